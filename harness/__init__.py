@@ -1,0 +1,1 @@
+"""Harness: the shell around recorders, replay and policies."""

@@ -1,0 +1,1 @@
+"""The log: one append-only sequence of batches in PostgreSQL."""

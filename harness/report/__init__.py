@@ -1,0 +1,1 @@
+"""The experiment report: pure drawings and one page."""

@@ -1,0 +1,1 @@
+"""Policies: metrics, evidence and verdicts, as pure functions."""

@@ -1,0 +1,1 @@
+"""Recorders: what a production service imports to append its decisions to the log."""

@@ -1,0 +1,1 @@
+"""Replay: pure functions over columns that came from the log."""
