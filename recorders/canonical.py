@@ -9,10 +9,11 @@ def canonical_json(value: Any) -> bytes:
     """Return the one UTF-8 JSON text of `value`: sorted keys, no spaces, shortest float digits.
 
     Raises:
-        ValueError: `value` holds NaN or an infinity. JSON has no such number; say "unknown" as null with a reason.
+        ValueError: `value` holds NaN or an infinity. JSON has no such number: say "unknown" as null
+            with a reason beside it.
 
-    >>> canonical_json({"b": 1.0, "a": "é"})
-    b'{"a":"\\xc3\\xa9","b":1.0}'
+    >>> canonical_json({"b": 1.0, "a": "é"}).decode()
+    '{"a":"é","b":1.0}'
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode()
