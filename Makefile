@@ -1,0 +1,67 @@
+# One word for each thing. Every target does its own set-up: all it needs is Python >= 3.11 with pip.
+#   make demo     a year of real flights through the whole line, in about three minutes
+#   make test     the test suite
+#   make check    lint, types, import contracts, tests
+#   make bench    all benchmarks, each also as make bench-NAME (log, policies, recorder, replay, training)
+#   make lock     resolve the dependencies anew into requirements.lock
+
+PYTHON ?= python3
+VENV   ?= .venv
+TOOLS  := .tools
+UV     := $(TOOLS)/bin/uv
+RUN    := $(VENV)/bin/python
+READY  := $(VENV)/.ready
+WORKERS ?= 2
+
+BENCHMARKS := $(filter-out results,$(patsubst benchmarks/%.py,%,$(filter-out benchmarks/__init__.py,$(wildcard benchmarks/*.py))))
+
+.PHONY: setup demo test check lint types contracts bench lock dist clean $(addprefix bench-,$(BENCHMARKS))
+
+setup: $(READY)
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
+	  f"Python {sys.version.split()[0]} was found, 3.11 or newer is needed. Name one: make PYTHON=/path/to/python3.12 ...")'
+	@$(PYTHON) -m venv $(TOOLS) || { echo "The venv module is missing. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+
+# The versions come from requirements.lock (with hashes); the package itself is installed in place.
+$(READY): requirements.lock pyproject.toml | $(UV)
+	@echo "Setting up $(VENV) from requirements.lock"
+	@test -x $(RUN) || $(UV) venv --quiet --python "$$(command -v $(PYTHON))" $(VENV)
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip install --quiet --no-deps --editable .
+	@touch $@
+
+demo: setup
+	@$(VENV)/bin/harness demo
+
+test: setup
+	$(RUN) -m pytest -n $(WORKERS) --dist loadgroup
+
+check: lint types contracts test
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: setup
+	$(VENV)/bin/mypy
+
+contracts: setup
+	$(VENV)/bin/lint-imports
+
+bench: $(addprefix bench-,$(BENCHMARKS))
+
+$(addprefix bench-,$(BENCHMARKS)): bench-%: setup
+	$(RUN) -m benchmarks.$*
+
+lock: $(UV)
+	$(UV) pip compile --quiet --universal pyproject.toml --all-extras --group dev --generate-hashes \
+	  --no-emit-index-url --custom-compile-command 'make lock' -o requirements.lock
+
+dist: setup
+	$(UV) build --quiet --out-dir dist
+
+clean:
+	rm -rf $(VENV) $(TOOLS) build dist *.egg-info
