@@ -28,7 +28,7 @@ $(UV):
 # The versions come from requirements.lock (with hashes); the package itself is installed in place.
 $(READY): requirements.lock pyproject.toml | $(UV)
 	@echo "Setting up $(VENV) from requirements.lock"
-	@test -x $(RUN) || $(UV) venv --quiet --python "$$(command -v $(PYTHON))" $(VENV)
+	@test -x $(RUN) || $(UV) venv --quiet --python $(TOOLS)/bin/python $(VENV)
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip sync --quiet --require-hashes requirements.lock
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip install --quiet --no-deps --editable .
 	@touch $@
