@@ -1,0 +1,186 @@
+"""What can go wrong in the shell. One class per remedy; the values are attributes.
+
+HarnessError (recorders.errors)
+├── ConfigError             a setting that cannot be used                                   exit 2
+├── UsageError              an argument that cannot be used                                 exit 2
+│   ├── NaiveTime           a time without its offset
+│   ├── UnknownPosition     a place beyond the end of the log
+│   └── NotFound            a name that nobody registered
+├── DatabaseError           the database, not the log in it                                 exit 1
+│   ├── DatabaseUnavailable nothing answers at the address
+│   ├── DatabaseRefused     it answers, and does not let us in
+│   └── EmbeddedFailed      the embedded PostgreSQL does not start
+├── NotALog                 a database without a log of ours                                exit 1
+├── SchemaTooNew            a log that a newer harness made                                 exit 1
+├── SchemaTooOld            a log that an older harness made                                exit 1
+├── LogExists               another log than the one to be created                          exit 1
+└── DigestMismatch          stored bytes are not what their digest names                    exit 40
+"""
+
+import difflib
+from collections.abc import Iterable
+
+from recorders.errors import HarnessError
+
+
+class ConfigError(HarnessError):
+    """A setting that cannot be used. Correct the named file or variable."""
+
+    exit_code = 2
+
+
+class UsageError(HarnessError):
+    """An argument that cannot be used. Correct the command or the call."""
+
+    exit_code = 2
+
+
+class NaiveTime(UsageError):
+    """A time without its offset names different instants on different machines."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__(
+            f"The time {value} has no offset from UTC.",
+            "Expected an instant, such as 2013-05-01T00:00:00Z or 2013-05-01T00:00:00-04:00.",
+            "Add the offset.",
+        )
+        self.value = value
+
+
+class UnknownPosition(UsageError):
+    """A place that the log has not reached."""
+
+    def __init__(self, position: int, head: int) -> None:
+        super().__init__(
+            f"Position {position} does not exist: the log ends at {head}.",
+            f"Expected a position from 0 to {head}.",
+            'See "harness log head", or leave the position out to mean the end of the log.',
+        )
+        self.position = position
+        self.head = head
+
+
+class NotFound(UsageError):
+    """A name that nobody registered; the nearest known ones are in the message."""
+
+    def __init__(self, noun: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names[:5]
+        expected = f"Known: {', '.join(near)}." if names else f"No {noun} is registered yet."
+        super().__init__(
+            f'There is no {noun} "{name}".',
+            expected,
+            f'Check the name; "harness {noun.replace(" ", "-")} --help" shows how to list them.',
+        )
+        self.noun = noun
+        self.name = name
+        self.near = near
+
+
+class DatabaseError(HarnessError):
+    """The database, not the log in it."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """Nothing answers at the address. `reason` is the server's or the driver's own text."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(
+            f"The database at {address} does not answer: {reason}.",
+            "Expected a running PostgreSQL, version 14 or newer.",
+            "Start it or correct HARNESS_DATABASE_URL; unset it to use the embedded one.",
+        )
+        self.address = address
+        self.reason = reason
+
+
+class DatabaseRefused(DatabaseError):
+    """The server answers, and does not let us in or does not let us do this."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(
+            f"The database at {address} refused: {reason}.",
+            "Expected a login that may do this: harness_reader to read, harness_operator to evaluate.",
+            "Correct user, password and database in HARNESS_DATABASE_URL, or have the role granted.",
+        )
+        self.address = address
+        self.reason = reason
+
+
+class EmbeddedFailed(DatabaseError):
+    """The embedded PostgreSQL does not start. `log` is the end of its own log."""
+
+    def __init__(self, happened: str, log: str = "", remedy: str = "") -> None:
+        super().__init__(
+            f"The embedded PostgreSQL did not start: {happened}",
+            f"Its log ends: {log.strip()}" if log.strip() else "Its log is empty.",
+            remedy or 'Run "harness doctor", or point HARNESS_DATABASE_URL to a PostgreSQL of your own.',
+        )
+        self.log = log
+
+
+class NotALog(HarnessError):
+    """A database without a log of ours."""
+
+    def __init__(self, address: str, found: str) -> None:
+        super().__init__(
+            f"The database at {address} holds no log: {found}.",
+            "Expected the schema harness as our migrations make it.",
+            'Run "harness init" to create a log there, or correct HARNESS_DATABASE_URL.',
+        )
+        self.address = address
+
+
+class SchemaTooNew(HarnessError):
+    """A log that a newer harness made: this code does not know what it may not break."""
+
+    def __init__(self, found: str, known: str) -> None:
+        super().__init__(
+            f"The log has schema revision {found}.",
+            f"Expected {known} or older, which is what this version knows.",
+            "Upgrade shadow-harness here to the version that made the log.",
+        )
+        self.found = found
+        self.known = known
+
+
+class SchemaTooOld(HarnessError):
+    """A log that an older harness made."""
+
+    def __init__(self, found: str, known: str) -> None:
+        super().__init__(
+            f"The log has schema revision {found}.",
+            f"Expected {known}.",
+            'Run "harness init": it upgrades the schema and leaves every batch as it is.',
+        )
+        self.found = found
+        self.known = known
+
+
+class LogExists(HarnessError):
+    """Another log than the one to be created stands there already."""
+
+    def __init__(self, clock: str, wanted: str) -> None:
+        super().__init__(
+            f"There is a log here already, with the {clock} clock.",
+            f"Expected none, or one with the {wanted} clock: the clock is fixed when a log is created.",
+            "Use another folder or database for the new log.",
+        )
+        self.clock = clock
+        self.wanted = wanted
+
+
+class DigestMismatch(HarnessError):
+    """Stored bytes are not what their digest names: the log was altered, or its disk is failing."""
+
+    exit_code = 40
+
+    def __init__(self, position: int, digest: str, found: str) -> None:
+        super().__init__(
+            f"The batch at position {position} has payload digest {found[:16]}.",
+            f"Expected {digest[:16]}, as it was appended.",
+            'Run "harness log verify" for the extent, then restore the range from a backup.',
+        )
+        self.position = position
+        self.digest = digest
+        self.found = found
