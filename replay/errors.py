@@ -1,0 +1,155 @@
+"""What can go wrong in replay. One class per remedy; the values are attributes.
+
+HarnessError
+└── ReplayError
+    ├── ColumnsError            the columns handed over are not those that the function names
+    ├── NotOneValue             a type that has no canonical bytes
+    ├── ScoresDisagree          scores that name other decisions than the log does  (exit 40)
+    └── ModelError
+        ├── UnknownModelUri     no adapter for it, or an option that the adapter does not know (exit 2)
+        ├── ModelNotFound       the module, attribute or file is not there
+        ├── NotAModel           an object without predict_proba, predict or score
+        ├── UntrustedModel      a file that holds types outside our allow-list (exit 40)
+        ├── ModelChanged        the bytes are not those that were registered  (exit 40)
+        ├── ModelInputsError    features that no recorded snapshot has
+        └── ModelBroken         it raised for every row of the first block
+"""
+
+from collections.abc import Sequence
+
+from recorders.errors import HarnessError
+
+
+class ReplayError(HarnessError):
+    """Base of what replay raises."""
+
+
+class ColumnsError(ReplayError):
+    """Hand over the columns that the function names."""
+
+    exit_code = 2
+
+    def __init__(self, happened: str, expected: str) -> None:
+        super().__init__(happened, expected, "Read the range with all columns of its kind.")
+
+
+class NotOneValue(ReplayError):
+    """Cast the column to a field type before asking for its digest."""
+
+    exit_code = 2
+
+    def __init__(self, column: str, found: str) -> None:
+        super().__init__(
+            f"Column {column!r} has type {found}, which has no canonical bytes.",
+            "Expected float64, int64, bool, string, binary, timestamp[us, tz=UTC] or list<float64>.",
+            "Cast the column first.",
+        )
+        self.column, self.found = column, found
+
+
+class ScoresDisagree(ReplayError):
+    """Scores and decisions come from different logs, or one of them was altered."""
+
+    exit_code = 40
+
+    def __init__(self, position: int, decision_id: str, scored_id: str) -> None:
+        super().__init__(
+            f"The score for position {position} names {scored_id!r}; the log has {decision_id!r} there.",
+            "Expected each score to echo the id of its decision.",
+            'Check the log ("harness log verify") and replay again.',
+        )
+        self.position, self.decision_id, self.scored_id = position, decision_id, scored_id
+
+
+class ModelError(ReplayError):
+    """Base of what is wrong with a model."""
+
+
+class UnknownModelUri(ModelError):
+    """Write the URI as `recorded:champion`, `py:module:attr` or `sklearn:file.skops`."""
+
+    exit_code = 2
+
+    def __init__(self, uri: str, happened: str, expected: str) -> None:
+        super().__init__(
+            f"Model URI {uri!r}: {happened}.",
+            f"Expected {expected}.",
+            'Write it as "recorded:champion", "py:module:attr" or "sklearn:file.skops?method=predict_proba".',
+        )
+        self.uri = uri
+
+
+class ModelNotFound(ModelError):
+    """Put the module or the file where the URI says."""
+
+    def __init__(self, uri: str, missing: str) -> None:
+        super().__init__(
+            f"Model {uri!r} was not found: {missing}.",
+            "Expected a module that can be imported with that attribute, or a readable file.",
+            "Correct the path, or run the command in the folder that holds it.",
+        )
+        self.uri, self.missing = uri, missing
+
+
+class NotAModel(ModelError):
+    """Give the object a method that scores."""
+
+    def __init__(self, uri: str, found: str, methods: Sequence[str]) -> None:
+        super().__init__(
+            f"Model {uri!r} is a {found} without {' or '.join(methods)}.",
+            "Expected a callable f(DataFrame), or an object with predict_proba, predict or score.",
+            "Point the URI at such an object, or name its method with ?method=.",
+        )
+        self.uri, self.found, self.methods = uri, found, tuple(methods)
+
+
+class UntrustedModel(ModelError):
+    """The file wants types or content that we do not load; nothing of it was run."""
+
+    exit_code = 40
+
+    def __init__(self, uri: str, refused: Sequence[str]) -> None:
+        super().__init__(
+            f"Model {uri!r} is refused, nothing of it was run: {', '.join(refused)}.",
+            "Expected only the types of our own allow-list (replay/adapters/allowed.py), with sound content.",
+            "Train it with estimators of that list, or wrap it as a module you install (py:module:attr).",
+        )
+        self.uri, self.refused = uri, tuple(refused)
+
+
+class ModelChanged(ModelError):
+    """The artefact is not the registered one: register it under a new version."""
+
+    exit_code = 40
+
+    def __init__(self, uri: str, registered: str, found: str) -> None:
+        super().__init__(
+            f"Model {uri!r} has digest {found[:12]}, it was registered with {registered[:12]}.",
+            "Expected the bytes that were registered: scores of other bytes are another model's scores.",
+            'Restore the file, or register the new one under a new version ("harness model add").',
+        )
+        self.uri, self.registered, self.found = uri, registered, found
+
+
+class ModelInputsError(ModelError):
+    """Choose inputs that were recorded."""
+
+    def __init__(self, inputs: Sequence[str], known: Sequence[str]) -> None:
+        super().__init__(
+            f"The model wants {', '.join(map(repr, inputs))}, which no recorded snapshot holds.",
+            f"Expected inputs out of: {', '.join(known) or '(no features recorded)'}.",
+            "Register the model with --inputs naming recorded features, or choose another range.",
+        )
+        self.inputs, self.known = tuple(inputs), tuple(known)
+
+
+class ModelBroken(ModelError):
+    """The model raises whatever it is given: nothing was scored."""
+
+    def __init__(self, name: str, rows: int, error: str) -> None:
+        super().__init__(
+            f"Model {name!r} raised for each of the first {rows} rows: {error}.",
+            "Expected at least one row of the first block to be scored.",
+            "Try the model on rows of a training set of this decision point; nothing was written.",
+        )
+        self.name, self.rows, self.error = name, rows, error

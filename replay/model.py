@@ -1,0 +1,38 @@
+"""The model contract: what scores columns, and what is known about it."""
+
+from typing import Protocol
+
+import msgspec
+import pyarrow as pa
+
+
+class ModelInfo(msgspec.Struct, frozen=True):
+    """What identifies a model and says where it may be evaluated.
+
+    `digest` (64 hex digits) covers whatever decides its scores: artefact, adapter, options and inputs.
+    `inputs` are feature names without prefix, in the order in which the model wants them.
+    `trained_until`: the last position that its training saw; None when nobody said.
+    """
+
+    name: str
+    version: str
+    digest: str
+    adapter: str
+    uri: str
+    inputs: tuple[str, ...]
+    trained_until: int | None = None
+
+
+class Model(Protocol):
+    """Scores columns; one row in, one row out, in the same order."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Return what identifies the model."""
+
+    def score(self, columns: pa.RecordBatch) -> pa.RecordBatch:
+        """Return one score row (`recorders.columns.SCORE_SCHEMA`) for each row of `columns`, ids echoed.
+
+        `columns` holds `decision_position` (int64), `decision_id` and one `f.<input>` per input.
+        A row that cannot be scored has an `error` and no score. What is wrong with the whole batch raises.
+        """
