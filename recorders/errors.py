@@ -12,6 +12,11 @@ HarnessError
     └── CorruptBatch        the bytes are not those that their digest names
 """
 
+# ruff: noqa: N818  # the names are the design's words; what derives from HarnessError is an error
+
+from typing import Any
+from uuid import UUID
+
 
 class HarnessError(Exception):
     """Base of all errors that a user can act on.
@@ -27,3 +32,128 @@ class HarnessError(Exception):
         self.happened = happened
         self.expected = expected
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what pickle needs: errors cross process pools, and their constructors differ."""
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(cls: type[HarnessError], args: tuple[Any, ...], values: dict[str, Any]) -> HarnessError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(values)
+    return error
+
+
+class InvalidEvent(HarnessError):
+    """A value that the feature set does not allow. `reason` is the counter it falls under."""
+
+    exit_code = 2
+
+    def __init__(self, reason: str, happened: str, expected: str, remedy: str) -> None:
+        super().__init__(happened, expected, remedy)
+        self.reason = reason
+
+
+class FeatureSetError(HarnessError):
+    """A feature set that cannot be used: mend its declaration."""
+
+    exit_code = 2
+
+
+class LinkUnavailable(HarnessError):
+    """The far end did not answer. What was sent may or may not have arrived: send the same again."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"The log did not answer: {what}.",
+            "Expected a database that accepts connections.",
+            "Check that it runs and that its URL is right (`harness doctor`); sending again is safe.",
+        )
+        self.what = what
+
+
+class AppendError(HarnessError):
+    """The log refuses a batch, and sending the same again will not help."""
+
+
+class WriterForked(AppendError):
+    """Two histories under one writer: a cloned spool, a resumed snapshot, a copied process.
+
+    `stored` and `sent` are the batch digests (hex) that differ.
+    """
+
+    exit_code = 40
+
+    def __init__(self, writer: UUID, sequence: int, *, stored: str = "", sent: str = "") -> None:
+        digests = f" Stored digest {stored[:12]}, sent digest {sent[:12]}." if stored and sent else ""
+        super().__init__(
+            f"Writer {writer} sent other bytes under sequence {sequence}, which the log holds.{digests}",
+            "Expected the same bytes for the same sequence.",
+            "Two processes write under one identity: stop the copy, restart it, and it takes a new writer.",
+        )
+        self.writer = writer
+        self.sequence = sequence
+        self.stored = stored
+        self.sent = sent
+
+
+class SequenceGap(AppendError):
+    """A batch was skipped. `have` is the last stored sequence, `got` the one that was sent."""
+
+    def __init__(self, writer: UUID, have: int, got: int) -> None:
+        super().__init__(
+            f"Batch {got} of writer {writer} follows {have}.",
+            f"Expected sequence {have + 1}.",
+            f"Send batches {have + 1} to {got - 1} first.",
+        )
+        self.writer = writer
+        self.have = have
+        self.got = got
+
+
+class Rewound(AppendError):
+    """The log is behind what it had acknowledged: it was restored from a backup."""
+
+    exit_code = 40
+
+    def __init__(self, writer: UUID, have: int, acked: int) -> None:
+        super().__init__(
+            f"The log holds writer {writer} up to sequence {have}, but had acknowledged {acked}.",
+            f"Expected a log that holds sequence {acked}.",
+            f"The log was restored from a backup: re-ship from sequence {have + 1}, "
+            "and raise its epoch before anything new is appended.",
+        )
+        self.writer = writer
+        self.have = have
+        self.acked = acked
+
+
+class WrongLog(AppendError):
+    """Another log than the one that was agreed on."""
+
+    exit_code = 40
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(
+            f"The database holds log {found}.",
+            f"Expected log {expected}.",
+            "Check the database URL: nothing was written.",
+        )
+        self.expected_log = expected
+        self.found = found
+
+
+class CorruptBatch(AppendError):
+    """Bytes that are not what they claim to be. `what` says where they differ."""
+
+    exit_code = 40
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"The batch is not usable: {what}.",
+            "Expected one Arrow record batch of the allowed types, as its digest names it.",
+            "Nothing was taken from it. Send it again from its source; if it was read from the log, "
+            "run `harness log verify`.",
+        )
+        self.what = what
