@@ -1,0 +1,129 @@
+"""Evidence: what a look knows, as integers and sums, without rows."""
+
+from functools import reduce
+from typing import Any
+
+import msgspec
+
+from policies.accumulators import Moments, TernaryCounts
+from policies.errors import EvidenceMismatch
+from policies.plan import Plan
+from policies.units import PerUnit, RepeatSketch
+from recorders.canonical import canonical_json, digest
+
+FORMAT = 1
+
+
+class MetricEvidence(msgspec.Struct, frozen=True):
+    """The sums of one metric. Every row handed in is used or has a reason: rows = used + sum(reasons).
+
+    `champion` and `challenger` are the fixed-point totals over the used decisions. Under unit `request`,
+    `moments` (and `ternary`) hold the clipped paired difference per decision; else `units` holds the sums
+    per unit. `outside` counts decisions with a value beyond the bounds, `clipped` decisions whose
+    difference was cut to the clip.
+    """
+
+    rows: int
+    used: int
+    reasons: dict[str, int]
+    outside: int
+    clipped: int
+    champion: int
+    challenger: int
+    moments: Moments
+    ternary: TernaryCounts
+    units: PerUnit
+
+    @classmethod
+    def empty(cls) -> "MetricEvidence":
+        """Return the evidence of no decision."""
+        return cls(0, 0, {}, 0, 0, 0, 0, Moments.empty(), TernaryCounts.empty(), PerUnit.empty())
+
+    def merge(self, other: "MetricEvidence") -> "MetricEvidence":
+        """Return the evidence of both samples together."""
+        names = sorted(self.reasons.keys() | other.reasons.keys())
+        return MetricEvidence(
+            rows=self.rows + other.rows,
+            used=self.used + other.used,
+            reasons={name: self.reasons.get(name, 0) + other.reasons.get(name, 0) for name in names},
+            outside=self.outside + other.outside,
+            clipped=self.clipped + other.clipped,
+            champion=self.champion + other.champion,
+            challenger=self.challenger + other.challenger,
+            moments=self.moments.merge(other.moments),
+            ternary=self.ternary.merge(other.ternary),
+            units=self.units.merge(other.units),
+        )
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """The evidence of one plan: a commutative monoid under `merge`, byte for byte.
+
+    `plan` is the digest of the plan; `repeats` tells how often units repeat where the unit is `request`.
+    """
+
+    plan: str
+    scale: int
+    rows: int
+    metrics: dict[str, MetricEvidence]
+    repeats: RepeatSketch
+
+    @classmethod
+    def empty(cls, plan: Plan) -> "Evidence":
+        """Return the evidence of nothing, the identity of `merge`."""
+        nothing = {metric.name: MetricEvidence.empty() for metric in plan.metrics}
+        return cls(plan.digest, plan.scale, 0, nothing, RepeatSketch.empty())
+
+    def merge(self, *others: "Evidence") -> "Evidence":
+        """Return the evidence of all of them together.
+
+        Raises:
+            EvidenceMismatch: one of them was folded under another plan or scale.
+        """
+        return reduce(_merged, others, self)
+
+    def to_json(self) -> bytes:
+        """Return the canonical JSON that a look keeps."""
+        data = msgspec.to_builtins(self, enc_hook=_plain)
+        return canonical_json({"format": FORMAT, **data})
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> "Evidence":
+        """Return the evidence that `to_json` wrote.
+
+        Raises:
+            EvidenceMismatch: it was written in another format.
+        """
+        raw = msgspec.json.decode(data)
+        found = raw.pop("format", None)
+        if found != FORMAT:
+            raise EvidenceMismatch("format", found, FORMAT)
+        return msgspec.convert(raw, cls, dec_hook=_rich)
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the canonical JSON: 64 hex digits."""
+        return digest(self.to_json())
+
+
+def _merged(a: Evidence, b: Evidence) -> Evidence:
+    if a.plan != b.plan:
+        raise EvidenceMismatch("the plan", b.plan, a.plan)
+    if a.scale != b.scale:
+        raise EvidenceMismatch("the scale", b.scale, a.scale)
+    if a.metrics.keys() != b.metrics.keys():
+        raise EvidenceMismatch("the metrics", sorted(b.metrics), sorted(a.metrics))
+    metrics = {name: each.merge(b.metrics[name]) for name, each in a.metrics.items()}
+    return Evidence(a.plan, a.scale, a.rows + b.rows, metrics, a.repeats.merge(b.repeats))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, PerUnit):
+        return value.to_builtins()
+    raise NotImplementedError
+
+
+def _rich(kind: type, value: Any) -> Any:
+    if kind is PerUnit:
+        return PerUnit.from_builtins(value)
+    raise NotImplementedError

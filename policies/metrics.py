@@ -1,0 +1,204 @@
+"""Metrics as values: what a decision is worth under each model, from columns, without rows.
+
+A metric gives two arrays, the value of the champion's and of the challenger's answer. The paired
+difference is oriented afterwards (policies/fold.py), so that larger always means: challenger better.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from policies.columns import Columns, Floats, Mask, Side
+from policies.errors import PlanError
+
+
+class Options(Protocol):
+    """What a metric reads of its plan (policies/plan.py, `MetricPlan`)."""
+
+    @property
+    def threshold(self) -> float | None: ...
+    @property
+    def positive_decision(self) -> str | None: ...
+    @property
+    def bound(self) -> float | None: ...
+    @property
+    def epsilon(self) -> float: ...
+    @property
+    def cost(self) -> tuple[float, float, float, float] | None: ...
+
+
+class Values(NamedTuple):
+    """Values per decision, from 0 to the metric's limit; rows outside `usable` hold anything."""
+
+    champion: Floats
+    challenger: Floats
+    usable: Mask
+    reasons: dict[str, int]
+
+
+class Metric(Protocol):
+    """A metric: its direction, its largest value, and the values of both models over columns."""
+
+    @property
+    def direction(self) -> Literal["lower", "higher"]: ...
+    @property
+    def ternary(self) -> bool: ...
+    def check(self, options: Options) -> None: ...
+    def limit(self, options: Options) -> float: ...
+    def values(self, columns: Columns, options: Options) -> Values: ...
+
+
+class Loss(msgspec.Struct, frozen=True):
+    """A metric that each model has on its own: `value(answer, label)`, over rows where both are usable.
+
+    `answer` is the score, or 1 and 0 for a positive and another decision where `decides` is set.
+    `binary` demands labels 0 and 1. `probability` demands scores from 0 to 1. `ternary` says that a
+    difference is -1, 0 or 1 and nothing else.
+    """
+
+    direction: Literal["lower", "higher"]
+    value: Callable[[Floats, Floats, Options], Floats]
+    limit_of: Callable[[Options], float]
+    needs: tuple[str, ...] = ()
+    binary: bool = True
+    decides: bool = False
+    probability: bool = False
+    ternary: bool = False
+
+    def check(self, options: Options) -> None:
+        """Refuse a plan that leaves out what this metric needs.
+
+        Raises:
+            PlanError: `bound`, `cost` or what makes a score a decision is missing or out of range.
+        """
+        for key in self.needs:
+            if getattr(options, key) is None:
+                raise PlanError(
+                    f"metrics.{key}", None, "a declared value: this metric needs one", "Declare it."
+                )
+        if self.decides and options.threshold is None and options.positive_decision is None:
+            raise PlanError(
+                "metrics.threshold", None, "a threshold or a positive_decision", "Declare one of them."
+            )
+        if not 0.0 < options.epsilon < 0.5:  # noqa: PLR2004  # beyond one half the clip would swap the classes
+            raise PlanError("metrics.epsilon", options.epsilon, "above 0 and below 0.5", "Use 1e-6.")
+        if options.cost is not None and not all(0.0 <= c < math.inf for c in options.cost):
+            raise PlanError(
+                "metrics.cost", options.cost, "four finite costs of at least 0", "Add a constant to all."
+            )
+
+    def limit(self, options: Options) -> float:
+        """Return the largest value, which is also the widest paired difference."""
+        return self.limit_of(options)
+
+    def values(self, columns: Columns, options: Options) -> Values:
+        """Return the values of both models; what cannot be used is counted by its first reason."""
+        reasons = Reasons(columns.rows)
+        reasons.leave("label_missing", np.isnan(columns.label))
+        if self.binary:
+            reasons.leave("label_outside", (columns.label != 0.0) & (columns.label != 1.0))
+        answers = []
+        for name, side in (("champion", columns.champion), ("challenger", columns.challenger)):
+            answer, missing = self._answer(side, options)
+            reasons.leave(f"{name}_missing", missing)
+            reasons.leave(f"{name}_not_a_number", ~np.isfinite(answer))
+            if self.probability:
+                reasons.leave(f"{name}_outside", (answer < 0.0) | (answer > 1.0))
+            answers.append(np.where(reasons.usable, answer, 0.0))
+        label = np.where(reasons.usable, columns.label, 0.0)
+        champion, challenger = (self.value(answer, label, options) for answer in answers)
+        return Values(champion, challenger, reasons.usable, reasons.counts)
+
+    def _answer(self, side: Side, options: Options) -> tuple[Floats, Mask]:
+        if not self.decides:
+            return side.score, side.score_missing
+        if options.positive_decision is not None:
+            return side.decided(options.positive_decision).astype(np.float64), side.decision_missing
+        positive = side.score >= (options.threshold or 0.0)
+        return np.where(np.isfinite(side.score), positive, side.score), side.score_missing
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """A metric of the pair itself, as context: 0 for the champion, 1 where `happens` for the challenger."""
+
+    happens: Callable[[Columns, Options], tuple[Mask, Mask]]
+    direction: Literal["lower", "higher"] = "lower"
+    ternary: bool = True
+
+    def check(self, options: Options) -> None:
+        """Accept every plan: nothing needs to be declared."""
+
+    def limit(self, options: Options) -> float:
+        """Return 1: it happens or it does not."""
+        return 1.0
+
+    def values(self, columns: Columns, options: Options) -> Values:
+        """Return 0 and 1 per decision; decisions where it cannot be told are counted."""
+        happened, unknown = self.happens(columns, options)
+        reasons = Reasons(columns.rows)
+        reasons.leave("not_compared", unknown)
+        return Values(np.zeros(columns.rows), happened.astype(np.float64), reasons.usable, reasons.counts)
+
+
+class Reasons:
+    """Counts rows by the first reason that leaves them out, so that counts add up to rows."""
+
+    def __init__(self, rows: int) -> None:
+        self.usable: Mask = np.ones(rows, dtype=np.bool_)
+        self.counts: dict[str, int] = {}
+
+    def leave(self, reason: str, rows: Mask) -> None:
+        """Leave out `rows` that are still usable, counted under `reason`; zero counts are not kept."""
+        left = self.usable & rows
+        count = int(np.count_nonzero(left))
+        if count:
+            self.counts[reason] = count
+            self.usable &= ~rows
+
+
+def _log_loss(probability: Floats, label: Floats, options: Options) -> Floats:
+    kept: npt.NDArray[np.float64] = np.clip(probability, options.epsilon, 1.0 - options.epsilon)
+    return -np.log(np.where(label == 1.0, kept, 1.0 - kept))
+
+
+def _cost(positive: Floats, label: Floats, options: Options) -> Floats:
+    assert options.cost is not None  # `needs` was checked when the plan was made
+    true_positive, false_positive, false_negative, true_negative = options.cost
+    hit = np.where(label == 1.0, true_positive, false_positive)
+    return np.where(positive == 1.0, hit, np.where(label == 1.0, false_negative, true_negative))
+
+
+def _flips(columns: Columns, options: Options) -> tuple[Mask, Mask]:
+    live, other = columns.champion, columns.challenger
+    if options.threshold is not None and options.positive_decision is None:
+        unknown = ~(np.isfinite(live.score) & np.isfinite(other.score))
+        return (live.score >= options.threshold) != (other.score >= options.threshold), unknown
+    return columns.decisions_differ, live.decision_missing | other.decision_missing
+
+
+def _failed(columns: Columns, options: Options) -> tuple[Mask, Mask]:
+    del options
+    side = columns.challenger
+    return side.score_missing & side.decision_missing, np.zeros(columns.rows, dtype=np.bool_)
+
+
+METRICS: dict[str, Metric] = {
+    "brier": Loss("lower", lambda p, y, _: (p - y) ** 2, lambda _: 1.0, probability=True),
+    "accuracy": Loss(
+        "higher", lambda d, y, _: (d == y).astype(np.float64), lambda _: 1.0, decides=True, ternary=True
+    ),
+    "log_loss": Loss("lower", _log_loss, lambda o: -math.log(o.epsilon), probability=True),
+    "absolute_error": Loss(
+        "lower", lambda s, y, _: np.abs(s - y), lambda o: o.bound or 1.0, needs=("bound",), binary=False
+    ),
+    "squared_error": Loss(
+        "lower", lambda s, y, _: (s - y) ** 2, lambda o: o.bound or 1.0, needs=("bound",), binary=False
+    ),
+    "cost": Loss("lower", _cost, lambda o: max(o.cost or (1.0,)), needs=("cost",), decides=True),
+    "flips": Shared(_flips),
+    "failed": Shared(_failed),
+}

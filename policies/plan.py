@@ -1,0 +1,262 @@
+"""The plan of an experiment: what is registered before the data is looked at, and decides alone."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from policies.checks import between, positive, refuse
+from policies.errors import PlanError
+from policies.metrics import METRICS
+from policies.rules import RULES, Hypothesis, Role
+from recorders.canonical import canonical_json, digest
+
+HYPOTHESES: tuple[Hypothesis, ...] = get_args(Hypothesis)
+DEFAULT_SCALE = 2**24
+SCALE_MAX = 2**40
+GRID_MAX = 64
+
+
+class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One metric as registered. Values are losses or gains per decision, in the metric's own unit.
+
+    `clip` bounds the paired difference of one *unit* (a decision, a user, a day) to [-clip, clip]; None
+    means the widest difference that the metric's bounds allow. `margin` is how much worse the challenger
+    may be. `bound` is the largest value of an unbounded metric, `epsilon` where probabilities stop in
+    log_loss. A score of at least `threshold` counts as positive, unless `positive_decision` names the
+    decision that does. `cost` is what a (true positive, false positive, false negative, true negative)
+    costs. `outside` says what happens to a value beyond the bounds: it is counted either way.
+    Empty `direction` and `hypotheses` are filled in by the catalogue, so the canonical form shows them.
+    """
+
+    name: str
+    role: Role = "primary"
+    direction: Literal["lower", "higher", ""] = ""
+    identification: Literal["direct", "logged_action", "blocked"] = "direct"
+    clip: float | None = None
+    margin: float | None = None
+    hypotheses: tuple[Hypothesis, ...] = ()
+    threshold: float | None = None
+    positive_decision: str | None = None
+    bound: float | None = None
+    epsilon: float = 1e-6
+    cost: tuple[float, float, float, float] | None = None
+    outside: Literal["clip", "refuse"] = "clip"
+
+    def __post_init__(self) -> None:
+        kind = METRICS.get(self.name)
+        if kind is None:
+            near = get_close_matches(self.name, METRICS, n=1)
+            hint = f'The nearest known name is "{near[0]}".' if near else "Use one of these."
+            raise PlanError("metrics.name", self.name, f"one of {', '.join(sorted(METRICS))}", hint)
+        if self.direction == "":
+            msgspec.structs.force_setattr(self, "direction", kind.direction)
+        if self.direction != kind.direction:
+            refuse(f"metrics.{self.name}.direction", self.direction, kind.direction, "Leave it out.")
+        positive(f"metrics.{self.name}", clip=self.clip, margin=self.margin, bound=self.bound)
+        kind.check(self)
+        widest = kind.limit(self)
+        if self.clip is not None and self.clip > widest:
+            refuse(
+                f"metrics.{self.name}.clip",
+                self.clip,
+                f"at most {widest!r}, the widest difference",
+                "Lower it.",
+            )
+        if self.margin is not None and self.margin >= (self.clip or widest):
+            refuse(
+                f"metrics.{self.name}.margin", self.margin, f"less than {self.clip or widest!r}", "Lower it."
+            )
+
+
+class UnitPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What counts as one independent observation (docs/adr/0009).
+
+    `request`: every decision. `column`: the decisions that share a `unit`. `day`: the decisions of one
+    local calendar day in `timezone`, an IANA name.
+    """
+
+    kind: Literal["request", "column", "day"] = "request"
+    timezone: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.kind == "day") != (self.timezone is not None):
+            refuse(
+                "unit.timezone", self.timezone, 'a time zone for kind = "day" and none else', "Correct it."
+            )
+        if self.timezone is not None:
+            try:
+                ZoneInfo(self.timezone)
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                refuse(
+                    "unit.timezone",
+                    self.timezone,
+                    "an IANA time zone",
+                    'Use a name such as "America/New_York".',
+                )
+
+
+class GridPlan(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The bets of the mixtures, [size, low, high]: geometric, as shares of the largest possible bet."""
+
+    size: int = 16
+    low: float = 0.01
+    high: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= GRID_MAX:
+            refuse("policy.grid.size", self.size, f"from 1 to {GRID_MAX}", "Use 16.")
+        between("policy.grid.low", self.low, 0.0, 1.0)
+        between("policy.grid.high", self.high, 0.0, 1.0)
+        if self.low > self.high:
+            refuse("policy.grid.low", self.low, f"at most high, {self.high!r}", "Swap them.")
+
+
+class PolicyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The rule and its limits. `min_units` and `min_decisions` count mature, used ones.
+
+    `max_failed_share`: decisions that the challenger could not score. `min_coverage`: share of the mature
+    decisions that could be used. `max_repeats`: share of decisions whose unit had been seen before, at
+    which `request` is refused as a unit. `max_noise_share`: share of decisions that the champion, scored
+    again on its own snapshots, decides differently.
+    """
+
+    name: str = "promotion"
+    alpha: float = 0.05
+    min_units: int = 1
+    min_decisions: int = 1
+    max_looks: int = 100
+    max_failed_share: float = 0.01
+    min_coverage: float = 0.8
+    grid: GridPlan = GridPlan()
+    max_repeats: float = 0.05
+    max_noise_share: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.name not in RULES:
+            raise PlanError("policy.name", self.name, f"one of {', '.join(sorted(RULES))}", "Use one.")
+        between("policy.alpha", self.alpha, 0.0, 0.5)
+        for key in ("min_units", "min_decisions", "max_looks"):
+            if getattr(self, key) < 1:
+                refuse(f"policy.{key}", getattr(self, key), "at least 1", "Raise it.")
+        for key in ("max_failed_share", "min_coverage", "max_repeats", "max_noise_share"):
+            if not 0.0 <= getattr(self, key) <= 1.0:
+                refuse(f"policy.{key}", getattr(self, key), "a share from 0 to 1", "Correct it.")
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that can change a verdict. `scale` is the fixed-point unit: values are kept as k/scale."""
+
+    metrics: tuple[MetricPlan, ...]
+    unit: UnitPlan = UnitPlan()
+    policy: PolicyPlan = PolicyPlan()
+    scale: int = DEFAULT_SCALE
+
+    def __post_init__(self) -> None:
+        names = [metric.name for metric in self.metrics]
+        if len(set(names)) < len(names):
+            raise PlanError("metrics", names, "each metric once", "Keep one entry of each name.")
+        if not any(metric.role == "primary" for metric in self.metrics):
+            raise PlanError(
+                "metrics", names, "at least one primary metric", 'Give one metric role = "primary".'
+            )
+        if not 1 <= self.scale <= SCALE_MAX or self.scale & (self.scale - 1):
+            raise PlanError("scale", self.scale, "a power of two up to 2**40", f"Use {DEFAULT_SCALE}.")
+        filled = tuple(self._filled(metric) for metric in self.metrics)
+        msgspec.structs.force_setattr(self, "metrics", filled)
+
+    def _filled(self, metric: MetricPlan) -> MetricPlan:
+        kind = METRICS[metric.name]
+        if kind.limit(metric) * self.scale > SCALE_MAX:
+            raise PlanError(
+                f"scale with metrics.{metric.name}",
+                self.scale,
+                f"bound times scale up to 2**40, the bound is {kind.limit(metric)!r}",
+                "Lower the scale or the bound.",
+            )
+        if metric.role == "context":
+            return metric
+        wanted = metric.hypotheses or RULES[self.policy.name].hypotheses(metric.role)
+        if "noninferiority" in wanted and metric.margin is None:
+            raise PlanError(
+                f"metrics.{metric.name}.margin",
+                None,
+                "a margin, in the metric's unit",
+                "Declare how much worse is tolerable.",
+            )
+        return msgspec.structs.replace(metric, hypotheses=tuple(h for h in HYPOTHESES if h in wanted))
+
+    @property
+    def gating(self) -> tuple[MetricPlan, ...]:
+        """Return the metrics that can change the verdict."""
+        return tuple(metric for metric in self.metrics if metric.role != "context")
+
+    def metric(self, name: str) -> MetricPlan:
+        """Return the registered metric of that name.
+
+        Raises:
+            PlanError: the plan has no such metric.
+        """
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        known = ", ".join(metric.name for metric in self.metrics)
+        raise PlanError("metric", name, f"one of {known}", "Use a registered metric.")
+
+    def clip(self, name: str) -> float:
+        """Return the largest paired difference that a unit can have, in the metric's unit."""
+        metric = self.metric(name)
+        return METRICS[name].limit(metric) if metric.clip is None else metric.clip
+
+    def to_json(self) -> bytes:
+        """Return the canonical JSON that is registered."""
+        return canonical_json(msgspec.to_builtins(self))
+
+    @property
+    def digest(self) -> str:
+        """Return the digest that evidence carries: 64 hex digits over the canonical JSON."""
+        return digest(self.to_json())
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> "Plan":
+        """Return the plan that `to_json` wrote."""
+        return plan_from(msgspec.json.decode(data))
+
+
+def plan_from(declared: Mapping[str, Any]) -> Plan:
+    """Return the plan that a mapping (of TOML or JSON) declares, with the catalogue's defaults filled in.
+
+    Raises:
+        PlanError: a key is unknown (the nearest known one is named), of the wrong type, or out of range.
+
+    >>> plan_from({"metrics": [{"name": "brier"}]}).metrics[0].hypotheses
+    ('superiority', 'harm')
+    """
+    for path, keys, struct in _parts(declared):
+        known = {field.name for field in msgspec.structs.fields(struct)}
+        for key in keys:
+            if key not in known:
+                near = get_close_matches(key, known, n=1)
+                hint = f'The nearest known key is "{near[0]}".' if near else "Remove it."
+                raise PlanError(f"{path}{key}", "an unknown key", f"one of {', '.join(sorted(known))}", hint)
+    try:
+        return msgspec.convert(declared, Plan)
+    except msgspec.ValidationError as error:
+        raise PlanError(
+            "the plan", str(error), "values of the documented types", "Correct that key."
+        ) from error
+
+
+def _parts(declared: Mapping[str, Any]) -> list[tuple[str, list[str], type]]:
+    """Return each table of the plan with its keys, for messages that name the nearest known key."""
+    parts: list[tuple[str, list[str], type]] = [("", list(declared), Plan)]
+    metrics = declared.get("metrics", ())
+    tables = [("metrics.", table, MetricPlan) for table in metrics if isinstance(metrics, list | tuple)]
+    policy = declared.get("policy")
+    tables += [
+        ("unit.", declared.get("unit"), UnitPlan),  # type: ignore[list-item]  # checked for being a table below
+        ("policy.", policy, PolicyPlan),
+    ]
+    return parts + [(path, list(table), kind) for path, table, kind in tables if isinstance(table, Mapping)]

@@ -1,0 +1,218 @@
+"""Units: which decisions are one independent observation, and their sums (docs/adr/0009)."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from policies.columns import Ints, Mask
+from policies.errors import EvidenceOverflow
+from policies.fixed import divide_half_even, group_sums
+
+SKETCH_SIZE = 1024
+_HOUR_US = 3_600_000_000
+_DAY_US = 24 * _HOUR_US
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DENSE_KEYS = 2**20
+
+
+def unit_keys(units: Any) -> Ints:
+    """Return a 64-bit key per unit name, shape (rows,); equal names have equal keys, nulls get any.
+
+    The key is a fixed function of the name's UTF-8 bytes (words of 8 bytes through the SplitMix64
+    finaliser), so it is the same for ever and everywhere, and evidence holds no names of users.
+    """
+    text = units.cast(pa.large_string())
+    if text.offset:
+        text = pa.concat_arrays([text, text.slice(0, 0)])
+    _, offsets, data = text.buffers()
+    starts = np.frombuffer(offsets, dtype=np.int64)[text.offset : text.offset + len(text) + 1]
+    padded = np.frombuffer((data.to_pybytes() if data else b"") + bytes(8), dtype=np.uint8)
+    words: npt.NDArray[np.uint64] = np.ndarray(
+        shape=(padded.size - 7,), dtype="<u8", buffer=padded.data, strides=(1,)
+    )
+    lengths = np.diff(starts)
+    keys = _mixed(lengths.astype(np.uint64))
+    active = np.flatnonzero(lengths)
+    done = 0
+    while active.size:
+        left = np.minimum(lengths[active] - done, 8).astype(np.uint64)
+        word = words[starts[active] + done] & (np.uint64(2**64 - 1) >> (np.uint64(64) - np.uint64(8) * left))
+        keys[active] = _mixed(keys[active] ^ word)
+        done += 8
+        active = active[lengths[active] > done]
+    return keys.view(np.int64)
+
+
+def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def local_days(instants_us: Ints, timezone: str) -> Ints:
+    """Return the local calendar day of each instant, as days since 1970-01-01, shape kept.
+
+    The offset is looked up once per UTC hour; an hour in which the clock changes is looked up per row.
+
+    >>> local_days(np.array([0]), "America/New_York").tolist()
+    [-1]
+    """
+    zone = ZoneInfo(timezone)
+    hours, codes = np.unique(instants_us // _HOUR_US, return_inverse=True)
+    first = np.array([_offset_us(int(hour) * _HOUR_US, zone) for hour in hours], dtype=np.int64)
+    last = np.array([_offset_us((int(hour) + 1) * _HOUR_US - 1, zone) for hour in hours], dtype=np.int64)
+    offsets = first[codes] if hours.size else np.zeros(0, dtype=np.int64)
+    for row in np.flatnonzero((first != last)[codes]) if hours.size else ():
+        offsets[row] = _offset_us(int(instants_us[row]), zone)
+    days: Ints = (instants_us + offsets) // _DAY_US
+    return days
+
+
+def _offset_us(instant_us: int, zone: ZoneInfo) -> int:
+    local = (_EPOCH + timedelta(microseconds=instant_us)).astimezone(zone)
+    offset = local.utcoffset()
+    assert offset is not None  # the zone is set one line above
+    return offset // timedelta(microseconds=1)
+
+
+def day_name(key: int) -> str:
+    """Return the calendar day of a day key.
+
+    >>> day_name(-1)
+    '1969-12-31'
+    """
+    return (date(1970, 1, 1) + timedelta(days=key)).isoformat()
+
+
+class PerUnit:
+    """Sums per unit: how many decisions, and the fixed-point values of champion and challenger.
+
+    Arrays of one length, ordered by key. Immutable; merging adds by key.
+    """
+
+    __slots__ = ("challenger", "champion", "counts", "keys")
+
+    def __init__(self, keys: Ints, counts: Ints, champion: Ints, challenger: Ints) -> None:
+        assert keys.size == counts.size == champion.size == challenger.size
+        self.keys, self.counts, self.champion, self.challenger = keys, counts, champion, challenger
+
+    @classmethod
+    def empty(cls) -> "PerUnit":
+        """Return no unit."""
+        none = np.zeros(0, dtype=np.int64)
+        return cls(none, none, none, none)
+
+    @classmethod
+    def of(cls, keys: Ints, champion: Ints, challenger: Ints) -> "PerUnit":
+        """Return the sums of these decisions, `keys` naming the unit of each."""
+        if not keys.size:
+            return cls.empty()
+        units, codes = _coded(keys)
+        counts = np.bincount(codes, minlength=units.size).astype(np.int64)
+        seen = np.flatnonzero(counts)
+        sums = [group_sums(codes, values, units.size)[seen] for values in (champion, challenger)]
+        return cls(units[seen], counts[seen], *sums)
+
+    def merge(self, other: "PerUnit") -> "PerUnit":
+        """Return the units of both, those with the same key added up.
+
+        Raises:
+            EvidenceOverflow: a sum does not fit 64 bits.
+        """
+        keys, codes = np.unique(np.concatenate([self.keys, other.keys]), return_inverse=True)
+        sums = []
+        for name in ("counts", "champion", "challenger"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            reach = int(np.abs(mine).max(initial=0)) + int(np.abs(theirs).max(initial=0))
+            if reach >= 2**63:
+                raise EvidenceOverflow(name, reach)
+            total = np.zeros(keys.size, dtype=np.int64)
+            np.add.at(total, codes, np.concatenate([mine, theirs]))
+            sums.append(total)
+        return PerUnit(keys, *sums)
+
+    def means(self, sign: int, clip: int) -> tuple[Ints, int]:
+        """Return each unit's mean paired difference, clipped to [-clip, clip], and how many were clipped.
+
+        `sign` is 1 where larger values are better, -1 where smaller ones are. The mean is the rational
+        sum/count, rounded half to even: the same integer however the unit's decisions were split.
+        """
+        means = divide_half_even(sign * (self.challenger - self.champion), self.counts)
+        clipped: Ints = np.clip(means, -clip, clip)
+        return clipped, int(np.count_nonzero(clipped != means))
+
+    def to_builtins(self) -> dict[str, list[int]]:
+        """Return plain lists for JSON."""
+        return {name: getattr(self, name).tolist() for name in ("keys", "counts", "champion", "challenger")}
+
+    @classmethod
+    def from_builtins(cls, data: dict[str, list[int]]) -> "PerUnit":
+        """Return the units that `to_builtins` wrote."""
+        names = ("keys", "counts", "champion", "challenger")
+        return cls(*(np.array(data[name], dtype=np.int64) for name in names))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PerUnit) and self.to_builtins() == other.to_builtins()
+
+    def __hash__(self) -> int:
+        return hash(self.keys.tobytes())
+
+
+def _coded(keys: Ints) -> tuple[Ints, Ints]:
+    """Return candidate units in order and each row's index among them; some may have no row."""
+    low, high = int(keys.min()), int(keys.max())
+    if high - low < _DENSE_KEYS:
+        return np.arange(low, high + 1, dtype=np.int64), keys - low
+    units, codes = np.unique(keys, return_inverse=True)
+    return units, codes
+
+
+class RepeatSketch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often units repeat, from the units with the smallest keys and their exact counts.
+
+    Up to 1,024 units the share is exact; beyond, it is that of a fixed sample of 1,024 units. A unit
+    among the smallest of the whole is among the smallest of every part, so merging is exact.
+    """
+
+    keys: tuple[int, ...]
+    counts: tuple[int, ...]
+
+    @classmethod
+    def empty(cls) -> "RepeatSketch":
+        """Return the sketch of no units."""
+        return cls((), ())
+
+    @classmethod
+    def of(cls, units: Any) -> "RepeatSketch":
+        """Return the sketch of a column of unit names; rows without a name are left out."""
+        named = units.drop_null()
+        if not len(named):
+            return cls.empty()
+        keys, counts = np.unique(unit_keys(named), return_counts=True)
+        return cls(tuple(keys[:SKETCH_SIZE].tolist()), tuple(counts[:SKETCH_SIZE].tolist()))
+
+    def merge(self, other: "RepeatSketch") -> "RepeatSketch":
+        """Return the sketch of both columns together."""
+        counts = dict(zip(self.keys, self.counts, strict=True))
+        for key, count in zip(other.keys, other.counts, strict=True):
+            counts[key] = counts.get(key, 0) + count
+        kept = sorted(counts)[:SKETCH_SIZE]
+        return RepeatSketch(tuple(kept), tuple(counts[key] for key in kept))
+
+    @property
+    def share(self) -> float:
+        """Return the share of decisions whose unit had another decision before; 0 of nothing."""
+        total = sum(self.counts)
+        return (total - len(self.counts)) / total if total else 0.0
+
+
+def null_mask(array: Any) -> Mask:
+    """Return where an Arrow array is null, shape (rows,)."""
+    mask: Mask = array.is_null().to_numpy(zero_copy_only=False)
+    return mask
