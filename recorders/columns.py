@@ -1,0 +1,176 @@
+"""Columns: frames as Arrow record batches, and the bytes that the log keeps of them."""
+
+import struct
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recorders.errors import CorruptBatch
+from recorders.fields import FeatureSet
+from recorders.flatbuffer import uncompressed_bytes
+from recorders.frame import Frame
+
+BATCH_BYTES_MAX: Final = 64 * 2**20
+INSTANT: Final = pa.timestamp("us", tz="UTC")
+STATUSES: Final = pa.list_(pa.struct([pa.field("field", pa.string()), pa.field("status", pa.string())]))
+ARROW_TYPES: Final[Mapping[str, pa.DataType]] = {
+    "float64": pa.float64(),
+    "int64": pa.int64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+    "category": pa.string(),
+    "timestamp": INSTANT,
+    "bytes": pa.binary(),
+    "list[float64]": pa.list_(pa.float64()),
+}
+_ALLOWED: Final = frozenset(ARROW_TYPES.values()) | {STATUSES}
+
+DECISION_ENVELOPE: Final = (
+    pa.field("decision_id", pa.string(), nullable=False),
+    pa.field("occurred_at", INSTANT, nullable=False),
+    pa.field("unit", pa.string()),
+    pa.field("model", pa.string(), nullable=False),
+    pa.field("model_version", pa.string(), nullable=False),
+    pa.field("score", pa.float64()),
+    pa.field("decision", pa.string()),
+    pa.field("propensity", pa.float64()),
+    pa.field("inclusion", pa.float64(), nullable=False),
+    pa.field("latency_us", pa.int64()),
+    pa.field("trace_id", pa.string()),
+)
+OUTCOME_SCHEMA: Final = pa.schema(
+    [
+        pa.field("decision_id", pa.string(), nullable=False),
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("value", pa.float64()),
+        pa.field("occurred_at", INSTANT, nullable=False),
+    ]
+)
+SCORE_SCHEMA: Final = pa.schema(
+    [
+        pa.field("decision_position", pa.int64(), nullable=False),
+        pa.field("decision_id", pa.string(), nullable=False),
+        pa.field("score", pa.float64()),
+        pa.field("decision", pa.string()),
+        pa.field("error", pa.string()),
+    ]
+)
+
+
+def decision_schema(feature_set: FeatureSet) -> pa.Schema:
+    """Return the Arrow schema of a decision batch: the envelope, one `f.<name>` per field, `statuses`."""
+    features = [pa.field(f"f.{field.name}", ARROW_TYPES[field.type]) for field in feature_set.fields]
+    metadata = {"feature_set": feature_set.label, "schema_digest": feature_set.digest}
+    return pa.schema([*DECISION_ENVELOPE, *features, pa.field("statuses", STATUSES)], metadata=metadata)
+
+
+def to_batch(frame: Frame, feature_set: FeatureSet | None = None) -> pa.RecordBatch:
+    """Return the events of a decision or outcome frame as columns. Decisions need their feature set.
+
+    None, NaN, -0.0, infinities and 2**63 - 1 come out as they went in; instants are UTC microseconds.
+
+    Raises:
+        CorruptBatch: the payload is not `frame.events` events of that schema.
+    """
+    if frame.kind == "decision":
+        assert feature_set is not None, "decisions need their feature set"
+        schema = decision_schema(feature_set)
+    else:
+        assert frame.kind == "outcome", frame.kind
+        schema = OUTCOME_SCHEMA
+    try:
+        rows = msgspec.msgpack.decode(frame.payload, type=list[tuple[Any, ...]])
+        columns = list(zip(*rows, strict=True))
+    except (msgspec.DecodeError, ValueError) as error:
+        raise CorruptBatch(f"frame {frame.sequence} of writer {frame.writer}: {error}") from error
+    if len(rows) != frame.events or len(columns) != len(schema):
+        raise CorruptBatch(
+            f"frame {frame.sequence} of writer {frame.writer} holds {len(rows)} events of {len(columns)} "
+            f"values, its header says {frame.events} of {len(schema)}"
+        )
+    if frame.kind == "decision":
+        columns[-1] = tuple(
+            None if pairs is None else [_status(*pair) for pair in pairs] for pairs in columns[-1]
+        )
+    try:
+        arrays = [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise CorruptBatch(f"frame {frame.sequence} of writer {frame.writer}: {error}") from error
+    for array, field in zip(arrays, schema, strict=True):
+        if array.null_count and not field.nullable:
+            raise CorruptBatch(f"frame {frame.sequence} of writer {frame.writer}: {field.name} is null")
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _status(field: str, status: str) -> dict[str, str]:
+    return {"field": field, "status": status}
+
+
+def occurred_range(batch: pa.RecordBatch) -> tuple[datetime, datetime]:
+    """Return the first and last `occurred_at` of a batch that has rows."""
+    ends = pc.min_max(batch.column("occurred_at")).as_py()
+    return ends["min"], ends["max"]
+
+
+def encode_batch(batch: pa.RecordBatch) -> bytes:
+    """Return the Arrow IPC stream of one batch, zstd-compressed: what the log keeps.
+
+    Equal columns give equal bytes, in any thread and process (one zstd level, one thread, no padding
+    that depends on history).
+    """
+    options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1), use_threads=False)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
+    encoded: bytes = sink.getvalue().to_pybytes()
+    return encoded
+
+
+def decode_batch(data: bytes, *, max_bytes: int = BATCH_BYTES_MAX) -> pa.RecordBatch:
+    """Return the one record batch that `data` holds, validated in full before anything touches it.
+
+    `max_bytes` bounds `data` and what it decompresses to. pyarrow accepts hostile streams and crashes
+    on access, so: a size cap, types by allow-list (no views, no dictionaries, no extensions), the
+    declared sizes of all buffers added up before the first is decompressed, exactly one batch, nothing
+    after it, and full validation.
+
+    Raises:
+        CorruptBatch: any of it does not hold.
+    """
+    if len(data) > max_bytes:
+        raise CorruptBatch(f"{len(data)} bytes, more than the {max_bytes} that are allowed")
+    try:
+        return _decode(data, max_bytes)
+    except (pa.ArrowException, OSError, ValueError, EOFError, struct.error, UnicodeDecodeError) as error:
+        raise CorruptBatch(f"not an Arrow stream that can be read ({error})") from error
+
+
+def _decode(data: bytes, max_bytes: int) -> pa.RecordBatch:
+    source = pa.BufferReader(data)
+    schema = pa.ipc.read_schema(pa.ipc.read_message(source))
+    for field in schema:
+        if field.type not in _ALLOWED:
+            raise CorruptBatch(f"column {field.name!r} has type {field.type}, which the log does not hold")
+    if len(set(schema.names)) != len(schema):
+        raise CorruptBatch("two columns have one name")
+    message = pa.ipc.read_message(source)
+    if message.type != "record batch":
+        raise CorruptBatch(f"a {message.type} message where the record batch should be")
+    size = uncompressed_bytes(message.metadata, message.body, limit=max_bytes)
+    if size > max_bytes:
+        raise CorruptBatch(f"it decompresses to {size} bytes, more than the {max_bytes} that are allowed")
+    batch = pa.ipc.read_record_batch(message, schema)
+    if data[source.tell() :] not in _ENDS:
+        raise CorruptBatch(f"{len(data) - source.tell()} bytes after the record batch")
+    batch.validate(full=True)
+    for field, column in zip(schema, batch.columns, strict=True):
+        if column.null_count and not field.nullable:
+            raise CorruptBatch(f"column {field.name!r} holds nulls")
+    return batch
+
+
+_ENDS: Final = (b"\xff\xff\xff\xff\x00\x00\x00\x00",)
