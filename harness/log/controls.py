@@ -1,0 +1,103 @@
+"""Control events: what the harness says about itself, as canonical JSON, one a batch."""
+
+import hashlib
+import json
+import threading
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from harness.log.connection import Connection
+from harness.log.events import ControlEvent
+from harness.log.queries import query
+from harness.log.reader import check
+from recorders.append import Batch
+from recorders.canonical import canonical_json
+
+NAMESPACE = uuid.UUID("6c1f8d0e-6a4d-5b0c-9c39-3f0b6f7e2a11")
+SCHEMA_DIGEST = hashlib.sha256(b"control/1").hexdigest()
+ACTOR = "harness"
+ROWS_MAX = 5_000
+
+
+def control_batch(type_: str, subject: str, body: Mapping[str, Any], key: str | None, actor: str | None) -> Batch:
+    """Return the batch of one control event. With a `key` the same event is the same batch, and is stored once.
+
+    >>> a, b = (control_batch("x.y", "s", {}, key, None) for key in ("k", "k"))
+    >>> a == b
+    True
+    """
+    event = {"type": type_, "subject": subject, "actor": actor or ACTOR, "body": dict(body)}
+    payload = canonical_json(event)
+    return Batch(
+        kind="control",
+        decision_point="",
+        schema_digest=SCHEMA_DIGEST,
+        writer=uuid.uuid4() if key is None else uuid.uuid5(NAMESPACE, key),
+        sequence=1,
+        events=1,
+        occurred_min=None,
+        occurred_max=None,
+        payload=payload,
+        digest=hashlib.sha256(payload).hexdigest(),
+    )
+
+
+def decode(position: int, recorded_at: datetime, payload: bytes) -> ControlEvent:
+    """Return the event of a control batch."""
+    event = json.loads(payload)
+    return ControlEvent(
+        position, recorded_at, event["type"], event["subject"], event.get("actor") or "", event.get("body") or {}
+    )
+
+
+def matches(pattern: str | None, type_: str) -> bool:
+    """Return whether an event's type is the one asked for; `look.*` asks for all that begin with `look.`.
+
+    >>> matches("look.*", "look.taken"), matches("look.*", "looks.taken"), matches(None, "x")
+    (True, False, True)
+    """
+    if pattern is None:
+        return True
+    if pattern.endswith(".*"):
+        return type_.startswith(pattern[:-1])
+    return type_ == pattern
+
+
+class Controls:
+    """The control events of a log, fetched once: what was read can never change, only more can come."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._read: list[tuple[int, datetime, str, str, bytes]] = []
+        self._up_to = 0
+
+    def select(self, head: int, type_: str | None, subject: str | None, up_to: int) -> list[ControlEvent]:
+        """Return the events with position <= `up_to` (at most `head`, the log's end), in order."""
+        with self._lock:
+            while self._up_to < head and self._fetch(head):
+                pass
+        return [
+            decode(position, recorded_at, payload)
+            for position, recorded_at, found, about, payload in self._read
+            if position <= up_to and matches(type_, found) and subject in {None, about}
+        ]
+
+    def _fetch(self, head: int) -> bool:
+        rows = self._connection.rows(query("controls"), after=self._up_to, up_to=head, rows=ROWS_MAX)
+        for position, recorded_at, digest, payload in rows:
+            check(position, digest, payload)
+            event = msgspec.json.decode(payload, type=_Name)
+            self._read.append((position, recorded_at, event.type, event.subject, payload))
+        more = len(rows) == ROWS_MAX
+        self._up_to = rows[-1][0] if more else head
+        return more
+
+
+class _Name(msgspec.Struct):
+    type: str
+    subject: str

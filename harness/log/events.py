@@ -1,0 +1,47 @@
+"""What the log answers with."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The end of the log. `position` is 0 and `digest` the genesis when it is empty; `digest` is 64 hex digits."""
+
+    epoch: int
+    position: int
+    digest: str
+    recorded_at: datetime
+    log_id: UUID
+
+
+class ControlEvent(msgspec.Struct, frozen=True):
+    """Something about the harness itself: registered, looked, decided, approved, acted, lost."""
+
+    position: int
+    recorded_at: datetime
+    type: str
+    subject: str
+    actor: str
+    body: dict[str, Any]
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """What recomputing the chain over [start, stop) found.
+
+    `altered` is the position of the first batch that is not as it was appended, None when all are.
+    """
+
+    start: int
+    stop: int
+    batches: int
+    events: int
+    altered: int | None = None
+    reason: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether every batch in the range is as it was appended."""
+        return self.altered is None

@@ -1,0 +1,171 @@
+"""The log as the rest of the harness sees it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+import msgspec
+import pyarrow as pa
+
+from harness.embedded import Embedded
+from harness.log import reader, verify
+from harness.log.connection import Connection
+from harness.log.controls import Controls, control_batch
+from harness.log.events import ControlEvent, Head, Verification
+from harness.log.places import When, resolve, utc
+from harness.log.queries import query
+from recorders.append import Appender, Batch
+from recorders.errors import FeatureSetError
+from recorders.fields import FeatureSet
+from recorders.frame import Receipt
+from replay.ranges import AsOf
+
+REGISTERED = "feature_set.registered"
+
+
+class Log:
+    """One log: append, read a range, resolve a place, speak and hear control events. Use it as a context manager.
+
+    Made by `harness.database.open_log`. It holds one connection for reading and one for appending, opened when first
+    needed, and the embedded server when that is what it runs on. For one thread; open one log for each.
+    """
+
+    def __init__(self, url: str, *, role: str | None = None, server: Embedded | None = None) -> None:
+        self.url = url
+        self._server = server
+        self._connection = Connection(url, role)
+        self._appender = Appender(url)
+        self._controls = Controls(self._connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back and leave the embedded server. Safe to call twice."""
+        self._connection.close()
+        self._appender.close()
+        if self._server is not None:
+            self._server.close()
+
+    def head(self) -> Head:
+        """Return the end of the log."""
+        epoch, position, chain, recorded_at, log_id = self._connection.row(query("head"))
+        return Head(epoch, position, chain.hex(), utc(recorded_at), log_id)
+
+    def as_of(self, when: When = None) -> AsOf:
+        """Return the place that `when` means: a position, an instant with offset, or None for the end.
+
+        Resolve once and keep the answer: the end moves.
+
+        Raises:
+            NaiveTime, UnknownPosition, UsageError: see harness.errors.
+        """
+        return resolve(self._connection, when)
+
+    def read(
+        self,
+        start: int,
+        stop: int,
+        *,
+        kind: str,
+        decision_point: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the decisions, outcomes or scores of [start, stop) in order of position, a stored batch at a time.
+
+        `position` (int64) and `recorded_at` (UTC microseconds) come first, then the batch's own columns, or those of
+        `columns` that it has. Each payload is checked against its digest.
+
+        Raises:
+            DigestMismatch: the stored bytes are not those that were appended.
+        """
+        return reader.read(
+            self._connection, start, stop, kind=kind, decision_point=decision_point, columns=columns
+        )
+
+    def append(self, batch: Batch) -> Receipt:
+        """Return where the log holds `batch`; the same batch again answers the same.
+
+        Raises:
+            LinkUnavailable, AppendError: see recorders.errors.
+        """
+        return self._appender.append(batch)
+
+    def control(
+        self,
+        type: str,  # noqa: A002 - the event's own word
+        subject: str,
+        body: Mapping[str, Any],
+        *,
+        key: str | None = None,
+        actor: str | None = None,
+    ) -> ControlEvent:
+        """Append one control event and return it as stored. `key` makes it happen once.
+
+        Raises:
+            WriterForked: another event was stored under this `key`.
+            ValueError: `body` has no canonical JSON.
+        """
+        batch = control_batch(type, subject, body, key, actor)
+        receipt = self._appender.append(batch)
+        _first, recorded_at, _chain = self._connection.row(query("batch_at"), position=receipt.position)
+        event = msgspec.json.decode(batch.payload)
+        return ControlEvent(receipt.position, utc(recorded_at), type, subject, event["actor"], event["body"])
+
+    def controls(
+        self,
+        type: str | None = None,  # noqa: A002 - the event's own word
+        subject: str | None = None,
+        *,
+        up_to: int | None = None,
+    ) -> list[ControlEvent]:
+        """Return the control events in order of position; `look.*` asks for every type that begins with `look.`.
+
+        `up_to` is the last position that exists for the caller; None is the end of the log.
+        """
+        head = self._connection.row(query("head"))[1]
+        return self._controls.select(head, type, subject, head if up_to is None else up_to)
+
+    def feature_sets(self) -> dict[str, FeatureSet]:
+        """Return the registered feature sets by digest."""
+        found = (msgspec.convert(event.body, FeatureSet) for event in self.controls(REGISTERED))
+        return {feature_set.digest: feature_set for feature_set in found}
+
+    def register_feature_set(self, feature_set: FeatureSet) -> ControlEvent:
+        """Return the event that registers `feature_set`; registering it again answers the same event.
+
+        Raises:
+            FeatureSetError: another schema stands under this name and version.
+        """
+        subject = f"{feature_set.name}:{feature_set.version}"
+        for event in self.controls(REGISTERED, subject):
+            if msgspec.convert(event.body, FeatureSet).digest != feature_set.digest:
+                raise FeatureSetError(
+                    f"Feature set {subject} is registered with another schema.",
+                    "Expected one schema for one version.",
+                    f"Declare the new schema as {feature_set.name}:{feature_set.version + 1}.",
+                )
+            return event
+        body = msgspec.json.decode(feature_set.canonical())
+        return self.control(REGISTERED, subject, body, key=f"feature_set:{subject}")
+
+    def writer_high_water(self, writer: UUID) -> int:
+        """Return the last stored sequence of `writer`, 0 when it never wrote."""
+        found = self._connection.rows(query("high_water"), writer=writer)
+        return int(found[0][0]) if found else 0
+
+    def verify(
+        self, start: int = 1, stop: int | None = None, progress: Callable[[int], None] | None = None
+    ) -> Verification:
+        """Return what recomputing every digest over [start, stop) found; it names the first altered position."""
+        return verify.verify(self._connection, start, stop, progress)
+
+    def rows(self, name: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a named statement of `queries.sql`."""
+        return self._connection.rows(query(name), **values)

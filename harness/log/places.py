@@ -1,0 +1,73 @@
+"""From what a user says to a place in the log, once."""
+
+from datetime import UTC, datetime
+
+from harness.errors import NaiveTime, UnknownPosition, UsageError
+from harness.log.chain import genesis
+from harness.log.connection import Connection
+from harness.log.queries import query
+from replay.ranges import AsOf
+
+When = int | datetime | str | None
+
+
+def resolve(connection: Connection, when: When) -> AsOf:
+    """Return the place that `when` means: a position, an instant (the last batch recorded by then), None for the end.
+
+    Raises:
+        NaiveTime: an instant without an offset.
+        UnknownPosition: a position beyond the end.
+        UsageError: neither a position nor an instant.
+    """
+    epoch, head, chain, recorded_at, _log_id = connection.row(query("head"))
+    wanted = parse(when)
+    if isinstance(wanted, datetime):
+        wanted = min(connection.row(query("position_at"), time=wanted)[0], head)
+    if wanted is None or wanted == head:
+        return AsOf(epoch, head, utc(recorded_at), chain.hex())
+    if not 0 <= wanted <= head:
+        raise UnknownPosition(wanted, head)
+    return _place(connection, epoch, wanted)
+
+
+def _place(connection: Connection, epoch: int, position: int) -> AsOf:
+    if position == 0:
+        log_id, _epoch, clock, _covered, created_at = connection.row(query("identity"))
+        time = datetime.fromtimestamp(0, UTC) if clock == "event" else utc(created_at)
+        return AsOf(epoch, 0, time, genesis(log_id, clock).hex())
+    _first, recorded_at, chain = connection.row(query("batch_at"), position=position)
+    return AsOf(epoch, position, utc(recorded_at), chain.hex())
+
+
+def parse(when: When) -> int | datetime | None:
+    """Return a position or an instant; text is read as either.
+
+    >>> parse("2013-05-01T00:00:00+02:00")
+    datetime.datetime(2013, 4, 30, 22, 0, tzinfo=datetime.timezone.utc)
+    >>> parse("2013-05-01")
+    Traceback (most recent call last):
+    harness.errors.NaiveTime: The time 2013-05-01 has no offset from UTC. Expected an instant, such as \
+2013-05-01T00:00:00Z or 2013-05-01T00:00:00-04:00. Add the offset.
+    """
+    if isinstance(when, str):
+        text = when.strip()
+        if text.lstrip("-").isdecimal():
+            return int(text)
+        try:
+            when = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise UsageError(
+                f'"{text}" is no place in the log.',
+                "Expected a position or an ISO 8601 time with offset.",
+                "Write 120000 or 2013-05-01T00:00:00Z.",
+            ) from error
+    if isinstance(when, datetime):
+        if when.tzinfo is None:
+            raise NaiveTime(when.isoformat().removesuffix("T00:00:00"))
+        return when.astimezone(UTC)
+    return when
+
+
+def utc(instant: datetime) -> datetime:
+    """Return the instant in UTC: the driver's zone object is equal, and prints differently."""
+    return instant.astimezone(UTC)

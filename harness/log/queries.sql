@@ -1,0 +1,91 @@
+-- name: state
+-- What the database holds, and whether it is a log that we know.
+select version_num from harness.alembic_version
+
+-- name: identity
+-- What this log is.
+select log_id, epoch, clock, covered, created_at from harness.log
+
+-- name: head
+-- The end of the log and what it is, in one snapshot.
+select l.epoch, h.position, h.chain, h.recorded_at, l.log_id from harness.head h cross join harness.log l
+
+-- name: batch_at
+-- The batch that holds a position.
+select b.position, b.recorded_at, b.chain from harness.batch b
+where b.position <= %(position)s order by b.position desc limit 1
+
+-- name: position_at
+-- The last position that was recorded at a time or before.
+select harness.position_at(%(time)s)
+
+-- name: high_water
+-- How far a writer has come.
+select sequence from harness.writer where writer = %(writer)s
+
+-- name: start_of_kind
+-- Where the batch begins that may hold a position: the last of one kind that begins there or before.
+select b.position from harness.batch b where b.kind = %(kind)s and b.position <= %(start)s
+order by b.position desc limit 1
+
+-- name: start_of_point
+-- As start_of_kind, for one decision point.
+select b.position from harness.batch b
+where b.kind = %(kind)s and b.decision_point = %(decision_point)s and b.position <= %(start)s
+order by b.position desc limit 1
+
+-- name: next_of_kind
+-- The next batches of one kind in a range, up to a budget of rows and bytes. Payloads are out of line, so that the
+-- running total costs no read of them.
+select c.position, c.events, c.recorded_at, c.digest, c.payload from (
+    select b.position, b.events, b.recorded_at, b.digest, b.payload,
+        sum(octet_length(b.payload)) over (order by b.position) - octet_length(b.payload) as before
+    from harness.batch b
+    where b.kind = %(kind)s and b.position >= %(start)s and b.position < %(stop)s
+    order by b.position limit %(rows)s
+) c where c.before < %(bytes)s order by c.position
+
+-- name: next_of_point
+-- As next_of_kind, for one decision point.
+select c.position, c.events, c.recorded_at, c.digest, c.payload from (
+    select b.position, b.events, b.recorded_at, b.digest, b.payload,
+        sum(octet_length(b.payload)) over (order by b.position) - octet_length(b.payload) as before
+    from harness.batch b
+    where b.kind = %(kind)s and b.decision_point = %(decision_point)s
+        and b.position >= %(start)s and b.position < %(stop)s
+    order by b.position limit %(rows)s
+) c where c.before < %(bytes)s order by c.position
+
+-- name: controls
+-- Control events in order; all filters optional.
+select b.position, b.recorded_at, b.digest, b.payload from harness.batch b
+where b.kind = 'control' and b.position > %(after)s and b.position <= %(up_to)s
+order by b.position limit %(rows)s
+
+-- name: links
+-- Whole batches in order, for recomputing the chain.
+select c.* from (
+    select b.position, b.events, b.kind, b.decision_point, b.schema_digest, b.writer, b.sequence, b.occurred_min,
+        b.occurred_max, b.recorded_at, b.digest, b.chain, b.payload,
+        sum(octet_length(b.payload)) over (order by b.position) - octet_length(b.payload) as before
+    from harness.batch b where b.position >= %(start)s and b.position < %(stop)s
+    order by b.position limit %(rows)s
+) c where c.before < %(bytes)s order by c.position
+
+-- name: latest
+-- The last batches of the log up to a position, newest first, with their payload.
+select b.position, b.events, b.kind, b.decision_point, b.recorded_at, b.digest, b.payload from harness.batch b
+where b.position < %(stop)s and (%(kind)s::text is null or b.kind = %(kind)s)
+    and (%(decision_point)s::text is null or b.decision_point = %(decision_point)s)
+order by b.position desc limit %(rows)s
+
+-- name: stats
+-- What the log holds, by kind and decision point.
+select b.kind, b.decision_point, count(*) as batches, sum(b.events)::bigint as events,
+    sum(octet_length(b.payload))::bigint as bytes, min(b.position) as first, max(b.position + b.events - 1) as last,
+    min(b.occurred_min) as occurred_min, max(b.occurred_max) as occurred_max
+from harness.batch b group by 1, 2 order by 1, 2
+
+-- name: stored_bytes
+-- What the log takes on disk, with indexes and out-of-line payloads.
+select coalesce(sum(pg_total_relation_size(p.relid)), 0)::bigint from pg_partition_tree('harness.batch') p where p.isleaf

@@ -1,0 +1,65 @@
+"""Recompute the chain from what is stored, and name the first batch that is not as it was appended."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from harness.log.chain import Header, genesis, link
+from harness.log.connection import Connection
+from harness.log.events import Verification
+from harness.log.queries import query
+
+ROWS_MAX = 2_000
+BYTES_MAX = 32 * 2**20
+
+
+def verify(
+    connection: Connection, start: int = 1, stop: int | None = None, progress: Callable[[int], None] | None = None
+) -> Verification:
+    """Return what recomputing every digest over [start, stop) found; `stop` None also compares the head.
+
+    `progress` is called with the number of positions done. A range that begins later than 1 trusts the stored digest
+    of the batch before it.
+    """
+    _epoch, head, chain, _time, log_id = connection.row(query("head"))
+    end = head + 1 if stop is None else min(stop, head + 1)
+    previous, expected = _before(connection, start, log_id)
+    batches = events = 0
+    at = expected
+    while at < end:
+        rows = connection.rows(query("links"), start=at, stop=end, rows=ROWS_MAX, bytes=BYTES_MAX)
+        if not rows:
+            return Verification(start, end, batches, events, expected, "the batch is missing")
+        for row in rows:
+            reason = _fault(row, expected, previous)
+            if reason:
+                return Verification(start, end, batches, events, min(expected, row[0]), reason)
+            batches, events = batches + 1, events + row[1]
+            previous, expected = row[11], row[0] + row[1]
+        at = expected
+        if progress is not None:
+            progress(min(at, end) - start)
+    if end == head + 1 and (expected != head + 1 or previous != chain):
+        return Verification(start, end, batches, events, expected, "the head names another history")
+    return Verification(start, end, batches, events)
+
+
+def _before(connection: Connection, start: int, log_id: Any) -> tuple[bytes, int]:
+    """Return the chain's digest before the batch that holds `start`, and where that batch begins."""
+    _id, _epoch, clock, _covered, _created = connection.row(query("identity"))
+    holder = connection.rows(query("batch_at"), position=start)
+    first = holder[0][0] if holder else 1
+    before = connection.rows(query("batch_at"), position=first - 1) if first > 1 else []
+    return (before[0][2], first) if before else (genesis(log_id, clock), 1)
+
+
+def _fault(row: tuple[Any, ...], expected: int, previous: bytes) -> str:
+    (position, events, kind, point, schema, writer, sequence, low, high, recorded_at, digest, chain, payload, _b) = row
+    if position != expected:
+        return f"the batch is missing: the next one begins at {position}"
+    if hashlib.sha256(payload).digest() != digest:
+        return "the payload is not what its digest names"
+    header = Header(position, events, kind, point, schema, writer, sequence, low, high, recorded_at)
+    if link(previous, header, digest) != chain:
+        return "the header or a digest is not what the chain names"
+    return ""

@@ -1,0 +1,38 @@
+"""Fixtures for every test that needs a log."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.database import create_log
+from harness.log.log import Log
+from tests.support import servers
+
+
+@pytest.fixture(scope="session")
+def database_url() -> Iterator[str]:
+    """A server, by the address of a database on it. tests/postgres runs everything on two."""
+    with servers.embedded() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def log_url(database_url: str) -> Iterator[str]:
+    """A log of its own for each test module, in a fresh database, with the server clock."""
+    with servers.fresh_database(database_url) as url:
+        create_log(url=url).close()
+        yield url
+
+
+@pytest.fixture
+def fresh_log(database_url: str) -> Iterator[Log]:
+    """A log of its own for each test, with the server clock."""
+    with servers.fresh_database(database_url) as url, create_log(url=url) as log:
+        yield log
+
+
+@pytest.fixture
+def event_log(database_url: str) -> Iterator[Log]:
+    """A log of its own for each test, with the event clock: for history that is recorded later than it happened."""
+    with servers.fresh_database(database_url) as url, create_log(url=url, clock="event") as log:
+        yield log

@@ -1,0 +1,15 @@
+"""Everything here runs on the embedded PostgreSQL 18 and on a PostgreSQL 16 of the user's own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import servers
+
+SERVERS = {"embedded18": servers.embedded, "external16": servers.external}
+
+
+@pytest.fixture(scope="session", params=list(SERVERS))
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with SERVERS[request.param]() as url:
+        yield url
