@@ -1,0 +1,147 @@
+"""What can go wrong with experiments. One class per remedy; the values are attributes.
+
+HarnessError (recorders.errors)
+├── TomlFileError (strict_toml)  a file with faults, all of them named              exit 2
+├── ExperimentChanged            an id that names another experiment                exit 2
+├── TrainedInWindow              a challenger that has seen the window              exit 30
+├── LookRefused                  no look can be taken there                         exit 1
+│   ├── WindowNotOpen            its window begins later
+│   ├── LookBehind               a later look was taken already
+│   ├── LooksExhausted           the registered number of looks is reached
+│   └── ExperimentConcluded      its verdict is recorded
+├── NoLook                       there is no look to decide on or to explain        exit 2
+├── ApprovalRefused              a verdict that cannot be approved, or not again    exit 1
+└── LookAltered                  a stored look is not what the log gives            exit 40
+"""
+
+# ruff: noqa: N818  # the names are the design's words; what derives from HarnessError is an error
+
+from datetime import datetime
+
+from harness.errors import UsageError
+from recorders.errors import HarnessError
+
+
+class ExperimentChanged(UsageError):
+    """An id that names another experiment. A change is a new experiment, with wealth and looks of its own."""
+
+    def __init__(self, name: str, position: int, registered: str, found: str) -> None:
+        super().__init__(
+            f'Experiment "{name}" is registered at position {position} with digest {registered[:16]}; '
+            f"this file has {found[:16]}.",
+            "Expected the registered file: an experiment does not change once its data can be looked at.",
+            "Give the changed file a new experiment id, or register the file as it was.",
+        )
+        self.name = name
+        self.position = position
+        self.registered = registered
+        self.found = found
+
+
+class TrainedInWindow(HarnessError):
+    """A challenger may not be judged on decisions that it was trained on."""
+
+    exit_code = 30
+
+    def __init__(self, model: str, trained_until: int, start: int) -> None:
+        super().__init__(
+            f"The window begins at position {start}; {model} was trained up to position {trained_until}.",
+            f"Expected a window that begins at {trained_until + 1} or later.",
+            "Move the window, or train a challenger on earlier decisions.",
+        )
+        self.model = model
+        self.trained_until = trained_until
+        self.start = start
+
+
+class LookRefused(HarnessError):
+    """No look can be taken there."""
+
+
+class WindowNotOpen(LookRefused):
+    """The window begins after the position that was asked for. Wait, or look at a later position."""
+
+    def __init__(self, name: str, start: str, position: int, time: datetime) -> None:
+        super().__init__(
+            f'The window of "{name}" begins at {start}; position {position} is at {time.isoformat()}.',
+            "Expected a position at which the window has begun.",
+            "Look again when the log has reached it.",
+        )
+        self.name = name
+        self.start = start
+        self.position = position
+
+
+class LookBehind(LookRefused):
+    """Looks follow each other in the log, so that each knows all earlier ones."""
+
+    def __init__(self, name: str, position: int, newest: int) -> None:
+        super().__init__(
+            f'Position {position} lies before the newest look at "{name}", which is at {newest}.',
+            f"Expected a position above {newest}.",
+            "Use --dry-run to see the figures of an earlier position without taking a look.",
+        )
+        self.name = name
+        self.position = position
+        self.newest = newest
+
+
+class LooksExhausted(LookRefused):
+    """The registered number of looks is reached. Register a new experiment to look on."""
+
+    def __init__(self, name: str, max_looks: int) -> None:
+        super().__init__(
+            f'"{name}" has had all of its {max_looks} looks.',
+            f"Expected at most max_looks = {max_looks}, as registered.",
+            f'Record its verdict with "harness decide {name}", or register a new experiment.',
+        )
+        self.name = name
+        self.max_looks = max_looks
+
+
+class ExperimentConcluded(LookRefused):
+    """Its verdict is recorded: what comes later cannot change it."""
+
+    def __init__(self, name: str, state: str, position: int) -> None:
+        super().__init__(
+            f'"{name}" is concluded: the verdict {state} is recorded at position {position}.',
+            "Expected an experiment without a final verdict.",
+            f'See "harness verdict show {name}"; ask anew with a new experiment id.',
+        )
+        self.name = name
+        self.state = state
+        self.position = position
+
+
+class NoLook(UsageError):
+    """There is no look, or none there. Take one first."""
+
+    def __init__(self, name: str, place: str = "") -> None:
+        super().__init__(
+            f'"{name}" has no look{place}.',
+            "Expected a look that was taken.",
+            f'Take one with "harness evaluate {name}", or see "harness experiment show {name}".',
+        )
+        self.name = name
+
+
+class ApprovalRefused(HarnessError):
+    """A verdict that cannot be approved, or that somebody approved before."""
+
+
+class LookAltered(HarnessError):
+    """What is stored is not what the log gives: one of the two was altered."""
+
+    exit_code = 40
+
+    def __init__(self, name: str, number: int, field: str, stored: str, recomputed: str) -> None:
+        super().__init__(
+            f'Look {number} of "{name}" differs from the log, first in {field}: it says {stored}.',
+            f"Expected {recomputed}, as recomputed from the log.",
+            'Run "harness log verify" to see whether the log or the look was altered.',
+        )
+        self.name = name
+        self.number = number
+        self.field = field
+        self.stored = stored
+        self.recomputed = recomputed

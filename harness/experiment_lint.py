@@ -1,0 +1,91 @@
+"""From a TOML file to an experiment, or to every reason why it is none."""
+
+import datetime as dt
+import zoneinfo
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.experiment_file import ExperimentFile, Window
+from harness.strict_toml import Problem, TomlFileError, check_table, nearest, read_toml
+from policies.errors import PlanError
+from policies.plan import MetricPlan, PolicyPlan, UnitPlan
+
+
+def read_experiment(path: Path) -> ExperimentFile:
+    """Return the experiment that a TOML file holds.
+
+    Raises:
+        TomlFileError: the file has faults; `problems` names each with its table, key and remedy.
+    """
+    tables = read_toml(path)
+    problems = lint(tables)
+    if problems:
+        raise TomlFileError(str(path), problems)
+    return msgspec.convert(tables, ExperimentFile)
+
+
+def lint(tables: dict[str, Any]) -> list[Problem]:
+    """Return every fault of an experiment's tables; none means that it can be registered.
+
+    >>> [str(problem) for problem in lint({"schema": 2})][0]
+    'schema: it holds 2. Expected one of 1. (Invalid enum value 2.)'
+    """
+    problems = list(check_table(tables, ExperimentFile, root=ExperimentFile))
+    problems += _time_zone(tables)
+    faulty = {problem.table.partition(" ")[0] or problem.key for problem in problems}
+    problems += _part_faults(tables, faulty)
+    return problems or list(_whole(msgspec.convert(tables, ExperimentFile)))
+
+
+def _time_zone(tables: dict[str, Any]) -> Iterator[Problem]:
+    unit = tables.get("unit")
+    name = unit.get("timezone") if isinstance(unit, dict) else None
+    if not isinstance(name, str) or name in zoneinfo.available_timezones():
+        return
+    near = nearest(name, zoneinfo.available_timezones())
+    expected = f"The nearest known name is {near!r}."
+    yield Problem("unit", "timezone", f"{name!r} is no time zone.", expected, "Use a name of the IANA list.")
+
+
+def _part_faults(tables: dict[str, Any], faulty: set[str]) -> Iterator[Problem]:
+    """Yield what `policies` refuses of each part whose keys and types are sound."""
+    parts: list[tuple[str, Any, type[msgspec.Struct]]] = [
+        (name, tables[name], kind)
+        for name, kind in (("unit", UnitPlan), ("policy", PolicyPlan))
+        if name in tables and name not in faulty
+    ]
+    if "metrics" in tables and "metrics" not in faulty:
+        parts += [(f"metrics {number}", each, MetricPlan) for number, each in enumerate(tables["metrics"], 1)]
+    for table, values, kind in parts:
+        yield from _refusal(table, lambda values=values, kind=kind: msgspec.convert(values, kind))
+
+
+def _refusal(table: str, build: Callable[[], object]) -> Iterator[Problem]:
+    try:
+        build()
+    except PlanError as error:
+        yield Problem(table, error.key.rpartition(".")[2], error.happened, error.expected, error.remedy)
+
+
+def _whole(experiment: ExperimentFile) -> Iterator[Problem]:
+    yield from _window(experiment.window)
+    yield from _refusal("metrics", lambda: experiment.plan)
+
+
+def _window(window: Window) -> Iterator[Problem]:
+    start, stop = window.start, window.stop
+    if isinstance(start, int) != isinstance(stop, int):
+        found = f"from is {_text(start)}, to is {_text(stop)}."
+        yield Problem(
+            "window", "from, to", found, "Expected two times or two positions.", "Write both alike."
+        )
+    elif start >= stop:  # type: ignore[operator]  # both are times or both positions, by the line above
+        found = f"from is {_text(start)}, to is {_text(stop)}."
+        yield Problem("window", "from, to", found, "Expected from before to.", "Correct one of them.")
+
+
+def _text(end: int | dt.datetime) -> str:
+    return str(end) if isinstance(end, int) else end.isoformat()

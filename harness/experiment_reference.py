@@ -1,0 +1,168 @@
+"""What each key of an experiment file means: one text for the template, the reference and its test."""
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from harness.experiment_file import ExperimentFile
+from harness.strict_toml import describe, field_of, known_keys
+
+TABLES = {
+    "": "Top of the file",
+    "experiment": "What is asked, where, and by whom.",
+    "window": "Which decisions count. Half-open; both ends are times with offset, or both are positions.",
+    "champion": "The model whose recorded decisions are compared against.",
+    "challenger": "The candidate, which never acts.",
+    "label": "The outcome that both models are judged by.",
+    "unit": "What counts as one independent observation.",
+    "metrics": "One table for each figure by which the models differ.",
+    "policy": "The rule from evidence to verdict. Nothing outside this file can change it.",
+    "looks": "How often somebody intends to look. Looks at other times are as valid.",
+}
+
+KEYS = {
+    "schema": "The version of this format.",
+    "experiment.id": "Its name for ever: a changed experiment is a new id.",
+    "experiment.decision_point": "The named place in production where a model decides.",
+    "experiment.question": "The question in one sentence, as the report prints it.",
+    "experiment.owner": "Who answers for it.",
+    "window.from": "The first that counts. A time selects decisions by when they occurred.",
+    "window.to": "The end, not counted itself.",
+    "champion.uri": "What was decided live, as it was recorded.",
+    "champion.rescore": "A registered copy of the champion, scored again for the noise floor.",
+    "challenger.model": "A registered model, as name:version.",
+    "label.name": "The name under which the outcomes are recorded.",
+    "label.window": "The age at which a decision counts, however early its outcome came.",
+    "unit.kind": "request: each decision. column: the recorded unit. day: the local calendar day.",
+    "unit.timezone": 'The time zone of the local day, for kind "day".',
+    "metrics.name": "Which metric.",
+    "metrics.role": "primary: it decides. guardrail: it must not be harmed. context: it is only shown.",
+    "metrics.direction": "Which way is better; known for most metrics.",
+    "metrics.identification": (
+        "direct: the outcome does not depend on the decision. logged_action: it is seen only for what was "
+        "decided. blocked: a blocked request never shows it."
+    ),
+    "metrics.clip": "A unit's paired difference is held to plus or minus this much.",
+    "metrics.margin": "How much worse is still no worse, in the metric's unit.",
+    "metrics.hypotheses": "What is tested; by default what the policy needs for the role.",
+    "metrics.threshold": "A score of at least this much counts as positive.",
+    "metrics.positive_decision": "The decision that counts as positive, in place of a threshold.",
+    "metrics.bound": "The largest value of a metric that has no bound of its own.",
+    "metrics.epsilon": "Where probabilities stop in log_loss.",
+    "metrics.cost": "The cost of a true positive, false positive, false negative and true negative.",
+    "metrics.outside": "What happens to a value beyond the bounds; it is counted either way.",
+    "policy.name": "promotion: the challenger must win. noninferiority: it must not lose.",
+    "policy.alpha": "The chance of a wrong promotion, over all looks together.",
+    "policy.min_units": "The least independent units before a promotion.",
+    "policy.min_decisions": "The least mature, used decisions before a promotion.",
+    "policy.max_looks": "The most looks.",
+    "policy.max_failed_share": "The largest share of decisions that the challenger may fail to score.",
+    "policy.min_coverage": "The least share of mature decisions that could be used.",
+    "policy.max_repeats": 'The largest share of decisions whose unit came before, for unit kind "request".',
+    "policy.max_noise_share": "The largest share of decisions that the champion, scored again, decides anew.",
+    "policy.grid": "The bets that the e-value mixes, geometric, as shares of the largest possible bet.",
+    "looks.every": "The intended time between looks.",
+}
+
+
+class KeyReference(msgspec.Struct, frozen=True):
+    """One key of a table: what it may hold and what it means. A `default` of None: it must be given."""
+
+    table: str
+    key: str
+    holds: str
+    default: str | None
+    meaning: str
+
+
+def reference() -> list[KeyReference]:
+    """Return every key of an experiment file, in file order; the structs are the only source of keys."""
+    return [_key(table, key) for table, keys in known_keys(ExperimentFile).items() for key in keys]
+
+
+def _key(table: str, key: str) -> KeyReference:
+    field = field_of(ExperimentFile, table, key)
+    name = f"{table}.{key}" if table else key
+    return KeyReference(
+        table=table,
+        key=key,
+        holds=describe(field.type),
+        default=None if field.required else _toml(field.default),
+        meaning=KEYS[name],
+    )
+
+
+def _toml(value: object) -> str:
+    if value is None or value in ((), ""):
+        return "unset"
+    if isinstance(value, msgspec.Struct):
+        return str(list(msgspec.structs.astuple(value)))
+    return f'"{value}"' if isinstance(value, str) else f"{value}"
+
+
+def markdown() -> str:
+    """Return the reference as the tables of docs/experiments.md."""
+    return "\n".join(_sections())
+
+
+def _sections() -> Iterator[str]:
+    keys = reference()
+    for table, sentence in TABLES.items():
+        title = {"": TABLES[""], "metrics": "`[[metrics]]`"}.get(table, f"`[{table}]`")
+        yield f"### {title}\n"
+        if table:
+            yield f"{sentence}\n"
+        yield "| key | holds | default | meaning |\n|---|---|---|---|"
+        for each in keys:
+            if each.table == table:
+                default = "required" if each.default is None else f"`{each.default}`"
+                yield f"| `{each.key}` | {each.holds} | {default} | {each.meaning} |"
+        yield ""
+
+
+def template(values: dict[str, str], *, start: dt.datetime, stop: dt.datetime) -> str:
+    """Return a commented experiment file that lints clean, with the given values by dotted key.
+
+    Keys that must be given are written out, the others stand as comments with their defaults.
+    """
+    given = {
+        "experiment.question": "Is the challenger better than the champion?",
+        "experiment.owner": "team@example.com",
+        "window.from": start.isoformat(),
+        "window.to": stop.isoformat(),
+        "label.window": "24h",
+        "unit.kind": "request",
+        "metrics.name": "brier",
+        "metrics.role": "primary",
+        **values,
+    }
+    lines = [f"# {line}" for line in _HEADING]
+    keys = reference()
+    for table, sentence in TABLES.items():
+        if table:
+            lines += ["", f"# {sentence}", "[[metrics]]" if table == "metrics" else f"[{table}]"]
+        for each in keys:
+            if each.table == table:
+                lines += _template_key(each, given)
+    return "\n".join(lines) + "\n"
+
+
+_HEADING = (
+    "An experiment: registered before its data is looked at, and never changed after.",
+    'Check it with "harness experiment lint", register it with "harness experiment register".',
+)
+
+
+def _template_key(each: KeyReference, given: dict[str, str]) -> Iterator[str]:
+    name = f"{each.table}.{each.key}" if each.table else each.key
+    yield f"# {each.meaning} Holds {each.holds}."
+    if name in given:
+        value = given[name]
+        quoted = value if each.table == "window" else '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
+        yield f"{each.key} = {quoted}"
+    elif each.key == "schema":
+        yield f"schema = {each.default}"
+    else:
+        yield f"# {each.key} = {each.default}"
