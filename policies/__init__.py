@@ -1,1 +1,10 @@
 """Policies: metrics, evidence and verdicts, as pure functions."""
+
+from policies.estimate import Look, estimate
+from policies.evidence import Evidence
+from policies.fold import fold
+from policies.gates import Integrity
+from policies.plan import Plan, plan_from
+from policies.verdict import Verdict, decide
+
+__all__ = ["Evidence", "Integrity", "Look", "Plan", "Verdict", "decide", "estimate", "fold", "plan_from"]

@@ -15,6 +15,7 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 SCORES = ("champion_score", "challenger_score", "label")
+REMEDY = "Hand over the table of paired columns."
 DECISIONS = ("champion_decision", "challenger_decision")
 
 
@@ -112,7 +113,7 @@ class Columns:
             )
         found = self._table.schema.field(name).type
         if not (allowed(found) or pa.types.is_null(found)):
-            raise ColumnsError(name, str(found), expected, "Hand over the table of paired columns.")
+            raise ColumnsError(name, str(found), expected, REMEDY)
 
 
 def _is_text(kind: pa.DataType) -> bool:

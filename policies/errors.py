@@ -36,7 +36,7 @@ class ColumnsError(PolicyError):
         self.found = found
 
 
-class OutOfBounds(PolicyError):
+class OutOfBounds(PolicyError):  # noqa: N818  # the name says what happened, as its siblings do
     """Values beyond their declared bounds: widen the bound in a new experiment, or declare "clip"."""
 
     def __init__(self, metric: str, count: int, worst: float, bound: float) -> None:
@@ -51,7 +51,7 @@ class OutOfBounds(PolicyError):
         self.bound = bound
 
 
-class EvidenceMismatch(PolicyError):
+class EvidenceMismatch(PolicyError):  # noqa: N818  # the name says what happened, as its siblings do
     """Evidence of another plan, scale or format: fold the columns again under this plan."""
 
     exit_code = 30
@@ -64,10 +64,10 @@ class EvidenceMismatch(PolicyError):
         )
         self.what = what
         self.found = found
-        self.expected = expected
+        self.wanted = expected
 
 
-class EvidenceOverflow(PolicyError):
+class EvidenceOverflow(PolicyError):  # noqa: N818  # the name says what happened, as its siblings do
     """A sum beyond 64 bits: register the experiment with a smaller scale."""
 
     def __init__(self, what: str, value: int) -> None:

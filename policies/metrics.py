@@ -20,15 +20,24 @@ class Options(Protocol):
     """What a metric reads of its plan (policies/plan.py, `MetricPlan`)."""
 
     @property
-    def threshold(self) -> float | None: ...
+    def threshold(self) -> float | None:
+        """The score from which on an answer is positive."""
+
     @property
-    def positive_decision(self) -> str | None: ...
+    def positive_decision(self) -> str | None:
+        """The decision that counts as positive, in place of a threshold."""
+
     @property
-    def bound(self) -> float | None: ...
+    def bound(self) -> float | None:
+        """The declared largest value of an unbounded metric."""
+
     @property
-    def epsilon(self) -> float: ...
+    def epsilon(self) -> float:
+        """How near to 0 and 1 a probability may come in log_loss."""
+
     @property
-    def cost(self) -> tuple[float, float, float, float] | None: ...
+    def cost(self) -> tuple[float, float, float, float] | None:
+        """The cost of a true positive, false positive, false negative and true negative."""
 
 
 class Values(NamedTuple):
@@ -44,12 +53,21 @@ class Metric(Protocol):
     """A metric: its direction, its largest value, and the values of both models over columns."""
 
     @property
-    def direction(self) -> Literal["lower", "higher"]: ...
+    def direction(self) -> Literal["lower", "higher"]:
+        """Which values are better."""
+
     @property
-    def ternary(self) -> bool: ...
-    def check(self, options: Options) -> None: ...
-    def limit(self, options: Options) -> float: ...
-    def values(self, columns: Columns, options: Options) -> Values: ...
+    def ternary(self) -> bool:
+        """Whether a paired difference is -1, 0 or 1 and nothing else."""
+
+    def check(self, options: Options) -> None:
+        """Raise PlanError when the plan leaves out what the metric needs."""
+
+    def limit(self, options: Options) -> float:
+        """Return the largest value, which is also the widest paired difference."""
+
+    def values(self, columns: Columns, options: Options) -> Values:
+        """Return the values of both models, with what cannot be used counted by reason."""
 
 
 class Loss(msgspec.Struct, frozen=True):
@@ -99,6 +117,7 @@ class Loss(msgspec.Struct, frozen=True):
         """Return the values of both models; what cannot be used is counted by its first reason."""
         reasons = Reasons(columns.rows)
         reasons.leave("label_missing", np.isnan(columns.label))
+        reasons.leave("label_infinite", np.isinf(columns.label))
         if self.binary:
             reasons.leave("label_outside", (columns.label != 0.0) & (columns.label != 1.0))
         answers = []
@@ -132,7 +151,7 @@ class Shared(msgspec.Struct, frozen=True):
     def check(self, options: Options) -> None:
         """Accept every plan: nothing needs to be declared."""
 
-    def limit(self, options: Options) -> float:
+    def limit(self, options: Options) -> float:  # noqa: ARG002  # the protocol's signature
         """Return 1: it happens or it does not."""
         return 1.0
 

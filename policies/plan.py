@@ -179,6 +179,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         if metric.role == "context":
             return metric
         wanted = metric.hypotheses or RULES[self.policy.name].hypotheses(metric.role)
+        needed = RULES[self.policy.name].hypotheses(metric.role)[0]
+        if needed not in wanted:
+            refuse(f"metrics.{metric.name}.hypotheses", wanted, f'"{needed}" among them', "Add it.")
         if "noninferiority" in wanted and metric.margin is None:
             raise PlanError(
                 f"metrics.{metric.name}.margin",
@@ -234,29 +237,28 @@ def plan_from(declared: Mapping[str, Any]) -> Plan:
     >>> plan_from({"metrics": [{"name": "brier"}]}).metrics[0].hypotheses
     ('superiority', 'harm')
     """
-    for path, keys, struct in _parts(declared):
+    for path, table, struct in _tables(declared):
         known = {field.name for field in msgspec.structs.fields(struct)}
-        for key in keys:
+        for key in table:
             if key not in known:
-                near = get_close_matches(key, known, n=1)
+                near = get_close_matches(str(key), known, n=1)
                 hint = f'The nearest known key is "{near[0]}".' if near else "Remove it."
-                raise PlanError(f"{path}{key}", "an unknown key", f"one of {', '.join(sorted(known))}", hint)
+                refuse(f"{path}{key}", "an unknown key", f"one of {', '.join(sorted(known))}", hint)
     try:
         return msgspec.convert(declared, Plan)
     except msgspec.ValidationError as error:
-        raise PlanError(
-            "the plan", str(error), "values of the documented types", "Correct that key."
-        ) from error
+        raise PlanError("the plan", str(error), "values of the documented types", "Correct it.") from error
 
 
-def _parts(declared: Mapping[str, Any]) -> list[tuple[str, list[str], type]]:
-    """Return each table of the plan with its keys, for messages that name the nearest known key."""
-    parts: list[tuple[str, list[str], type]] = [("", list(declared), Plan)]
-    metrics = declared.get("metrics", ())
-    tables = [("metrics.", table, MetricPlan) for table in metrics if isinstance(metrics, list | tuple)]
-    policy = declared.get("policy")
-    tables += [
-        ("unit.", declared.get("unit"), UnitPlan),  # type: ignore[list-item]  # checked for being a table below
-        ("policy.", policy, PolicyPlan),
+def _tables(declared: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], type[msgspec.Struct]]]:
+    """Return each table of the plan, for messages that name the nearest known key."""
+    metrics = declared.get("metrics")
+    found: list[tuple[str, Any, type[msgspec.Struct]]] = [
+        ("", declared, Plan),
+        ("unit.", declared.get("unit"), UnitPlan),
+        ("policy.", declared.get("policy"), PolicyPlan),
     ]
-    return parts + [(path, list(table), kind) for path, table, kind in tables if isinstance(table, Mapping)]
+    found += [
+        ("metrics.", metric, MetricPlan) for metric in metrics or () if isinstance(metrics, list | tuple)
+    ]
+    return [(path, table, kind) for path, table, kind in found if isinstance(table, Mapping)]

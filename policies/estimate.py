@@ -1,0 +1,184 @@
+"""Estimates: what evidence says about each metric, with its validity and what that validity rests on."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+from scipy.optimize import brentq
+
+from policies.columns import Floats
+from policies.errors import EvidenceMismatch
+from policies.evalues import mixture
+from policies.evidence import Evidence, MetricEvidence
+from policies.plan import MetricPlan, Plan
+from policies.rules import Hypothesis, Role
+from policies.sample import Sample, sample_of
+
+Validity = Literal["exact", "exact_if_symmetric", "asymptotic", "report_only"]
+
+UNIT_NOUNS = {"request": "decisions", "column": "units", "day": "days"}
+_ASSUMPTIONS = {
+    "request": "given the decisions before it, no decision's expected difference is above the null",
+    "column": "given the units before it, no unit's expected mean difference is above the null",
+    "day": "given the days before it, no day's expected mean difference is above the null",
+}
+_DIGITS = 12  # beyond them, two machines' logarithms may differ
+_SIGNIFICANT = 2
+
+
+class Tested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One registered hypothesis: the null, in the metric's unit, and the evidence against it.
+
+    `superiority` tests "better by at most 0", `noninferiority` "worse by at least the margin", `harm`
+    "not worse (by more than the margin)". `log_e` is the natural logarithm of the e-value, None of
+    nothing. `more_units` projects the units still needed at the present rate, None when more of the same
+    will not show it.
+    """
+
+    hypothesis: Hypothesis
+    null: float
+    log_e: float | None
+    more_units: int | None
+    method: str
+    validity: Validity
+    assumption: str
+
+
+class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is known of one metric. Differences are oriented: above 0 means the challenger is better.
+
+    `point` is the mean over units of the clipped difference; `low` and `high` its confidence sequence at
+    `level`, valid at all looks at once; `champion` and `challenger` are means over decisions. All in the
+    metric's unit, None where there is no data or the metric is not identified.
+    """
+
+    metric: str
+    role: Role
+    direction: str
+    unit: str
+    units: int
+    decisions: int
+    point: float | None
+    low: float | None
+    high: float | None
+    level: float
+    champion: float | None
+    challenger: float | None
+    clip: float
+    clipped: int
+    outside: int
+    reasons: dict[str, int]
+    validity: Validity
+    tested: tuple[Tested, ...]
+
+
+class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a verdict needs of an earlier look: its number, from 1, and log e by metric and hypothesis."""
+
+    number: int
+    log_e: dict[str, dict[str, float]]
+
+    @classmethod
+    def of(cls, number: int, estimates: Sequence[Estimate]) -> "Look":
+        """Return the look that these estimates make."""
+        found: dict[str, dict[str, float]] = {
+            each.metric: {str(test.hypothesis): test.log_e for test in each.tested if test.log_e is not None}
+            for each in estimates
+        }
+        return cls(number, {metric: tests for metric, tests in found.items() if tests})
+
+
+def estimate(evidence: Evidence, plan: Plan) -> tuple[Estimate, ...]:
+    """Return one estimate per metric of the plan, in its order.
+
+    Raises:
+        EvidenceMismatch: the evidence was folded under another plan.
+    """
+    if evidence.plan != plan.digest:
+        raise EvidenceMismatch("the plan", evidence.plan, plan.digest)
+    return tuple(_estimate(evidence.metrics[metric.name], metric, plan) for metric in plan.metrics)
+
+
+def _estimate(evidence: MetricEvidence, metric: MetricPlan, plan: Plan) -> Estimate:
+    sample = sample_of(evidence, metric, plan)
+    units, used = sample.moments.count, evidence.used
+    seen = units > 0 and metric.identification == "direct"
+    clip = plan.clip(metric.name)
+    mean = sample.moments.mean
+    half = plan.policy.alpha / 2.0
+    return Estimate(
+        metric=metric.name,
+        role=metric.role,
+        direction=metric.direction,
+        unit=plan.unit.kind,
+        units=units,
+        decisions=used,
+        point=tidy(mean / plan.scale) if seen and mean is not None else None,
+        low=tidy(clip * sample.lower(half)) if seen else None,
+        high=tidy(-clip * sample.lower(half, swapped=True)) if seen else None,
+        level=tidy(1.0 - plan.policy.alpha),
+        champion=tidy(evidence.champion / used / plan.scale) if seen else None,
+        challenger=tidy(evidence.challenger / used / plan.scale) if seen else None,
+        clip=clip,
+        clipped=sample.clipped,
+        outside=evidence.outside,
+        reasons=evidence.reasons,
+        validity="report_only" if metric.role == "context" else "exact",
+        tested=tuple(_tested(sample, name, metric, plan, seen=seen) for name in metric.hypotheses),
+    )
+
+
+def _tested(sample: Sample, hypothesis: Hypothesis, metric: MetricPlan, plan: Plan, *, seen: bool) -> Tested:
+    clip, margin = plan.clip(metric.name), metric.margin or 0.0
+    swapped = hypothesis == "harm"
+    scaled = {"superiority": 0.0, "noninferiority": -margin / clip, "harm": margin / clip}[hypothesis]
+    capital = sample.capital(scaled, swapped=swapped) if seen else np.zeros(1)
+    wanted = -math.log(plan.policy.alpha)
+    return Tested(
+        hypothesis=hypothesis,
+        null=tidy(0.0 if hypothesis == "superiority" else -margin),
+        log_e=tidy(mixture(capital)) if seen else None,
+        more_units=more_needed(capital, sample.moments.count, wanted) if seen else None,
+        method=sample.method,
+        validity="exact",
+        assumption=_ASSUMPTIONS[plan.unit.kind],
+    )
+
+
+def more_needed(capital: Floats, units: int, wanted: float) -> int | None:
+    """Return how many more units the log e-value needs to reach `wanted` at the present rate.
+
+    Each bet's log capital grows by its own mean per unit; the mixture follows the best. Rounded up to two
+    significant digits. 0 when it is reached; None when no bet gains, or when more than ten times the
+    units seen would be needed: more of the same will not decide.
+
+    >>> more_needed(np.array([1.0]), 10, 3.0)
+    20
+    >>> more_needed(np.array([-1.0]), 10, 3.0) is None
+    True
+    """
+    rates = capital / units
+    if mixture(capital) >= wanted:
+        return 0
+    most = 11.0 * units
+    if mixture(rates * most) < wanted:
+        return None
+    reached = float(brentq(lambda n: mixture(rates * n) - wanted, units, most, rtol=1e-9))
+    return rounded_up(math.ceil(reached - units - 1e-6))
+
+
+def rounded_up(count: int) -> int:
+    """Return `count` rounded up to two significant digits.
+
+    >>> [rounded_up(n) for n in (0, 7, 99, 101, 12_001)]
+    [0, 7, 99, 110, 13000]
+    """
+    unit: int = 10 ** max(len(str(count)) - _SIGNIFICANT, 0)
+    return -(-count // unit) * unit
+
+
+def tidy(value: float) -> float:
+    """Return `value` at twelve significant digits: the same text on every machine; 0.0 has no sign."""
+    return float(f"{value:.{_DIGITS}g}") + 0.0

@@ -1,0 +1,288 @@
+"""Gates: every rule that a verdict reads, as a row with its figure, its limit and what would change it."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from policies.estimate import UNIT_NOUNS, Estimate, Look, Tested, Validity, tidy
+from policies.evidence import Evidence
+from policies.plan import Plan
+from policies.rules import RULES
+
+State = Literal["PROMOTE", "HOLD", "REJECT", "RETRAIN", "INVALID", "NOT_IDENTIFIABLE"]
+_LOG_MAX = 700.0
+
+
+class Integrity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the harness counted over the window, beside the evidence.
+
+    `decisions` in the window; `matured` of them old enough for the label; `used`: matured, with an outcome
+    and compared. `reasons` tells why others were left. `scored` and `failed` split the decisions that the
+    challenger was given. `trained_until`: last position that it learned from, 0 for none, None when it is
+    not declared. The window is [window_start, window_stop) in positions. `noise_floor`: the champion
+    scored again, with `rows` and `differing_decisions` at least; None when that was not possible.
+    """
+
+    decisions: int
+    matured: int
+    used: int
+    scored: int
+    failed: int
+    trained_until: int | None
+    window_start: int
+    window_stop: int
+    reasons: dict[str, int] = {}
+    noise_floor: dict[str, Any] | None = None
+
+
+class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One rule and how it stands. `leads_to` is the verdict when it fails; a gate that waits holds.
+
+    For hypotheses `value`, `low`, `high` and `limit` are differences in the metric's unit, and the rule is
+    read from `e_value` (the largest over all looks) against `e_limit`.
+    """
+
+    name: str
+    rule: str
+    state: Literal["passes", "fails", "waits"]
+    reason: str
+    leads_to: State = "HOLD"
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    limit: float | None = None
+    e_value: float | None = None
+    e_limit: float | None = None
+    validity: Validity = "exact"
+    assumption: str = ""
+    metric: str | None = None
+    hypothesis: str | None = None
+
+
+def integrity_gates(evidence: Evidence, plan: Plan, integrity: Integrity, look: int) -> Iterator[Gate]:
+    """Yield the gates that ask whether the figures may be read at all."""
+    yield _same_plan(evidence, plan)
+    yield _counts(evidence, integrity)
+    yield _training_range(integrity)
+    yield _noise_floor(integrity.noise_floor, plan.policy.max_noise_share)
+    yield Gate(
+        name="looks",
+        rule=f"at most {plan.policy.max_looks} looks",
+        state="passes" if look <= plan.policy.max_looks else "fails",
+        leads_to="INVALID",
+        value=look,
+        limit=plan.policy.max_looks,
+        reason=f"This is look {look} of at most {plan.policy.max_looks}.",
+    )
+    if plan.unit.kind == "request":
+        yield _independence(evidence, plan.policy.max_repeats)
+    yield _identification(plan)
+
+
+def _same_plan(evidence: Evidence, plan: Plan) -> Gate:
+    same = evidence.plan == plan.digest and evidence.scale == plan.scale
+    return Gate(
+        name="plan",
+        rule="the evidence was folded under the registered plan",
+        state="passes" if same else "fails",
+        leads_to="INVALID",
+        reason="It was."
+        if same
+        else f"It was folded under plan {evidence.plan[:12]} at scale {evidence.scale}, registered is "
+        f"{plan.digest[:12]} at {plan.scale}: fold the columns again.",
+    )
+
+
+def _counts(evidence: Evidence, integrity: Integrity) -> Gate:
+    ordered = 0 <= integrity.used <= integrity.matured <= integrity.decisions
+    folded = evidence.rows <= integrity.matured
+    return Gate(
+        name="counts",
+        rule="rows folded and decisions used are among the matured, and those among all",
+        state="passes" if ordered and folded else "fails",
+        leads_to="INVALID",
+        reason=f"Folded {evidence.rows}, used {integrity.used}, matured {integrity.matured}, "
+        f"decisions {integrity.decisions}.",
+    )
+
+
+def _training_range(integrity: Integrity) -> Gate:
+    rule = "the challenger learned from nothing in the window"
+    until, start = integrity.trained_until, integrity.window_start
+    if until is None:
+        reason = "Its training range is not declared: register it with trained_until (0 for none)."
+        return Gate(name="training range", rule=rule, state="fails", limit=start, reason=reason)
+    overlaps = until >= start
+    return Gate(
+        name="training range",
+        rule=rule,
+        state="fails" if overlaps else "passes",
+        leads_to="INVALID",
+        value=until,
+        limit=start,
+        reason=f"It learned from positions up to {until}; the window starts at {start}"
+        + (f": evaluate it from position {until + 1} on." if overlaps else "."),
+    )
+
+
+def _noise_floor(floor: Mapping[str, Any] | None, limit: float) -> Gate:
+    rule = f"scored again, the champion decides differently in at most {limit:.3g} of decisions"
+    rows = int(floor.get("rows", 0)) if floor else 0
+    if not floor or not rows:
+        reason = "The champion was not scored again, so the harness's own noise is not known."
+        return Gate(name="noise floor", rule=rule, state="passes", limit=limit, reason=reason)
+    differing = int(floor.get("differing_decisions") or 0)
+    share = differing / rows
+    return Gate(
+        name="noise floor",
+        rule=rule,
+        state="passes" if share <= limit else "fails",
+        leads_to="INVALID",
+        value=tidy(share),
+        limit=limit,
+        reason=f"{differing} of {rows} decisions differ"
+        + ("." if share <= limit else ": find the skew between service and replay first."),
+    )
+
+
+def _independence(evidence: Evidence, limit: float) -> Gate:
+    share = evidence.repeats.share
+    return Gate(
+        name="independence",
+        rule=f"at most {limit:.3g} of decisions come from a unit seen before",
+        state="passes" if share <= limit else "fails",
+        leads_to="INVALID",
+        value=tidy(share),
+        limit=limit,
+        reason=f"{share:.3g} of decisions repeat a unit"
+        + ("." if share <= limit else ': register a new experiment with unit kind = "column".'),
+    )
+
+
+def _identification(plan: Plan) -> Gate:
+    bad = [metric for metric in plan.gating if metric.identification != "direct"]
+    why = {
+        "blocked": "its outcome is never seen where the live decision blocks; explore a share of those "
+        "decisions and record the propensity",
+        "logged_action": "its outcome depends on the live decision; that needs an off-policy estimate from "
+        "recorded propensities, which a paired policy does not make",
+    }
+    return Gate(
+        name="identification",
+        rule="every metric that gates is identified by the log",
+        state="fails" if bad else "passes",
+        leads_to="NOT_IDENTIFIABLE",
+        reason=" ".join(f"{metric.name}: {why[metric.identification]}." for metric in bad) or "All are.",
+    )
+
+
+def size_gates(estimates: Sequence[Estimate], plan: Plan, integrity: Integrity) -> Iterator[Gate]:
+    """Yield the gates that ask whether enough was seen, and enough of it could be used."""
+    gating = [each for each in estimates if each.role != "context"]
+    units, decisions = min(each.units for each in gating), min(each.decisions for each in gating)
+    noun = UNIT_NOUNS[plan.unit.kind]
+    yield _at_least(f"{noun} seen" if noun == "decisions" else noun, units, plan.policy.min_units, noun)
+    yield _at_least("decisions used", decisions, plan.policy.min_decisions, "decisions")
+    yield _share(
+        "coverage",
+        f"at least {plan.policy.min_coverage:.3g} of the matured decisions could be used",
+        (integrity.used, integrity.matured, "matured decisions could be used"),
+        at_least=plan.policy.min_coverage,
+    )
+    yield _share(
+        "failed",
+        f"the challenger failed on at most {plan.policy.max_failed_share:.3g} of decisions",
+        (integrity.failed, integrity.scored + integrity.failed, "decisions failed"),
+        at_most=plan.policy.max_failed_share,
+    )
+
+
+def _at_least(name: str, count: int, limit: int, noun: str) -> Gate:
+    more = "." if count >= limit else f"; {limit - count} more are needed."
+    return Gate(
+        name=name,
+        rule=f"at least {limit} {noun} matured and used",
+        state="passes" if count >= limit else "waits",
+        value=count,
+        limit=limit,
+        reason=f"{count} of {limit} {noun}{more}",
+    )
+
+
+def _share(
+    name: str, rule: str, parts: tuple[int, int, str], *, at_least: float = 0.0, at_most: float = 1.0
+) -> Gate:
+    part, whole, noun = parts
+    limit = at_least if at_most == 1.0 else at_most
+    if not whole:
+        return Gate(name=name, rule=rule, state="waits", limit=limit, reason="Nothing was counted yet.")
+    share = part / whole
+    return Gate(
+        name=name,
+        rule=rule,
+        state="passes" if at_least <= share <= at_most else "fails",
+        value=tidy(share),
+        limit=limit,
+        reason=f"{part} of {whole} {noun}.",
+    )
+
+
+def hypothesis_gates(estimates: Sequence[Estimate], plan: Plan, previous: Sequence[Look]) -> Iterator[Gate]:
+    """Yield a gate per hypothesis that the policy reads: what promotes, and harm."""
+    rule = RULES[plan.policy.name]
+    for each in estimates:
+        for test in each.tested:
+            if test.hypothesis in (rule.hypotheses(each.role)[0], "harm"):
+                yield _hypothesis(each, test, plan, previous)
+
+
+def _hypothesis(each: Estimate, test: Tested, plan: Plan, previous: Sequence[Look]) -> Gate:
+    """Return the gate of one hypothesis. The largest e-value over all looks counts (Ville)."""
+    limit = 1.0 / plan.policy.alpha
+    earlier = [look.log_e.get(each.metric, {}).get(test.hypothesis) for look in previous]
+    logs = [log for log in [test.log_e, *earlier] if log is not None]
+    best = max(logs) if logs else None
+    shown = best is not None and best >= -math.log(plan.policy.alpha)
+    harm = test.hypothesis == "harm"
+    beyond = f" by more than {-test.null:.6g}" if test.null else ""
+    claim = {
+        "superiority": "is better",
+        "noninferiority": f"is not worse{beyond}",
+        "harm": f"is worse{beyond}",
+    }[test.hypothesis]
+    e_value = None if best is None else tidy(math.exp(min(best, _LOG_MAX)))
+    return Gate(
+        name=f"{each.metric}: {test.hypothesis}",
+        rule=f'the e-value for "the challenger {claim}" '
+        + (f"stays below {limit:.6g}" if harm else f"reaches {limit:.6g}"),
+        state=("fails" if shown else "passes") if harm else ("passes" if shown else "waits"),
+        leads_to="REJECT" if harm else "HOLD",
+        value=each.point,
+        low=each.low,
+        high=each.high,
+        limit=test.null,
+        e_value=e_value,
+        e_limit=tidy(limit),
+        validity=test.validity,
+        assumption=test.assumption,
+        metric=each.metric,
+        hypothesis=test.hypothesis,
+        reason=_why(each, test, e_value, limit, shown=shown),
+    )
+
+
+def _why(each: Estimate, test: Tested, e_value: float | None, limit: float, *, shown: bool) -> str:
+    noun = UNIT_NOUNS[each.unit]
+    if e_value is None or each.point is None or each.low is None or each.high is None:
+        return f"{each.metric}: no matured {noun} yet."
+    figures = (
+        f"{each.metric}: e-value {e_value:.3g} of {limit:.3g} after {each.units} {noun}; the difference is "
+        f"{each.point:+.4g} ({each.low:+.4g} to {each.high:+.4g})."
+    )
+    if shown or test.hypothesis == "harm":
+        return figures
+    if test.more_units is None:
+        return f"{figures} More of the same will not show it."
+    return f"{figures} About {test.more_units} more {noun} would show it at this rate."

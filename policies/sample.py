@@ -1,0 +1,112 @@
+"""One metric's sample at a look: the scaled differences that its e-values bet on.
+
+Which e-process serves is fixed by the plan, never by the data (docs/adr/0008): ternary metrics over
+requests bet from counts, days bet on every day's value, all else uses the three sums.
+"""
+
+import math
+from typing import Literal
+
+import msgspec
+import numpy as np
+from scipy.optimize import brentq
+
+from policies.accumulators import Moments, TernaryCounts
+from policies.columns import Floats
+from policies.evalues import betting_ternary, betting_values, fan_moments, grid, mixture
+from policies.evidence import MetricEvidence
+from policies.fold import difference_sign
+from policies.metrics import METRICS
+from policies.plan import MetricPlan, Plan
+
+Method = Literal["betting grid over counts", "betting grid over units", "three-sum mixture"]
+THREE_SUM_TOP = 0.3
+_RESOLUTION = 2.0**-26
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """Paired differences per unit, larger is better for the challenger, in fixed point up to `clip`."""
+
+    method: Method
+    clip: int
+    clipped: int
+    moments: Moments
+    ternary: TernaryCounts
+    values: tuple[int, ...]
+    bets: tuple[float, ...]
+
+    def capital(self, null: float, *, swapped: bool = False, bets: Floats | None = None) -> Floats:
+        """Return the log capital of each bet against "the mean difference is at most `null`".
+
+        `null` is scaled by the clip, above -1 and below 1. `swapped` changes champion and challenger.
+        """
+        bets = np.array(self.bets) if bets is None else bets
+        sign = -1 if swapped else 1
+        if self.method == "three-sum mixture":
+            return fan_moments(self.moments.negated() if swapped else self.moments, self.clip, null, bets)
+        if self.method == "betting grid over units":
+            return betting_values(sign * np.array(self.values, dtype=np.float64) / self.clip, null, bets)
+        counts = self.ternary
+        if swapped:
+            counts = TernaryCounts(counts.worse, counts.level, counts.better)
+        return betting_ternary(counts, null, bets)
+
+    def log_e(self, null: float, *, swapped: bool = False) -> float:
+        """Return the log e-value of the mixture over all bets."""
+        return mixture(self.capital(null, swapped=swapped))
+
+    def lower(self, alpha: float, *, swapped: bool = False) -> float:
+        """Return the largest scaled null that the e-values reject at `alpha`, at least -1.
+
+        The true mean lies above it at every look at once with probability at least 1 - alpha. Rounded
+        outwards. The search stays where the e-value falls as the null rises (ADR 8), so it has one root.
+        """
+        wanted = -math.log(alpha)
+        bets = self._interval_bets()
+        start, stop = _monotone_from(self.method, float(bets.max())), 1.0 - _RESOLUTION
+
+        def excess(null: float) -> float:
+            return mixture(self.capital(null, swapped=swapped, bets=bets)) - wanted
+
+        if excess(start) < 0.0:
+            return -1.0
+        if excess(stop) >= 0.0:
+            return stop
+        root = float(brentq(excess, start, stop, xtol=_RESOLUTION / 4, rtol=1e-12))
+        return max(root - _RESOLUTION, -1.0)
+
+    def _interval_bets(self) -> Floats:
+        """Return the bets of the interval: those of the gate, but for the three sums none above 0.3."""
+        bets = np.array(self.bets)
+        if self.method != "three-sum mixture":
+            return bets
+        kept = bets[bets <= THREE_SUM_TOP]
+        return kept if kept.size else np.array([THREE_SUM_TOP])
+
+
+def _monotone_from(method: Method, top: float) -> float:
+    """Return the null from which the capital of every bet up to `top` falls as the null rises.
+
+    With y = (D - null)/(null + 1) <= (1 - null)/(null + 1), betting falls everywhere; the three-sum
+    capital bet*y - psi*y*y falls while y <= bet/(2 psi), which is tightest for the largest bet.
+    """
+    if method != "three-sum mixture":
+        return -1.0 + _RESOLUTION
+    reach = top / (2.0 * (-math.log1p(-top) - top))
+    return (1.0 - reach) / (1.0 + reach)
+
+
+def sample_of(evidence: MetricEvidence, metric: MetricPlan, plan: Plan) -> Sample:
+    """Return the sample that the evidence of one metric holds."""
+    clip = round(plan.clip(metric.name) * plan.scale)
+    bets = tuple(grid(plan.policy.grid.size, plan.policy.grid.low, plan.policy.grid.high).tolist())
+    if plan.unit.kind == "request":
+        ternary = METRICS[metric.name].ternary
+        method: Method = "betting grid over counts" if ternary else "three-sum mixture"
+        return Sample(method, clip, evidence.clipped, evidence.moments, evidence.ternary, (), bets)
+    means, clipped = evidence.units.means(difference_sign(metric), clip)
+    moments, nothing = Moments.of(means), TernaryCounts.empty()
+    if plan.unit.kind == "day":
+        values = tuple(means.tolist())
+        return Sample("betting grid over units", clip, clipped, moments, nothing, values, bets)
+    return Sample("three-sum mixture", clip, clipped, moments, nothing, (), bets)

@@ -1,0 +1,119 @@
+"""The verdict: a pure function of evidence, plan, integrity and earlier looks."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from policies.estimate import Estimate, Look, estimate, rounded_up
+from policies.evidence import Evidence
+from policies.gates import Gate, Integrity, State, hypothesis_gates, integrity_gates, size_gates
+from policies.plan import Plan
+from recorders.canonical import canonical_json, digest
+
+# The first state that a gate leads to decides; nothing left to fail or to wait for promotes.
+ORDER: tuple[State, ...] = ("INVALID", "NOT_IDENTIFIABLE", "REJECT", "HOLD")
+
+
+class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A verdict with everything behind it; the same inputs give the same bytes.
+
+    `reasons` are those of the gates that decided. INVALID shows no metric. `more_units` is about how many
+    more mature units a HOLD needs to be decided, None when more of the same will not decide it.
+    """
+
+    state: State
+    policy: str
+    look: int
+    reasons: tuple[str, ...]
+    gates: tuple[Gate, ...]
+    estimates: tuple[Estimate, ...]
+    more_units: int | None
+    plan: str
+    evidence: str
+
+    def to_json(self) -> bytes:
+        """Return the canonical JSON that is kept in the log."""
+        return canonical_json(msgspec.to_builtins(self))
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> "Verdict":
+        """Return the verdict that `to_json` wrote."""
+        return msgspec.json.decode(data, type=cls)
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the canonical JSON: 64 hex digits."""
+        return digest(self.to_json())
+
+
+def decide(evidence: Evidence, plan: Plan, *, integrity: Integrity, previous: Sequence[Look] = ()) -> Verdict:
+    """Return the verdict of a look.
+
+    `previous` are the looks before this one, in any order: a hypothesis counts as shown from the first look
+    at which its e-value reached 1/alpha, which is valid at any number of looks (Ville's inequality).
+    """
+    look = len(previous) + 1
+    gates = list(integrity_gates(evidence, plan, integrity, look))
+    estimates: tuple[Estimate, ...] = ()
+    if not any(gate.state == "fails" and gate.leads_to == "INVALID" for gate in gates):
+        estimates = estimate(evidence, plan)
+        gates += size_gates(estimates, plan, integrity)
+        gates += hypothesis_gates(estimates, plan, previous)
+    state, deciding = _state(gates)
+    return Verdict(
+        state=state,
+        policy=plan.policy.name,
+        look=look,
+        reasons=tuple(
+            f"{gate.name}: {gate.reason}" if gate.metric is None else gate.reason for gate in deciding
+        ),
+        gates=tuple(gates),
+        estimates=estimates,
+        more_units=_more_units(gates, estimates, plan) if state == "HOLD" else None,
+        plan=plan.digest,
+        evidence=evidence.digest,
+    )
+
+
+def _state(gates: Sequence[Gate]) -> tuple[State, list[Gate]]:
+    """Return the state and the gates that decided it; those that promote when all pass."""
+    for state in ORDER:
+        deciding = [
+            gate
+            for gate in gates
+            if (gate.state == "fails" and gate.leads_to == state)
+            or (gate.state == "waits" and state == "HOLD")
+        ]
+        if deciding:
+            return state, deciding
+    return "PROMOTE", [gate for gate in gates if gate.hypothesis not in (None, "harm")]
+
+
+def _more_units(gates: Sequence[Gate], estimates: Sequence[Estimate], plan: Plan) -> int | None:
+    """Return about how many more units would decide: every waiting gate to pass, or one harm to be shown."""
+    units = min((each.units for each in estimates if each.role != "context"), default=0)
+    if not units:
+        return None
+    tests = {(each.metric, test.hypothesis): test.more_units for each in estimates for test in each.tested}
+    promote: list[int | None] = []
+    for gate in gates:
+        if gate.state == "fails":
+            promote.append(None)
+        elif gate.state == "waits" and gate.metric is not None:
+            promote.append(tests[gate.metric, gate.hypothesis])  # type: ignore[index]  # set with `metric`
+        elif gate.state == "waits" and gate.value is not None and gate.limit is not None:
+            promote.append(_missing(gate, units, plan))
+    harm = [more for (_, hypothesis), more in tests.items() if hypothesis == "harm"]
+    ways = [more for more in harm if more is not None]
+    needed = [more for more in promote if more is not None]
+    if len(needed) == len(promote) and needed:
+        ways.append(max(needed))
+    return min(ways) if ways else None
+
+
+def _missing(gate: Gate, units: int, plan: Plan) -> int:
+    assert gate.value is not None
+    assert gate.limit is not None
+    missing = gate.limit - gate.value
+    per_unit = gate.value / units if gate.name == "decisions used" and plan.unit.kind != "request" else 1.0
+    return rounded_up(-int(-missing // per_unit))
