@@ -53,13 +53,17 @@ def _sections(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.", "Expected TOML.", "Correct the file.") from error
+        raise ConfigError(
+            f"{path} cannot be read: {error}.", "Expected TOML.", "Correct the file."
+        ) from error
     for section, values in sections.items():
         _check_name(path, section, KNOWN)
         keys = KNOWN[section]
         if keys is not None:
             if not isinstance(values, dict):
-                raise ConfigError(f"{section} is a value in {path}.", f"Expected a table [{section}].", "Correct it.")
+                raise ConfigError(
+                    f"{section} is a value in {path}.", f"Expected a table [{section}].", "Correct it."
+                )
             for key in values:
                 _check_name(path, key, keys)
     return sections

@@ -27,8 +27,8 @@ def open_log(
 ) -> Log:
     """Return the log of `folder` (default: the working folder), or the one at `url`.
 
-    With nothing configured the embedded PostgreSQL starts, and is left again when the log is closed. A database without
-    a log gets one if `create`; `role` is a role that the connection takes on for reading.
+    With nothing configured the embedded PostgreSQL starts, and is left again when the log is closed. A
+    database without a log gets one if `create`; `role` is a role that the connection takes on for reading.
 
     Raises:
         DatabaseUnavailable, DatabaseRefused, EmbeddedFailed: the database.
@@ -116,7 +116,9 @@ def _create(url: str, clock: str, partition_positions: int) -> None:
     with translated(shown_url(url)), psycopg.connect(url) as connection:
         connection.execute("select pg_advisory_xact_lock(%s)", [0x6861726E657373])
         connection.execute("set local role harness_owner")
-        connection.execute("select harness.create_log(%s, %s, %s)", [uuid.uuid4(), clock, partition_positions])
+        connection.execute(
+            "select harness.create_log(%s, %s, %s)", [uuid.uuid4(), clock, partition_positions]
+        )
 
 
 def upgrade(url: str) -> None:

@@ -1,11 +1,11 @@
 """A PostgreSQL of one's own in `.harness/`: started when the first command needs it, stopped by the last.
 
-Who uses the server is known by a shared lock that each process holds on one file. The kernel drops it however a
-process ends, so that a `kill -9` leaves no count that could be wrong; a server that was left running that way is used
-by the next command and stopped by it. Starting and stopping take turns on a second lock.
+Who uses the server is known by a shared lock that each process holds on one file. The kernel drops it however
+a process ends, so that a `kill -9` leaves no count that could be wrong; a server that was left running that
+way is used by the next command and stopped by it. Starting and stopping take turns on a second lock.
 
-The server listens on a Unix socket in a folder that nobody else may enter, and trusts whoever gets there: it is one
-person's, not for shared use.
+The server listens on a Unix socket in a folder that nobody else may enter, and trusts whoever gets there: it
+is one person's, not for shared use.
 """
 
 import atexit
@@ -236,7 +236,8 @@ def binaries(major: int = 18) -> Path:
 
 
 def account() -> str | None:
-    """Return the account that runs the server: our own (None), or a separate one when we are root, made if needed.
+    """Return the account that runs the server: our own (None), or a separate one when we are root, made if
+    needed.
 
     PostgreSQL refuses to run as root.
     """
@@ -281,7 +282,8 @@ def _make_private(folder: Path, user: str | None) -> None:
         state = folder.lstat()
     if folder.is_symlink() or state.st_uid != owner or state.st_mode & 0o077:
         raise EmbeddedFailed(
-            f"{folder} is not private to account {owner}.", remedy=f"Remove {folder}, or use a shorter folder."
+            f"{folder} is not private to account {owner}.",
+            remedy=f"Remove {folder}, or use a shorter folder.",
         )
 
 

@@ -17,6 +17,8 @@ HarnessError (recorders.errors)
 └── DigestMismatch          stored bytes are not what their digest names                    exit 40
 """
 
+# ruff: noqa: N818  # the names are the design's words; what derives from HarnessError is an error
+
 import difflib
 from collections.abc import Iterable
 

@@ -18,7 +18,9 @@ def run(connection: Connection) -> None:
         connection.exec_driver_sql(f"select pg_advisory_xact_lock({LOCK})")
         connection.exec_driver_sql(prepare.replace("%", "%%"))
         connection.exec_driver_sql("set local role harness_owner")
-        context.configure(connection=connection, version_table="alembic_version", version_table_schema="harness")
+        context.configure(
+            connection=connection, version_table="alembic_version", version_table_schema="harness"
+        )
         with context.begin_transaction():
             context.run_migrations()
 

@@ -2,21 +2,31 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, LiteralString, cast
+from typing import Any
 from uuid import UUID
 
 import msgspec
 import psycopg
+from psycopg.conninfo import make_conninfo
 
-from recorders.errors import AppendError, CorruptBatch, LinkUnavailable, Rewound, SequenceGap, WriterForked, WrongLog
+from recorders.errors import (
+    AppendError,
+    CorruptBatch,
+    LinkUnavailable,
+    Rewound,
+    SequenceGap,
+    WriterForked,
+    WrongLog,
+)
 from recorders.frame import Receipt
 
-STATEMENT = cast("LiteralString", Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
-# A vanished server is noticed after 25 s; a statement that waits for the head row gives up after 30 s and is sent again.
+STATEMENT = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+# A vanished server is noticed after 25 s; a statement that waits for the head row gives up after 30 s and is
+# sent again.
 PATIENCE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 STATEMENT_TIMEOUT_S = 30
-# Classes and codes after which the same batch may be sent again: connection, resources, shutdown, read-only standby,
-# serialization, deadlock, lock and statement timeouts. Any other unknown code stops the writer.
+# Classes and codes after which the same batch may be sent again: connection, resources, shutdown, read-only
+# standby, serialization, deadlock, lock and statement timeouts. Any other unknown code stops the writer.
 RETRY = ("08", "53", "57P", "25006", "40001", "40P01", "55P03", "57014", "58")
 
 
@@ -24,8 +34,9 @@ class Batch(msgspec.Struct, frozen=True):
     """Some events of one kind, decision point and schema, as they are stored.
 
     `schema_digest` and `digest` (SHA-256 of `payload`) are 64 hex digits. `occurred_min` and `occurred_max` are UTC,
-    None for control events. `sequence` counts the writer's batches from 1; `acked` is the last one that the writer
-    knows acknowledged, 0 when it does not know: it tells a gap from a log that was restored from a backup.
+    None for control events. `sequence` counts the writer's batches from 1; `acked` is the last one that the
+    writer knows acknowledged, 0 when it does not know: it tells a gap from a log that was restored from a
+    backup.
     """
 
     kind: str
@@ -44,7 +55,8 @@ class Batch(msgspec.Struct, frozen=True):
 class Appender:
     """Appends batches on a connection of its own, each in its own transaction. For one thread.
 
-    `log_id` binds it to one log: another one answers WrongLog. A lost connection is opened again by the next `append`.
+    `log_id` binds it to one log: another one answers WrongLog. A lost connection is opened again by the next
+    `append`.
     """
 
     def __init__(self, url: str, *, log_id: UUID | None = None) -> None:
@@ -82,7 +94,9 @@ class Appender:
 
     def _open(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
-            opened = psycopg.connect(self._url, autocommit=True, application_name="harness-append", **PATIENCE)  # type: ignore[arg-type]  # libpq's own names
+            # Built as a string: the keywords of psycopg.connect are typed as its own options only.
+            address = make_conninfo(self._url, application_name="harness-append", **PATIENCE)
+            opened = psycopg.connect(address, autocommit=True)
             opened.execute(f"set statement_timeout = '{STATEMENT_TIMEOUT_S}s'")
             self._connection = opened
         return self._connection
@@ -99,11 +113,15 @@ class Appender:
             return LinkUnavailable(text)
         if isinstance(error, psycopg.errors.InsufficientPrivilege):
             remedy = "Grant harness_recorder (decisions, outcomes) or harness_operator (scores, control events) to it."
-            return AppendError(f"The login may not append this: {text}.", "Expected a login with the right.", remedy)
+            return AppendError(
+                f"The login may not append this: {text}.", "Expected a login with the right.", remedy
+            )
         if isinstance(error, psycopg.DataError):
             return CorruptBatch(text)
         remedy = 'Check the database URL and run "harness init" there if the log is still to be made.'
-        return AppendError(f"The database refused a batch ({code}: {text}).", "Expected a log of ours.", remedy)
+        return AppendError(
+            f"The database refused a batch ({code}: {text}).", "Expected a log of ours.", remedy
+        )
 
 
 def _refusal(code: str, detail: dict[str, Any], text: str) -> AppendError:

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.abc import Query
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
 from harness.config import shown_url
@@ -15,7 +15,13 @@ from harness.errors import DatabaseRefused, DatabaseUnavailable, NotALog
 # A peer that vanished without a word is noticed after 25 s.
 PATIENCE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 # Before a session stands, libpq hands out a text and no SQLSTATE.
-REFUSALS = ("authentication failed", "does not exist", "pg_hba.conf", "no password supplied", "not permitted to log in")
+REFUSALS = (
+    "authentication failed",
+    "does not exist",
+    "pg_hba.conf",
+    "no password supplied",
+    "not permitted to log in",
+)
 
 
 class Connection:
@@ -31,7 +37,7 @@ class Connection:
         """The address without its password."""
         return shown_url(self.url)
 
-    def rows(self, statement: Query, **values: Any) -> list[TupleRow]:
+    def rows(self, statement: str, **values: Any) -> list[TupleRow]:
         """Return all rows of one statement, read in binary.
 
         Raises:
@@ -43,7 +49,7 @@ class Connection:
             with self._open.cursor(binary=True) as cursor:
                 return cursor.execute(statement, values).fetchall()
 
-    def row(self, statement: Query, **values: Any) -> TupleRow:
+    def row(self, statement: str, **values: Any) -> TupleRow:
         """Return the only row of a statement that has one.
 
         Raises:
@@ -61,8 +67,8 @@ class Connection:
             self._open = None
 
     def _connect(self) -> psycopg.Connection[TupleRow]:
-        # The pid keeps a forked child from speaking on its parent's connection (Log.__init__).
-        opened = psycopg.connect(self.url, autocommit=True, application_name="harness", **PATIENCE)  # type: ignore[arg-type]  # libpq's own names
+        address = make_conninfo(self.url, application_name="harness", **PATIENCE)
+        opened = psycopg.connect(address, autocommit=True)
         opened.execute("set time zone 'UTC'")
         if self._role is not None:
             opened.execute(sql.SQL("set role {}").format(sql.Identifier(self._role)))
@@ -74,7 +80,11 @@ def translated(address: str) -> Iterator[None]:
     """Turn the driver's errors into ours while the block runs."""
     try:
         yield
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedFunction) as error:
+    except (
+        psycopg.errors.UndefinedTable,
+        psycopg.errors.InvalidSchemaName,
+        psycopg.errors.UndefinedFunction,
+    ) as error:
         raise NotALog(address, _reason(error)) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise DatabaseRefused(address, _reason(error)) from error

@@ -23,8 +23,11 @@ ACTOR = "harness"
 ROWS_MAX = 5_000
 
 
-def control_batch(type_: str, subject: str, body: Mapping[str, Any], key: str | None, actor: str | None) -> Batch:
-    """Return the batch of one control event. With a `key` the same event is the same batch, and is stored once.
+def control_batch(
+    type_: str, subject: str, body: Mapping[str, Any], key: str | None, actor: str | None
+) -> Batch:
+    """Return the batch of one control event. With a `key` the same event is the same batch, and is stored
+    once.
 
     >>> a, b = (control_batch("x.y", "s", {}, key, None) for key in ("k", "k"))
     >>> a == b
@@ -50,7 +53,12 @@ def decode(position: int, recorded_at: datetime, payload: bytes) -> ControlEvent
     """Return the event of a control batch."""
     event = json.loads(payload)
     return ControlEvent(
-        position, recorded_at, event["type"], event["subject"], event.get("actor") or "", event.get("body") or {}
+        position,
+        recorded_at,
+        event["type"],
+        event["subject"],
+        event.get("actor") or "",
+        event.get("body") or {},
     )
 
 

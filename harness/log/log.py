@@ -25,10 +25,12 @@ REGISTERED = "feature_set.registered"
 
 
 class Log:
-    """One log: append, read a range, resolve a place, speak and hear control events. Use it as a context manager.
+    """One log: append, read a range, resolve a place, speak and hear control events. Use it as a context
+    manager.
 
-    Made by `harness.database.open_log`. It holds one connection for reading and one for appending, opened when first
-    needed, and the embedded server when that is what it runs on. For one thread; open one log for each.
+    Made by `harness.database.open_log`. It holds one connection for reading and one for appending, opened
+    when first needed, and the embedded server when that is what it runs on. For one thread; open one log for
+    each.
     """
 
     def __init__(self, url: str, *, role: str | None = None, server: Embedded | None = None) -> None:
@@ -77,7 +79,8 @@ class Log:
         decision_point: str | None = None,
         columns: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the decisions, outcomes or scores of [start, stop) in order of position, a stored batch at a time.
+        """Yield the decisions, outcomes or scores of [start, stop) in order of position, a stored batch at a
+        time.
 
         `position` (int64) and `recorded_at` (UTC microseconds) come first, then the batch's own columns, or those of
         `columns` that it has. Each payload is checked against its digest.
@@ -125,7 +128,8 @@ class Log:
         *,
         up_to: int | None = None,
     ) -> list[ControlEvent]:
-        """Return the control events in order of position; `look.*` asks for every type that begins with `look.`.
+        """Return the control events in order of position; `look.*` asks for every type that begins with
+        `look.`.
 
         `up_to` is the last position that exists for the caller; None is the end of the log.
         """

@@ -39,7 +39,11 @@ def read(
         DigestMismatch: a payload is not what its digest names.
     """
     if kind not in {"decision", "outcome", "score"}:
-        raise UsageError(f'Events of kind "{kind}" are no columns.', "Expected decision, outcome or score.", "See log.controls().")
+        raise UsageError(
+            f'Events of kind "{kind}" are no columns.',
+            "Expected decision, outcome or score.",
+            "See log.controls().",
+        )
     if start < 1 or stop < start:
         raise UsageError(
             f"The range [{start}, {stop}) is none.", "Expected 1 <= start <= stop.", "Positions begin at 1."
@@ -80,7 +84,12 @@ def check(position: int, digest: bytes, payload: bytes) -> None:
 
 
 def _placed(
-    batch: pa.RecordBatch, position: int, recorded_at: Any, start: int, stop: int, columns: Sequence[str] | None
+    batch: pa.RecordBatch,
+    position: int,
+    recorded_at: Any,
+    start: int,
+    stop: int,
+    columns: Sequence[str] | None,
 ) -> pa.RecordBatch:
     first, last = max(start, position), min(stop, position + batch.num_rows)
     if columns is not None:
@@ -92,4 +101,3 @@ def _placed(
     times = pa.repeat(pa.scalar(recorded_at, RECORDED_AT.type), rows)
     schema = pa.schema([POSITION, RECORDED_AT, *batch.schema], metadata=batch.schema.metadata)
     return pa.RecordBatch.from_arrays([places, times, *batch.columns], schema=schema)
-

@@ -14,12 +14,15 @@ BYTES_MAX = 32 * 2**20
 
 
 def verify(
-    connection: Connection, start: int = 1, stop: int | None = None, progress: Callable[[int], None] | None = None
+    connection: Connection,
+    start: int = 1,
+    stop: int | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Verification:
     """Return what recomputing every digest over [start, stop) found; `stop` None also compares the head.
 
-    `progress` is called with the number of positions done. A range that begins later than 1 trusts the stored digest
-    of the batch before it.
+    `progress` is called with the number of positions done. A range that begins later than 1 trusts the stored
+    digest of the batch before it.
     """
     _epoch, head, chain, _time, log_id = connection.row(query("head"))
     end = head + 1 if stop is None else min(stop, head + 1)
@@ -54,7 +57,22 @@ def _before(connection: Connection, start: int, log_id: Any) -> tuple[bytes, int
 
 
 def _fault(row: tuple[Any, ...], expected: int, previous: bytes) -> str:
-    (position, events, kind, point, schema, writer, sequence, low, high, recorded_at, digest, chain, payload, _b) = row
+    (
+        position,
+        events,
+        kind,
+        point,
+        schema,
+        writer,
+        sequence,
+        low,
+        high,
+        recorded_at,
+        digest,
+        chain,
+        payload,
+        _b,
+    ) = row
     if position != expected:
         return f"the batch is missing: the next one begins at {position}"
     if hashlib.sha256(payload).digest() != digest:

@@ -63,7 +63,9 @@ def _folder() -> Iterator[Path]:
 def with_database(url: str, name: str) -> str:
     """Return the address of another database on the same server."""
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(path=f"/{name}")) if parts.netloc else url.replace("@/harness", f"@/{name}")
+    return (
+        urlunsplit(parts._replace(path=f"/{name}")) if parts.netloc else url.replace("@/harness", f"@/{name}")
+    )
 
 
 def with_login(url: str, user: str, password: str) -> str:

@@ -1,0 +1,157 @@
+"""`harness log`: see what is there, follow it, check that nobody changed it."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.output import emit, folder_option, json_option, to_json
+
+POLL_S = 0.5
+INTEGRITY = 40
+KINDS = click.Choice(["decision", "outcome", "score", "control"])
+
+
+@click.group()
+def log() -> None:
+    """Show, follow and verify the log."""
+
+
+def opened(folder: Path | None) -> Any:
+    """Return the log of a folder; one that is configured elsewhere must exist already."""
+    from harness.database import open_log
+
+    return open_log(folder, create=False)
+
+
+@log.command()
+@folder_option
+@json_option
+def head(folder: Path | None, json: bool) -> None:
+    """Show where the log ends, and the digest that stands for all of its history."""
+    with opened(folder) as source:
+        end = source.head()
+    text = f"position {end.position}  epoch {end.epoch}  {when(end.recorded_at)}\n{end.digest}"
+    emit(end, json=json, text=text)
+
+
+@log.command()
+@folder_option
+@json_option
+def stats(folder: Path | None, json: bool) -> None:
+    """Show what the log holds, by kind and decision point."""
+    with opened(folder) as source:
+        rows = source.rows("stats")
+        stored = source.rows("stored_bytes")[0][0]
+        end = source.head()
+    names = (
+        "kind",
+        "decision_point",
+        "batches",
+        "events",
+        "bytes",
+        "first",
+        "last",
+        "occurred_min",
+        "occurred_max",
+    )
+    kinds = [dict(zip(names, row, strict=True)) for row in rows]
+    lines = [f"{'kind':<10}{'decision point':<24}{'batches':>9}{'events':>12}{'bytes/event':>13}"]
+    for found in kinds:
+        each = found["bytes"] / found["events"]
+        lines.append(
+            f"{found['kind']:<10}{found['decision_point']:<24}{found['batches']:>9,}{found['events']:>12,}{each:>13.1f}"
+        )
+    lines.append(f"{end.position:,} events, {stored / 2**20:.1f} MiB on disk")
+    emit({"position": end.position, "stored_bytes": stored, "kinds": kinds}, json=json, text="\n".join(lines))
+
+
+@log.command()
+@click.argument("position")
+@folder_option
+@json_option
+def show(position: str, folder: Path | None, json: bool) -> None:
+    """Show the event at POSITION (a number, or a time: the last event recorded by then)."""
+    from harness.errors import UnknownPosition
+    from harness.log.lines import events_of, line
+
+    with opened(folder) as source:
+        place = source.as_of(position)
+        if place.position == 0:
+            raise UnknownPosition(0, source.head().position)
+        row = source.rows("latest", stop=place.position + 1, kind=None, decision_point=None, rows=1)[0]
+        event = next(event for event in events_of(row) if event["position"] == place.position)
+    emit(event, json=json, text=lambda: "\n".join([line(event), *fields(event)]))
+
+
+def fields(event: dict[str, Any]) -> Iterator[str]:
+    """Yield one line for each value of an event."""
+    for name, value in event.items():
+        yield f"  {name:<20} {value if isinstance(value, str) else to_json(value)}"
+
+
+@log.command()
+@click.option(
+    "-n", "count", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many events."
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on as the log grows, until interrupted.")
+@click.option("--kind", type=KINDS, default=None, help="Only events of this kind.")
+@click.option("--decision-point", default=None, help="Only events of this decision point.")
+@folder_option
+@json_option
+def tail(
+    *, count: int, follow: bool, kind: str | None, decision_point: str | None, folder: Path | None, json: bool
+) -> None:
+    """Show the last events, one a line."""
+    from harness.log.lines import after, last, line
+
+    with opened(folder) as source:
+        end = source.head().position
+        for event in last(source, end + 1, count, kind, decision_point):
+            click.echo(to_json(event) if json else line(event))
+        while follow:
+            time.sleep(POLL_S)
+            grown = source.head().position
+            for event in after(source, end, grown, kind, decision_point):
+                click.echo(to_json(event) if json else line(event))
+            end = grown
+
+
+@log.command()
+@click.option("--from", "start", type=click.IntRange(1), default=1, show_default=True, help="First position.")
+@click.option(
+    "--to", "stop", type=click.IntRange(1), default=None, help="Position after the last. Default: the end."
+)
+@folder_option
+@json_option
+@click.pass_context
+def verify(context: click.Context, start: int, stop: int | None, folder: Path | None, json: bool) -> None:
+    """Recompute every digest of the chain. Exit 40 if a batch is not as it was appended."""
+    from harness.cli.progress import progress
+
+    with opened(folder) as source:
+        end = stop or source.head().position + 1
+        with progress(end - start, "verifying") as done:
+            found = source.verify(start, stop, done)
+    if found.holds:
+        text = f"{found.events:,} events in {found.batches:,} batches of [{found.start}, {found.stop}) are as appended."
+    else:
+        text = (
+            f"Altered at position {found.altered}: {found.reason}. {found.events:,} events before it are as appended. "
+            "Restore the range from a backup, and find out who could write to the database."
+        )
+    emit(found, json=json, text=text)
+    if not found.holds:
+        context.exit(INTEGRITY)
+
+
+def when(instant: Any) -> str:
+    """Return an instant as text, in UTC to the second.
+
+    >>> from datetime import UTC, datetime
+    >>> when(datetime(2013, 5, 1, 12, 30, 15, 999999, tzinfo=UTC))
+    '2013-05-01T12:30:15Z'
+    """
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"

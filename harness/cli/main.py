@@ -1,0 +1,103 @@
+"""The command `harness`: noun, then verb. Nothing is imported before it is asked for."""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from harness.cli.output import show_error, show_usage
+from recorders.errors import HarnessError
+
+# One line for each noun: where its command is, and what the help says without importing it.
+COMMANDS = {
+    "init": ("harness.cli.setup:init", "Create harness.toml and the log."),
+    "doctor": ("harness.cli.setup:doctor", "Check that everything here can work."),
+    "demo": ("harness.cli.demo:demo", "Run the whole line on a year of real flights."),
+    "log": ("harness.cli.log:log", "Show, follow and verify the log."),
+    "model": ("harness.cli.model:model", "Register and list models."),
+    "training-set": ("harness.cli.training_set:training_set", "Cut training sets from the log."),
+    "replay": ("harness.cli.replay:replay", "Score challengers on recorded snapshots."),
+    "experiment": ("harness.cli.experiment:experiment", "Write, check and register experiments."),
+    "evaluate": ("harness.cli.evaluate:evaluate", "Take a look at an experiment."),
+    "decide": ("harness.cli.evaluate:decide", "Reach a verdict on an experiment."),
+    "verdict": ("harness.cli.verdict:verdict", "Show and recompute verdicts."),
+    "schedule": ("harness.cli.schedule:schedule", "Take looks when they are due."),
+    "report": ("harness.cli.report:report", "Write an experiment's report as one page."),
+}
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class LazyGroup(click.Group):
+    """Finds its commands in the table above; the help is written from the table too."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the nouns in the order of the table, which is the order of need."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return the command of a noun; its module is imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the table of nouns."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, sentence) for name, (_, sentence) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name="shadow-harness", prog_name="harness")
+def cli() -> None:
+    """Test a model beside production before it acts: record decisions once, replay, decide with figures.
+
+    Exit codes: 0 done or PROMOTE, 10 HOLD or NOT_IDENTIFIABLE, 20 REJECT, 21 RETRAIN, 30 INVALID, 40
+    integrity failure, 2 usage, 1 other error.
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Return the exit code of one command line; errors that a user can act on are shown, others raised."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        outcome = cli.main(given, prog_name="harness", standalone_mode=False)
+    except HarnessError as error:
+        show_error(error, json="--json" in given)
+        return error.exit_code
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.Abort:
+        click.echo("Interrupted.", err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        if "--json" in given:
+            show_usage(error)
+        else:
+            error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has left (`| head`). What is still buffered goes where nobody reads.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return outcome if isinstance(outcome, int) else 0
+
+
+def main() -> None:
+    """Run the command line of this process and end it with its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(run())
+
+
+def _terminate(_number: int, _frame: Any) -> None:
+    # Ends through the stack, so that the log is closed and the embedded server is not left behind.
+    raise SystemExit(TERMINATED)

@@ -1,0 +1,100 @@
+"""Events as lines for a person: one event, one line."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from harness.log.log import Log
+from harness.log.reader import DECODED_BYTES_MAX, check
+from recorders.columns import decode_batch
+
+SHOWN_BODY = 100
+SHOWN_FEATURES = 6
+FEATURE = "f."
+CHUNK = 200
+
+
+def last(
+    log: Log, stop: int, count: int, kind: str | None, decision_point: str | None
+) -> list[dict[str, Any]]:
+    """Return the last `count` events before position `stop`, in order."""
+    found: list[dict[str, Any]] = []
+    while len(found) < count:
+        rows = log.rows("latest", stop=stop, kind=kind, decision_point=decision_point, rows=min(count, CHUNK))
+        if not rows:
+            break
+        for row in rows:
+            found = [event for event in events_of(row) if event["position"] < stop] + found
+            if len(found) >= count:
+                break
+        stop = rows[-1][0]
+    return found[-count:]
+
+
+def after(
+    log: Log, position: int, up_to: int, kind: str | None, decision_point: str | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the events in (position, up_to], in order."""
+    if up_to <= position:
+        return
+    for event in last(log, up_to + 1, up_to - position, kind, decision_point):
+        if event["position"] > position:
+            yield event
+
+
+def events_of(row: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
+    """Yield each event of a stored batch as a dictionary."""
+    position, _events, kind, decision_point, recorded_at, digest, payload = row
+    check(position, digest, payload)
+    place = {"kind": kind, "decision_point": decision_point, "recorded_at": recorded_at}
+    if kind == "control":
+        yield {"position": position, **place, **json.loads(payload)}
+        return
+    for offset, values in enumerate(decode_batch(payload, max_bytes=DECODED_BYTES_MAX).to_pylist()):
+        yield {"position": position + offset, **place, **values}
+
+
+def line(event: dict[str, Any]) -> str:
+    """Return one event as one line.
+
+    >>> from datetime import UTC, datetime
+    >>> at = datetime(2013, 5, 1, tzinfo=UTC)
+    >>> line({"position": 7, "kind": "outcome", "decision_point": "flights.late", "recorded_at": at, "label": "late",
+    ...       "value": None, "decision_id": "a1"})
+    '         7  2013-05-01T00:00:00Z  outcome   flights.late  a1 late withdrawn'
+    """
+    text = {"decision": _decision, "outcome": _outcome, "score": _score, "control": _control}[event["kind"]](
+        event
+    )
+    point = f"{event['decision_point']}  " if event["decision_point"] else ""
+    return f"{event['position']:>10}  {event['recorded_at']:%Y-%m-%dT%H:%M:%SZ}  {event['kind']:<8}  {point}{text}"
+
+
+def _decision(event: dict[str, Any]) -> str:
+    features = [
+        f"{name[len(FEATURE) :]}={_short(value)}" for name, value in event.items() if name.startswith(FEATURE)
+    ]
+    more = " …" if len(features) > SHOWN_FEATURES else ""
+    said = event["decision"] or "-"
+    model = f"{event['model']}:{event['model_version']}"
+    return f"{event['decision_id']} {model} {_short(event['score'])} {said}  {' '.join(features[:SHOWN_FEATURES])}{more}"
+
+
+def _outcome(event: dict[str, Any]) -> str:
+    value = "withdrawn" if event["value"] is None else _short(event["value"])
+    return f"{event['decision_id']} {event['label']} {value}"
+
+
+def _score(event: dict[str, Any]) -> str:
+    said = event["error"] or f"{_short(event['score'])} {event['decision'] or '-'}"
+    return f"{event['decision_id']} (decision {event['decision_position']}) {said}"
+
+
+def _control(event: dict[str, Any]) -> str:
+    body = json.dumps(event.get("body", {}), ensure_ascii=False)
+    shown = body if len(body) <= SHOWN_BODY else body[: SHOWN_BODY - 1] + "…"
+    return f"{event['type']} {event['subject']} by {event.get('actor', '')}  {shown}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)
