@@ -1,1 +1,5 @@
 """Model adapters: one module per kind of model."""
+
+from replay.adapters.opening import Artefact, check_digest, open_model, read_artefact
+
+__all__ = ["Artefact", "check_digest", "open_model", "read_artefact"]

@@ -1,0 +1,130 @@
+"""`sklearn:file.skops`: a scikit-learn model from a file that is data, against our own allow-list."""
+
+import io
+import json
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from replay.adapters.allowed import ALLOWED_NODES, ALLOWED_TYPES
+from replay.adapters.trees import unsound_trees
+from replay.adapters.uri import ModelUri
+from replay.errors import ModelNotFound, UnknownModelUri, UntrustedModel
+
+FILE_BYTES_MAX = 512 * 2**20
+CONTENT_BYTES_MAX = 2 * 2**30
+_SCHEMA = "schema.json"
+
+
+def read_file(uri: ModelUri, folder: Path | None) -> bytes:
+    """Return the bytes of the model file; a relative path is looked up in `folder`.
+
+    Raises:
+        ModelNotFound: it cannot be read.
+        UntrustedModel: it is larger than 512 MB.
+    """
+    path = Path(folder or ".") / uri.target
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise UntrustedModel(uri.text, [f"{path.stat().st_size} bytes"])
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelNotFound(uri.text, str(error)) from error
+
+
+def load_estimator(uri: ModelUri, content: bytes) -> Any:
+    """Return the estimator that `content` describes; nothing outside our allow-list is ever built.
+
+    What is checked before anything is built: size, node kinds, types. Before anything is called: trees.
+
+    Raises:
+        UntrustedModel: types, nodes or content that we do not load, all of them named.
+        ModelNotFound: scikit-learn or skops is not installed, or another version made the file.
+    """
+    refused = refused_parts(uri, content)
+    if refused:
+        raise UntrustedModel(uri.text, refused)
+    try:
+        import skops.io
+        from sklearn.exceptions import InconsistentVersionWarning
+    except ImportError as error:
+        missing = "scikit-learn and skops are not installed (pip install 'shadow-harness[sklearn]')"
+        raise ModelNotFound(uri.text, missing) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", InconsistentVersionWarning)
+        try:
+            model = skops.io.loads(content, trusted=sorted(ALLOWED_TYPES))
+        except InconsistentVersionWarning as warning:
+            made, here = warning.original_sklearn_version, warning.current_sklearn_version
+            reason = f"scikit-learn {made} made it and {here} is installed, which may score otherwise"
+            raise ModelNotFound(uri.text, reason) from warning
+        except (ValueError, TypeError, KeyError, AttributeError, ImportError, OSError) as error:
+            raise UntrustedModel(uri.text, [f"content that does not load ({error})"]) from error
+    unsound = unsound_trees(model)
+    if unsound:
+        raise UntrustedModel(uri.text, sorted(set(unsound)))
+    return model
+
+
+def refused_parts(uri: ModelUri, content: bytes) -> list[str]:
+    """Return the types and nodes of the file that we do not load, sorted; nothing of it is built.
+
+    Raises:
+        UntrustedModel: the file is not of the format at all, or unpacks beyond 2 GB.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+            if size > CONTENT_BYTES_MAX:
+                raise UntrustedModel(uri.text, [f"{size} bytes unpacked"])
+            schema = json.loads(archive.read(_SCHEMA))
+    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError, NotImplementedError) as error:
+        raise UntrustedModel(uri.text, [f"not a skops file ({error})"]) from error
+    refused = set()
+    for node in _nodes(schema):
+        kind, name = node.get("__loader__"), f"{node.get('__module__')}.{node.get('__class__')}"
+        if kind not in ALLOWED_NODES:
+            refused.add(f"{name} (as {kind})")
+        elif kind not in {"JsonNode", "CachedNode"} and name not in ALLOWED_TYPES:
+            refused.add(name)
+    return sorted(refused)
+
+
+def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield every dict of the schema that describes a node, without recursion: depth is the file's choice."""
+    todo = [schema]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, dict):
+            if "__loader__" in item or "__class__" in item:
+                yield item
+            todo += item.values()
+        elif isinstance(item, list):
+            todo += item
+
+
+def inputs_of(model: Any) -> tuple[str, ...] | None:
+    """Return the feature names that the estimator was fitted with, in its order; None when it has none."""
+    names = getattr(model, "feature_names_in_", None)
+    return None if names is None else tuple(str(name) for name in names)
+
+
+def class_column(uri: ModelUri, model: Any) -> int | None:
+    """Return the column of `predict_proba` that is the score: that of ?class=, else the second of two.
+
+    Raises:
+        UnknownModelUri: no such class, or more than two and none chosen.
+    """
+    classes = [str(name) for name in getattr(model, "classes_", ())]
+    chosen = uri.options.get("class")
+    if chosen is None:
+        if len(classes) > 2:  # noqa: PLR2004  two classes have a positive one
+            raise UnknownModelUri(
+                uri.text, f"{len(classes)} classes and none chosen", f"?class= out of {classes}"
+            )
+        return None
+    if chosen not in classes:
+        raise UnknownModelUri(uri.text, f"class={chosen!r} is none of its classes", f"one of {classes}")
+    return classes.index(chosen)

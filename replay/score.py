@@ -1,0 +1,76 @@
+"""Canonical blocks: the rows that a model sees in one call, fixed by ordinal and by nothing else."""
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+
+from replay.columns import FEATURE, require
+from replay.errors import ColumnsError
+from replay.model import Model, ModelInfo
+
+# The block size is part of a score's identity: BLAS gives other last bits for other numbers of rows.
+BLOCK_ROWS = 1024
+
+
+def columns_for(info: ModelInfo) -> tuple[str, ...]:
+    """Return the columns of a decision that this model needs; a challenger never sees what was decided."""
+    own = ("score", "decision") if info.adapter == "recorded" else ()
+    return ("decision_id", *own, *(FEATURE + name for name in info.inputs))
+
+
+def blocks(batches: Iterable[pa.RecordBatch], names: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    """Yield `decision_position` and `names` of the rows, BLOCK_ROWS at a time, the last block shorter.
+
+    Block k holds the rows with ordinals [k * BLOCK_ROWS, (k + 1) * BLOCK_ROWS) of `batches`, however
+    they are cut. A column that a batch lacks (an older feature set) is null there.
+
+    Raises:
+        ColumnsError: the batches lack positions or ids, or one column has two types that do not meet.
+    """
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        require(batch, ("position", "decision_id"), "decisions")
+        selected, at = _selected(batch, names), 0
+        while at < batch.num_rows:
+            take = min(BLOCK_ROWS - rows, batch.num_rows - at)
+            held.append(selected.slice(at, take))
+            at, rows = at + take, rows + take
+            if rows == BLOCK_ROWS:
+                yield _together(held)
+                held, rows = [], 0
+    if held:
+        yield _together(held)
+
+
+def score_blocks(model: Model, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield one batch of scores a canonical block, rows in the order of `batches`.
+
+    Law (tests/laws/test_score_laws.py): the scores are equal, bit for bit, for any cut of the same rows.
+    """
+    for block in blocks(batches, columns_for(model.info)):
+        scores = model.score(block)
+        assert scores.num_rows == block.num_rows, "a model answers row by row"
+        yield scores
+
+
+def _selected(batch: pa.RecordBatch, names: tuple[str, ...]) -> pa.RecordBatch:
+    columns = {"decision_position": batch.column("position")}
+    for name in names:
+        has = name in batch.schema.names
+        columns[name] = batch.column(name) if has else pa.nulls(batch.num_rows)
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def _together(held: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(held) == 1:
+        return held[0]
+    try:
+        table = pa.concat_tables(
+            [pa.Table.from_batches([part]) for part in held], promote_options="permissive"
+        )
+    except pa.ArrowTypeError as error:
+        raise ColumnsError(
+            f"Feature sets of this range disagree: {error}.", "Expected one type for each input."
+        ) from error
+    return table.combine_chunks().to_batches()[0]
