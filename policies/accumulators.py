@@ -78,7 +78,7 @@ class Moments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 LOG_UNIT = 2**40
-LOG_BITS = 46  # the largest loss, log(2**-53), is below 2**6 in size
+_BLOCK = 2**16  # the largest loss, log(2**-53), is below 2**6 in size: sums stay below 2**62
 
 
 class GridCapital(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,8 +103,12 @@ class GridCapital(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         >>> GridCapital.of(np.array([-1.0]), np.array([0.5])).logs[0] <= -0.6931 * LOG_UNIT
         True
         """
-        logs = (np.floor(np.log1p(bet * gains) * LOG_UNIT).astype(np.int64) for bet in bets)
-        return cls(int(gains.size), tuple(exact_sum(each, bits=LOG_BITS) for each in logs))
+        totals = [0] * bets.size
+        for start in range(0, gains.size, _BLOCK):
+            won = np.log1p(np.multiply.outer(bets, gains[start : start + _BLOCK]))
+            sums = np.floor(won * LOG_UNIT).astype(np.int64).sum(axis=1)
+            totals = [total + int(block) for total, block in zip(totals, sums, strict=True)]
+        return cls(int(gains.size), tuple(totals))
 
     def merge(self, other: "GridCapital") -> "GridCapital":
         """Return the capital after both samples."""

@@ -1,6 +1,5 @@
 """E-values: capital that a sceptic of the null would have won by fair bets (docs/adr/0008).
 
-All functions return natural logarithms. Under the null an e-value's expectation is at most 1 at every
 All functions return natural logarithms. Under the null an e-value expects at most 1 at every sample
 size, so the chance that it *ever* reaches 1/alpha is at most alpha (Ville 1939): looking again is free.
 """
@@ -9,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import betaln, gammaln, logsumexp
+from scipy.special import betaln, gammaln
 
 from policies.accumulators import GridCapital, Moments, TernaryCounts
 from policies.columns import Floats
@@ -99,7 +98,10 @@ def mixture(capital: Floats) -> float:
     >>> mixture(np.zeros(16))
     0.0
     """
-    return float(logsumexp(capital)) - math.log(len(capital)) if len(capital) > 1 else float(capital[0])
+    logs: list[float] = capital.tolist()
+    top = max(logs)
+    # Sixteen numbers: scipy's general logsumexp takes forty times as long, and was most of a look.
+    return top + math.log(math.fsum(math.exp(log - top) for log in logs) / len(logs))
 
 
 def two_sided(log_e_plus: float, log_e_minus: float) -> float:

@@ -28,14 +28,13 @@ def to_fixed(values: Floats, scale: int) -> Ints:
     return fixed
 
 
-def exact_sum(values: Ints, *, bits: int = 42) -> int:
-    """Return the sum of integers below 2**bits in size as a Python integer.
+def exact_sum(values: Ints) -> int:
+    """Return the sum of differences as a Python integer.
 
     >>> exact_sum(np.array([], dtype=np.int64))
     0
     """
-    block = 1 << (62 - bits)
-    return sum(int(values[i : i + block].sum()) for i in range(0, values.size, block))
+    return sum(int(values[i : i + _BLOCK].sum()) for i in range(0, values.size, _BLOCK))
 
 
 def exact_squares(values: Ints) -> int:

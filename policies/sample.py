@@ -5,9 +5,9 @@ requests bet from counts, days bet on every day's value, all else uses the three
 """
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
-import msgspec
 import numpy as np
 from scipy.optimize import brentq
 
@@ -21,10 +21,11 @@ from policies.plan import MetricPlan, Plan
 
 Method = Literal["betting grid over counts", "betting grid over units", "three-sum mixture"]
 THREE_SUM_TOP = 0.3
-_RESOLUTION = 2.0**-26
+_RESOLUTION = 2.0**-20
 
 
-class Sample(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Sample:
     """Paired differences per unit, larger is better for the challenger, in fixed point up to `clip`."""
 
     method: Method
@@ -32,20 +33,20 @@ class Sample(msgspec.Struct, frozen=True):
     clipped: int
     moments: Moments
     ternary: TernaryCounts
-    values: tuple[int, ...]
-    bets: tuple[float, ...]
+    values: Floats  # per unit, scaled into [-1, 1]; kept for "betting grid over units" alone
+    bets: Floats
 
     def capital(self, null: float, *, swapped: bool = False, bets: Floats | None = None) -> Floats:
         """Return the log capital of each bet against "the mean difference is at most `null`".
 
         `null` is scaled by the clip, above -1 and below 1. `swapped` changes champion and challenger.
         """
-        bets = np.array(self.bets) if bets is None else bets
+        bets = self.bets if bets is None else bets
         sign = -1 if swapped else 1
         if self.method == "three-sum mixture":
             return fan_moments(self.moments.negated() if swapped else self.moments, self.clip, null, bets)
         if self.method == "betting grid over units":
-            return betting_values(sign * np.array(self.values, dtype=np.float64) / self.clip, null, bets)
+            return betting_values(sign * self.values, null, bets)
         counts = self.ternary
         if swapped:
             counts = TernaryCounts(counts.worse, counts.level, counts.better)
@@ -77,10 +78,9 @@ class Sample(msgspec.Struct, frozen=True):
 
     def _interval_bets(self) -> Floats:
         """Return the bets of the interval: those of the gate, but for the three sums none above 0.3."""
-        bets = np.array(self.bets)
         if self.method != "three-sum mixture":
-            return bets
-        kept = bets[bets <= THREE_SUM_TOP]
+            return self.bets
+        kept: Floats = self.bets[self.bets <= THREE_SUM_TOP]
         return kept if kept.size else np.array([THREE_SUM_TOP])
 
 
@@ -99,14 +99,14 @@ def _monotone_from(method: Method, top: float) -> float:
 def sample_of(evidence: MetricEvidence, metric: MetricPlan, plan: Plan) -> Sample:
     """Return the sample that the evidence of one metric holds."""
     clip = round(plan.clip(metric.name) * plan.scale)
-    bets = tuple(grid(plan.policy.grid.size, plan.policy.grid.low, plan.policy.grid.high).tolist())
+    bets = grid(plan.policy.grid.size, plan.policy.grid.low, plan.policy.grid.high)
+    none = np.zeros(0)
     if plan.unit.kind == "request":
         ternary = METRICS[metric.name].ternary
         method: Method = "betting grid over counts" if ternary else "three-sum mixture"
-        return Sample(method, clip, evidence.clipped, evidence.moments, evidence.ternary, (), bets)
+        return Sample(method, clip, evidence.clipped, evidence.moments, evidence.ternary, none, bets)
     means, clipped = evidence.units.means(difference_sign(metric), clip)
     moments, nothing = Moments.of(means), TernaryCounts.empty()
     if plan.unit.kind == "day":
-        values = tuple(means.tolist())
-        return Sample("betting grid over units", clip, clipped, moments, nothing, values, bets)
-    return Sample("three-sum mixture", clip, clipped, moments, nothing, (), bets)
+        return Sample("betting grid over units", clip, clipped, moments, nothing, means / clip, bets)
+    return Sample("three-sum mixture", clip, clipped, moments, nothing, none, bets)
