@@ -2,7 +2,10 @@
 
 HarnessError
 ├── DemoDataMissing     the flights or the libraries of the [demo] extra are not installed
-└── DemoFolderTaken     the folder holds something that the demo did not make
+├── DemoFolderTaken     the folder holds something that the demo did not make
+├── DemoFolderBusy      another command uses the log of the earlier demo
+├── DemoDatabaseTaken   the configured database holds a log, which the demo will not add to
+└── RecordingIncomplete events that were recorded have not reached the log
 """
 
 # ruff: noqa: N818  # the names are the design's words; what derives from HarnessError is an error
@@ -36,3 +39,42 @@ class DemoFolderTaken(HarnessError):
             "Name another one: harness demo --folder DIR.",
         )
         self.folder = folder
+
+
+class DemoFolderBusy(HarnessError):
+    """Wait until the other command ends, or name another folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"Another command uses the log in {folder}.",
+            "The demo removes an earlier demo only when nobody uses it.",
+            "Wait for that command to end, or name another folder: harness demo --folder DIR.",
+        )
+        self.folder = folder
+
+
+class DemoDatabaseTaken(HarnessError):
+    """Let the demo start its own database, or give it an empty one."""
+
+    exit_code = 2
+
+    def __init__(self, url: str, variable: str) -> None:
+        super().__init__(
+            f"The database {url} holds a log already.",
+            "The demo writes a year of flights, and wants a log of its own.",
+            f"Unset {variable} to use an embedded PostgreSQL, or name an empty database.",
+        )
+        self.url = url
+
+
+class RecordingIncomplete(HarnessError):
+    """The link to the log is slower than the time that the demo waits. Run the demo again."""
+
+    def __init__(self, accepted: int, acked: int) -> None:
+        super().__init__(
+            f"The recorder accepted {accepted} events and {acked} have reached the log.",
+            "Expected all of them within a minute.",
+            'See whether the database answers ("harness doctor"), then run the demo again.',
+        )
+        self.accepted = accepted
+        self.acked = acked

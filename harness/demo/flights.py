@@ -116,7 +116,7 @@ def recent_delay(
     flight that left early has left before its own scheduled time: it is never part of its own mean.
     """
     mean = np.full(len(origin), np.nan)
-    now_us, gone_us = _as_int(scheduled), _as_int(departed)
+    now_us, gone_us = microseconds(scheduled), microseconds(departed)
     width_us = RECENT // timedelta(microseconds=1)
     for place in origin.unique():
         here = np.flatnonzero((origin == place).to_numpy())
@@ -172,7 +172,7 @@ def _minutes(count: pd.Series) -> pd.Series:
     return pd.to_timedelta(count, unit="min").astype("timedelta64[us]")
 
 
-def _as_int(instants: pd.Series) -> npt.NDArray[np.int64]:
-    """Return microseconds since 1970; NaT becomes the least integer, so ask `notna` first."""
+def microseconds(instants: pd.Series) -> npt.NDArray[np.int64]:
+    """Return microseconds since 1970 in UTC; NaT becomes the least integer, so ask `notna` first."""
     plain: npt.NDArray[np.datetime64] = instants.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
     return plain.astype(np.int64)
