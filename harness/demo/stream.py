@@ -1,4 +1,4 @@
-"""The service of the demo: requests and arrivals in the order in which they happened, through the recorder."""
+"""The service of the demo: requests and arrivals in the order in which they happened, through a recorder."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
