@@ -3,6 +3,7 @@
 import datetime as dt
 import zoneinfo
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def _part_faults(tables: dict[str, Any], faulty: set[str]) -> Iterator[Problem]:
     if "metrics" in tables and "metrics" not in faulty:
         parts += [(f"metrics {number}", each, MetricPlan) for number, each in enumerate(tables["metrics"], 1)]
     for table, values, kind in parts:
-        yield from _refusal(table, lambda values=values, kind=kind: msgspec.convert(values, kind))
+        yield from _refusal(table, partial(msgspec.convert, values, kind))
 
 
 def _refusal(table: str, build: Callable[[], object]) -> Iterator[Problem]:

@@ -61,10 +61,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def next_slot(self, now: dt.datetime) -> dt.datetime | None:
         """Return the first time (UTC) after `now` at which this schedule is due, or None."""
         if self.every is None:
-            following: dt.datetime | None = self._cron().get_next_fire_time(
-                None, now + dt.timedelta(microseconds=1)
-            )
-            return following and following.astimezone(dt.UTC)
+            following = self._cron().get_next_fire_time(None, now + dt.timedelta(microseconds=1))
+            return None if following is None else _utc(following)
         last = self.slot(now)
         if last is None:
             return (self.start or _ANCHOR).astimezone(dt.UTC)
@@ -88,8 +86,12 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             while following is not None and following <= now:
                 found, following = following, trigger.get_next_fire_time(following, following)
             if found is not None:
-                return found.astimezone(dt.UTC)
+                return _utc(found)
         return None
+
+
+def _utc(instant: dt.datetime) -> dt.datetime:
+    return instant.astimezone(dt.UTC)
 
 
 class _ScheduleTables(msgspec.Struct, frozen=True):

@@ -89,7 +89,7 @@ def test_one_instant_written_with_two_offsets_is_one_experiment(tmp_path: Path) 
         ({"unit__timezone": None}, ["[unit] timezone"]),
         ({"label__window": "a day"}, ["[label] window", '"24h"']),
         ({"label__window": None}, ["[label] window", "missing"]),
-        ({"window__from": dt.datetime(2013, 5, 1)}, ["[window] from", "no offset"]),
+        ({"window__from": dt.datetime(2013, 5, 1)}, ["[window] from", "no offset"]),  # noqa: DTZ001
         ({"window__from": dt.date(2013, 5, 1)}, ["[window] from", "no offset"]),
         ({"window__from": 5}, ["[window] from, to", "two positions"]),
         ({"window__to": dt.datetime(2013, 4, 1, tzinfo=dt.UTC)}, ["[window] from, to", "from before to"]),

@@ -18,13 +18,17 @@ def schedule(**changed: object) -> Schedule:
     return Schedule(**{"name": "weekly", "job": "evaluate", "experiment": "late-1", **changed})  # type: ignore[arg-type]
 
 
+SIX = at("2026-03-04T06:00:00Z")
+MONDAYS = {"cron": "0 3 * * mon", "timezone": "Europe/Berlin"}
+
+
 @pytest.mark.parametrize(
     ("keys", "now", "slot", "following"),
     [
         ({"every": "7d"}, "2026-03-04T05:00:00Z", "2026-03-02T00:00:00Z", "2026-03-09T00:00:00Z"),
         ({"every": "1h"}, "2026-03-04T05:00:00Z", "2026-03-04T05:00:00Z", "2026-03-04T06:00:00Z"),
-        ({"every": "1d", "start": at("2026-03-04T06:00:00Z")}, "2026-03-04T05:00:00Z", None, "2026-03-04T06:00:00Z"),
-        ({"cron": "0 3 * * mon", "timezone": "Europe/Berlin"}, "2026-03-04T05:00:00Z", "2026-03-02T02:00:00Z", "2026-03-09T02:00:00Z"),
+        ({"every": "1d", "start": SIX}, "2026-03-04T05:00:00Z", None, "2026-03-04T06:00:00Z"),
+        (MONDAYS, "2026-03-04T05:00:00Z", "2026-03-02T02:00:00Z", "2026-03-09T02:00:00Z"),
         ({"cron": "* * * * *"}, "2026-03-04T05:00:30Z", "2026-03-04T05:00:00Z", "2026-03-04T05:01:00Z"),
         ({"cron": "0 0 29 2 *"}, "2026-03-04T05:00:00Z", "2024-02-29T00:00:00Z", "2028-02-29T00:00:00Z"),
     ],
