@@ -1,0 +1,70 @@
+"""Counters that stay exact under threads without a lock on the path that counts."""
+
+import itertools
+import threading
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+# Why an event was not accepted, or was accepted and did not reach the log.
+DROPS: Final = ("full", "stopped", "refused", "exit", "fork")
+# Why an event was refused at the door: what its sender can mend.
+REJECTIONS: Final = (
+    "undeclared",
+    "type",
+    "range",
+    "naive",
+    "size",
+    "text",
+    "status",
+    "exception",
+)
+
+
+class Counters(msgspec.Struct, frozen=True):
+    """What a recorder did since it was made, or since its process was forked. All count events.
+
+    `accepted` were promised delivery. `sent` were handed to the link (`resent` again, after no answer),
+    `acked` are in the log. `rejected` and `dropped` count by reason (recorders/counters.py lists them);
+    of the dropped, "refused", "exit" and "fork" had been accepted, "full" and "stopped" had not.
+    """
+
+    accepted: int
+    sent: int
+    acked: int
+    resent: int
+    rejected: Mapping[str, int]
+    dropped: Mapping[str, int]
+
+
+class Tally:
+    """A count that any thread may raise, in one C call that no other thread can split.
+
+    `x += 1` is two steps, and threads lose counts between them; a lock would wait. Reading takes one
+    from the same iterator and subtracts the readings.
+
+    >>> tally = Tally()
+    >>> tally.add()
+    >>> tally.value, tally.value
+    (1, 1)
+    """
+
+    __slots__ = ("_lock", "_next", "_reads")
+
+    def __init__(self) -> None:
+        self._next: Callable[[], int] = itertools.count().__next__
+        self._reads = 0
+        self._lock = threading.RLock()  # re-entrant: a signal handler may read while a reading is interrupted
+
+    def add(self) -> None:
+        """Count one."""
+        self._next()
+
+    @property
+    def value(self) -> int:
+        """The count so far."""
+        with self._lock:
+            count = self._next() - self._reads
+            self._reads += 1
+            return count

@@ -1,0 +1,62 @@
+"""The courier: the one background thread of a recorder, which carries frames from outbox to link."""
+
+import logging
+import threading
+import time
+from typing import Final
+
+from recorders.errors import AppendError, LinkUnavailable
+from recorders.link import Link
+from recorders.outbox import Outbox
+
+POLL_S: Final = 0.02
+_logger = logging.getLogger("recorders")
+
+
+def carry(outbox: Outbox, link: Link) -> bool:
+    """Send what is due and tell the outbox what became of it. Return whether there was anything.
+
+    This is all that happens between outbox and link: the thread below calls it, and so does the simulation.
+    """
+    frame = outbox.next_frame()
+    if frame is None:
+        return False
+    try:
+        receipt = link.send(frame)
+    except LinkUnavailable as error:
+        outbox.failed()
+        _logger.warning("Frame %d of writer %s waits. %s", frame.sequence, frame.writer, error)
+    except AppendError as error:
+        outbox.refused()
+        _logger.error("Recording stopped: frame %d of writer %s. %s", frame.sequence, frame.writer, error)  # noqa: TRY400  # the message is the remedy; a trace adds none
+    else:
+        outbox.acked(frame, receipt)
+    return True
+
+
+class Courier:
+    """Carries until told to stop. It polls: waking a thread for each event costs the request path more."""
+
+    def __init__(self, outbox: Outbox, link: Link) -> None:
+        self._outbox = outbox
+        self._link = link
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Stop after the frame that is under way. Return whether the thread has ended in time."""
+        self._stopping = True
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        ended = False
+        try:
+            while not self._stopping:
+                if not carry(self._outbox, self._link):
+                    time.sleep(POLL_S)
+            ended = True
+        finally:
+            if not ended:
+                self._outbox.refused()  # an error that no link may raise: the thread's trace names it

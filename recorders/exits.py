@@ -1,0 +1,94 @@
+"""Ends and forks of the process: what is queued leaves in bounded time, and a child writes as itself.
+
+SIGTERM: the default action ends a process without atexit, and with it the last tenth of a second of
+decisions. So the first recorder that is made in the main thread takes the signal over, but only where
+that default action still stands: it flushes, then ends the process by the same signal. A handler of
+the service's own (every server has one) is left alone, for it leads to a clean exit; one that does
+not can be chained to with `flush_on_sigterm`. `Limits(exit_s=0)` installs nothing.
+"""
+
+import atexit
+import os
+import signal
+import threading
+import time
+import weakref
+from types import FrameType
+from typing import Any, Protocol
+
+
+class Flushing(Protocol):
+    """What is flushed and renewed here: a recorder."""
+
+    def flush(self, timeout_s: float) -> bool:
+        """Return whether everything accepted so far has left in time."""
+        ...
+
+    def close(self, timeout_s: float) -> bool:
+        """Accept no more, and return whether everything has left in time."""
+        ...
+
+    def renew(self) -> None:
+        """Begin again as another writer: the process was forked."""
+        ...
+
+
+class _Exits:
+    """The recorders of this process and the handlers that know them. One per process."""
+
+    def __init__(self) -> None:
+        self._recorders: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._hooked = False
+        self._previous: Any = None
+        self._exit_s = 0.0
+
+    def register(self, recorder: Flushing, exit_s: float) -> None:
+        """Close `recorder` at exit, within `exit_s` together with all others, and renew it after a fork."""
+        self._recorders.add(recorder)
+        self._exit_s = max(self._exit_s, exit_s)
+        if not self._hooked:
+            self._hooked = True
+            atexit.register(self._at_exit)
+            os.register_at_fork(after_in_child=self._after_fork)
+        in_main = threading.current_thread() is threading.main_thread()
+        if exit_s > 0 and in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            self.take_sigterm()
+
+    def take_sigterm(self) -> None:
+        """Put the flush before what SIGTERM does now."""
+        current = signal.getsignal(signal.SIGTERM)
+        if current != self._on_sigterm:
+            self._previous = current
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def _at_exit(self) -> None:
+        deadline = time.monotonic() + self._exit_s
+        for recorder in list(self._recorders):
+            recorder.close(max(0.0, deadline - time.monotonic()))
+
+    def _after_fork(self) -> None:
+        for recorder in list(self._recorders):
+            recorder.renew()
+
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        deadline = time.monotonic() + self._exit_s
+        for recorder in list(self._recorders):
+            recorder.flush(max(0.0, deadline - time.monotonic()))
+        if callable(self._previous):
+            self._previous(number, frame)
+        elif self._previous is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+
+_exits = _Exits()
+
+
+def register(recorder: Flushing, exit_s: float) -> None:
+    """Take care of `recorder` at exit, at SIGTERM and after a fork."""
+    _exits.register(recorder, exit_s)
+
+
+def flush_on_sigterm() -> None:
+    """Flush all recorders at SIGTERM, then do what the present handler does. From the main thread."""
+    _exits.take_sigterm()

@@ -1,0 +1,58 @@
+"""Losses: what was counted as dropped or rejected, and what of that the log already knows."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+import msgspec
+
+from recorders.counters import Tally
+
+
+class Loss(msgspec.Struct, frozen=True, array_like=True):
+    """Some events of `writer` that will not come, for one reason, between two instants (UTC microseconds)."""
+
+    writer: UUID
+    reason: str
+    count: int
+    first_us: int
+    last_us: int
+
+
+class Losses:
+    """Compares tallies with what was reported. Used by the background thread alone.
+
+    The instants bound the losses from outside: they are the look before the first and the look that
+    found the last, so that the path that drops an event need not read the clock.
+    """
+
+    def __init__(self, writer: UUID, tallies: Mapping[str, Tally], now_us: int) -> None:
+        self._writer = writer
+        self._tallies = tallies
+        self._reported = dict.fromkeys(tallies, 0)
+        self._seen = dict.fromkeys(tallies, 0)
+        self._ranges: dict[str, tuple[int, int]] = {}
+        self._looked_us = now_us
+
+    def look(self, now_us: int) -> None:
+        """Take note of what was counted since the last look."""
+        for reason, tally in self._tallies.items():
+            count = tally.value
+            if count > self._seen[reason]:
+                first, _ = self._ranges.get(reason, (self._looked_us, 0))
+                self._ranges[reason] = (first, now_us)
+                self._seen[reason] = count
+        self._looked_us = now_us
+
+    @property
+    def pending(self) -> bool:
+        """Whether something was seen that is not reported."""
+        return bool(self._ranges)
+
+    def take(self) -> Loss | None:
+        """Return one unreported loss and count it as reported, or None. Its frame is never given up."""
+        for reason, (first, last) in self._ranges.items():
+            count = self._seen[reason] - self._reported[reason]
+            self._reported[reason] = self._seen[reason]
+            del self._ranges[reason]
+            return Loss(self._writer, reason, count, first, last)
+        return None

@@ -1,0 +1,263 @@
+"""The outbox: queue, frames, resends and losses as a state machine without thread, link or sleep.
+
+Request threads append bytes to `decisions` and `outcomes` and raise tallies; nothing else of theirs
+comes here. One sender asks `next_frame`, and answers with `acked`, `failed` or `refused`. One frame is
+under way at a time, so the log sees a writer's sequence without a gap, and a resend is the same frame.
+"""
+
+import random
+import threading
+from collections import deque
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from recorders.canonical import digest
+from recorders.clock import Clock
+from recorders.counters import DROPS, REJECTIONS, Counters, Tally
+from recorders.frame import Frame, Kind, Receipt
+from recorders.limits import Limits
+from recorders.losses import Losses
+
+_ARRAY32: Final = b"\xdd"  # msgpack: an array whose length follows in four bytes
+
+
+class Outbox:
+    """What one writer still owes the log. After a fork the child makes its own.
+
+    Of the attributes, request threads use `decisions`, `outcomes`, `slots`, the tallies, `turn_away`
+    and `sweep`; the rest belongs to the sender. The lock is held between sends only, never on the
+    request path and never while a link blocks.
+    """
+
+    def __init__(
+        self, decision_point: str, schema_digest: str, limits: Limits, clock: Clock, chance: random.Random
+    ) -> None:
+        self.writer = UUID(int=chance.getrandbits(128), version=4)
+        self.decisions: deque[bytes] = deque()
+        self.outcomes: deque[bytes] = deque()
+        self.slots = limits.queue_slots  # 0 when the door is closed: one comparison on the request path
+        self.stopped = ""  # why the door is closed
+        self.accepted: dict[Kind, Tally] = {"decision": Tally(), "outcome": Tally()}
+        self.dropped = {reason: Tally() for reason in DROPS}
+        self.rejected = {reason: Tally() for reason in REJECTIONS}
+        self.settled: dict[Kind, int] = {"decision": 0, "outcome": 0, "loss": 0}  # acked or given up
+        self._decision_point = decision_point
+        self._schema_digest = schema_digest
+        self._limits = limits
+        self._clock = clock
+        self._chance = chance
+        self._lock = threading.RLock()
+        self._sender = self.writer  # losses of a writer that was refused go out under another
+        self._sequence = 0
+        self._held: Frame | None = None
+        self._attempts = 0
+        self._retry_at = 0.0
+        self._waiting_since: dict[Kind, float] = {}
+        self._turn: Kind = "decision"
+        self._hurried = False
+        self._mute = False
+        self._sent = self._acked = self._resent = 0
+        tallies = self.dropped | {f"rejected.{reason}": tally for reason, tally in self.rejected.items()}
+        self._losses = Losses(self.writer, tallies, clock.now_us())
+        self._reported_at = clock.monotonic() - limits.loss_every_s
+
+    # What request threads call when an event does not go in.
+
+    def turn_away(self) -> None:
+        """Count an event that was not accepted, for the reason that holds now."""
+        self.dropped["stopped" if self.stopped else "full"].add()
+
+    def sweep(self) -> None:
+        """Give up what slipped in while the door was closed for good."""
+        if self.stopped in ("refused", "exit"):
+            self._give_up(self.stopped)
+
+    # What the sender calls.
+
+    def next_frame(self) -> Frame | None:
+        """Return the frame to send now: the one under way again, or a new one; None while there is none."""
+        with self._lock:
+            now = self._clock.monotonic()
+            self._losses.look(self._clock.now_us())
+            if self._mute or now < self._retry_at:
+                return None
+            if self._held is not None:
+                if self._attempts:
+                    self._resent += self._held.events if self._held.kind != "loss" else 0
+                return self._held
+            self._held = self._cut_loss(now) or self._cut_events(now)
+            self._hurried = self._hurried and not self.drained
+            return self._held
+
+    def acked(self, frame: Frame, receipt: Receipt) -> None:
+        """Take note that the log holds `frame`."""
+        assert receipt.position >= 1, receipt
+        with self._lock:
+            if self._held is not frame:
+                return  # it was given up meanwhile; its loss is counted, and the log has it: never less
+            self._held = None
+            self._attempts = 0
+            self.settled[frame.kind] += frame.events
+            if frame.kind != "loss":
+                self._acked += frame.events
+
+    def failed(self) -> None:
+        """Take note that no answer came: the same frame goes again after a wait that doubles, with jitter."""
+        with self._lock:
+            limits = self._limits
+            wait = min(limits.backoff_max_s, limits.backoff_s * 2.0 ** min(self._attempts, 30))
+            self._retry_at = self._clock.monotonic() + wait * (0.5 + self._chance.random() / 2)
+            self._attempts += 1
+
+    def refused(self) -> None:
+        """Stop for good: count what was promised as lost, and report that under another writer."""
+        with self._lock:
+            if self.stopped == "refused":
+                self._mute = True  # the report was refused as well: nothing is left to say it with
+                self._held = None
+                return
+            self.slots = 0
+            self.stopped = "refused"
+            self._give_up("refused")
+            self._sender = UUID(int=self._chance.getrandbits(128), version=4)
+            self._sequence = 0
+            self._attempts = 0
+
+    def close(self) -> None:
+        """Accept no more; what is queued still leaves."""
+        with self._lock:
+            self.slots = 0
+            self.stopped = self.stopped or "closed"
+            self._losses.look(self._clock.now_us())
+            self.hurry()
+
+    def abandon(self) -> None:
+        """Give up what has not left by the end of the process, and count it."""
+        with self._lock:
+            self.slots = 0
+            if self.stopped != "refused":
+                self.stopped = "exit"
+                self._give_up("exit")
+            self._mute = True
+
+    def hurry(self) -> None:
+        """Let nothing wait for company, and try once more at once."""
+        with self._lock:
+            self._hurried = True
+            self._retry_at = 0.0
+
+    def disown(self, inherited: "Outbox") -> None:
+        """Count what a fork without hooks left in the queues: the parent's, or the child's first events.
+
+        Which of them is not known, so all are counted: a loss is reported too high rather than too low.
+        """
+        for event in (*inherited.decisions, *inherited.outcomes):
+            if event:
+                self.dropped["fork"].add()
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether events that had been accepted were given up."""
+        return any(self.dropped[reason].value for reason in ("refused", "exit", "fork"))
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing is queued, under way or unreported."""
+        return not (self.decisions or self.outcomes or self._held or self._losses.pending)
+
+    def counters(self) -> Counters:
+        """Return what was counted so far."""
+        return Counters(
+            accepted=sum(tally.value for tally in self.accepted.values()),
+            sent=self._sent,
+            acked=self._acked,
+            resent=self._resent,
+            rejected=_counted(self.rejected),
+            dropped=_counted(self.dropped),
+        )
+
+    # Frames.
+
+    def _cut_loss(self, now: float) -> Frame | None:
+        if not self._losses.pending or not (
+            self._hurried or now >= self._reported_at + self._limits.loss_every_s
+        ):
+            return None
+        loss = self._losses.take()
+        self._reported_at = now if not self._losses.pending else self._reported_at
+        return self._frame("loss", [msgspec.msgpack.encode(loss)])
+
+    def _cut_events(self, now: float) -> Frame | None:
+        if self.stopped in ("refused", "exit"):
+            return None
+        other: Kind = "outcome" if self._turn == "decision" else "decision"
+        for kind in (self._turn, other):
+            queue = self.decisions if kind == "decision" else self.outcomes
+            if not queue:
+                self._waiting_since.pop(kind, None)
+                continue
+            since = self._waiting_since.setdefault(kind, now)
+            if (
+                self._hurried
+                or len(queue) >= self._limits.frame_events
+                or now >= since + self._limits.linger_s
+            ):
+                self._turn = "outcome" if kind == "decision" else "decision"
+                del self._waiting_since[kind]
+                events = self._take(queue)
+                self._sent += len(events)
+                return self._frame(kind, events)
+        return None
+
+    def _take(self, queue: deque[bytes]) -> list[bytes]:
+        """Return the next events of a queue, at least one, within the frame's limits."""
+        limits = self._limits
+        events: list[bytes] = []
+        size = 0
+        while queue and len(events) < limits.frame_events:
+            event = queue.popleft()
+            if not event:
+                continue  # the further slots of a large event
+            if events and size + len(event) > limits.frame_bytes:
+                queue.appendleft(event)
+                break
+            events.append(event)
+            size += len(event)
+        return events
+
+    def _frame(self, kind: Kind, events: list[bytes]) -> Frame:
+        self._sequence += 1
+        payload = b"".join((_ARRAY32, len(events).to_bytes(4, "big"), *events))
+        schema = self._schema_digest if kind == "decision" else ""
+        return Frame(
+            self._sender,
+            self._sequence,
+            kind,
+            self._decision_point,
+            schema,
+            len(events),
+            payload,
+            digest(payload),
+        )
+
+    def _give_up(self, reason: str) -> None:
+        with self._lock:
+            lost: dict[Kind, int] = {"decision": 0, "outcome": 0}
+            if self._held is not None and self._held.kind != "loss":
+                lost[self._held.kind] = self._held.events
+            self._held = None
+            while self.decisions:
+                lost["decision"] += bool(self.decisions.popleft())
+            while self.outcomes:
+                lost["outcome"] += bool(self.outcomes.popleft())
+            for kind, count in lost.items():
+                self.settled[kind] += count
+                for _ in range(count):
+                    self.dropped[reason].add()
+
+
+def _counted(tallies: dict[str, Tally]) -> dict[str, int]:
+    counts = {reason: tally.value for reason, tally in tallies.items()}
+    return {reason: count for reason, count in counts.items() if count}

@@ -1,0 +1,36 @@
+"""A decision that is being taken: the context manager of `Recorder.decision`."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+
+class PendingDecision:
+    """One decision between the moment its features are known and the moment it is taken.
+
+    `record` is the recorder's, which never raises. `decision_id` is None until the block ends, and
+    after it when the event was not accepted.
+    """
+
+    def __init__(
+        self, record: Callable[..., str | None], features: Mapping[str, object], known: dict[str, Any]
+    ) -> None:
+        self._record = record
+        self._features = features
+        self._known = known
+        self._entered_ns = 0
+        self.decision_id: str | None = None
+
+    def result(self, **known: Any) -> None:
+        """Add what became known: keywords of `record`, such as score, decision and propensity."""
+        self._known.update(known)
+
+    def __enter__(self) -> Self:
+        if type(self._features) is dict:
+            self._features = self._features.copy()  # the block may change its dict; the snapshot stays
+        self._entered_ns = time.perf_counter_ns()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._known.setdefault("latency_us", (time.perf_counter_ns() - self._entered_ns) // 1000)
+        self.decision_id = self._record(self._features, **self._known)

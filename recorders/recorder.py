@@ -1,0 +1,269 @@
+"""The recorder: what a service calls with each decision. It never raises and never waits."""
+
+import itertools
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final, Self
+
+from recorders import exits
+from recorders.clock import SystemClock
+from recorders.counters import Counters
+from recorders.courier import POLL_S, Courier
+from recorders.errors import InvalidEvent
+from recorders.events import DecisionEncoder, checked_name, encode_outcome
+from recorders.fields import FeatureSet
+from recorders.limits import Limits
+from recorders.link import Link
+from recorders.outbox import Outbox
+from recorders.pending import PendingDecision
+from recorders.values import instant_us
+
+_SLOT_BYTES: Final = 1024
+_PID_CHECK_EVERY: Final = 256  # records; a power of two
+_DEFAULTS: Final = Limits()
+
+
+class Recorder:
+    """Records the decisions of one decision point, and their outcomes.
+
+    An event is checked and encoded on the caller's thread and its bytes are queued: no lock, no system
+    call, nothing that the garbage collector walks. One background thread carries frames over `link`.
+    Memory is bounded by `limits`; what does not fit is counted by reason, and reported into the log.
+
+    Raises:
+        InvalidEvent: a decision point, model or version that is no name. (Only here and in `promote`.)
+    """
+
+    def __init__(
+        self,
+        decision_point: str,
+        feature_set: FeatureSet,
+        link: Link,
+        *,
+        model: str,
+        model_version: str,
+        limits: Limits = _DEFAULTS,
+    ) -> None:
+        self.decision_point = checked_name("decision_point", decision_point)
+        self.feature_set = feature_set
+        self._link = link
+        self._limits = limits
+        self._encode = DecisionEncoder(feature_set, limits).encode
+        self._schema_digest = feature_set.digest
+        self._samples: dict[str, str] = {}
+        self.promote(model, model_version)
+        self.renew()
+        exits.register(self, limits.exit_s)
+
+    # The request path.
+
+    def record(  # noqa: PLR0913  # one keyword for each column of the envelope
+        self,
+        features: Mapping[str, object],
+        *,
+        score: float | None = None,
+        decision: str | None = None,
+        decision_id: str | None = None,
+        occurred_at: datetime | None = None,
+        unit: str | None = None,
+        propensity: float | None = None,
+        inclusion: float = 1.0,
+        latency_us: int | None = None,
+        trace_id: str | None = None,
+        statuses: Mapping[str, str] | None = None,
+        model: str | None = None,
+        model_version: str | None = None,
+    ) -> str | None:
+        """Return the decision's id once the event is queued, None when it was not accepted.
+
+        A declared field that is absent is recorded as None with status `missing`. An undeclared field,
+        or a value of another type, refuses the event (`samples` says which). Never raises.
+        """
+        accepted: str | None = self._guard(
+            self._record,
+            features,
+            statuses,
+            decision_id,
+            occurred_at,
+            model,
+            model_version,
+            unit,
+            (score, decision, propensity, inclusion, latency_us, trace_id),
+        )
+        return accepted
+
+    def _record(  # positional: keywords cost a tenth of the call
+        self,
+        features: Mapping[str, object],
+        statuses: Mapping[str, str] | None,
+        decision_id: str | None,
+        occurred_at: datetime | None,
+        model: str | None,
+        model_version: str | None,
+        unit: str | None,
+        rest: tuple[object, ...],
+        /,
+    ) -> str | None:
+        outbox = self._outbox
+        queue = outbox.decisions
+        if len(queue) >= outbox.slots:
+            outbox.turn_away()
+            return None
+        number = self._number()
+        if not number % _PID_CHECK_EVERY:
+            outbox = self._own_outbox()
+            queue = outbox.decisions
+        if decision_id is None:
+            decision_id = f"{self._prefix}{number:x}"
+        at_us = time.time_ns() // 1000 if occurred_at is None else instant_us("occurred_at", occurred_at)
+        champion = self._champion
+        envelope = (decision_id, at_us, unit, model or champion[0], model_version or champion[1], *rest)
+        data = self._encode(features, envelope, statuses)
+        if len(data) <= _SLOT_BYTES:
+            queue.append(data)
+        else:
+            queue.extend([data] + [b""] * ((len(data) - 1) // _SLOT_BYTES))
+        outbox.accepted["decision"].add()
+        if self._courier is None:
+            self._start()
+        if not outbox.slots:
+            outbox.sweep()
+        return decision_id
+
+    def outcome(
+        self, decision_id: str, label: str, value: float | bool | None, *, occurred_at: datetime | None = None
+    ) -> bool:
+        """Return whether the outcome of a decision is queued. None withdraws an earlier one. Never raises."""
+        return self._guard(self._outcome, decision_id, label, value, occurred_at) is True
+
+    def _outcome(self, decision_id: str, label: str, value: object, occurred_at: datetime | None, /) -> bool:
+        outbox = self._own_outbox()
+        if len(outbox.outcomes) >= outbox.slots:
+            outbox.turn_away()
+            return False
+        at_us = time.time_ns() // 1000 if occurred_at is None else instant_us("occurred_at", occurred_at)
+        outbox.outcomes.append(encode_outcome(decision_id, label, value, at_us))
+        outbox.accepted["outcome"].add()
+        if self._courier is None:
+            self._start()
+        if not outbox.slots:
+            outbox.sweep()
+        return True
+
+    def decision(self, features: Mapping[str, object], **known: Any) -> PendingDecision:
+        """Return a context manager that records the decision taken within it, and how long that took.
+
+        The snapshot is taken on entry. `known` are keywords of `record`; `.result(score=..., decision=...)`
+        adds what became known inside. A block that raises is recorded too, with what it had.
+        """
+        return PendingDecision(self.record, features, known)
+
+    def _guard(self, work: Callable[..., Any], /, *arguments: object) -> Any:
+        """Return what `work` returns, None when it raises. The one broad except of the recorder.
+
+        A recorder may cost a service an event, never a request: whatever a caller's mapping or value
+        does when it is touched ends here, as a count.
+        """
+        try:
+            return work(*arguments)
+        except Exception as error:  # noqa: BLE001  # the guard
+            reason = error.reason if isinstance(error, InvalidEvent) else "exception"
+            text = (
+                str(error) if isinstance(error, InvalidEvent) else f"A value raised {type(error).__name__}."
+            )
+            self._outbox.rejected[reason].add()
+            self._samples[reason] = text
+            if self._courier is None:
+                self._start()  # the log hears of refusals too
+            return None
+
+    # The operator's side.
+
+    def promote(self, model: str, model_version: str) -> None:
+        """Let later records name this model, unless they name one themselves.
+
+        Raises:
+            InvalidEvent: a model or version that is no name.
+        """
+        self._champion = (checked_name("model", model), checked_name("model_version", model_version))
+
+    @property
+    def counters(self) -> Counters:
+        """What was accepted, sent, acknowledged, rejected and dropped so far in this process."""
+        return self._own_outbox().counters()
+
+    @property
+    def samples(self) -> Mapping[str, str]:
+        """The last refusal of each reason, in words."""
+        return dict(self._samples)
+
+    def flush(self, timeout_s: float = 5.0) -> bool:
+        """Return whether the log holds all that was accepted before this call. Waits up to the timeout."""
+        outbox = self._own_outbox()
+        owed = {kind: tally.value for kind, tally in outbox.accepted.items()}
+        outbox.hurry()
+        deadline = time.monotonic() + timeout_s
+        while any(outbox.settled[kind] < count for kind, count in owed.items()):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(POLL_S / 4)
+        return not outbox.gave_up
+
+    def close(self, timeout_s: float = 2.0) -> bool:
+        """Accept no more. Return whether the log holds everything and knows every loss, within the timeout.
+
+        What could not leave is counted as dropped for the reason "exit". Safe to call twice.
+        """
+        outbox = self._own_outbox()
+        deadline = time.monotonic() + timeout_s
+        outbox.close()
+        while self._courier is not None and not outbox.drained and time.monotonic() < deadline:
+            time.sleep(POLL_S / 4)
+        complete = outbox.drained and not outbox.gave_up
+        outbox.abandon()
+        if self._courier is None or self._courier.stop(max(0.0, deadline - time.monotonic()) + POLL_S):
+            self._link.close()
+        return complete
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # One process, one writer.
+
+    def renew(self) -> None:
+        """Begin again as another writer with empty queues: what was queued is the parent's to send."""
+        self._pid = os.getpid()
+        self._outbox = self._new_outbox()
+        self._prefix = f"{self._outbox.writer.hex[:20]}-"
+        self._number = itertools.count(1).__next__
+        self._courier: Courier | None = None
+        self._starting = threading.Lock()
+
+    def _new_outbox(self) -> Outbox:
+        return Outbox(
+            self.decision_point, self._schema_digest, self._limits, SystemClock(), random.SystemRandom()
+        )
+
+    def _own_outbox(self) -> Outbox:
+        """Return this process's outbox. Some servers fork without Python's fork hooks; the pid tells."""
+        if self._pid != os.getpid():
+            inherited = self._outbox
+            self.renew()
+            self._outbox.disown(inherited)
+        return self._outbox
+
+    def _start(self) -> None:
+        """Start the background thread: with the first event, so that a server may fork before it."""
+        with self._starting:
+            if self._courier is None:
+                try:
+                    self._courier = Courier(self._outbox, self._link)
+                except RuntimeError:  # no thread can be had now; the next event tries again
+                    return

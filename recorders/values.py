@@ -1,0 +1,166 @@
+"""Values at the door: what a field accepts, made plain, or the reason why not.
+
+This is the patient path. It runs for what the fast path does not know (numpy scalars, subclasses,
+whole numbers in a float64 field) and for what it refuses, to say why.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from recorders.errors import InvalidEvent
+from recorders.limits import Limits
+
+INT64_MIN: Final = -(2**63)
+INT64_MAX: Final = 2**63 - 1
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_SHOWN = 60  # characters of a refused value that a sample shows
+
+
+def plain_value(where: str, kind: str, value: object, limits: Limits) -> object:
+    """Return `value` as the exact built-in that field type `kind` keeps; None stays None.
+
+    float64 takes whole numbers that it represents exactly, int64 takes no bool, timestamps need a
+    zone and come out in UTC microseconds. numpy scalars are told by their module, never imported.
+
+    Raises:
+        InvalidEvent: with `where` (such as "Feature 'age'") and the reason.
+
+    >>> plain_value("Feature 'x'", "float64", 2**53 + 1, Limits())
+    Traceback (most recent call last):
+    recorders.errors.InvalidEvent: Feature 'x' holds 9007199254740993 (int). Expected float64. No float \
+equals it: declare the field as int64.
+    """
+    if value is None:
+        return None
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        value = value.tolist()
+    return _PLAIN[kind](where, value, limits)
+
+
+def instant_us(where: str, value: object) -> int:
+    """Return an aware datetime as microseconds since 1970 in UTC; finer digits are cut off.
+
+    Raises:
+        InvalidEvent: no datetime, or one without a zone.
+    """
+    if not isinstance(value, datetime):
+        raise refusal("type", where, value, "timestamp", "Pass an aware datetime.")
+    if value.utcoffset() is None:
+        raise refusal("naive", where, value, "timestamp", "Say its zone, such as datetime.now(UTC).")
+    return (value - EPOCH) // _MICROSECOND
+
+
+def refusal(reason: str, where: str, value: object, expected: str, remedy: str) -> InvalidEvent:
+    """Return the error that says what `where` holds. Code of the value's own type is never run for it."""
+    return InvalidEvent(reason, f"{where} holds {_shown(value)}.", f"Expected {expected}.", remedy)
+
+
+def _shown(value: object) -> str:
+    kind = type(value)
+    if kind is str or kind is bytes:
+        text = repr(value[:_SHOWN])  # type: ignore[index]  # str or bytes
+    elif kind is int:
+        size = int.bit_length(value)  # type: ignore[arg-type]  # an int
+        text = repr(value) if size <= 128 else f"a number of {size} bits"  # noqa: PLR2004
+    elif kind is float or kind is bool or kind is datetime:
+        text = repr(value)
+    else:
+        return f"an object of type {kind.__name__}"
+    return f"{text} ({kind.__name__})"
+
+
+def _float64(where: str, value: object, limits: Limits) -> float:  # noqa: ARG001  # one signature for all
+    if isinstance(value, float):
+        return float.__float__(value)  # a subclass becomes a plain float; -0.0 and NaN stay
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise refusal("type", where, value, "float64", "Convert it before it is recorded.")
+    whole = int.__int__(value)
+    try:
+        near = float(whole)
+    except OverflowError:
+        near = math.nan  # beyond the largest float: equal to nothing
+    if near != whole:
+        raise refusal("range", where, whole, "float64", "No float equals it: declare the field as int64.")
+    return near
+
+
+def _int64(where: str, value: object, limits: Limits) -> int:  # noqa: ARG001  # one signature for all
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise refusal("type", where, value, "int64", "Convert it before it is recorded.")
+    whole = int.__int__(value)
+    if not INT64_MIN <= whole <= INT64_MAX:
+        raise refusal("range", where, whole, "int64", "Record it as a string, or scale it.")
+    return whole
+
+
+def _bool(where: str, value: object, limits: Limits) -> bool:  # noqa: ARG001  # one signature for all
+    if value is True or value is False:
+        return value
+    raise refusal("type", where, value, "bool", "Convert it before it is recorded.")
+
+
+def _text(where: str, value: object, limits: Limits) -> str:
+    if not isinstance(value, str):
+        raise refusal("type", where, value, "string", "Convert it before it is recorded.")
+    text = str.__str__(value)
+    if len(text) > limits.text_length:
+        raise refusal(
+            "size", where, text, f"at most {limits.text_length} characters", "Record a digest of it."
+        )
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise refusal(
+            "text", where, text, "Unicode text", "It holds half a surrogate pair: decode it rightly."
+        )
+    return text
+
+
+def _bytes(where: str, value: object, limits: Limits) -> bytes:
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise refusal("type", where, value, "bytes", "Encode it before it is recorded.")
+    if memoryview(value).nbytes > limits.text_length:
+        raise refusal("size", where, value, f"at most {limits.text_length} bytes", "Record a digest of it.")
+    return bytes(value)
+
+
+def _timestamp(where: str, value: object, limits: Limits) -> datetime:  # noqa: ARG001  # one signature for all
+    try:
+        return EPOCH + timedelta(microseconds=instant_us(where, value))
+    except OverflowError as error:
+        raise refusal("range", where, value, "a year from 1 to 9999 in UTC", "Check the clock.") from error
+
+
+def _floats(where: str, value: object, limits: Limits) -> list[float]:
+    if not isinstance(value, list | tuple):
+        raise refusal("type", where, value, "list[float64]", "Pass a list.")
+    if len(value) > limits.list_length:
+        raise refusal("size", where, value, f"at most {limits.list_length} numbers", "Declare fewer.")
+    if any(item is None for item in value):
+        raise refusal("type", where, None, "list[float64]", "Say an unknown number as NaN.")
+    return [_float64(where, plain_value(where, "float64", item, limits), limits) for item in value]
+
+
+_PLAIN: Final[Mapping[str, Callable[[str, Any, Limits], object]]] = {
+    "float64": _float64,
+    "int64": _int64,
+    "bool": _bool,
+    "string": _text,
+    "category": _text,
+    "bytes": _bytes,
+    "timestamp": _timestamp,
+    "list[float64]": _floats,
+}
+
+
+def share(where: str, value: object) -> float:
+    """Return a probability in (0, 1].
+
+    Raises:
+        InvalidEvent: another number, NaN included: it would divide by nothing later.
+    """
+    number = plain_value(where, "float64", value, Limits())
+    if not isinstance(number, float) or not 0 < number <= 1:
+        raise refusal("range", where, number, "a probability in (0, 1]", "Leave it out when it is not known.")
+    return number
