@@ -1,0 +1,231 @@
+"""The verdict: which state, for which reason, and the same bytes for the same evidence."""
+
+import math
+
+import msgspec
+import pytest
+
+from policies import Evidence, Look, Verdict, decide, fold
+from policies.errors import EvidenceMismatch
+from policies.estimate import estimate
+from policies.metrics import METRICS
+from policies.rules import RULES
+from tests.support.pairs import integrity, paired, plan, simulated
+
+BRIER = {"name": "brier", "margin": 0.02}
+GUARD = {"name": "accuracy", "role": "guardrail", "margin": 0.05, "positive_decision": "late"}
+CONTEXT = {"name": "flips", "role": "context"}
+ROWS = 6_000
+BETTER, SAME, WORSE = (simulated(ROWS, gain=gain) for gain in (0.1, 0.0, -0.2))
+
+
+def verdict(table, chosen, previous=(), **changes):
+    return decide(fold(table, chosen), chosen, integrity=integrity(ROWS, **changes), previous=previous)
+
+
+def gate(found, name):
+    return next(each for each in found.gates if each.name == name)
+
+
+each_policy = pytest.mark.parametrize("name", RULES)
+each_unit = pytest.mark.parametrize("unit", ["request", "column", "day"])
+
+
+@each_policy
+@each_unit
+def test_every_policy_holds_on_nothing_and_shows_no_number(name, unit):
+    chosen = plan(BRIER, GUARD, CONTEXT, unit=unit, name=name)
+    found = decide(Evidence.empty(chosen), chosen, integrity=integrity(0, window_stop=1))
+    assert found.state == "HOLD"
+    assert found.reasons
+    assert found.more_units is None
+    for each in found.estimates:
+        assert each.point is each.low is each.high is each.champion is each.challenger is None
+        assert all(test.log_e is None for test in each.tested)
+    assert all(each.e_value is None for each in found.gates)
+
+
+@each_policy
+@each_unit
+def test_every_policy_gives_a_reason_for_every_gate_and_the_same_bytes_again(name, unit):
+    chosen = plan(BRIER, GUARD, CONTEXT, unit=unit, name=name)
+    table = simulated(ROWS, gain=0.05, units=4_000 if unit == "column" else 0)
+    found = verdict(table, chosen)
+    assert all(each.reason and each.rule for each in found.gates)
+    assert found.to_json() == verdict(table, chosen).to_json()
+    assert Verdict.from_json(found.to_json()) == found
+    hypotheses = [each for each in found.gates if each.metric]
+    assert all(each.validity == "exact" and each.assumption for each in hypotheses)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_metric_can_stand_in_a_verdict(metric):
+    needs = {"bound": 1.0} if "error" in metric else {"threshold": 0.3, "cost": [0, 1, 2, 0]}
+    chosen = (
+        plan({"name": "brier"}, {"name": metric, "role": "context", **needs}) if metric != "brier" else plan()
+    )
+    assert verdict(BETTER, chosen).state in {"PROMOTE", "HOLD"}
+
+
+@pytest.mark.parametrize(("table", "state"), [(BETTER, "PROMOTE"), (SAME, "HOLD"), (WORSE, "REJECT")])
+def test_promotion_promotes_the_better_holds_the_same_rejects_the_worse(table, state):
+    found = verdict(table, plan({"name": "brier"}, CONTEXT))
+    assert found.state == state
+
+
+def test_noninferiority_promotes_the_same():
+    same = paired([0.3] * ROWS, [0.3] * ROWS, [0.0, 1.0] * (ROWS // 2))
+    found = verdict(same, plan({"name": "brier", "margin": 0.02}, name="noninferiority"))
+    assert found.state == "PROMOTE"
+    assert "not worse by more than 0.02" in gate(found, "brier: noninferiority").rule
+
+
+def test_a_harmed_guardrail_rejects_a_better_primary():
+    flipped = BETTER.set_column(
+        BETTER.column_names.index("challenger_decision"),
+        "challenger_decision",
+        [["on_time" if d == "late" else "late" for d in BETTER.column("champion_decision").to_pylist()]],
+    )
+    found = verdict(flipped, plan({"name": "brier"}, GUARD))
+    assert gate(found, "brier: superiority").state == "passes"
+    assert found.state == "REJECT"
+    assert found.reasons[0].startswith("accuracy: e-value")
+
+
+def test_an_undecided_guardrail_holds_a_better_primary():
+    narrow = {**GUARD, "margin": 0.001}
+    found = verdict(SAME, plan({"name": "brier"}, narrow, CONTEXT))
+    assert found.state == "HOLD"
+    assert gate(found, "accuracy: noninferiority").state == "waits"
+
+
+@pytest.mark.parametrize(
+    ("changes", "gate_name", "state"),
+    [
+        ({"trained_until": 1}, "training range", "INVALID"),
+        ({"trained_until": None}, "training range", "HOLD"),
+        ({"noise_floor": {"rows": 100, "differing_decisions": 2}}, "noise floor", "INVALID"),
+        ({"noise_floor": {"rows": 100, "differing_decisions": 1}}, "noise floor", "PROMOTE"),
+        ({"matured": ROWS - 1, "used": ROWS - 1}, "counts", "INVALID"),
+        ({"used": ROWS // 2}, "coverage", "HOLD"),
+        ({"failed": 100}, "failed", "HOLD"),
+    ],
+)
+def test_integrity_stands_before_quality(changes, gate_name, state):
+    found = verdict(BETTER, plan({"name": "brier"}), **changes)
+    assert found.state == state
+    assert (gate(found, gate_name).state == "passes") == (state == "PROMOTE")
+    if state == "INVALID":
+        assert found.estimates == ()
+        assert not any(each.metric for each in found.gates)
+    if state == "HOLD":
+        assert found.more_units is None
+
+
+def test_evidence_of_another_plan_is_invalid_and_not_estimated():
+    mine, other = plan({"name": "brier"}), plan({"name": "brier"}, min_units=2)
+    found = decide(fold(BETTER, other), mine, integrity=integrity(ROWS))
+    assert (found.state, gate(found, "plan").state) == ("INVALID", "fails")
+    with pytest.raises(EvidenceMismatch):
+        estimate(fold(BETTER, other), mine)
+
+
+def test_a_look_beyond_the_last_is_invalid():
+    chosen = plan({"name": "brier"}, max_looks=2)
+    looks = [Look(number, {}) for number in (1, 2)]
+    assert verdict(BETTER, chosen, looks[:1]).state == "PROMOTE"
+    assert verdict(BETTER, chosen, looks).state == "INVALID"
+
+
+def test_requests_are_no_units_when_units_repeat():
+    found = verdict(simulated(ROWS, gain=0.1, units=100), plan({"name": "brier"}))
+    assert found.state == "INVALID"
+    assert 'unit kind = "column"' in found.reasons[0]
+    assert (
+        verdict(
+            simulated(ROWS, gain=0.1, units=1_500), plan({"name": "brier", "clip": 0.3}, unit="column")
+        ).state
+        == "PROMOTE"
+    )
+
+
+@pytest.mark.parametrize("identification", ["blocked", "logged_action"])
+def test_what_the_log_cannot_say_is_not_identifiable_and_shows_no_number(identification):
+    found = verdict(BETTER, plan({"name": "brier", "identification": identification}))
+    assert found.state == "NOT_IDENTIFIABLE"
+    assert "propensit" in found.reasons[0]
+    assert found.estimates[0].point is None
+    assert found.estimates[0].tested[0].log_e is None
+
+
+def test_the_largest_e_value_over_looks_counts():
+    chosen = plan({"name": "brier"}, unit="day")
+    early = Look(1, {"brier": {"superiority": math.log(20.0)}})
+    found = verdict(SAME, chosen, [early])
+    assert gate(found, "brier: superiority").e_value == pytest.approx(20.0)
+    assert found.state == "PROMOTE"
+    harmed = Look(1, {"brier": {"superiority": 5.0, "harm": 5.0}})
+    assert verdict(SAME, chosen, [harmed]).state == "REJECT"
+
+
+def test_a_look_keeps_what_the_next_one_needs():
+    chosen = plan(BRIER, CONTEXT)
+    found = verdict(BETTER, chosen)
+    look = Look.of(1, found.estimates)
+    assert set(look.log_e) == {"brier"}
+    assert msgspec.json.decode(msgspec.json.encode(look), type=Look) == look
+
+
+def test_too_few_units_wait_and_say_how_many_more():
+    chosen = plan({"name": "brier", "clip": 0.1}, unit="day", min_units=100, min_decisions=20_000)
+    found = verdict(BETTER, chosen)
+    assert found.state == "HOLD"
+    assert any("61 of 100 days; 39 more" in reason for reason in found.reasons)
+    assert found.more_units == 150  # 14,000 more decisions at about 98 a day, at two significant digits
+
+
+def test_the_projection_is_kept_by_what_follows():
+    chosen = plan({"name": "brier"})
+    table = simulated(40_000, gain=0.05, seed=5)
+    early = decide(fold(table.slice(0, 300), chosen), chosen, integrity=integrity(40_000))
+    assert early.state == "HOLD"
+    assert early.more_units is not None
+    later = decide(
+        fold(table.slice(0, 300 + 3 * early.more_units), chosen), chosen, integrity=integrity(40_000)
+    )
+    assert later.state == "PROMOTE"
+
+
+def test_no_projection_where_more_of_the_same_will_not_decide():
+    same = paired([0.3] * 500, [0.3] * 500, [0.0, 1.0] * 250)
+    found = verdict(same, plan({"name": "brier"}))
+    assert (found.state, found.more_units) == ("HOLD", None)
+    assert "More of the same will not show it." in found.reasons[0]
+
+
+def test_one_unit_is_an_estimate_and_no_verdict():
+    found = verdict(paired([0.9], [0.1], [0.0]), plan({"name": "brier"}))
+    only = found.estimates[0]
+    assert (found.state, only.units, only.low) == ("HOLD", 1, -1.0)
+    assert only.high == 1.0
+
+
+def test_sequences_are_nested_in_alpha_and_hold_the_point():
+    for unit in ("request", "day"):
+        wide, narrow = (
+            estimate(fold(BETTER, chosen), chosen)[0]
+            for chosen in (plan({"name": "brier"}, unit=unit, alpha=alpha) for alpha in (0.01, 0.2))
+        )
+        assert wide.low < narrow.low < narrow.point < narrow.high < wide.high
+
+
+def test_swapping_the_models_mirrors_the_estimate():
+    chosen = plan({"name": "brier"})
+    names = BETTER.column_names
+    order = [
+        n.replace("champion", "x").replace("challenger", "champion").replace("x", "challenger") for n in names
+    ]
+    swapped = BETTER.rename_columns(order)
+    mine, theirs = (estimate(fold(t, chosen), chosen)[0] for t in (BETTER, swapped))
+    assert (mine.point, mine.low, mine.high) == (-theirs.point, -theirs.high, -theirs.low)
+    assert mine.tested[0].log_e == theirs.tested[1].log_e
