@@ -1,0 +1,219 @@
+"""Models in the log: registered once with their digest, kept by content, opened only as registered."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.errors import NotFound, UsageError
+from harness.log.events import ControlEvent
+from harness.log.log import Log
+from harness.log.places import parse
+from harness.replay_errors import ModelExists
+from recorders.columns import decode_batch
+from replay.adapters import Artefact, check_digest, open_model, read_artefact
+from replay.errors import ModelChanged
+from replay.model import Model, ModelInfo
+
+REGISTERED, PROMOTED = "model.registered", "model.promoted"
+STORE = Path(".harness") / "models"
+
+
+class Champion(msgspec.Struct, frozen=True):
+    """Which model decided at a place in the log.
+
+    `promoted` is the last promotion there, None when there was none; `model` and `version` are what the
+    last decision recorded there says, None when nothing was recorded. They differ while a promotion has
+    not taken effect: `agrees` is False then, and None when one of the two is unknown.
+    """
+
+    decision_point: str
+    position: int
+    time: datetime
+    promoted: ControlEvent | None
+    model: str | None
+    version: str | None
+    observed_at: int | None
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether the recorded decisions say what the promotion says."""
+        if self.promoted is None or self.model is None:
+            return None
+        return bool(promoted_model(self.promoted) == f"{self.model}:{self.version}")
+
+
+def add_model(
+    log: Log,
+    uri: str,
+    *,
+    name: str,
+    version: str,
+    trained_until: int | str | datetime | None = None,
+    inputs: Sequence[str] | None = None,
+    folder: Path | None = None,
+) -> ControlEvent:
+    """Return the event that registers a model; the same model again answers the same event.
+
+    The model is opened once, so what cannot score is refused here. Its artefact is kept under its digest
+    in `folder`/.harness/models. `trained_until` is the last position that its training saw, or a time.
+
+    Raises:
+        ModelExists: another model, or another trained-until position, has this name and version.
+        ModelError: see replay.errors.
+    """
+    name, version = _checked_name(name, version)
+    home = folder or Path.cwd()
+    until = None if parse(trained_until) is None else log.as_of(trained_until).position
+    artefact = read_artefact(uri, home)
+    model = open_model(
+        uri, name=name, version=version, inputs=inputs, trained_until=until, artefact=artefact, folder=home
+    )
+    info = model.info
+    for event in log.controls(REGISTERED, f"{name}:{version}"):
+        if info_of(event) != msgspec.structs.replace(info, uri=event.body["uri"]):
+            raise ModelExists(name, version, event.body["digest"], info.digest)
+        _keep(home, artefact)
+        return event
+    _keep(home, artefact)
+    body = {**msgspec.to_builtins(info), "artefact": artefact.digest}
+    return log.control(REGISTERED, f"{name}:{version}", body, key=f"model:{name}:{version}")
+
+
+def get_model(log: Log, reference: str) -> ModelInfo:
+    """Return what is registered under `name:version`.
+
+    Raises:
+        NotFound: nothing is; the nearest registered names are in the message.
+    """
+    return info_of(_event(log, reference))
+
+
+def list_models(log: Log) -> list[ControlEvent]:
+    """Return the registrations in the order of the log."""
+    return log.controls(REGISTERED)
+
+
+def info_of(event: ControlEvent) -> ModelInfo:
+    """Return the model that a registration describes."""
+    known = {key: value for key, value in event.body.items() if key in ModelInfo.__struct_fields__}
+    return msgspec.convert(known, ModelInfo)
+
+
+def open_registered(log: Log, reference: str, *, folder: Path | None = None) -> Model:
+    """Return a registered model, ready to score, from the very bytes that were registered.
+
+    A file comes out of the store, or from where its URI points when the store lacks it; a module is read
+    where it is installed. Either is hashed again.
+
+    Raises:
+        NotFound: it is not registered.
+        ModelChanged: the bytes are others by now.
+        ModelError: see replay.errors.
+    """
+    event = _event(log, reference)
+    info, registered = info_of(event), str(event.body["artefact"])
+    home = folder or Path.cwd()
+    artefact = _kept(home, registered) if info.adapter == "sklearn" else None
+    artefact = artefact or read_artefact(info.uri, home)
+    if artefact.digest != registered:
+        raise ModelChanged(info.uri, registered, artefact.digest)
+    model = open_model(
+        info.uri,
+        name=info.name,
+        version=info.version,
+        inputs=info.inputs or None,
+        trained_until=info.trained_until,
+        artefact=artefact,
+        folder=home,
+    )
+    check_digest(model, info.digest)
+    return model
+
+
+def champion_at(log: Log, decision_point: str, when: int | str | datetime | None = None) -> Champion:
+    """Return which model was champion at a position or time: by promotion, and by what decisions say."""
+    place = log.as_of(when)
+    promotions = log.controls(PROMOTED, decision_point, up_to=place.position)
+    seen = _last_decision(log, decision_point, place.position)
+    model, version, position = seen or (None, None, None)
+    return Champion(
+        decision_point=decision_point,
+        position=place.position,
+        time=place.time,
+        promoted=promotions[-1] if promotions else None,
+        model=model,
+        version=version,
+        observed_at=position,
+    )
+
+
+def promoted_model(event: ControlEvent) -> str | None:
+    """Return the `name:version` that a promotion names."""
+    named = event.body.get("model")
+    version = event.body.get("version", event.body.get("model_version"))
+    return f"{named}:{version}" if version is not None else named
+
+
+def _last_decision(log: Log, decision_point: str, position: int) -> tuple[str, str, int] | None:
+    rows = log.rows("latest", stop=position + 1, kind="decision", decision_point=decision_point, rows=1)
+    if not rows:
+        return None
+    first, events, payload = rows[0][0], rows[0][1], rows[0][-1]
+    batch = decode_batch(bytes(payload))
+    row = min(position - first, events - 1)
+    return batch.column("model")[row].as_py(), batch.column("model_version")[row].as_py(), first + row
+
+
+def _event(log: Log, reference: str) -> ControlEvent:
+    found = log.controls(REGISTERED, reference)
+    if not found:
+        raise NotFound("model", reference, {event.subject for event in log.controls(REGISTERED)})
+    return found[0]
+
+
+def _checked_name(name: str, version: str) -> tuple[str, str]:
+    for what, text in (("name", name), ("version", version)):
+        if not text or ":" in text or text != text.strip():
+            raise UsageError(
+                f"The model's {what} is {text!r}.",
+                "Expected text without colons.",
+                "Write it as name and version.",
+            )
+    return name, version
+
+
+def _keep(home: Path, artefact: Artefact) -> None:
+    """Put the artefact into the store under its digest, whole or not at all."""
+    if not artefact.content:
+        return
+    path = home / STORE / f"{artefact.digest}{artefact.suffix}"
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as part:
+        part.write(artefact.content)
+        part.flush()
+        os.fsync(part.fileno())
+    Path(part.name).replace(path)
+
+
+def _kept(home: Path, digest: str) -> Artefact | None:
+    """Return the model file that the store holds under `digest`, None when it holds none; hashed anew."""
+    for path in sorted((home / STORE).glob(f"{digest}*")):
+        return read_artefact(f"sklearn:{path.resolve()}")
+    return None
+
+
+def described(event: ControlEvent) -> dict[str, Any]:
+    """Return a registration as one flat record, for lists and JSON."""
+    return {
+        "model": event.subject,
+        "registered_at": event.position,
+        "recorded_at": event.recorded_at,
+        **event.body,
+    }

@@ -1,0 +1,73 @@
+"""From scored blocks to batches of the log: group k of a run is batch k of its writer."""
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from itertools import chain, islice
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recorders.append import Batch
+from recorders.canonical import digest
+from recorders.columns import encode_batch
+from replay.adapters.frame_model import MISSING
+from replay.errors import ModelBroken
+from replay.model import Model
+from replay.score import BLOCK_ROWS
+
+GROUP_BLOCKS = 4
+GROUP_ROWS = GROUP_BLOCKS * BLOCK_ROWS
+SCHEMA_DIGEST = hashlib.sha256(b"score/1").hexdigest()
+RUN = b"run"
+
+
+def drop(batches: Iterator[pa.RecordBatch], rows: int) -> tuple[int, Iterator[pa.RecordBatch]]:
+    """Return how many of the first `rows` rows there were, and the batches after them."""
+    dropped = 0
+    while dropped < rows:
+        batch = next(batches, None)
+        if batch is None:
+            return dropped, batches
+        take = min(rows - dropped, batch.num_rows)
+        dropped += take
+        if take < batch.num_rows:
+            return dropped, chain([batch.slice(take)], batches)
+    return dropped, batches
+
+
+def alive(model: Model, scored: Iterator[pa.RecordBatch], *, first: bool) -> Iterator[pa.RecordBatch]:
+    """Yield the scores; stop at once when the model raised for every row of the run's first block."""
+    for block in scored:
+        errors = block.column("error")
+        raised = pc.and_not(errors.is_valid(), pc.starts_with(errors, MISSING)).fill_null(False)  # noqa: FBT003
+        if first and pc.all(raised).as_py():
+            raise ModelBroken(model.info.name, block.num_rows, errors[0].as_py())
+        first = False
+        yield block
+
+
+def groups(scored: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield GROUP_BLOCKS blocks of scores at a time as one batch."""
+    while held := list(islice(scored, GROUP_BLOCKS)):
+        yield pa.Table.from_batches(held).combine_chunks().to_batches()[0]
+
+
+def score_batch(
+    scores: pa.RecordBatch, *, decision_point: str, run_id: str, writer: uuid.UUID, sequence: int
+) -> Batch:
+    """Return the stored form of one group; the run is named in the schema's metadata, under the digest."""
+    marks = {RUN: run_id.encode()}
+    payload = encode_batch(scores.replace_schema_metadata(marks))
+    return Batch(
+        kind="score",
+        decision_point=decision_point,
+        schema_digest=SCHEMA_DIGEST,
+        writer=writer,
+        sequence=sequence,
+        events=scores.num_rows,
+        occurred_min=None,
+        occurred_max=None,
+        payload=payload,
+        digest=digest(payload),
+    )

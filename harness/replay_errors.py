@@ -1,0 +1,142 @@
+"""What can go wrong with models, replays and training sets. One class per remedy; the values are attributes.
+
+HarnessError (recorders.errors)
+├── ModelExists             another model under this name and version                      exit 2
+├── TrainedInRange          the model learned from the decisions it is to be judged on     exit 30
+├── NothingToScore          a range without decisions of this decision point               exit 2
+├── MixedFeatureSets        a range with several schemas, none of them chosen              exit 2
+├── FeatureUnknown          a feature that the chosen schema does not have                 exit 2
+├── EmptyTrainingSet        no decision counts; why is in the counts                       exit 1
+├── ExportFailed            files could not be written; nothing half-written is left       exit 1
+├── FolderTaken             something else is where the training set should be             exit 2
+└── TrainingSetDiffers      the log or the files give other values than were registered    exit 40
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from recorders.errors import HarnessError
+
+
+class ModelExists(HarnessError):
+    """Another model stands under this name and version: count the version up."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, version: str, registered: str, found: str) -> None:
+        super().__init__(
+            f"Model {name}:{version} is registered as {registered[:12]}, this one is {found[:12]}.",
+            "Expected one model for one version, with one trained-until position.",
+            "Register this one under another version.",
+        )
+        self.name, self.version, self.registered, self.found = name, version, registered, found
+
+
+class TrainedInRange(HarnessError):
+    """INVALID: scores on what a model has learned say nothing about what it will do."""
+
+    exit_code = 30
+
+    def __init__(self, model: str, trained_until: int, start: int, stop: int) -> None:
+        super().__init__(
+            f"INVALID: {model} is trained until position {trained_until}; [{start}, {stop}) overlaps that.",
+            f"Expected a range that starts after it, from position {trained_until + 1} on.",
+            f"Replay from {trained_until + 1}, or use a model that is trained until {start - 1} or earlier.",
+        )
+        self.model, self.trained_until, self.start, self.stop = model, trained_until, start, stop
+
+
+class NothingToScore(HarnessError):
+    """The range holds no decision of this decision point."""
+
+    exit_code = 2
+
+    def __init__(self, decision_point: str, start: int, stop: int) -> None:
+        super().__init__(
+            f"No decision of {decision_point!r} lies in [{start}, {stop}).",
+            "Expected at least one recorded decision.",
+            'See "harness log stats" for what was recorded, and where.',
+        )
+        self.decision_point, self.start, self.stop = decision_point, start, stop
+
+
+class MixedFeatureSets(HarnessError):
+    """Snapshots of several schemas: choose one, or cut the range where the schema changed."""
+
+    exit_code = 2
+
+    def __init__(self, found: Mapping[str, int]) -> None:
+        listed = ", ".join(f"{name} ({rows:,} decisions)" for name, rows in found.items())
+        super().__init__(
+            f"The range holds snapshots of {len(found)} feature sets: {listed}.",
+            "Expected one, since a column must mean one thing.",
+            f"Choose one with --feature-set {next(iter(found))} (the others are excluded and counted).",
+        )
+        self.found = dict(found)
+
+
+class FeatureUnknown(HarnessError):
+    """A feature, or a column to select rows by, that these snapshots do not have."""
+
+    exit_code = 2
+
+    def __init__(self, names: Iterable[str], known: Iterable[str]) -> None:
+        self.names, self.known = tuple(names), tuple(known)
+        super().__init__(
+            f"The snapshots have no {', '.join(map(repr, self.names))}.",
+            f"Expected names out of: {', '.join(self.known)}.",
+            "Correct the name, or choose the feature set that has it.",
+        )
+
+
+class EmptyTrainingSet(HarnessError):
+    """No decision of the range counts: the reasons say why."""
+
+    def __init__(self, counts: Mapping[str, int], label: str) -> None:
+        reasons = ", ".join(f"{rows:,} {reason}" for reason, rows in counts.items() if rows)
+        super().__init__(
+            f"None of the decisions has a mature label {label!r}: {reasons or 'there are none'}.",
+            "Expected at least one row.",
+            "Widen the range, choose a later --as-of, or check the label's name and window.",
+        )
+        self.counts = dict(counts)
+
+
+class ExportFailed(HarnessError):
+    """Files could not be written. What was begun is removed, the log is untouched."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(
+            f"Writing {folder} failed: {reason}.",
+            "Expected room for the whole set; what was begun is removed, nothing is registered.",
+            "Free some space or choose another folder with --out, then run the same command again.",
+        )
+        self.folder, self.reason = folder, reason
+
+
+class FolderTaken(HarnessError):
+    """Something else is where the training set should be written."""
+
+    exit_code = 2
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"The folder {folder} holds something else already.",
+            "Expected no such folder, an empty one, or the same training set.",
+            "Choose another folder with --out.",
+        )
+        self.folder = folder
+
+
+class TrainingSetDiffers(HarnessError):
+    """What the log or the files hold now is not what was registered."""
+
+    exit_code = 40
+
+    def __init__(self, name: str, what: str, registered: str, found: str) -> None:
+        super().__init__(
+            f"{what} of training set {name} gives {found[:16]}.",
+            f"Expected {registered[:16]}, as registered.",
+            'Run "harness log verify"; if it holds, write the files anew ("harness training-set export").',
+        )
+        self.name, self.what, self.registered, self.found = name, what, registered, found

@@ -1,0 +1,269 @@
+"""Replays: a challenger's scores over a range, appended to the log exactly once (docs/adr/0007)."""
+
+import math
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.errors import UnknownPosition
+from harness.log.events import ControlEvent
+from harness.log.log import Log
+from harness.models import open_registered
+from harness.replay_batches import GROUP_BLOCKS, GROUP_ROWS, RUN, alive, drop, groups, score_batch
+from harness.replay_errors import NothingToScore, TrainedInRange
+from recorders.canonical import canonical_json, digest
+from recorders.columns import SCORE_SCHEMA
+from recorders.errors import WriterForked
+from replay.columns import FEATURE, INSTANT, count_values
+from replay.digest import canonical_digest
+from replay.errors import ModelInputsError
+from replay.model import Model
+from replay.ranges import gaps
+from replay.score import BLOCK_ROWS, columns_for, score_blocks
+
+NAMESPACE = uuid.UUID("1f1b0c52-9f0a-5a56-8a63-51a2b3f0c9d4")
+STARTED, COMPLETED = "replay.started", "replay.completed"
+REASONS_MAX = 20
+_STORED = pa.schema(
+    [
+        pa.field("position", pa.int64(), nullable=False),
+        pa.field("recorded_at", INSTANT, nullable=False),
+        *SCORE_SCHEMA,
+    ]
+)
+
+Progress = Callable[[int], None]
+
+
+class ReplayRun(msgspec.Struct, frozen=True):
+    """One replay: what was scored, and by which model.
+
+    `ranges` are the parts of [start, stop) that this run scored; earlier runs of the same model digest had
+    scored the others. `digest` is the canonical digest of this run's scores, in the order of positions;
+    it, `rows` and the counts are None or 0 until the run is completed.
+    """
+
+    id: str
+    model: str
+    model_digest: str
+    decision_point: str
+    start: int
+    stop: int
+    ranges: tuple[tuple[int, int], ...]
+    started_at: int
+    completed_at: int | None = None
+    rows: int = 0
+    scored: int = 0
+    failed: int = 0
+    errors: dict[str, int] = {}
+    digest: str | None = None
+
+
+def run_replay(
+    log: Log,
+    model_ref: str,
+    *,
+    decision_point: str,
+    start: int,
+    stop: int,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+) -> ReplayRun:
+    """Return the completed run of a registered model over the decisions in [start, stop).
+
+    Asked for again, it answers from the log. Killed at any point, it goes on where the log says it was:
+    group k of its canonical blocks is batch k of its writer, so no decision is ever scored twice.
+    `progress` is told the positions done so far, out of `stop - start`.
+
+    Raises:
+        TrainedInRange: the range overlaps what the model was trained on (nothing is scored).
+        NothingToScore, UnknownPosition, NotFound, ModelError: see there.
+    """
+    model = open_registered(log, model_ref, folder=folder)
+    trained = model.info.trained_until
+    if trained is not None and start <= trained:
+        raise TrainedInRange(model_ref, trained, start, stop)
+    head = log.head().position
+    if stop > head + 1:
+        raise UnknownPosition(stop - 1, head)
+    run = _begin(log, model, model_ref, decision_point, start, stop)
+    if run.completed_at is not None:
+        return run
+    _check_inputs(log, model, run)
+    _score(log, model, run, progress or _silent)
+    return _complete(log, run)
+
+
+def list_replays(log: Log) -> list[ReplayRun]:
+    """Return all runs in the order in which they began."""
+    completed = {event.subject: event for event in log.controls(COMPLETED)}
+    return [_run_of(event, completed.get(event.subject)) for event in log.controls(STARTED)]
+
+
+def read_scores(
+    log: Log, model_digest: str, decision_point: str, start: int, stop: int, *, up_to: int | None = None
+) -> pa.Table:
+    """Return a model's scores of the decisions in [start, stop), in order of decisions; the first stored wins.
+
+    `up_to` is the last log position that exists for the caller. Scores of runs that are not completed
+    count: they are in the log.
+    """
+    end = log.head().position if up_to is None else up_to
+    tables = [
+        _stored(log, run, start, stop, end)
+        for run in _of_model(log, model_digest, decision_point)
+        if run.started_at <= end and any(a < stop and b > start for a, b in run.ranges)
+    ]
+    return _first_of_each(pa.concat_tables([_STORED.empty_table(), *tables]))
+
+
+def _of_model(log: Log, model_digest: str, decision_point: str) -> list[ReplayRun]:
+    runs = list_replays(log)
+    return [r for r in runs if (r.model_digest, r.decision_point) == (model_digest, decision_point)]
+
+
+def _run_id(model: Model, decision_point: str, start: int, stop: int) -> str:
+    identity = {
+        "decision_point": decision_point,
+        "model": model.info.digest,
+        "adapter": model.info.adapter,
+        "start": start,
+        "stop": stop,
+        "block_rows": BLOCK_ROWS,
+    }
+    return digest(canonical_json(identity))
+
+
+def _begin(log: Log, model: Model, reference: str, decision_point: str, start: int, stop: int) -> ReplayRun:
+    """Return the run as it stands in the log; its ranges are fixed when it is first started."""
+    run_id = _run_id(model, decision_point, start, stop)
+    stored = _find(log, run_id)
+    if stored is not None:
+        return stored
+    earlier = _of_model(log, model.info.digest, decision_point)
+    done = [part for run in earlier if run.completed_at is not None for part in run.ranges]
+    body = {
+        "model": reference,
+        "model_digest": model.info.digest,
+        "decision_point": decision_point,
+        "start": start,
+        "stop": stop,
+        "ranges": [list(part) for part in gaps(start, stop, done)],
+        "block_rows": BLOCK_ROWS,
+        "group_blocks": GROUP_BLOCKS,
+    }
+    try:
+        return _run_of(log.control(STARTED, run_id, body, key=f"replay:{run_id}:started"), None)
+    except WriterForked:  # another process began it since we looked: its ranges stand
+        begun = _find(log, run_id)
+        assert begun is not None, "a writer forks only on what is stored"
+        return begun
+
+
+def _find(log: Log, run_id: str) -> ReplayRun | None:
+    started, completed = log.controls(STARTED, run_id), log.controls(COMPLETED, run_id)
+    return _run_of(started[0], completed[0] if completed else None) if started else None
+
+
+def _run_of(started: ControlEvent, completed: ControlEvent | None) -> ReplayRun:
+    fields = {key: value for key, value in started.body.items() if key in ReplayRun.__struct_fields__}
+    if completed is not None:
+        fields |= completed.body | {"completed_at": completed.position}
+    return msgspec.convert(fields | {"id": started.subject, "started_at": started.position}, ReplayRun)
+
+
+def _check_inputs(log: Log, model: Model, run: ReplayRun) -> None:
+    """Refuse an empty range, and a model whose inputs no snapshot there holds, before anything is scored."""
+    first = next(_decisions(log, run, (run.start, run.stop), None), None)
+    if first is None:
+        raise NothingToScore(run.decision_point, run.start, run.stop)
+    known = {name.removeprefix(FEATURE) for name in first.schema.names if name.startswith(FEATURE)}
+    # Later snapshots of the range may be of another feature set: what any of them declares may be there.
+    known |= {field.name for feature_set in log.feature_sets().values() for field in feature_set.fields}
+    lacking = [name for name in model.info.inputs if name not in known]
+    if lacking:
+        raise ModelInputsError(lacking, sorted(known))
+
+
+def _decisions(
+    log: Log, run: ReplayRun, part: tuple[int, int], columns: Sequence[str] | None
+) -> Iterator[pa.RecordBatch]:
+    return log.read(*part, kind="decision", decision_point=run.decision_point, columns=columns)
+
+
+def _score(log: Log, model: Model, run: ReplayRun, progress: Progress) -> None:
+    """Append the scores of the run's ranges that are not stored yet: group k of blocks is batch k."""
+    writer = uuid.uuid5(NAMESPACE, run.id)
+    stored, sequence = log.writer_high_water(writer), 0
+    for part in run.ranges:
+        decisions = _decisions(log, run, part, columns_for(model.info))
+        dropped, rest = drop(decisions, (stored - sequence) * GROUP_ROWS)
+        sequence += math.ceil(dropped / GROUP_ROWS)
+        for scores in groups(alive(model, score_blocks(model, rest), first=sequence == 0)):
+            sequence += 1
+            log.append(
+                score_batch(
+                    scores,
+                    decision_point=run.decision_point,
+                    run_id=run.id,
+                    writer=writer,
+                    sequence=sequence,
+                )
+            )
+            progress(scores.column("decision_position")[-1].as_py() + 1 - run.start)
+    progress(run.stop - run.start)
+
+
+def _complete(log: Log, run: ReplayRun) -> ReplayRun:
+    """Return the run with its account, read back from the log and appended as a control event."""
+    scores = _stored(log, run, run.start, run.stop, log.head().position).select(SCORE_SCHEMA.names)
+    errors = count_values(scores.column("error"))
+    listed = dict(list(errors.items())[:REASONS_MAX])
+    failed = sum(errors.values())
+    rest = failed - sum(listed.values())
+    body = {
+        "model": run.model,
+        "decision_point": run.decision_point,
+        "rows": scores.num_rows,
+        "scored": scores.num_rows - failed,
+        "failed": failed,
+        "errors": listed | ({"other": rest} if rest else {}),
+        "digest": canonical_digest(scores),
+    }
+    log.control(COMPLETED, run.id, body, key=f"replay:{run.id}:completed")
+    completed = _find(log, run.id)
+    assert completed is not None, "it was just completed"
+    return completed
+
+
+def _stored(log: Log, run: ReplayRun, start: int, stop: int, end: int) -> pa.Table:
+    """Return the run's own scores of the decisions in [start, stop), with their position in the log."""
+    last = min(end, end if run.completed_at is None else run.completed_at)
+    own = [
+        batch.replace_schema_metadata(None)
+        for batch in log.read(run.started_at, last + 1, kind="score", decision_point=run.decision_point)
+        if (batch.schema.metadata or {}).get(RUN) == run.id.encode()
+    ]
+    table = pa.Table.from_batches(own, schema=_STORED)
+    at = table.column("decision_position")
+    return table.filter(pc.and_(pc.greater_equal(at, start), pc.less(at, stop)))
+
+
+def _first_of_each(scores: pa.Table) -> pa.Table:
+    """Return one row a decision, the one with the lowest position, in order of decisions."""
+    stored_at = scores.column("position").to_numpy()
+    decided_at = scores.column("decision_position").to_numpy()
+    order = np.lexsort((stored_at, decided_at))
+    ordered = decided_at[order]
+    first = np.ones(ordered.size, dtype=np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return scores.take(pa.array(order[first])).select(SCORE_SCHEMA.names)
+
+
+def _silent(_done: int) -> None:
+    """Nobody watches."""
