@@ -2,7 +2,7 @@
 
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -56,7 +56,8 @@ def create_log(
     config = Config.load(folder)
     log = _open(config, url, None, create=False, check=False)
     try:
-        upgrade(log.url)
+        if revision(log.url) != REVISION:
+            upgrade(log.url)
         _create(log.url, clock or config.clock, partition_positions)
         found = log.rows("identity")[0][2]
         if clock is not None and found != clock:
@@ -89,27 +90,36 @@ def _check(url: str, clock: str, *, create: bool, own: bool) -> None:
     found = revision(url)
     if found is not None and found > REVISION:
         raise SchemaTooNew(found, REVISION)
-    if found == REVISION:
+    if found == REVISION and has_log(url):
         return
-    if found is not None and not own:
-        raise SchemaTooOld(found, REVISION)
+    if found not in {None, REVISION} and not own:
+        raise SchemaTooOld(str(found), REVISION)
     if not create:
-        raise NotALog(shown_url(url), "it has no schema harness")
-    upgrade(url)
+        raise NotALog(shown_url(url), "it has no schema harness" if found is None else "its tables are empty")
+    if found != REVISION:
+        upgrade(url)
     _create(url, clock, PARTITION_POSITIONS)
 
 
 def revision(url: str) -> str | None:
-    """Return the revision of the schema at `url`, None when there is no log."""
+    """Return the revision of the schema at `url`, None when there is none."""
+    found = _optional(url, "state")
+    return str(found[0][0]) if found else None
+
+
+def has_log(url: str) -> bool:
+    """Return whether a log was created at `url`."""
+    return bool(_optional(url, "identity"))
+
+
+def _optional(url: str, name: str) -> list[tuple[Any, ...]]:
     connection = Connection(url)
     try:
-        found = connection.rows(query("state"))
-        created = connection.rows(query("identity"))
+        return connection.rows(query(name))
     except NotALog:
-        return None
+        return []
     finally:
         connection.close()
-    return str(found[0][0]) if found and created else None
 
 
 def _create(url: str, clock: str, partition_positions: int) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from harness.config import Config, shown_url
-from harness.database import HOME, REVISION, open_log, revision
+from harness.database import HOME, REVISION, has_log, open_log, revision
 from harness.log.connection import Connection
 from recorders.errors import HarnessError
 
@@ -117,7 +117,7 @@ def _server(url: str) -> Iterator[Check]:
     finally:
         connection.close()
     found = revision(url)
-    if found is None:
+    if found is None or (found == REVISION and not has_log(url)):
         yield Check("schema", "failed", "no log here", 'Run "harness init".')
     elif found != REVISION:
         newer = found > REVISION

@@ -82,6 +82,11 @@ class Embedded:
         if self._users is None:
             return
         atexit.unregister(self.close)
+        if not self.home.exists():
+            # Somebody removed the folder under us; the server ends by itself when it misses its pid file.
+            os.close(self._users)
+            self._users = None
+            return
         with self._turn():
             os.close(self._users)
             self._users = None

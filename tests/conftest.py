@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.database import create_log
+from harness.database import create_log, upgrade
 from harness.log.log import Log
 from tests.support import servers
 
@@ -24,15 +24,23 @@ def log_url(database_url: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def migrated(database_url: str) -> Iterator[str]:
+    """The name of a database that has the schema and no log: copying it is faster than migrating another."""
+    with servers.fresh_database(database_url) as url:
+        upgrade(url)
+        yield servers.database_of(url)
+
+
 @pytest.fixture
-def fresh_log(database_url: str) -> Iterator[Log]:
+def fresh_log(database_url: str, migrated: str) -> Iterator[Log]:
     """A log of its own for each test, with the server clock."""
-    with servers.fresh_database(database_url) as url, create_log(url=url) as log:
+    with servers.fresh_database(database_url, migrated) as url, create_log(url=url) as log:
         yield log
 
 
 @pytest.fixture
-def event_log(database_url: str) -> Iterator[Log]:
-    """A log of its own for each test, with the event clock: for history that is recorded later than it happened."""
-    with servers.fresh_database(database_url) as url, create_log(url=url, clock="event") as log:
+def event_log(database_url: str, migrated: str) -> Iterator[Log]:
+    """A log of its own for each test, with the event clock: history that is recorded after it happened."""
+    with servers.fresh_database(database_url, migrated) as url, create_log(url=url, clock="event") as log:
         yield log

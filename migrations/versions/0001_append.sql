@@ -27,7 +27,9 @@ begin
         _occurred_min, _occurred_max, _digest, _payload);
     -- What the harness itself says (scores, verdicts, approvals) is not for services to write. session_user, because
     -- inside a definer function current_user is its owner.
-    if _kind in ('score', 'control') and not pg_has_role(session_user, 'harness_operator', 'MEMBER')
+    if _kind in ('score', 'control')
+        and not pg_has_role(session_user, 'harness_operator', 'MEMBER')
+        and not pg_has_role(session_user, 'harness_owner', 'MEMBER')
         and (_kind = 'score' or (convert_from(_payload, 'UTF8')::jsonb ->> 'type') not like 'recorder.%') then
         raise exception '% may not append a batch of kind %.', session_user, _kind using errcode = 'insufficient_privilege';
     end if;

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
@@ -62,25 +62,28 @@ def _folder() -> Iterator[Path]:
 
 def with_database(url: str, name: str) -> str:
     """Return the address of another database on the same server."""
-    parts = urlsplit(url)
-    return (
-        urlunsplit(parts._replace(path=f"/{name}")) if parts.netloc else url.replace("@/harness", f"@/{name}")
-    )
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def database_of(url: str) -> str:
+    """Return the name of the database in an address."""
+    return urlsplit(url).path.removeprefix("/")
 
 
 def with_login(url: str, user: str, password: str) -> str:
     """Return the address as another user."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    return url.replace(parts.netloc + "/", f"{user}:{password}@{host}/", 1)
+    return parts._replace(netloc=f"{user}:{password}@{host}").geturl()
 
 
 @contextmanager
-def fresh_database(url: str) -> Iterator[str]:
-    """Yield the address of an empty database on that server, dropped afterwards."""
+def fresh_database(url: str, template: str = "template0") -> Iterator[str]:
+    """Yield the address of a new database on that server, dropped afterwards."""
     name = f"t_{secrets.token_hex(6)}"
+    made = sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
+        connection.execute(made)
     try:
         yield with_database(url, name)
     finally:

@@ -1,0 +1,180 @@
+import itertools
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+from harness.database import create_log
+from harness.errors import DigestMismatch, NaiveTime, UnknownPosition, UsageError
+from harness.log import controls, reader, verify
+from harness.log.log import Log
+from recorders.errors import FeatureSetError, WriterForked
+from recorders.fields import FeatureSet, Field
+from tests.support import servers
+from tests.support.batches import FEATURES, START, decisions, outcomes, stored
+
+
+@pytest.fixture(scope="module")
+def filled(database_url: str) -> Iterator[Log]:
+    """Decisions of two points and outcomes, interleaved, over several partitions."""
+    with servers.fresh_database(database_url) as url:
+        with create_log(url=url, clock="event", partition_positions=100) as log:
+            writer = uuid.uuid4()
+            sequence = itertools.count(1)
+            for step in range(20):
+                log.append(stored(decisions(30, first=step * 30), writer, next(sequence)))
+                log.append(stored(outcomes(10, first=step * 30), writer, next(sequence)))
+                other = decisions(5, first=step * 5, point="fraud")
+                log.append(stored(other, writer, next(sequence), point="fraud"))
+            yield log
+
+
+def table(batches: Iterator[pa.RecordBatch]) -> pa.Table:
+    return pa.Table.from_batches(list(batches))
+
+
+def test_a_range_is_cut_exactly_and_in_order(filled: Log) -> None:
+    whole = table(filled.read(1, 901, kind="decision", decision_point="flights.late"))
+    assert whole.column_names[:2] == ["position", "recorded_at"]
+    assert whole.num_rows == 600
+    places = whole["position"].to_pylist()
+    assert places == sorted(places)
+    for start, stop in [(1, 2), (5, 31), (31, 41), (44, 101), (46, 76), (890, 901), (900, 901), (7, 7)]:
+        part = list(filled.read(start, stop, kind="decision", decision_point="flights.late"))
+        expected = [place for place in places if start <= place < stop]
+        assert [place for batch in part for place in batch["position"].to_pylist()] == expected
+
+
+@pytest.mark.parametrize(("rows", "size"), [(1, 10**9), (3, 10**9), (10**6, 1), (10**6, 9_000)])
+def test_the_size_of_the_chunks_changes_nothing(
+    filled: Log, monkeypatch: pytest.MonkeyPatch, rows: int, size: int
+) -> None:
+    whole = table(filled.read(37, 700, kind="decision"))
+    for module in (reader, verify, controls):
+        monkeypatch.setattr(module, "ROWS_MAX", rows)
+        monkeypatch.setattr(module, "BYTES_MAX", size, raising=False)
+    assert table(filled.read(37, 700, kind="decision")).equals(whole)
+    assert filled.verify().holds
+
+
+def test_columns_are_projected_and_unknown_ones_left_out(filled: Log) -> None:
+    columns = ["f.distance", "decision_id", "f.unknown"]
+    found = next(filled.read(3, 20, kind="decision", columns=columns))
+    assert found.schema.names == ["position", "recorded_at", "f.distance", "decision_id"]
+    assert found["f.distance"].to_pylist()[0] == 2 * 1.5
+
+
+def test_the_schema_says_which_feature_set_it_is(filled: Log) -> None:
+    found = next(filled.read(1, 5, kind="decision"))
+    assert (found.schema.metadata or {})[b"schema_digest"] == FEATURES.digest.encode()
+    assert found.schema.field("recorded_at").type == pa.timestamp("us", tz="UTC")
+
+
+def test_outcomes_are_read_beside_decisions(filled: Log) -> None:
+    found = table(filled.read(1, 901, kind="outcome"))
+    assert found.num_rows == 200
+    assert found["position"].to_pylist()[:11] == [*range(31, 41), 76]
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "kind"), [(0, 5, "decision"), (5, 4, "decision"), (1, 5, "control")]
+)
+def test_a_range_that_cannot_be_is_refused(filled: Log, start: int, stop: int, kind: str) -> None:
+    with pytest.raises(UsageError):
+        list(filled.read(start, stop, kind=kind))
+
+
+def test_a_changed_byte_is_never_read(fresh_log: Log) -> None:
+    fresh_log.append(stored(decisions(5), uuid.uuid4(), 1))
+    with psycopg.connect(fresh_log.url) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute(
+            "update harness.batch set payload = set_byte(payload, 99, get_byte(payload, 99) # 4)"
+        )
+    with pytest.raises(DigestMismatch) as caught:
+        list(fresh_log.read(1, 6, kind="decision"))
+    assert (caught.value.position, caught.value.exit_code) == (1, 40)
+
+
+def test_a_time_means_the_last_position_recorded_by_then(filled: Log) -> None:
+    ends: dict[datetime, int] = {}
+    for row in filled.rows("links", start=1, stop=2000, rows=1000, bytes=2**30):
+        ends[row[9]] = row[0] + row[1] - 1
+    for time, end in ends.items():
+        assert filled.as_of(time).position == end
+        assert filled.as_of(time).time == time
+        assert filled.as_of(time - timedelta(microseconds=1)).position < end
+    assert filled.as_of(START - timedelta(days=1)).position == 0
+    assert filled.as_of("2099-01-01T00:00:00+05:00").position == filled.head().position
+
+
+def test_a_place_is_resolved_from_each_form(filled: Log) -> None:
+    head = filled.head()
+    end = filled.as_of(None)
+    assert (end.epoch, end.position, end.time, end.digest) == (
+        1,
+        head.position,
+        head.recorded_at,
+        head.digest,
+    )
+    assert filled.as_of(head.position) == filled.as_of(str(head.position)) == end
+    inside, last = filled.as_of(5), filled.as_of(30)
+    assert (inside.time, inside.digest) == (last.time, last.digest)
+    start = filled.as_of(0)
+    assert (start.position, start.time) == (0, datetime(1970, 1, 1, tzinfo=UTC))
+
+
+def test_a_place_that_is_none_is_refused(filled: Log) -> None:
+    with pytest.raises(UnknownPosition, match="Position 901 does not exist: the log ends at 900"):
+        filled.as_of(901)
+    with pytest.raises(UnknownPosition):
+        filled.as_of(-1)
+    with pytest.raises(NaiveTime):
+        filled.as_of("2013-05-01")
+    with pytest.raises(NaiveTime):
+        filled.as_of(datetime(2013, 5, 1))  # noqa: DTZ001 - the refused case
+    with pytest.raises(UsageError, match='"yesterday" is no place'):
+        filled.as_of("yesterday")
+
+
+def test_control_events_are_heard_in_order_and_up_to_a_place(fresh_log: Log) -> None:
+    said = [
+        fresh_log.control(f"look.{word}", "e", {"n": n})
+        for n, word in enumerate(["taken", "missed", "taken"])
+    ]
+    fresh_log.control("verdict.reached", "f", {}, actor="ada")
+    assert [event.body["n"] for event in fresh_log.controls("look.*")] == [0, 1, 2]
+    assert [event.position for event in fresh_log.controls("look.taken")] == [1, 3]
+    assert fresh_log.controls("look.*", up_to=2) == said[:2]
+    assert [event.actor for event in fresh_log.controls(subject="f")] == ["ada"]
+    fresh_log.control("look.taken", "e", {"n": 9})
+    assert fresh_log.controls("look.taken")[-1].body == {"n": 9}
+    fresh_log.controls("look.taken")[-1].body["n"] = "changed by a caller"
+    assert fresh_log.controls("look.taken")[-1].body == {"n": 9}
+
+
+def test_control_events_are_readable_in_sql(fresh_log: Log) -> None:
+    fresh_log.append(stored(decisions(3), uuid.uuid4(), 1))
+    event = fresh_log.control("look.taken", "e", {"n": 1}, actor="ada")
+    with psycopg.connect(fresh_log.url) as connection:
+        rows = connection.execute("select * from harness.control where body ->> 'n' = '1'").fetchall()
+    assert rows == [(4, event.recorded_at, "look.taken", "e", "ada", {"n": 1})]
+
+
+def test_a_key_makes_an_event_happen_once(fresh_log: Log) -> None:
+    first = fresh_log.control("look.taken", "e", {"n": 1}, key="look:e:1")
+    assert fresh_log.control("look.taken", "e", {"n": 1}, key="look:e:1") == first
+    with pytest.raises(WriterForked):
+        fresh_log.control("look.taken", "e", {"n": 2}, key="look:e:1")
+    assert fresh_log.head().position == 1
+
+
+def test_a_feature_set_is_registered_once_and_never_changed(fresh_log: Log) -> None:
+    event = fresh_log.register_feature_set(FEATURES)
+    assert fresh_log.register_feature_set(FEATURES) == event
+    assert fresh_log.feature_sets() == {FEATURES.digest: FEATURES}
+    with pytest.raises(FeatureSetError, match=r"Declare the new schema as flights:2\."):
+        fresh_log.register_feature_set(FeatureSet("flights", 1, (Field("other", "bool"),)))

@@ -1,0 +1,157 @@
+"""A small shop whose log is written batch by batch: decisions, outcomes, a champion and better or worse challengers.
+
+Each day has DECISIONS decisions from 06:00 on; a return comes with probability x and is known six hours
+after midnight. The champion says 0.25 + x / 2. `oracle` says x, `contrary` says 1 - x.
+"""
+
+import datetime as dt
+import random
+import uuid
+
+import pandas as pd
+import pyarrow as pa
+
+from harness.log.log import Log
+from recorders.append import Batch
+from recorders.canonical import digest
+from recorders.columns import OUTCOME_SCHEMA, decision_schema, encode_batch
+from recorders.fields import FeatureSet, Field
+
+POINT = "shop.returned"
+FIRST = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+DECISIONS = 60
+DAY = dt.timedelta(days=1)
+FEATURES = FeatureSet("shop", 1, (Field("x", "float64"),))
+OUTCOME_DIGEST = digest(b"outcome/1")
+
+
+def oracle(frame: pd.DataFrame) -> pd.Series:
+    return frame["x"]
+
+
+def contrary(frame: pd.DataFrame) -> pd.Series:
+    return 1.0 - frame["x"]
+
+
+class Shop:
+    """Writes days of one decision point into a log; the same days are the same batches."""
+
+    def __init__(self, log: Log, seed: int = 7) -> None:
+        self.log = log
+        self.seed = seed
+        self.writer = uuid.uuid5(uuid.NAMESPACE_DNS, f"shop {seed}")
+        self.sequence = 0
+        log.register_feature_set(FEATURES)
+
+    def days(self, first: int, stop: int) -> None:
+        """Record the days [first, stop), each with the outcomes of the day before it."""
+        for day in range(first, stop):
+            self.decisions(day)
+            self.outcomes(day)
+
+    def decisions(self, day: int, *, ids: list[str] | None = None) -> None:
+        rows = self._rows(day)
+        names = ids or [row["decision_id"] for row in rows]
+        plain = {
+            "decision_id": names,
+            "occurred_at": [row["occurred_at"] for row in rows],
+            "unit": [f"customer-{index}" for index in range(len(rows))],
+            "model": ["plain"] * len(rows),
+            "model_version": ["1"] * len(rows),
+            "score": [0.25 + row["x"] / 2 for row in rows],
+            "decision": ["offer" if row["x"] < 0.5 else "none" for row in rows],
+            "inclusion": [1.0] * len(rows),
+            "f.x": [row["x"] for row in rows],
+        }
+        schema = decision_schema(FEATURES)
+        arrays = [pa.array(plain.get(field.name, [None] * len(rows)), type=field.type) for field in schema]
+        self._append("decision", pa.RecordBatch.from_arrays(arrays, schema=schema), FEATURES.digest)
+
+    def outcomes(
+        self, day: int, *, keep: int = DECISIONS, flip: bool = False, ids: list[str] | None = None
+    ) -> None:
+        """Record the outcomes of the first `keep` decisions of a day, or with `flip` their opposite, later."""
+        rows = self._rows(day)[:keep]
+        known = FIRST + (day + 1) * DAY + dt.timedelta(hours=6)
+        columns = [
+            ids or [row["decision_id"] for row in rows],
+            ["returned"] * len(rows),
+            [1.0 - row["label"] if flip else row["label"] for row in rows],
+            [known] * len(rows),
+        ]
+        arrays = [
+            pa.array(values, type=field.type) for values, field in zip(columns, OUTCOME_SCHEMA, strict=True)
+        ]
+        self._append("outcome", pa.RecordBatch.from_arrays(arrays, schema=OUTCOME_SCHEMA), OUTCOME_DIGEST)
+
+    def _rows(self, day: int) -> list[dict[str, object]]:
+        chance = random.Random(f"{self.seed}:{day}")
+        step = dt.timedelta(hours=16) / DECISIONS
+        rows: list[dict[str, object]] = []
+        for index in range(DECISIONS):
+            x = chance.random()
+            rows.append(
+                {
+                    "decision_id": f"{day}-{index}",
+                    "occurred_at": FIRST + day * DAY + dt.timedelta(hours=6) + index * step,
+                    "x": x,
+                    "label": float(chance.random() < x),
+                }
+            )
+        return rows
+
+    def _append(self, kind: str, batch: pa.RecordBatch, schema_digest: str) -> None:
+        self.sequence += 1
+        payload = encode_batch(batch)
+        times = batch.column("occurred_at").to_pylist()
+        self.log.append(
+            Batch(
+                kind=kind,
+                decision_point=POINT,
+                schema_digest=schema_digest,
+                writer=self.writer,
+                sequence=self.sequence,
+                events=batch.num_rows,
+                occurred_min=min(times),
+                occurred_max=max(times),
+                payload=payload,
+                digest=digest(payload),
+            )
+        )
+
+
+EXPERIMENT = """
+schema = 1
+[experiment]
+id = "{id}"
+decision_point = "shop.returned"
+question = "Are returns predicted better?"
+owner = "shop@example.com"
+[window]
+from = 2026-03-02T00:00:00Z
+to = 2026-04-11T00:00:00Z
+[challenger]
+model = "{model}"
+[label]
+name = "returned"
+window = "24h"
+[unit]
+kind = "day"
+timezone = "UTC"
+[[metrics]]
+name = "brier"
+clip = 0.1
+identification = "{identification}"
+[policy]
+alpha = 0.05
+min_units = 5
+min_decisions = 100
+max_looks = {max_looks}
+grid = [16, 0.01, 0.9]
+"""
+
+
+def experiment_text(
+    name: str = "returned-1", model: str = "oracle:1", identification: str = "direct", max_looks: int = 9
+) -> str:
+    return EXPERIMENT.format(id=name, model=model, identification=identification, max_looks=max_looks)
