@@ -34,12 +34,12 @@ class Side:
     @cached_property
     def score_missing(self) -> Mask:
         """Return where the model gave no score; a score of NaN is not missing."""
-        return _mask(self._score.is_null())
+        return null_mask(self._score)
 
     @cached_property
     def decision_missing(self) -> Mask:
         """Return where the model gave no decision."""
-        return _mask(self._decision.is_null())
+        return null_mask(self._decision)
 
     def decided(self, decision: str) -> Mask:
         """Return where the model gave exactly this decision."""
@@ -124,8 +124,15 @@ def _is_instant(kind: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(kind) and kind.tz is not None)
 
 
+def null_mask(array: Any) -> Mask:
+    """Return where an Arrow array is null, shape (rows,)."""
+    return _mask(array.is_null()) if array.null_count else np.zeros(len(array), dtype=np.bool_)
+
+
 def _floats(array: Any) -> Floats:
-    values: Floats = pc.fill_null(array.cast(pa.float64()), float("nan")).to_numpy(zero_copy_only=False)
+    floats = array.cast(pa.float64())
+    filled = pc.fill_null(floats, float("nan")) if floats.null_count else floats
+    values: Floats = filled.to_numpy(zero_copy_only=False)
     return values
 
 

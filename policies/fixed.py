@@ -12,6 +12,7 @@ from policies.errors import EvidenceOverflow
 VALUE_MAX = 2**40
 _HALF_BITS = 21  # a difference of 2**41 splits into two halves of at most 2**21
 _HALF_MASK = (1 << _HALF_BITS) - 1
+_SMALL_BITS = 25
 _BLOCK = 2**20  # 2**20 products of 2**42 stay below 2**63
 
 
@@ -24,7 +25,8 @@ def to_fixed(values: Floats, scale: int) -> Ints:
     [0, 2, 0]
     """
     fixed: Ints = np.rint(values * scale).astype(np.int64)
-    assert fixed.size == 0 or int(np.abs(fixed).max()) <= VALUE_MAX, "the plan's bound times scale is checked"
+    if fixed.size:  # the plan has checked bound times scale
+        assert -VALUE_MAX <= int(fixed.min()) <= int(fixed.max()) <= VALUE_MAX
     return fixed
 
 
@@ -38,11 +40,15 @@ def exact_sum(values: Ints) -> int:
 
 
 def exact_squares(values: Ints) -> int:
-    """Return the sum of squared differences as a Python integer, by halves that cannot overflow.
+    """Return the sum of squared differences as a Python integer, by parts that cannot overflow.
 
     >>> exact_squares(np.array([-(2**41), 2**41 - 1])) == 2**82 + (2**41 - 1) ** 2
     True
     """
+    bits = max(int(values.max(initial=0)), -int(values.min(initial=0))).bit_length()
+    if bits <= _SMALL_BITS:  # whole squares fit, in blocks small enough for their sum to fit too
+        step = 1 << (62 - 2 * bits)
+        return sum(int(each @ each) for each in (values[i : i + step] for i in range(0, values.size, step)))
     total = 0
     for i in range(0, values.size, _BLOCK):
         block = values[i : i + _BLOCK]

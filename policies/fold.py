@@ -4,13 +4,13 @@ import numpy as np
 import pyarrow as pa
 
 from policies.accumulators import Moments, TernaryCounts
-from policies.columns import Columns, Floats, Ints, Mask
+from policies.columns import Columns, Floats, Ints, Mask, null_mask
 from policies.errors import OutOfBounds
 from policies.evidence import Evidence, MetricEvidence
 from policies.fixed import exact_sum, to_fixed
 from policies.metrics import METRICS
 from policies.plan import MetricPlan, Plan
-from policies.units import PerUnit, RepeatSketch, local_days, null_mask, unit_keys
+from policies.units import PerUnit, RepeatSketch, local_days, unit_keys
 
 
 def fold(columns: pa.Table, plan: Plan) -> Evidence:

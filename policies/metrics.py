@@ -127,8 +127,10 @@ class Loss(msgspec.Struct, frozen=True):
             reasons.leave(f"{name}_not_a_number", ~np.isfinite(answer))
             if self.probability:
                 reasons.leave(f"{name}_outside", (answer < 0.0) | (answer > 1.0))
-            answers.append(np.where(reasons.usable, answer, 0.0))
-        label = np.where(reasons.usable, columns.label, 0.0)
+            answers.append(answer)
+        label, whole = columns.label, not reasons.counts
+        # Rows that are left out may hold NaN: they get a harmless value, so that no warning is raised.
+        label, *answers = (x if whole else np.where(reasons.usable, x, 0.0) for x in (label, *answers))
         champion, challenger = (self.value(answer, label, options) for answer in answers)
         return Values(champion, challenger, reasons.usable, reasons.counts)
 
@@ -172,6 +174,8 @@ class Reasons:
 
     def leave(self, reason: str, rows: Mask) -> None:
         """Leave out `rows` that are still usable, counted under `reason`; zero counts are not kept."""
+        if not rows.any():
+            return
         left = self.usable & rows
         count = int(np.count_nonzero(left))
         if count:

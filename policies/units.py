@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from policies.columns import Ints, Mask
+from policies.columns import Ints
 from policies.errors import EvidenceOverflow
 from policies.fixed import divide_half_even, group_sums
 
@@ -64,11 +64,14 @@ def local_days(instants_us: Ints, timezone: str) -> Ints:
     [-1]
     """
     zone = ZoneInfo(timezone)
-    hours, codes = np.unique(instants_us // _HOUR_US, return_inverse=True)
-    first = np.array([_offset_us(int(hour) * _HOUR_US, zone) for hour in hours], dtype=np.int64)
-    last = np.array([_offset_us((int(hour) + 1) * _HOUR_US - 1, zone) for hour in hours], dtype=np.int64)
-    offsets = first[codes] if hours.size else np.zeros(0, dtype=np.int64)
-    for row in np.flatnonzero((first != last)[codes]) if hours.size else ():
+    hours, codes = _coded(instants_us // _HOUR_US)
+    first, last = (np.zeros(hours.size, dtype=np.int64) for _ in range(2))
+    for code in np.flatnonzero(np.bincount(codes, minlength=hours.size)):
+        start_us = int(hours[code]) * _HOUR_US
+        first[code], last[code] = _offset_us(start_us, zone), _offset_us(start_us + _HOUR_US - 1, zone)
+    offsets = first[codes]
+    changing = first != last
+    for row in np.flatnonzero(changing[codes]) if bool(changing.any()) else ():
         offsets[row] = _offset_us(int(instants_us[row]), zone)
     days: Ints = (instants_us + offsets) // _DAY_US
     return days
@@ -111,8 +114,6 @@ class PerUnit:
     @classmethod
     def of(cls, keys: Ints, champion: Ints, challenger: Ints) -> "PerUnit":
         """Return the sums of these decisions, `keys` naming the unit of each."""
-        if not keys.size:
-            return cls.empty()
         units, codes = _coded(keys)
         counts = np.bincount(codes, minlength=units.size).astype(np.int64)
         seen = np.flatnonzero(counts)
@@ -166,6 +167,8 @@ class PerUnit:
 
 def _coded(keys: Ints) -> tuple[Ints, Ints]:
     """Return candidate units in order and each row's index among them; some may have no row."""
+    if not keys.size:
+        return keys, keys
     low, high = int(keys.min()), int(keys.max())
     if high - low < _DENSE_KEYS:
         return np.arange(low, high + 1, dtype=np.int64), keys - low
@@ -210,9 +213,3 @@ class RepeatSketch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the share of decisions whose unit had another decision before; 0 of nothing."""
         total = sum(self.counts)
         return (total - len(self.counts)) / total if total else 0.0
-
-
-def null_mask(array: Any) -> Mask:
-    """Return where an Arrow array is null, shape (rows,)."""
-    mask: Mask = array.is_null().to_numpy(zero_copy_only=False)
-    return mask

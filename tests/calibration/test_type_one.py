@@ -39,9 +39,8 @@ def paths(effect, seed, runs=RUNS):
 
 
 def betting(better, worse):
-    level = PER_LOOK * np.arange(1, LOOKS + 1) - better - worse
     won, lost = np.log1p(BETS), np.log1p(-BETS)
-    capital = better[..., None] * won + level[..., None] * 0.0 + worse[..., None] * lost
+    capital = better[..., None] * won + worse[..., None] * lost  # a level pair neither wins nor loses
     return logsumexp(capital, axis=-1) - math.log(BETS.size)
 
 

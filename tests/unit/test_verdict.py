@@ -10,6 +10,7 @@ from policies.errors import EvidenceMismatch
 from policies.estimate import estimate
 from policies.metrics import METRICS
 from policies.rules import RULES
+from policies.series import unit_rows
 from tests.support.pairs import integrity, paired, plan, simulated
 
 BRIER = {"name": "brier", "margin": 0.02}
@@ -229,3 +230,18 @@ def test_swapping_the_models_mirrors_the_estimate():
     mine, theirs = (estimate(fold(t, chosen), chosen)[0] for t in (BETTER, swapped))
     assert (mine.point, mine.low, mine.high) == (-theirs.point, -theirs.high, -theirs.low)
     assert mine.tested[0].log_e == theirs.tested[1].log_e
+
+
+def test_the_days_behind_a_verdict_add_up_to_its_point():
+    chosen = plan({"name": "brier", "clip": 0.02}, unit="day")
+    evidence = fold(BETTER, chosen)
+    days = unit_rows(evidence, chosen, "brier")
+    assert [days[0].name, days[-1].name] == ["1969-12-31", "1970-03-01"]
+    assert sum(day.decisions for day in days) == ROWS
+    assert sum(day.difference for day in days) / len(days) == pytest.approx(
+        estimate(evidence, chosen)[0].point
+    )
+    for day in days:
+        wanted = max(-0.02, min(0.02, day.champion - day.challenger))
+        assert day.difference == pytest.approx(wanted, abs=2 / chosen.scale)
+    assert unit_rows(fold(BETTER, plan()), plan(), "brier") == []
