@@ -1,0 +1,71 @@
+"""Cost of serving: the price of the challenger."""
+
+from harness.report import numbers as n
+from harness.report.charts.latency import figure as milliseconds
+from harness.report.charts.latency import latency_chart
+from harness.report.data import ReportData
+from harness.report.figure import Table, absent, caption, figure, heading, pair
+from harness.report.figures import Absent, LatencyRow, Serving
+from harness.report.markup import Markup, tag
+from harness.report.sections.frame import section
+
+
+def serving(data: ReportData) -> Markup:
+    """Return the section."""
+    found = data.serving
+    if isinstance(found, Absent):
+        return section("serving", "Cost of serving", absent(found.sentence))
+    rail = (f"{n.count(found.scorings)} scorings of recorded snapshots.", "The champion’s times are those recorded live.")
+    return section("serving", "Cost of serving", pair(_latency(data, found), _failures(data, found)), rail=rail)
+
+
+def _latency(data: ReportData, found: Serving) -> Markup:
+    title = heading("Latency", "by quantile")
+    if isinstance(found.latency, Absent):
+        return absent(found.latency.sentence, title=title)
+    names = (data.champion.name, data.challenger.name)
+    rows = [(row.name, _value(row.champion), _value(row.challenger)) for row in found.latency]
+    return figure(
+        latency_chart(found.latency, names=names, slo_ms=found.slo_ms),
+        title=title,
+        finding=_latency_finding(found.latency),
+        change=_change(data, "slower", "nothing by itself: no gate of this policy reads latency."),
+        table=Table("Latency, ms", ("Quantile", "Champion", "Challenger"), rows),
+    )
+
+
+def _value(value: float | None) -> str:
+    return "none" if value is None else milliseconds(value)
+
+
+def _latency_finding(rows: tuple[LatencyRow, ...]) -> str:
+    middle = rows[0]
+    last = rows[-1]
+    if middle.champion is not None and middle.challenger is not None and middle.champion > 0:
+        ratio = middle.challenger / middle.champion
+        return f"At the median the challenger takes {n.plain(ratio, 1)} times the champion’s time."
+    known, who = (last.champion, "champion") if last.champion is not None else (last.challenger, "challenger")
+    return f"The {who} answers within {n.unit(_value(known), 'ms')} at {last.name}; the other’s times were not recorded."
+
+
+def _failures(data: ReportData, found: Serving) -> Markup:
+    title = heading("Failures", "challenger")
+    failed = sum(count for _, count, _ in found.failures)
+    rows = [
+        tag("tr", tag("th", reason, scope="row"), tag("td", n.count(count), class_="n"), tag("td", note, class_="q"))
+        for reason, count, note in found.failures
+    ] or [tag("tr", tag("th", "No failure", scope="row"), tag("td", "0", class_="n"), tag("td", "", class_="q"))]
+    if failed:
+        said = f"{n.count(failed)} of {n.count(found.scorings)} decisions have no challenger score; each is a row in the log."
+    else:
+        said = f"The challenger scored all {n.count(found.scorings)} decisions that it was given."
+    change = _change(data, "fail", "nothing by itself: no gate of this policy reads failures.")
+    table = tag("table", tag("tbody", *rows), class_="kv")
+    return tag("figure", title, table, caption(said, change))
+
+
+def _change(data: ReportData, word: str, otherwise: str) -> str:
+    for gate in data.gates:
+        if word in gate.name.lower() and gate.limit is not None and gate.form == "share":
+            return f"more than {n.percent_tight(gate.limit)}."
+    return otherwise

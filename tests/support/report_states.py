@@ -1,0 +1,469 @@
+"""Hand-made report data for every state: invented figures, made without a random generator so that bytes stay."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from harness.report import aggregate
+from harness.report.data import (
+    Command,
+    Event,
+    Gate,
+    Levels,
+    Look,
+    Metric,
+    Model,
+    Plan,
+    PlannedLook,
+    Provenance,
+    ReportData,
+)
+from harness.report.figures import (
+    Absent,
+    Bounds,
+    Missing,
+    NoiseFloor,
+    ScoreDifference,
+    Serving,
+    Slice,
+    Slices,
+    Stage,
+)
+from harness.report.findings import (
+    Invalid,
+    NoLook,
+    NotIdentifiable,
+    Promote,
+    Reject,
+    Retrain,
+    TooFew,
+    Undecided,
+    Verdict,
+    Waiting,
+)
+
+START = datetime(2013, 5, 1, 4, 0, tzinfo=UTC)
+COUNT = 6000
+POINTS = (0.0011, 0.0003, -0.0009, -0.0016, -0.0025, -0.0036, -0.0041, -0.0045, -0.0047)
+HALVES = (0.0061, 0.0036, 0.0027, 0.0023, 0.0021, 0.0019, 0.0018, 0.0017, 0.0016)
+LOG_E = (-0.1, 0.4, 0.77, 2.0, 2.8, 3.1, 4.4, 5.6, 6.9)
+NAIVE = (-5.5, 9.9, 12.7, 21.2, 22.0, 24.9, 26.3, 27.8, 29.4)
+
+
+def _spread(count: int, multiplier: int, offset: int = 0) -> np.ndarray:
+    """Evenly spread numbers in [0, 1) without chance: an exact low-discrepancy sequence over integers."""
+    steps = (np.arange(count, dtype=np.int64) * multiplier + offset) % 10_007
+    return steps / 10_007
+
+
+def scores(count: int = COUNT) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Champion's scores, challenger's scores and labels of `count` decisions."""
+    base = _spread(count, 7_919) ** 2
+    shift = (_spread(count, 104_729, 5) + _spread(count, 1_299_709, 11) + _spread(count, 15_485_863, 3) - 1.5) / 3
+    champion = np.round(0.05 + 0.72 * base, 4)
+    challenger = np.round(np.clip(0.03 + 0.9 * base + 0.42 * shift, 0.005, 0.99), 4)
+    label = (_spread(count, 49_979_687, 17) < 0.06 + 0.88 * base).astype(np.float64)
+    return champion, challenger, label
+
+
+def metric(**changes: object) -> Metric:
+    made = Metric("Brier score", "Brier difference", "lower", 4, 0.0020)
+    return replace(made, **changes)
+
+
+def plan(**changes: object) -> Plan:
+    made = Plan(
+        policy="promotion",
+        registered_at=216_371,
+        alpha=0.05,
+        unit="days",
+        unit_note="local day at the origin",
+        min_units=35,
+        min_decisions=4_000,
+        max_looks=12,
+        every="weekly",
+        exact=True,
+        window_hours=24.0,
+        expected=tuple(
+            PlannedLook(START + timedelta(days=7 * k, hours=16), 6_280 * k) for k in range(1, 10)
+        ),
+    )
+    return replace(made, **changes)
+
+
+def look(number: int, **changes: object) -> Look:
+    """The look of this number (from 1) of a story that ends in a promotion at look 6."""
+    at = (number - 1) % len(POINTS)
+    point, half = POINTS[at], HALVES[at]
+    made = Look(
+        number=number,
+        position=216_377 + 18_500 * number,
+        time=START + timedelta(days=7 * number, hours=16),
+        used=6_280 * number - 1_003,
+        units=7 * number - 1,
+        difference=point,
+        low=round(point - half, 6),
+        high=round(point + half, 6),
+        state="PROMOTE" if number >= 6 else "HOLD",
+        log_e=LOG_E[at],
+        noninferior=number >= 3,
+        superior=number >= 6,
+        naive_z=NAIVE[at],
+    )
+    return replace(made, **changes)
+
+
+def looks(count: int) -> tuple[Look, ...]:
+    return tuple(look(number) for number in range(1, count + 1))
+
+
+def gates(**states: str) -> tuple[Gate, ...]:
+    made = (
+        Gate("Non-inferior", "primary", "upper end below +0.0020", "passes", "difference", "above", -0.0036, -0.0055, -0.0017, 0.0020),
+        Gate("Superior", "primary", "upper end below 0", "passes", "difference", "above", -0.0036, -0.0055, -0.0017, 0.0),
+        Gate("Decisions flipped", "guardrail", "at most 15 %", "passes", "share", "above", 0.125, 0.12, 0.129, 0.15),
+        Gate("Calibration error, difference", "guardrail", "at most +0.0050", "passes", "difference", "above", -0.048, -0.0538, -0.0422, 0.005),
+        Gate("Failed to score", "guardrail", "at most 0.1 %", "passes", "share", "above", 0.00016, 0.00006, 0.00036, 0.001),
+        Gate("Noise floor", "data", "0 differences", "passes", "words", words="0 of 37,640"),
+        Gate("Coverage, used of eligible", "data", "at least 95 %", "passes", "share", "below", 0.969, limit=0.95),
+        Gate("Matured and used", "data", "at least 35,000", "passes", "count", "below", 36_677, limit=35_000),
+        Gate("Challenger trained until", "data", "before position 216,377", "passes", "words", words="214,880"),
+    )  # fmt: skip
+    return tuple(
+        replace(gate, state=states.get(gate.name.split(",")[0].lower().replace(" ", "_").replace("-", "_"), gate.state))
+        for gate in made
+    )
+
+
+def coverage() -> tuple[Stage, ...]:
+    return (
+        Stage("Eligible", 37_850),
+        Stage("Scored by both", 37_844, (("timeout, over 200 ms", 4), ("refused: unknown category in dest", 2))),
+        Stage("Matured", 37_691, (("younger than 24 h at this look", 153),)),
+        Stage("With an outcome", 36_715, (("missing: no arrival", 872), ("late: after 24 h", 104), ("duplicate", 0))),
+        Stage("Used", 36_677, (("excluded: weather older than 3 h", 38),)),
+    )
+
+
+def slices() -> Slices:
+    names = ("UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN", "VX", "FL")
+    rows = []
+    for index, name in enumerate(names):
+        used = 9_723 - 880 * index if index < 10 else 478
+        worse = name == "FL"
+        point = 0.0160 if worse else -0.0047 + 0.0004 * (index % 3)
+        half = 0.0028 + 0.0009 * index
+        low, high = point - half, point + half
+        state = "worse" if worse else "better" if high < 0 else "not separated"
+        rows.append(Slice("Carrier", name, used, point, round(low, 5), round(high, 5), state))
+    rows.append(Slice("Carrier", "5 others", 385, -0.0159, -0.0338, 0.0020, "not separated"))
+    for name, point in (("EWR", -0.0060), ("JFK", -0.0047), ("LGA", -0.0028)):
+        rows.append(Slice("Origin", name, 12_200, point, point - 0.0029, point + 0.0029, "better" if point < -0.003 else "not separated"))
+    return Slices(tuple(rows), "Flags are corrected for 15 slices (e-BH, 5 %).")
+
+
+def serving() -> Serving:
+    champion = 1.2 + 6.4 * _spread(12_000, 7_919) ** 6
+    challenger = 2.1 + 14.0 * _spread(12_000, 104_729) ** 7
+    return Serving(
+        latency=aggregate.latency_rows(champion, challenger),
+        timed=12_000,
+        slo_ms=20.0,
+        failures=(("timeout", 4, "over 200 ms"), ("refused input", 2, "unknown category in dest"), ("crash", 0, "")),
+        scorings=37_850,
+    )
+
+
+def difference(noise: NoiseFloor | Absent | None = None) -> ScoreDifference:
+    champion, challenger, _ = scores()
+    gap = challenger - champion
+    start, width, counts, inside = aggregate.histogram(gap)
+    floor = NoiseFloor(37_640, 0, 0, 0.0) if noise is None else noise
+    middle = [round(float(v), 3) for v in np.quantile(gap, [0.5, 0.05, 0.95], method="inverted_cdf")]
+    return ScoreDifference(start, width, counts, inside, *middle, floor)
+
+
+def events(count: int) -> tuple[Event, ...]:
+    made = [
+        Event(214_902, START - timedelta(hours=30), "model hgb-apr:1 registered, trained until 214,880", "j.alvarez"),
+        Event(216_371, START - timedelta(minutes=2), "experiment registered, digest 7c19…54e2", "j.alvarez"),
+    ]
+    for each in looks(count):
+        made.append(Event(each.position, each.time, f"look {each.number}: {each.state}", "schedule"))
+    if count:
+        made.append(Event(made[-1].position + 1, made[-1].time, f"verdict {looks(count)[-1].state}", "policy"))
+    return tuple(made)
+
+
+def provenance(position: int) -> Provenance:
+    return Provenance(
+        commands=(
+            Command("recompute the verdict from the log and compare it byte by byte", "harness verdict explain flights-late-hgb-apr"),
+            Command("check the chain up to the verdict", f"harness log verify --to {position}"),
+            Command("write this report again", f"harness report flights-late-hgb-apr --as-of {position} -o report.html"),
+        ),
+        digests=(
+            ("Log range", f"[216377, {position + 1}), head", "5f0a6be1d7c2" * 5 + "7d3e"),
+            ("Experiment", "", "7c19f2a08b34" * 5 + "54e2"),
+            ("Champion", "rule-jan:1", "d2f4417c90aa" * 5 + "0c18"),
+            ("Challenger", "hgb-apr:1", "91be3355f6e0" * 5 + "aa47"),
+            ("Evidence", "", "b40e62d9137f" * 5 + "1e91"),
+        ),
+    )
+
+
+def promote(count: int = 6) -> ReportData:
+    """The complete page."""
+    champion, challenger, label = scores()
+    known = [bool(v) if index % 40 else None for index, v in enumerate(label.tolist())]
+    words = {True: "late", False: "on_time"}
+    position = 216_377 + 18_500 * count
+    ages = 3.0 + 6.0 * _spread(35_600, 7_919) ** 2 + 8.0 * _spread(35_600, 104_729) ** 12
+    return ReportData(
+        decision_point="flights.late",
+        question="Will this flight arrive more than 15 minutes late?",
+        predicts="late flights",
+        experiment="flights-late-hgb-apr",
+        position=position + 1,
+        time=START + timedelta(days=7 * count, hours=16),
+        champion=Model("rule-jan:1", (1, 52_612)),
+        challenger=Model("hgb-apr:1", (1, 214_881)),
+        metric=metric(),
+        plan=plan(),
+        verdict=Verdict("PROMOTE", Promote(superior=True, flipped=0.125, finding="One carrier, FL, is predicted worse."), (0, 2)),
+        looks=looks(count),
+        evaluated=(216_377, position),
+        window=(START, START + timedelta(days=7 * count)),
+        gates=gates(),
+        levels=Levels(0.1884, 0.1848),
+        coverage=coverage(),
+        scores=aggregate.score_figure(champion, challenger, thresholds=(0.4, 0.4), names=("rule-jan:1", "hgb-apr:1")),
+        flips=aggregate.flip_figure(
+            [words[v >= 0.4] for v in champion.tolist()],
+            [words[v >= 0.4] for v in challenger.tolist()],
+            known,
+            words="late",
+            positive_decision="late",
+            threshold=0.4,
+        ),
+        calibration=aggregate.calibration_figure(champion, challenger, label, words="late"),
+        differences=difference(),
+        slices=slices(),
+        serving=serving(),
+        maturity=aggregate.maturity_figure(ages, mature=36_600, window_hours=24.0, label="arrived_late"),
+        missing=Missing(976, -0.0013, -0.0064),
+        bounds=None,
+        events=(*events(count), Event(None, None, "two approvals, then the champion is replaced")),
+        provenance=provenance(position + 1),
+        limits=(
+            "A shadow test is a paired prediction study, not a randomised experiment: it says which model predicted better, not what would have happened after the other answer.",
+            "May and June are two months of one year; the comparison holds for this range of the log.",
+            "Decisions of one day share their weather and are counted as one unit; weather that lasts over midnight is not modelled.",
+        ),
+    )
+
+
+def hold_too_few() -> ReportData:
+    count = 3
+    full = promote(count)
+    short = TooFew(35, 20, "days", 1.0, START + timedelta(days=36))
+    waiting = tuple(
+        replace(gate, state="waits", note="15 missing", value=20.0, limit=35.0, rule="at least 35 days", name="Days closed")
+        if gate.name == "Matured and used"
+        else gate
+        for gate in gates()
+    )
+    return replace(
+        full,
+        verdict=Verdict("HOLD", short),
+        gates=waiting,
+        next_look=START + timedelta(days=28, hours=16),
+        slices=Absent("No slices are registered in this experiment."),
+        serving=Absent("No serving times were recorded; they come with latency_us in the decision events."),
+        plan=plan(min_decisions=35_000),
+    )
+
+
+def hold_undecided() -> ReportData:
+    count = 2
+    full = promote(count)
+    return replace(
+        full,
+        verdict=Verdict("HOLD", Undecided(21, "days", START + timedelta(days=38), 12)),
+        gates=gates(non_inferior="waits", superior="waits"),
+        next_look=START + timedelta(days=21, hours=16),
+        plan=plan(min_units=10),
+    )
+
+
+def hold_waiting() -> ReportData:
+    return replace(promote(), verdict=Verdict("HOLD", Waiting("Coverage, used of eligible")), gates=gates(coverage="waits"))
+
+
+def reject() -> ReportData:
+    worse = tuple(replace(look(k), difference=-p, low=-p - h, high=-p + h, state="HOLD", superior=False, noninferior=False, log_e=1.0 * k, naive_z=None) for k, p, h in zip(range(1, 7), POINTS, HALVES, strict=False))
+    worse = (*worse[:-1], replace(worse[-1], state="REJECT", difference=0.0061, low=0.0041, high=0.0081))
+    failing = tuple(
+        replace(gate, state="fails", value=0.0061, low=0.0041, high=0.0081) if gate.group == "primary" else gate for gate in gates()
+    )
+    return replace(promote(), verdict=Verdict("REJECT", Reject("Non-inferior", "the Brier difference")), looks=worse, gates=failing, claim="harm", levels=Levels(0.1884, 0.1945))
+
+
+def retrain() -> ReportData:
+    finding = Retrain(START + timedelta(days=20), 0.2012, 0.1884, "registration", 301_442)
+    return replace(promote(), verdict=Verdict("RETRAIN", finding))
+
+
+def invalid() -> ReportData:
+    finding = Invalid(
+        defect="hgb-apr:1 was trained on decisions that it is evaluated on",
+        facts="Its training range ends at position 253,480; the evaluated range begins at 216,377",
+        law="A model is never evaluated on positions it was trained on",
+        next=("retrain up to 216,376, or", "evaluate from 253,481"),
+        overlap=(216_377, 253_481),
+        overlap_decisions=12_402,
+    )
+    full = promote(1)
+    return replace(full, verdict=Verdict("INVALID", finding), challenger=Model("hgb-apr:1", (1, 253_481)), looks=(look(1, state="INVALID"),))
+
+
+def invalid_noise() -> ReportData:
+    counts = tuple(3 if index in {20, 22, 24} else 0 for index in range(len(difference().counts)))
+    finding = Invalid(
+        defect="rule-jan:1 cannot be reproduced from its own snapshots",
+        facts="Re-scored, it differs in 412 of 37,640 decisions, by at most 0.031",
+        law="What cannot be reproduced cannot be compared",
+        next=("the owner finds the snapshot", "that the champion did not see"),
+    )
+    full = promote(1)
+    return replace(
+        full,
+        verdict=Verdict("INVALID", finding),
+        differences=difference(NoiseFloor(37_640, 412, 9, 0.031, counts)),
+        gates=gates(noise_floor="fails"),
+    )
+
+
+def not_identifiable() -> ReportData:
+    finding = NotIdentifiable(
+        never_seen="the outcome is known only where the champion did not re-book",
+        unseen=6_204,
+        decisions=41_870,
+        reason="the models act differently and the outcome of the challenger’s action was never seen",
+        explore=0.015,
+        where="the decisions that are blocked",
+        period="8 weeks",
+    )
+    return replace(
+        promote(),
+        verdict=Verdict("NOT_IDENTIFIABLE", finding),
+        metric=metric(name="missed connections", difference="difference in missed connections", margin=0.005, identification="blocked"),
+        bounds=Bounds(-0.0310, 0.0442, (-0.0120, -0.0006)),
+        missing=Absent("Replaced by the bounds above: the outcomes of actions that were not taken are never seen."),
+    )
+
+
+def no_look() -> ReportData:
+    full = promote(0)
+    waiting = Absent("Comes with the first look.")
+    return replace(
+        full,
+        verdict=Verdict("NONE", NoLook(START + timedelta(days=7, hours=16), 5_277, 641, 641, 0)),
+        looks=(),
+        gates=(),
+        position=217_052,
+        time=START + timedelta(hours=18, minutes=40),
+        evaluated=(216_377, 217_053),
+        coverage=(Stage("Recorded", 641), Stage("Matured", 0, (("younger than 24 h", 641),)), Stage("Used", 0)),
+        maturity=aggregate.maturity_figure(np.array([]), mature=0, window_hours=24.0, label="arrived_late"),
+        missing=waiting,
+        next_look=START + timedelta(days=7, hours=16),
+        levels=None,
+    )
+
+
+def one_look() -> ReportData:
+    return replace(hold_too_few(), looks=looks(1), evaluated=(216_377, 234_877), events=events(1))
+
+
+def many_looks() -> ReportData:
+    """47 looks: intervals thin out, labels do not meet."""
+    made = []
+    for number in range(1, 48):
+        half = 0.0062 / number**0.5
+        point = -0.0002 - 0.00002 * number
+        made.append(
+            look(
+                number,
+                used=900 * number,
+                units=number,
+                time=START + timedelta(days=number, hours=16),
+                position=216_377 + 2_600 * number,
+                difference=point,
+                low=point - half,
+                high=point + half,
+                state="HOLD",
+                log_e=0.02 * number,
+                naive_z=0.1 * number,
+                noninferior=number > 20,
+                superior=False,
+            )
+        )
+    full = hold_undecided()
+    return replace(full, looks=tuple(made), plan=plan(max_looks=60, every="daily", min_units=10, expected=()), evaluated=(216_377, 338_577))
+
+
+def no_variation() -> ReportData:
+    """Equal models: no difference, no flip, constant scores, too few positives for a calibration plot."""
+    champion = np.full(800, 0.25)
+    full = hold_undecided()
+    flat = (look(1, difference=0.0, low=0.0, high=0.0, log_e=0.0, naive_z=None, superior=False, noninferior=False),)
+    label = np.zeros(800)
+    label[:30] = 1.0
+    start, width, counts, inside = aggregate.histogram(champion - champion)
+    return replace(
+        full,
+        verdict=Verdict("HOLD", Undecided(None, "days", None, 12)),
+        looks=flat,
+        metric=metric(margin=None),
+        gates=gates()[1:],
+        scores=aggregate.score_figure(champion, champion, thresholds=(None, None), names=("rule-jan:1", "hgb-apr:1")),
+        flips=aggregate.flip_figure(["no"] * 800, ["no"] * 800, [None] * 800, words="late", positive_decision=None, threshold=None),
+        calibration=aggregate.calibration_figure(champion, champion, label, words="late"),
+        differences=ScoreDifference(start, width, counts, inside, 0.0, 0.0, 0.0, Absent("No model is registered under its name.")),
+        evaluated=(216_377, 234_877),
+    )
+
+
+def few_decisions() -> ReportData:
+    """Below 500 decisions the scores are dots; neither training range is declared."""
+    champion, challenger, label = scores(220)
+    full = one_look()
+    return replace(
+        full,
+        challenger=Model("hgb-apr:1", None),
+        champion=Model("rule-jan:1", None),
+        scores=aggregate.score_figure(champion, challenger, thresholds=(0.4, 0.55), names=("rule-jan:1", "hgb-apr:1")),
+        calibration=aggregate.calibration_figure(champion, challenger, label, words="late"),
+        metric=metric(margin=0.03),
+        looks=(look(1, used=220, difference=0.0051, low=-0.0410, high=0.0512, naive_z=0.4),),
+    )
+
+
+STATES = {
+    "promote": promote,
+    "hold-too-few": hold_too_few,
+    "hold-undecided": hold_undecided,
+    "hold-waiting": hold_waiting,
+    "reject": reject,
+    "retrain": retrain,
+    "invalid": invalid,
+    "invalid-noise": invalid_noise,
+    "not-identifiable": not_identifiable,
+    "no-look": no_look,
+    "one-look": one_look,
+    "many-looks": many_looks,
+    "no-variation": no_variation,
+    "few-decisions": few_decisions,
+}
