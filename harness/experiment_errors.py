@@ -7,6 +7,7 @@ HarnessError (recorders.errors)
 ├── LookRefused                  no look can be taken there                         exit 1
 │   ├── WindowNotOpen            its window begins later
 │   ├── LookBehind               a later look was taken already
+│   ├── LookRaced                another look was taken at the same moment
 │   ├── LooksExhausted           the registered number of looks is reached
 │   └── ExperimentConcluded      its verdict is recorded
 ├── NoLook                       there is no look to decide on or to explain        exit 2
@@ -84,6 +85,20 @@ class LookBehind(LookRefused):
         self.name = name
         self.position = position
         self.newest = newest
+
+
+class LookRaced(LookRefused):
+    """Another look was taken while this one was computed. Take the next one."""
+
+    def __init__(self, name: str, number: int, position: int) -> None:
+        super().__init__(
+            f'Look {number} of "{name}" was taken at position {position} while this one was computed.',
+            "Expected to be the only one to look at this moment.",
+            f'See it with "harness experiment show {name}", and look again if you need a later one.',
+        )
+        self.name = name
+        self.number = number
+        self.position = position
 
 
 class LooksExhausted(LookRefused):

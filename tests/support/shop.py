@@ -1,4 +1,4 @@
-"""A small shop whose log is written batch by batch: decisions, outcomes, a champion and better or worse challengers.
+"""A small shop whose log is written batch by batch: decisions, outcomes, and challengers of known worth.
 
 Each day has DECISIONS decisions from 06:00 on; a return comes with probability x and is known six hours
 after midnight. The champion says 0.25 + x / 2. `oracle` says x, `contrary` says 1 - x.
@@ -31,6 +31,14 @@ def oracle(frame: pd.DataFrame) -> pd.Series:
 
 def contrary(frame: pd.DataFrame) -> pd.Series:
     return 1.0 - frame["x"]
+
+
+def plain(frame: pd.DataFrame) -> pd.Series:
+    return 0.25 + frame["x"] / 2
+
+
+def drifted(frame: pd.DataFrame) -> pd.Series:
+    return (0.25 + frame["x"] / 2).where(frame["x"] < 0.9, 0.0)
 
 
 class Shop:
@@ -70,7 +78,7 @@ class Shop:
     def outcomes(
         self, day: int, *, keep: int = DECISIONS, flip: bool = False, ids: list[str] | None = None
     ) -> None:
-        """Record the outcomes of the first `keep` decisions of a day, or with `flip` their opposite, later."""
+        """Record the outcomes of the first `keep` decisions of a day, or with `flip` their opposite."""
         rows = self._rows(day)[:keep]
         known = FIRST + (day + 1) * DAY + dt.timedelta(hours=6)
         columns = [
@@ -130,6 +138,8 @@ owner = "shop@example.com"
 [window]
 from = 2026-03-02T00:00:00Z
 to = 2026-04-11T00:00:00Z
+[champion]
+{rescore}
 [challenger]
 model = "{model}"
 [label]
@@ -152,6 +162,13 @@ grid = [16, 0.01, 0.9]
 
 
 def experiment_text(
-    name: str = "returned-1", model: str = "oracle:1", identification: str = "direct", max_looks: int = 9
+    name: str = "returned-1",
+    model: str = "oracle:1",
+    identification: str = "direct",
+    max_looks: int = 9,
+    rescore: str | None = None,
 ) -> str:
-    return EXPERIMENT.format(id=name, model=model, identification=identification, max_looks=max_looks)
+    champion = "" if rescore is None else f'rescore = "{rescore}"'
+    return EXPERIMENT.format(
+        id=name, model=model, identification=identification, max_looks=max_looks, rescore=champion
+    )

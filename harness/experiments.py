@@ -1,0 +1,154 @@
+"""Experiments in the log: registered once in canonical form, before the first look (docs/adr/0012)."""
+
+import datetime as dt
+
+import msgspec
+
+from harness.errors import NotFound
+from harness.experiment_errors import ExperimentChanged, TrainedInWindow
+from harness.experiment_file import ExperimentFile, duration, from_declaration
+from harness.log.events import ControlEvent
+from harness.log.log import Log
+from harness.models import get_model
+from harness.window import Bounds
+from policies.plan import Plan
+from recorders.errors import WriterForked
+from replay.model import ModelInfo
+
+REGISTERED = "experiment.registered"
+
+
+class Experiment(msgspec.Struct, frozen=True):
+    """A registered experiment: what was declared, and its place in the log.
+
+    `challenger`, and the champion to `rescore`, are the models as they were then. `registered_at` is the end
+    of the log at that moment and `seen_from` says where that was: "ahead" of the window, "open" or "past".
+    """
+
+    declared: ExperimentFile
+    event: ControlEvent
+    challenger: ModelInfo
+    rescore: ModelInfo | None
+    registered_at: int
+    seen_from: str
+
+    @property
+    def id(self) -> str:
+        """The experiment's name."""
+        return self.declared.experiment.id
+
+    @property
+    def decision_point(self) -> str:
+        """The decision point whose decisions it reads."""
+        return self.declared.experiment.decision_point
+
+    @property
+    def plan(self) -> Plan:
+        """What `policies` reads."""
+        return self.declared.plan
+
+    @property
+    def bounds(self) -> Bounds:
+        """The window's ends."""
+        return Bounds(self.declared.window.start, self.declared.window.stop)
+
+    @property
+    def label_window(self) -> dt.timedelta:
+        """The age at which a decision counts."""
+        return duration(self.declared.label.window)
+
+
+def register(log: Log, declared: ExperimentFile) -> Experiment:
+    """Return the experiment, registered under its id; registering the same file again changes nothing.
+
+    The challenger and the ends of the window that lie in the log already are pinned.
+
+    Raises:
+        ExperimentChanged: the id names another experiment.
+        NotFound: the challenger, or the champion to score again, is not registered.
+        TrainedInWindow: the challenger was trained on positions of the window.
+    """
+    declared = declared.in_utc()
+    stored = _find(log, declared.experiment.id)
+    if stored is not None:
+        return _same(stored, declared)
+    body = check(log, declared)
+    name = declared.experiment.id
+    try:
+        return _experiment(log.control(REGISTERED, name, body, key=f"experiment:{name}"))
+    except WriterForked:
+        # Somebody registered it since we looked: the first one stands.
+        return _same(get_experiment(log, name), declared)
+
+
+def check(log: Log, declared: ExperimentFile) -> dict[str, object]:
+    """Return what `register` would store; nothing is stored.
+
+    Raises:
+        ExperimentChanged, NotFound, TrainedInWindow: as `register`.
+    """
+    declared = declared.in_utc()
+    stored = _find(log, declared.experiment.id)
+    if stored is not None:
+        return _same(stored, declared).event.body
+    challenger = get_model(log, declared.challenger.model)
+    rescore = None if declared.champion.rescore is None else get_model(log, declared.champion.rescore)
+    now = log.as_of(None)
+    bounds = Bounds(declared.window.start, declared.window.stop)
+    start, stop = bounds.positions(log, now, late=duration(declared.label.window))
+    if start is not None and challenger.trained_until is not None and start <= challenger.trained_until:
+        raise TrainedInWindow(declared.challenger.model, challenger.trained_until, start)
+    return {
+        "declaration": declared.declaration(),
+        "declaration_digest": declared.digest,
+        "plan_digest": declared.plan.digest,
+        "challenger": msgspec.to_builtins(challenger),
+        "rescore": msgspec.to_builtins(rescore),
+        "window": {"start": start, "stop": stop},
+        "registered": {
+            "position": now.position,
+            "time": now.time.isoformat(),
+            "window": bounds.seen_from(now),
+        },
+    }
+
+
+def _same(stored: Experiment, declared: ExperimentFile) -> Experiment:
+    if stored.declared != declared:
+        registered = str(stored.event.body["declaration_digest"])
+        raise ExperimentChanged(stored.id, stored.event.position, registered, declared.digest)
+    return stored
+
+
+def get_experiment(log: Log, name: str) -> Experiment:
+    """Return the registered experiment of that name.
+
+    Raises:
+        NotFound: there is none; the nearest names are in the message.
+    """
+    found = _find(log, name)
+    if found is None:
+        raise NotFound("experiment", name, [event.subject for event in log.controls(REGISTERED)])
+    return found
+
+
+def list_experiments(log: Log) -> list[Experiment]:
+    """Return all registered experiments, oldest first."""
+    return [_experiment(event) for event in log.controls(REGISTERED)]
+
+
+def _find(log: Log, name: str) -> Experiment | None:
+    events = log.controls(REGISTERED, name)
+    return _experiment(events[0]) if events else None
+
+
+def _experiment(event: ControlEvent) -> Experiment:
+    registered = event.body["registered"]
+    return Experiment(
+        declared=from_declaration(event.body["declaration"]),
+        event=event,
+        challenger=msgspec.convert(event.body["challenger"], ModelInfo),
+        rescore=msgspec.convert(event.body["rescore"], ModelInfo | None),
+        registered_at=registered["position"],
+        seen_from=registered["window"],
+    )
