@@ -1,0 +1,50 @@
+"""What a schedule can do in a slot. Each job, done twice at one position, has the effect of once."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from harness.experiment_errors import ExperimentConcluded, LooksExhausted, WindowNotOpen
+from harness.experiments import get_experiment
+from harness.log.log import Log
+from harness.looks import range_at, take_look
+from harness.schedule_file import Schedule
+from harness.scheduler import Job
+from harness.scoring import score_range
+from harness.verdicts import record_verdict
+
+# A schedule records what is decided; whether figures are INVALID for good is for a person to say.
+DECIDED = frozenset({"PROMOTE", "REJECT", "RETRAIN"})
+
+
+def evaluate(log: Log, schedule: Schedule, position: int, folder: Path | None = None) -> dict[str, Any]:
+    """Return the look at `position`, and the verdict when that look is decided and the schedule says so.
+
+    An experiment that is not open yet, or is concluded, is skipped: its schedule has not failed.
+    """
+    try:
+        taken = take_look(log, schedule.experiment, as_of=position, only_changed=True, folder=folder)
+    except (WindowNotOpen, ExperimentConcluded, LooksExhausted) as reason:
+        return {"skipped": str(reason)}
+    state = taken.look.verdict.state
+    result: dict[str, Any] = {"look": taken.look.number, "look_position": taken.position, "state": state}
+    if schedule.decide and state in DECIDED:
+        result["verdict_position"] = record_verdict(log, schedule.experiment).position
+    return result
+
+
+def replay(log: Log, schedule: Schedule, position: int, folder: Path | None = None) -> dict[str, Any]:
+    """Return what was scored of the window as it is at `position`."""
+    experiment = get_experiment(log, schedule.experiment)
+    try:
+        start, stop = range_at(log, experiment, log.as_of(position))
+    except WindowNotOpen as reason:
+        return {"skipped": str(reason)}
+    score_range(log, experiment, start, stop, folder=folder)
+    return {"start": start, "stop": stop}
+
+
+def jobs(folder: Path | None) -> Mapping[str, Job]:
+    """Return every job by name; models are read from the store in `folder`."""
+    return {"evaluate": partial(evaluate, folder=folder), "replay": partial(replay, folder=folder)}
