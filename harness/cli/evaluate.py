@@ -1,0 +1,58 @@
+"""`harness evaluate` and `harness decide`: take a look, then record its verdict."""
+
+from pathlib import Path
+
+import click
+
+from harness.cli.experiment import opened
+from harness.cli.output import emit, folder_option, json_option
+
+
+@click.command()
+@click.argument("experiment")
+@click.option("--as-of", default=None, help="Look as of this position or time. Default: the end of the log.")
+@click.option("--replay/--no-replay", default=True, show_default=True, help="Score what has no score first.")
+@click.option("--dry-run", is_flag=True, help="Show the figures; score nothing, store nothing.")
+@folder_option
+@json_option
+def evaluate(
+    *, experiment: str, as_of: str | None, replay: bool, dry_run: bool, folder: Path | None, json: bool
+) -> None:
+    """Take a look at EXPERIMENT: the evidence so far and the verdict that follows from it."""
+    from harness.cli.experiment_text import look_text
+    from harness.cli.progress import progress
+    from harness.looks import take_look
+
+    with opened(folder) as log, progress(None, "scoring") as done:
+        taken = take_look(
+            log, experiment, as_of, replay=replay, dry_run=dry_run, folder=folder, progress=done
+        )
+    note = "" if taken.new or dry_run else "Nothing has changed since this look was taken.\n"
+    data = {"position": taken.position, "new": taken.new, "look": taken.look}
+    emit(data, json=json, text=lambda: note + look_text(taken.look, taken.position))
+
+
+@click.command()
+@click.argument("experiment")
+@click.option("--dry-run", is_flag=True, help="Show the verdict that would be recorded.")
+@folder_option
+@json_option
+def decide(experiment: str, dry_run: bool, folder: Path | None, json: bool) -> int:
+    """Record the verdict of the newest look at EXPERIMENT.
+
+    Exit code: 0 PROMOTE, 10 HOLD or NOT_IDENTIFIABLE, 20 REJECT, 21 RETRAIN, 30 INVALID.
+    """
+    from harness.verdicts import EXIT_CODES, find_look, record_verdict
+
+    with opened(folder) as log:
+        if dry_run:
+            look = find_look(log, experiment).look
+            body = {"look": look.number, "state": look.verdict.state, "reasons": look.verdict.reasons}
+            emit(body, json=json, text=f"{look.verdict.state}  would be recorded for look {look.number}.")
+            return EXIT_CODES[look.verdict.state]
+        event = record_verdict(log, experiment)
+    state = event.body["state"]
+    lines = [f"{state}  recorded at position {event.position}, from look {event.body['look']}."]
+    lines += [f"  {reason}" for reason in event.body["reasons"]]
+    emit(event, json=json, text="\n".join(lines))
+    return EXIT_CODES[state]

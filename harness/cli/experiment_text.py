@@ -1,0 +1,127 @@
+"""Experiments, looks and verdicts as text for a terminal."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from harness.experiment_status import Shown, Status
+from harness.experiments import Experiment
+from harness.looks import Look
+
+SEEN_FROM = {
+    "ahead": "before its window opened",
+    "open": "while its window was open",
+    "past": "after its window had passed",
+}
+_MARKS = {"passes": "✓", "fails": "✗", "waits": "…"}
+
+
+def when(instant: datetime) -> str:
+    """Return an instant to the minute, in UTC."""
+    return instant.strftime("%Y-%m-%d %H:%MZ")
+
+
+def registered_text(found: Experiment) -> str:
+    """Return what was registered and where."""
+    return (
+        f'"{found.id}" is registered at position {found.event.position}, {SEEN_FROM[found.seen_from]}.\n'
+        f"digest {found.event.body['declaration_digest']}"
+    )
+
+
+def status_table(found: Sequence[Status]) -> str:
+    """Return one line for each experiment."""
+    if not found:
+        return 'No experiment is registered. Begin with "harness experiment new".'
+    lines = [f"{'experiment':<28}{'decision point':<24}{'challenger':<22}{'looks':>6}  state"]
+    lines += [
+        f"{each.id:<28}{each.decision_point:<24}{each.challenger:<22}{len(each.looks):>6}  {each.state}"
+        for each in found
+    ]
+    return "\n".join(lines)
+
+
+def experiment_text(found: Experiment, state: Status) -> str:
+    """Return what is registered, the looks so far and what comes next."""
+    declared, about = found.declared, found.declared.experiment
+    lines = [
+        f"{about.id}  {about.question}",
+        f"  decision point   {about.decision_point}",
+        f"  challenger       {declared.challenger.model}  {found.challenger.digest[:16]}",
+        f"  window           from {declared.window.start} to {declared.window.stop}",
+        f"  label            {declared.label.name}, known after {declared.label.window}",
+        f"  unit             {declared.unit.kind}"
+        + (f" in {declared.unit.timezone}" if declared.unit.timezone else ""),
+        f"  metrics          {', '.join(f'{each.name} ({each.role})' for each in found.plan.metrics)}",
+        f"  policy           {declared.policy.name}, alpha {declared.policy.alpha:g}",
+        f"  owner            {about.owner}",
+        f"  registered       at position {found.event.position}, {SEEN_FROM[found.seen_from]}",
+        f"  digest           {found.event.body['declaration_digest']}",
+        "",
+        looks_table(state.looks),
+        next_line(state),
+    ]
+    return "\n".join(lines)
+
+
+def looks_table(looks: Sequence[Shown]) -> str:
+    """Return one line for each look: figures of the first primary metric."""
+    if not looks:
+        return "No look yet."
+    heading = f"{'look':>4}  {'as of':<18}{'units':>7}{'difference':>13}  {'confidence sequence':<25}"
+    lines = [f"{heading}{'e-value':>10}  state"]
+    lines += [
+        f"{each.number:>4}  {when(each.time):<18}{each.units:>7}{_number(each.point):>13}  "
+        f"{_between(each.low, each.high):<25}{_e(each.e_value):>10}  {each.state}"
+        for each in looks
+    ]
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.5f}"
+
+
+def _between(low: float | None, high: float | None) -> str:
+    return "–" if low is None or high is None else f"{low:+.5f} to {high:+.5f}"
+
+
+def _e(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def next_line(state: Status) -> str:
+    """Return what comes next."""
+    if state.concluded and state.verdict is not None:
+        return f"Concluded: {state.verdict.body['state']}, recorded at position {state.verdict.position}."
+    if state.next_look is None and len(state.looks) >= state.max_looks:
+        return f'All {state.max_looks} looks are taken; record the verdict with "harness decide {state.id}".'
+    more = state.looks[-1].more_units if state.looks else None
+    needs = "" if more is None else f" Needs about {more} more mature units."
+    due = "" if state.next_look is None else f" The next look is due {when(state.next_look)}."
+    return f"Look {len(state.looks)} of at most {state.max_looks}.{due}{needs}"
+
+
+def look_text(look: Look, position: int | None) -> str:
+    """Return a look in full: verdict, gates, what was left out and why."""
+    verdict, seen = look.verdict, look.integrity
+    place = "not stored" if position is None else f"position {position}"
+    lines = [
+        f"{verdict.state}  {look.experiment}, look {look.number}, {place}",
+        f"  as of position {look.as_of.position}, {when(look.as_of.time)}",
+        *(f"  {reason}" for reason in verdict.reasons),
+    ]
+    if verdict.more_units is not None:
+        lines.append(f"  Needs about {verdict.more_units} more mature units.")
+    lines += ["", f"  {'':<2}{'gate':<28}{'e-value':>10}  rule and figures"]
+    for gate in verdict.gates:
+        lines.append(f"  {_MARKS[gate.state]} {gate.name:<28}{_e(gate.e_value):>10}  {gate.rule}")
+        lines.append(f"  {'':<2}{'':<28}{'':>10}  {gate.reason}")
+    lines += [
+        "",
+        f"  decisions {seen.decisions:,} = {seen.used:,} used"
+        + "".join(f" + {count:,} {name.replace('_', ' ')}" for name, count in seen.reasons.items() if count),
+        f"  registered {SEEN_FROM[look.seen_from]}; positions {look.start} to {look.stop - 1}",
+        f"  evidence {look.evidence_digest}",
+        f"  verdict  {look.verdict_digest}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,110 @@
+"""Where an experiment stands: its looks so far, its verdict, and what comes next."""
+
+import datetime as dt
+
+import msgspec
+
+from harness.experiment_file import duration
+from harness.experiments import Experiment
+from harness.log.events import ControlEvent
+from harness.log.log import Log
+from harness.looks import REACHED, Look, Taken, conclusion, stored_looks
+from policies.gates import Gate
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A look in a line: figures of the first primary metric, None where there are none yet."""
+
+    number: int
+    position: int | None
+    as_of: int
+    time: dt.datetime
+    state: str
+    units: int
+    used: int
+    point: float | None
+    low: float | None
+    high: float | None
+    e_value: float | None
+    e_limit: float | None
+    more_units: int | None
+
+
+class Status(msgspec.Struct, frozen=True):
+    """An experiment in the log. `verdict` is the newest recorded one, `state` in words for a list.
+
+    `next_look` is when the next look was intended, None once the experiment is concluded or used up.
+    """
+
+    id: str
+    decision_point: str
+    challenger: str
+    registered_at: int
+    seen_from: str
+    state: str
+    looks: tuple[Shown, ...]
+    max_looks: int
+    next_look: dt.datetime | None
+    verdict: ControlEvent | None
+    concluded: bool
+
+
+def status(log: Log, experiment: Experiment) -> Status:
+    """Return where the experiment stands at the end of the log."""
+    looks = stored_looks(log, experiment.id)
+    final = conclusion(log, experiment.id)
+    reached = log.controls(REACHED, experiment.id)
+    limit = experiment.plan.policy.max_looks
+    over = final is not None or len(looks) >= limit
+    return Status(
+        id=experiment.id,
+        decision_point=experiment.decision_point,
+        challenger=experiment.declared.challenger.model,
+        registered_at=experiment.event.position,
+        seen_from=experiment.seen_from,
+        state=_state(final, looks),
+        looks=tuple(shown(each) for each in looks),
+        max_looks=limit,
+        next_look=None if over else _next_look(experiment, looks),
+        verdict=final or (reached[-1] if reached else None),
+        concluded=final is not None,
+    )
+
+
+def _state(final: ControlEvent | None, looks: list[Taken]) -> str:
+    if final is not None:
+        return str(final.body["state"])
+    return f"{looks[-1].look.verdict.state} so far" if looks else "no look yet"
+
+
+def _next_look(experiment: Experiment, looks: list[Taken]) -> dt.datetime | None:
+    """Return the newest look, or the window's begin, plus the intended time between looks."""
+    begin = looks[-1].look.as_of.time if looks else experiment.bounds.start
+    return begin + duration(experiment.declared.looks.every) if isinstance(begin, dt.datetime) else None
+
+
+def shown(taken: Taken) -> Shown:
+    """Return a look in a line."""
+    look = taken.look
+    primary = next((each for each in look.verdict.estimates if each.role == "primary"), None)
+    gate = _promoting_gate(look, primary.metric if primary else None)
+    return Shown(
+        number=look.number,
+        position=taken.position,
+        as_of=look.as_of.position,
+        time=look.as_of.time,
+        state=look.verdict.state,
+        units=primary.units if primary else 0,
+        used=look.integrity.used,
+        point=primary.point if primary else None,
+        low=primary.low if primary else None,
+        high=primary.high if primary else None,
+        e_value=gate.e_value if gate else None,
+        e_limit=gate.e_limit if gate else None,
+        more_units=look.verdict.more_units,
+    )
+
+
+def _promoting_gate(look: Look, metric: str | None) -> Gate | None:
+    gates = (gate for gate in look.verdict.gates if gate.metric == metric and gate.hypothesis != "harm")
+    return next((gate for gate in gates if metric is not None), None)
