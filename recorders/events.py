@@ -157,8 +157,10 @@ def _is_bool(value: object) -> bool:
 
 def _envelope_value(spec: tuple[str, str, bool], value: object, limits: Limits) -> object:
     name, kind, nullable = spec
-    if value is None and nullable:
-        return None
+    if value is None:
+        if nullable:
+            return None
+        raise refusal("type", name, value, kind, "It may not be None.")
     if kind == "name":
         return checked_name(name, value)
     if kind == "text":

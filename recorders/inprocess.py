@@ -110,7 +110,7 @@ class InProcessLink:
         payload = canonical_json(_loss_event(frame))
         return Batch(
             kind="control",
-            decision_point=frame.decision_point,
+            decision_point="",
             schema_digest=CONTROL_DIGEST,
             writer=frame.writer,
             sequence=frame.sequence,

@@ -2,7 +2,25 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from datetime import datetime
+from typing import Self, TypedDict, Unpack
+
+
+class Known(TypedDict, total=False):
+    """The keywords of `Recorder.record`: what is known of a decision beside its features."""
+
+    score: float | None
+    decision: str | None
+    decision_id: str | None
+    occurred_at: datetime | None
+    unit: str | None
+    propensity: float | None
+    inclusion: float
+    latency_us: int | None
+    trace_id: str | None
+    statuses: Mapping[str, str] | None
+    model: str | None
+    model_version: str | None
 
 
 class PendingDecision:
@@ -13,16 +31,18 @@ class PendingDecision:
     """
 
     def __init__(
-        self, record: Callable[..., str | None], features: Mapping[str, object], known: dict[str, Any]
+        self, record: Callable[..., str | None], features: Mapping[str, object], known: Known
     ) -> None:
         self._record = record
         self._features = features
         self._known = known
         self._entered_ns = 0
         self.decision_id: str | None = None
+        _check(known)
 
-    def result(self, **known: Any) -> None:
+    def result(self, **known: Unpack[Known]) -> None:
         """Add what became known: keywords of `record`, such as score, decision and propensity."""
+        _check(known)
         self._known.update(known)
 
     def __enter__(self) -> Self:
@@ -34,3 +54,10 @@ class PendingDecision:
     def __exit__(self, *_: object) -> None:
         self._known.setdefault("latency_us", (time.perf_counter_ns() - self._entered_ns) // 1000)
         self.decision_id = self._record(self._features, **self._known)
+
+
+def _check(known: Known) -> None:
+    """Refuse a keyword that `record` does not have where it is written, not where the block ends."""
+    for name in known:
+        if name not in Known.__annotations__:
+            raise TypeError(f"record() has no keyword {name!r}")

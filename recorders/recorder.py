@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final, Self, Unpack
 
 from recorders import exits
 from recorders.clock import SystemClock
@@ -19,7 +19,7 @@ from recorders.fields import FeatureSet
 from recorders.limits import Limits
 from recorders.link import Link
 from recorders.outbox import Outbox
-from recorders.pending import PendingDecision
+from recorders.pending import Known, PendingDecision
 from recorders.values import instant_us
 
 _SLOT_BYTES: Final = 1024
@@ -154,7 +154,7 @@ class Recorder:
             outbox.sweep()
         return True
 
-    def decision(self, features: Mapping[str, object], **known: Any) -> PendingDecision:
+    def decision(self, features: Mapping[str, object], **known: Unpack[Known]) -> PendingDecision:
         """Return a context manager that records the decision taken within it, and how long that took.
 
         The snapshot is taken on entry. `known` are keywords of `record`; `.result(score=..., decision=...)`

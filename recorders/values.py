@@ -4,9 +4,11 @@ This is the patient path. It runs for what the fast path does not know (numpy sc
 whole numbers in a float64 field) and for what it refuses, to say why.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 from recorders.errors import InvalidEvent
@@ -22,8 +24,8 @@ _SHOWN = 60  # characters of a refused value that a sample shows
 def plain_value(where: str, kind: str, value: object, limits: Limits) -> object:
     """Return `value` as the exact built-in that field type `kind` keeps; None stays None.
 
-    float64 takes whole numbers that it represents exactly, int64 takes no bool, timestamps need a
-    zone and come out in UTC microseconds. numpy scalars are told by their module, never imported.
+    float64 takes whole numbers and decimals that it represents exactly, int64 takes no bool, timestamps
+    need a zone and come out in UTC microseconds. numpy scalars are told by their module, never imported.
 
     Raises:
         InvalidEvent: with `where` (such as "Feature 'age'") and the reason.
@@ -31,7 +33,7 @@ def plain_value(where: str, kind: str, value: object, limits: Limits) -> object:
     >>> plain_value("Feature 'x'", "float64", 2**53 + 1, Limits())
     Traceback (most recent call last):
     recorders.errors.InvalidEvent: Feature 'x' holds 9007199254740993 (int). Expected float64. No float \
-equals it: declare the field as int64.
+equals it: round it, or declare an int64.
     """
     if value is None:
         return None
@@ -75,15 +77,15 @@ def _shown(value: object) -> str:
 def _float64(where: str, value: object, limits: Limits) -> float:  # noqa: ARG001  # one signature for all
     if isinstance(value, float):
         return float.__float__(value)  # a subclass becomes a plain float; -0.0 and NaN stay
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, int | Decimal) or isinstance(value, bool):
         raise refusal("type", where, value, "float64", "Convert it before it is recorded.")
-    whole = int.__int__(value)
-    try:
-        near = float(whole)
-    except OverflowError:
-        near = math.nan  # beyond the largest float: equal to nothing
-    if near != whole:
-        raise refusal("range", where, whole, "float64", "No float equals it: declare the field as int64.")
+    exact = int.__int__(value) if isinstance(value, int) else value
+    near = math.nan  # equal to nothing
+    if isinstance(exact, int) or exact.is_finite():
+        with contextlib.suppress(OverflowError):  # beyond the largest float
+            near = float(exact)
+    if math.isnan(near) or near != exact:
+        raise refusal("range", where, exact, "float64", "No float equals it: round it, or declare an int64.")
     return near
 
 

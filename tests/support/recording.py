@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from recorders.clock import Clock
 from recorders.courier import carry
 from recorders.errors import LinkUnavailable
 from recorders.fields import FIELD_TYPES, FeatureSet, Field
@@ -61,7 +62,7 @@ def down(frame: Frame) -> None:
 class StillRecorder(Recorder):
     """The production recorder without its thread: the test carries."""
 
-    def __init__(self, *args: object, clock: HeldClock | None = None, seed: int = 0, **kwargs: object) -> None:
+    def __init__(self, *args: object, clock: Clock | None = None, seed: int = 0, **kwargs: object) -> None:
         self.clock = clock or HeldClock()
         self.chance = random.Random(seed)
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]

@@ -1,0 +1,183 @@
+"""record() never raises: whatever a caller's objects do when they are touched ends as a count."""
+
+from collections.abc import Iterator, Mapping
+from typing import NoReturn
+
+import pytest
+
+from recorders.errors import InvalidEvent
+from recorders.limits import Limits
+from recorders.pending import Known
+from recorders.recorder import Recorder
+from tests.support.recording import PLAIN, TWO, MemoryLink, down, still
+
+
+class Hostile:
+    """Raises whatever is asked of it."""
+
+    def _no(self, *_: object) -> NoReturn:
+        raise ZeroDivisionError("hostile")
+
+    __repr__ = __str__ = __eq__ = __hash__ = __len__ = __iter__ = __getitem__ = __bool__ = __float__ = _no  # type: ignore[assignment]
+    __contains__ = __index__ = __int__ = _no  # type: ignore[assignment]
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise ZeroDivisionError(name)
+
+
+class HostileMapping(Mapping[str, object]):
+    def __init__(self, good: int) -> None:
+        self.good = good
+
+    def _count(self) -> None:
+        self.good -= 1
+        if self.good < 0:
+            raise RuntimeError("hostile")
+
+    def __getitem__(self, key: str) -> object:
+        self._count()
+        return PLAIN[key]
+
+    def __iter__(self) -> Iterator[str]:
+        self._count()
+        return iter(PLAIN)
+
+    def __len__(self) -> int:
+        self._count()
+        return 2
+
+
+class NumpyLiar:
+    __module__ = "numpy"
+
+    def tolist(self) -> NoReturn:
+        raise ZeroDivisionError("hostile")
+
+
+recursive: dict[str, object] = {}
+recursive["age"] = recursive["amount"] = recursive
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        None,
+        7,
+        "age",
+        [("age", 1)],
+        (x for x in ("age", "amount")),
+        Hostile(),
+        recursive,
+        {"age": Hostile(), "amount": 1.0},
+        {"age": 1, "amount": [Hostile()]},
+        {"age": NumpyLiar(), "amount": 1.0},
+        {Hostile: 1, "age": 1},
+        {1: 1, "age": 1},
+        {"age": 1, "amount": "x" * 50_000_000},
+        {"age": 1, "amount": 1.0, "x" * 50_000_000: 1},
+        *[HostileMapping(good) for good in range(5)],
+    ],
+    ids=lambda value: type(value).__name__,  # a hostile repr names no test
+)
+def test_hostile_features_cost_an_event_and_nothing_else(features: object) -> None:
+    recorder = still(MemoryLink())
+    accepted = recorder.record(features)  # type: ignore[arg-type]
+    counters = recorder.counters
+    assert counters.accepted + sum(counters.rejected.values()) == 1
+    assert (accepted is None) == (counters.accepted == 0)
+    assert all(len(sample) < 500 for sample in recorder.samples.values())
+    assert recorder.record(PLAIN), "the recorder goes on"
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(Known.__annotations__),
+)
+def test_hostile_envelopes_cost_an_event_and_nothing_else(name: str) -> None:
+    recorder = still(MemoryLink())
+    assert recorder.record(PLAIN, **{name: Hostile()}) is None
+    assert recorder.outcome(Hostile(), "late", Hostile()) is False  # type: ignore[arg-type]
+    assert sum(recorder.counters.rejected.values()) == 2
+
+
+def test_an_event_over_the_size_limit_is_refused() -> None:
+    recorder = still(MemoryLink(), event_bytes=60)
+    assert recorder.record(PLAIN, unit="u" * 100) is None
+    assert recorder.counters.rejected == {"size": 1}
+
+
+def test_a_dict_that_changes_later_changes_nothing() -> None:
+    link = MemoryLink()
+    recorder = still(link)
+    features = dict(PLAIN)
+    vector = recorder.record(features)
+    features["age"] = -1
+    features.clear()
+    recorder.carry_all()
+    assert vector is not None
+    assert b"\x29" in link.frames[0].payload  # 41, as it was
+
+
+def test_a_block_that_raises_is_recorded_and_its_error_goes_on() -> None:
+    link = MemoryLink()
+    recorder = still(link)
+    with pytest.raises(KeyError), recorder.decision(PLAIN) as pending:  # noqa: PT012  # the block is the test
+        pending.result(score=0.5)
+        raise KeyError("service")
+    assert pending.decision_id is not None
+    assert recorder.counters.accepted == 1
+
+
+def test_a_block_of_a_hostile_snapshot_does_not_disturb_the_service() -> None:
+    recorder = still(MemoryLink())
+    with recorder.decision(Hostile()) as pending:  # type: ignore[arg-type]
+        pending.result(score=Hostile())  # type: ignore[arg-type]
+    assert pending.decision_id is None
+
+
+def test_a_keyword_that_does_not_exist_is_named_where_it_is_written() -> None:
+    recorder = still(MemoryLink())
+    with pytest.raises(TypeError, match="'scores'"):
+        recorder.decision(PLAIN, scores=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="'decison'"), recorder.decision(PLAIN) as pending:
+        pending.result(decison="late")  # type: ignore[call-arg]
+
+
+def test_a_link_that_is_down_is_not_felt() -> None:
+    recorder = still(MemoryLink(down))
+    assert recorder.record(PLAIN)
+    recorder.outbox.hurry()
+    assert recorder.carry()
+    assert recorder.record(PLAIN)
+
+
+def test_keyboard_interrupts_pass() -> None:
+    class Interrupting(dict[str, object]):
+        def __len__(self) -> int:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        still(MemoryLink()).record(Interrupting())
+
+
+def test_a_recorder_that_cannot_start_a_thread_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    def refuse(self: threading.Thread) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        recorder = Recorder("p", TWO, MemoryLink(), model="m", model_version="1")
+        assert recorder.record(PLAIN)
+        assert recorder.record({"age": "x"}) is None
+    assert recorder.record(PLAIN)
+    assert recorder.flush(5)
+    recorder.close()
+
+
+def test_construction_may_raise_because_nobody_is_served_yet() -> None:
+    with pytest.raises(InvalidEvent, match="decision_point"):
+        Recorder("", TWO, MemoryLink(), model="m", model_version="1")
+    with pytest.raises(ValueError, match="frame_events"):
+        Limits(frame_events=0)
