@@ -12,6 +12,8 @@ HarnessError (recorders.errors)
 └── TrainingSetDiffers      the log or the files give other values than were registered    exit 40
 """
 
+# ruff: noqa: N818  # the names are the design's words; what derives from HarnessError is an error
+
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 

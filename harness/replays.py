@@ -108,7 +108,7 @@ def list_replays(log: Log) -> list[ReplayRun]:
 def read_scores(
     log: Log, model_digest: str, decision_point: str, start: int, stop: int, *, up_to: int | None = None
 ) -> pa.Table:
-    """Return a model's scores of the decisions in [start, stop), in order of decisions; the first stored wins.
+    """Return a model's scores of the decisions in [start, stop), by decision; the first stored wins.
 
     `up_to` is the last log position that exists for the caller. Scores of runs that are not completed
     count: they are in the log.

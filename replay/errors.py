@@ -15,6 +15,8 @@ HarnessError
         └── ModelBroken         it raised for every row of the first block
 """
 
+# ruff: noqa: N818  # the names are the design's words; what derives from HarnessError is an error
+
 from collections.abc import Sequence
 
 from recorders.errors import HarnessError
