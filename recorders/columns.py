@@ -27,6 +27,8 @@ ARROW_TYPES: Final[Mapping[str, pa.DataType]] = {
     "bytes": pa.binary(),
     "list[float64]": pa.list_(pa.float64()),
 }
+_FIRST_US: Final = -62_135_596_800_000_000  # datetime.min and datetime.max in microseconds since 1970
+_LAST_US: Final = 253_402_300_799_999_999
 _ALLOWED: Final = frozenset(ARROW_TYPES.values()) | {STATUSES}
 
 DECISION_ENVELOPE: Final = (
@@ -100,10 +102,9 @@ def to_batch(frame: Frame, feature_set: FeatureSet | None = None) -> pa.RecordBa
         arrays = [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise CorruptBatch(f"frame {frame.sequence} of writer {frame.writer}: {error}") from error
-    for array, field in zip(arrays, schema, strict=True):
-        if array.null_count and not field.nullable:
-            raise CorruptBatch(f"frame {frame.sequence} of writer {frame.writer}: {field.name} is null")
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+    _check_values(batch)
+    return batch
 
 
 def _status(field: str, status: str) -> dict[str, str]:
@@ -167,10 +168,19 @@ def _decode(data: bytes, max_bytes: int) -> pa.RecordBatch:
     if data[source.tell() :] not in _ENDS:
         raise CorruptBatch(f"{len(data) - source.tell()} bytes after the record batch")
     batch.validate(full=True)
-    for field, column in zip(schema, batch.columns, strict=True):
+    _check_values(batch)
+    return batch
+
+
+def _check_values(batch: pa.RecordBatch) -> None:
+    """Refuse what Arrow allows and nobody downstream expects: nulls in required columns, the year 30000."""
+    for field, column in zip(batch.schema, batch.columns, strict=True):
         if column.null_count and not field.nullable:
             raise CorruptBatch(f"column {field.name!r} holds nulls")
-    return batch
+        if field.type == INSTANT and len(column) > column.null_count:
+            ends = pc.min_max(column.cast(pa.int64())).as_py()
+            if ends["min"] < _FIRST_US or ends["max"] > _LAST_US:
+                raise CorruptBatch(f"column {field.name!r} holds an instant outside the years 1 to 9999")
 
 
 _ENDS: Final = (b"\xff\xff\xff\xff\x00\x00\x00\x00",)
