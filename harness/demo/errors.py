@@ -5,12 +5,15 @@ HarnessError
 ├── DemoFolderTaken     the folder holds something that the demo did not make
 ├── DemoFolderBusy      another command uses the log of the earlier demo
 ├── DemoDatabaseTaken   the configured database holds a log, which the demo will not add to
+├── LookFailed          a look of the schedule ended otherwise than it must
 └── RecordingIncomplete events that were recorded have not reached the log
 """
 
 # ruff: noqa: N818  # the names are the design's words; what derives from HarnessError is an error
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from recorders.errors import HarnessError
 
@@ -65,6 +68,21 @@ class DemoDatabaseTaken(HarnessError):
             f"Unset {variable} to use an embedded PostgreSQL, or name an empty database.",
         )
         self.url = url
+
+
+class LookFailed(HarnessError):
+    """The schedule's control event in the log holds the reason in full."""
+
+    def __init__(self, schedule: str, state: str, detail: Mapping[str, Any]) -> None:
+        reason = detail.get("error", "no reason was given")
+        super().__init__(
+            f'The look of schedule "{schedule}" ended as {state}: {reason}',
+            "Expected a completed look.",
+            'See "harness schedule list" in the demo folder, then run the demo again.',
+        )
+        self.schedule = schedule
+        self.state = state
+        self.detail = dict(detail)
 
 
 class RecordingIncomplete(HarnessError):

@@ -1,6 +1,5 @@
 """The service of the demo: requests and arrivals in the order in which they happened, through a recorder."""
 
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -18,7 +17,6 @@ from replay.model import Model
 LABEL = "late"
 FLUSH_S = 60.0
 _SECOND_US = 1_000_000
-_NONE: dict[str, str] = {}
 
 Integers = npt.NDArray[np.int64]
 
@@ -51,28 +49,32 @@ class Service:
         self._late = requests["late"].to_numpy(dtype=np.float64)
         self._ids: list[str] = requests["decision_id"].tolist()
 
-    def serve(self, model: Model, start: datetime, stops: Sequence[datetime]) -> Iterator[Served]:
-        """Yield what was done up to each of the ascending `stops`, after all of it has reached the log.
+    def decide(self, model: Model, start: datetime, stop: datetime) -> "Answers":
+        """Return the model's answers to the requests of [start, stop).
 
-        The model is asked once for the whole stretch and not once a flight, for speed alone: its rows do not
-        influence one another, which the noise floor checks to the last bit.
+        It is asked once and not once a flight, for speed alone: its rows do not influence one another, which
+        the noise floor checks to the last bit.
         """
-        first, last = np.searchsorted(self._scheduled, [_us(start), _us(stops[-1])])
-        answers = _answers(model, self._requests.iloc[first:last])
-        begin = start
-        for stop in stops:
-            served = self._stretch(answers, int(first), _us(begin), _us(stop))
-            if not self._recorder.flush(FLUSH_S):
-                counters = self._recorder.counters
-                raise RecordingIncomplete(counters.accepted, counters.acked)
-            yield served
-            begin = stop
+        first, last = (int(at) for at in np.searchsorted(self._scheduled, [_us(start), _us(stop)]))
+        return _answers(model, self._requests.iloc[first:last], first)
 
-    def _stretch(self, answers: "_Answers", base: int, start_us: int, stop_us: int) -> Served:
+    def serve(self, answers: "Answers", start: datetime, stop: datetime) -> Served:
+        """Record what happened in [start, stop), in that order; return when all of it has reached the log.
+
+        Raises:
+            RecordingIncomplete: it has not within a minute.
+        """
+        served = self._record(answers, _us(start), _us(stop))
+        if not self._recorder.flush(FLUSH_S):
+            counters = self._recorder.counters
+            raise RecordingIncomplete(counters.accepted, counters.acked)
+        return served
+
+    def _record(self, answers: "Answers", start_us: int, stop_us: int) -> Served:
         due = np.arange(*np.searchsorted(self._scheduled, [start_us, stop_us]))
-        here = self._arrivals[slice(*np.searchsorted(self._arrived, [start_us, stop_us]))]
-        times = np.concatenate([self._scheduled[due], self._arrival_us(start_us, stop_us)])
-        rows = np.concatenate([due, here])
+        here = slice(*np.searchsorted(self._arrived, [start_us, stop_us]))
+        times = np.concatenate([self._scheduled[due], self._arrived[here]])
+        rows = np.concatenate([due, self._arrivals[here]])
         # A stable sort keeps requests before arrivals of the same minute.
         order = np.argsort(times, kind="stable")
         record, outcome = self._recorder.record, self._recorder.outcome
@@ -81,7 +83,7 @@ class Service:
         ):
             when = datetime.fromtimestamp(at // _SECOND_US, UTC)
             if requested:
-                answer = row - base
+                answer = row - answers.first
                 record(
                     dict(zip(FEATURES, answers.features[answer], strict=True)),
                     score=answers.scores[answer],
@@ -89,29 +91,23 @@ class Service:
                     decision_id=self._ids[row],
                     occurred_at=when,
                     statuses=answers.gaps[answer],
-                    model=answers.model,
-                    model_version=answers.version,
                 )
             else:
                 outcome(self._ids[row], LABEL, bool(self._late[row]), occurred_at=when)
-        return Served(int(due.size), int(here.size))
-
-    def _arrival_us(self, start_us: int, stop_us: int) -> Integers:
-        return self._arrived[slice(*np.searchsorted(self._arrived, [start_us, stop_us]))]
+        return Served(int(due.size), int(rows.size - due.size))
 
 
-class _Answers(msgspec.Struct, frozen=True):
-    """A model's answers to some requests, row by row, with the features that it saw and their gaps."""
+class Answers(msgspec.Struct, frozen=True):
+    """A model's answers to consecutive requests, with the features that it saw; `first` is the first row."""
 
-    model: str
-    version: str
+    first: int
     features: list[tuple[object, ...]]
-    gaps: list[dict[str, str]]
+    gaps: list[dict[str, str] | None]
     scores: list[float]
     decisions: list[str]
 
 
-def _answers(model: Model, requests: pd.DataFrame) -> _Answers:
+def _answers(model: Model, requests: pd.DataFrame, first: int) -> Answers:
     columns = [pa.array(requests[name], from_pandas=True) for name in FEATURES]
     batch = pa.RecordBatch.from_arrays(
         [
@@ -122,9 +118,8 @@ def _answers(model: Model, requests: pd.DataFrame) -> _Answers:
         names=["decision_position", "decision_id", *(FEATURE + name for name in FEATURES)],
     )
     scored = model.score(batch)
-    return _Answers(
-        model.info.name,
-        model.info.version,
+    return Answers(
+        first,
         list(zip(*(column.to_pylist() for column in columns), strict=True)),
         _gaps(requests),
         scored.column("score").to_pylist(),
@@ -132,15 +127,14 @@ def _answers(model: Model, requests: pd.DataFrame) -> _Answers:
     )
 
 
-def _gaps(requests: pd.DataFrame) -> list[dict[str, str]]:
+def _gaps(requests: pd.DataFrame) -> list[dict[str, str] | None]:
     """Return for each row its fields without a value, as the statuses that are recorded with it."""
-    absent = requests[list(FEATURES)].isna().to_numpy()
-    known: dict[bytes, dict[str, str]] = {}
+    known: dict[bytes, dict[str, str] | None] = {}
     found = []
-    for row in absent:
+    for row in requests[list(FEATURES)].isna().to_numpy():
         key = row.tobytes()
         if key not in known:
-            known[key] = {name: "missing" for name, gap in zip(FEATURES, row, strict=True) if gap} or _NONE
+            known[key] = {name: "missing" for name, gap in zip(FEATURES, row, strict=True) if gap} or None
         found.append(known[key])
     return found
 
