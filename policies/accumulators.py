@@ -105,9 +105,11 @@ class GridCapital(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         totals = [0] * bets.size
         for start in range(0, gains.size, _BLOCK):
-            won = np.log1p(np.multiply.outer(bets, gains[start : start + _BLOCK]))
-            sums = np.floor(won * LOG_UNIT).astype(np.int64).sum(axis=1)
-            totals = [total + int(block) for total, block in zip(totals, sums, strict=True)]
+            won = np.multiply.outer(bets, gains[start : start + _BLOCK])
+            np.log1p(won, out=won)
+            won *= LOG_UNIT
+            sums = np.floor(won, out=won).astype(np.int64).sum(axis=1).tolist()
+            totals = [total + block for total, block in zip(totals, sums, strict=True)]
         return cls(int(gains.size), tuple(totals))
 
     def merge(self, other: "GridCapital") -> "GridCapital":

@@ -6,6 +6,7 @@ size, so the chance that it *ever* reaches 1/alpha is at most alpha (Ville 1939)
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from scipy.special import betaln, gammaln
@@ -16,13 +17,16 @@ from policies.columns import Floats
 LN2 = math.log(2.0)
 
 
+@cache
 def grid(size: int, low: float, high: float) -> Floats:
     """Return `size` bets, geometric from `low` to `high`, each a share of the largest possible bet.
 
     >>> grid(3, 0.01, 0.25).round(3).tolist()
     [0.01, 0.05, 0.25]
     """
-    return np.geomspace(low, high, size)
+    bets: Floats = np.geomspace(low, high, size)
+    bets.flags.writeable = False  # it is shared
+    return bets
 
 
 def sequential_mcnemar(better: int, worse: int, a: float) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -146,7 +147,7 @@ class PolicyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
                 refuse(f"policy.{key}", getattr(self, key), "a share from 0 to 1", "Correct it.")
 
 
-class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """Everything that can change a verdict. `scale` is the fixed-point unit: values are kept as k/scale."""
 
     metrics: tuple[MetricPlan, ...]
@@ -217,7 +218,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         """Return the canonical JSON that is registered."""
         return canonical_json(msgspec.to_builtins(self))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Return the digest that evidence carries: 64 hex digits over the canonical JSON."""
         return digest(self.to_json())

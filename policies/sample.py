@@ -62,19 +62,34 @@ class Sample:
         The true mean lies above it at every look at once with probability at least 1 - alpha. Rounded
         outwards. The search stays where the e-value falls as the null rises (ADR 8), so it has one root.
         """
-        wanted = -math.log(alpha)
+        if not self.moments.count:
+            return -1.0
         bets = self._interval_bets()
-        start, stop = _monotone_from(self.method, float(bets.max())), 1.0 - _RESOLUTION
+        start, wanted = _monotone_from(self.method, float(bets.max())), -math.log(alpha)
 
         def excess(null: float) -> float:
             return mixture(self.capital(null, swapped=swapped, bets=bets)) - wanted
 
-        if excess(start) < 0.0:
-            return -1.0
-        if excess(stop) >= 0.0:
+        mean, step = self._mean_and_step(wanted, swapped=swapped)
+        stop = min(mean, 1.0 - _RESOLUTION)
+        if stop < mean and excess(stop) >= 0.0:
             return stop
-        root = float(brentq(excess, start, stop, xtol=_RESOLUTION / 4, rtol=1e-12))
+        # At the mean no bet has gained; from there the bracket widens until the null is rejected.
+        low = max(mean - step, start)
+        while excess(low) < 0.0:
+            if low == start:
+                return -1.0
+            step *= 2.0
+            low = max(mean - step, start)
+        root = float(brentq(excess, low, stop, xtol=_RESOLUTION / 4, rtol=1e-12))
         return max(root - _RESOLUTION, -1.0)
+
+    def _mean_and_step(self, wanted: float, *, swapped: bool) -> tuple[float, float]:
+        """Return the scaled mean and about how far below it the rejected nulls begin."""
+        count, total = self.moments.count, self.moments.total / self.clip
+        mean = (-total if swapped else total) / count
+        variance = max(self.moments.squares / self.clip**2 / count - mean * mean, 1.0 / count)
+        return mean, math.sqrt(2.0 * (wanted + 1.0) * variance / count)
 
     def _interval_bets(self) -> Floats:
         """Return the bets of the interval: those of the gate, but for the three sums none above 0.3."""
