@@ -90,7 +90,7 @@ def get_model(log: Log, reference: str) -> ModelInfo:
     Raises:
         NotFound: nothing is; the nearest registered names are in the message.
     """
-    return info_of(_event(log, reference))
+    return info_of(registration(log, reference))
 
 
 def list_models(log: Log) -> list[ControlEvent]:
@@ -115,7 +115,7 @@ def open_registered(log: Log, reference: str, *, folder: Path | None = None) -> 
         ModelChanged: the bytes are others by now.
         ModelError: see replay.errors.
     """
-    event = _event(log, reference)
+    event = registration(log, reference)
     info, registered = info_of(event), str(event.body["artefact"])
     home = folder or Path.cwd()
     artefact = _kept(home, registered) if info.adapter == "sklearn" else None
@@ -169,7 +169,12 @@ def _last_decision(log: Log, decision_point: str, position: int) -> tuple[str, s
     return batch.column("model")[row].as_py(), batch.column("model_version")[row].as_py(), first + row
 
 
-def _event(log: Log, reference: str) -> ControlEvent:
+def registration(log: Log, reference: str) -> ControlEvent:
+    """Return the event that registered `name:version`.
+
+    Raises:
+        NotFound: nothing is registered under it; the nearest names are in the message.
+    """
     found = log.controls(REGISTERED, reference)
     if not found:
         raise NotFound("model", reference, {event.subject for event in log.controls(REGISTERED)})

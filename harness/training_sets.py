@@ -92,14 +92,15 @@ def create_training_set(  # noqa: PLR0913  each is one line of the manifest
     where: Mapping[str, Sequence[Any]] | None = None,
     out_dir: Path | str | None = None,
     rows_per_part: int = ROWS_PER_PART,
+    home: Path | None = None,
 ) -> TrainingSet:
     """Return the matured, labelled decisions of [start, stop) as known at `as_of`, written and registered.
 
     Rows: decision_id, position, occurred_at, `features` (default: all of role feature), label, split.
     `split` is the instant from which rows are the test, those less than `gap` before it are left out.
     `where` keeps rows by the values of columns. Every row that is left out is counted in the manifest.
-    `out_dir` is the set's own folder, .harness/training-sets/<id> by default. The same cut again gives the
-    same set. Memory: the range's columns.
+    `out_dir` is the set's own folder, by default `home`/.harness/training-sets/<id>. The same cut again
+    gives the same set. Memory: the range's columns.
 
     Raises:
         MixedFeatureSets: several schemas in the range and no `feature_set` (name:version) chosen.
@@ -121,7 +122,8 @@ def create_training_set(  # noqa: PLR0913  each is one line of the manifest
     if not rows.table.num_rows:
         raise EmptyTrainingSet(rows.counts, label)
     core = _core(log, rows)
-    folder = Path(out_dir) if out_dir is not None else Path(".harness") / "training-sets" / core["id"]
+    own = (home or Path.cwd()) / ".harness" / "training-sets" / core["id"]
+    folder = own if out_dir is None else Path(out_dir)
     return _written(log, core, rows.table, folder, rows_per_part, register=True)
 
 
@@ -197,7 +199,8 @@ def _core(log: Log, rows: Rows) -> dict[str, Any]:
         "splits": rows.splits,
         "digest": canonical_digest(rows.table),
     }
-    return {"id": f"ts-{digest(canonical_json(core))[:12]}", **core}
+    text = canonical_json(core)
+    return {"id": f"ts-{digest(text)[:12]}", **msgspec.json.decode(text)}
 
 
 def _written(

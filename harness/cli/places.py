@@ -1,0 +1,69 @@
+"""Options that say where in the log: half-open ranges, places, durations."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from harness.errors import UsageError
+from harness.log.log import Log
+from harness.log.places import parse
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_MICROSECOND = timedelta(microseconds=1)
+
+Command = Callable[..., Any]
+
+
+def range_options(command: Command) -> Command:
+    """Add --decision-point, --from and --to to a command."""
+    for option in (
+        click.option(
+            "--to", "stop", metavar="PLACE", help="First position or time after the range. Default: the end."
+        ),
+        click.option(
+            "--from", "start", metavar="PLACE", default="1", help="First position or time. Default: 1."
+        ),
+        click.option("--decision-point", "-d", required=True, help="Where the decisions were made."),
+    ):
+        command = option(command)
+    return command
+
+
+def range_of(log: Log, start: str, stop: str | None) -> tuple[int, int]:
+    """Return the half-open range of positions; a time means the first position recorded then or later."""
+    return _edge(log, start), (log.head().position + 1 if stop is None else _edge(log, stop))
+
+
+def _edge(log: Log, text: str) -> int:
+    place = parse(text)
+    if isinstance(place, datetime):
+        return log.as_of(place - _MICROSECOND).position + 1
+    assert place is not None, "parse answers None for None alone"
+    return place
+
+
+def duration(text: str) -> timedelta:
+    """Return a length of time written as a number and one of s, m, h, d, w.
+
+    >>> duration("36h")
+    datetime.timedelta(days=1, seconds=43200)
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(
+            f"{text!r} is no duration.", "Expected a number and s, m, h, d or w.", "Write 24h or 7d."
+        )
+    return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+
+
+def names(text: str | None) -> tuple[str, ...] | None:
+    """Return the names of a comma-separated list, None for None.
+
+    >>> names("a, b,")
+    ('a', 'b')
+    """
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())

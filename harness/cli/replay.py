@@ -1,0 +1,152 @@
+"""`harness replay`: score challengers on what was recorded; measure what the champion does not repeat."""
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.log import opened
+from harness.cli.output import emit, folder_option, json_option
+from harness.cli.places import range_of, range_options
+
+INTERRUPTED = 130
+
+
+@click.group()
+def replay() -> None:
+    """Score challengers on recorded snapshots."""
+
+
+@replay.command()
+@click.option("--model", "reference", required=True, metavar="NAME:VERSION", help="A registered model.")
+@range_options
+@folder_option
+@json_option
+def run(
+    reference: str, decision_point: str, start: str, stop: str | None, folder: Path | None, json: bool
+) -> None:
+    """Score a model on the decisions of a range, into the log, each decision once.
+
+    Interrupted or killed, the same command goes on where it was. Asked again, it answers from the log.
+    """
+    from harness.replays import run_replay
+
+    with opened(folder) as log:
+        first, after = range_of(log, start, stop)
+        with _interruptible(reference, decision_point, first, after), _progress(after - first) as done:
+            found = run_replay(
+                log,
+                reference,
+                decision_point=decision_point,
+                start=first,
+                stop=after,
+                progress=done,
+                folder=folder,
+            )
+    emit(found, json=json, text=_summary(found))
+
+
+@replay.command("list")
+@folder_option
+@json_option
+def list_command(folder: Path | None, json: bool) -> None:
+    """List the replays of this log."""
+    from harness.replays import list_replays
+
+    with opened(folder) as log:
+        runs = list_replays(log)
+    lines = [f"{'run':<14}{'model':<24}{'decision point':<20}{'range':<20}{'rows':>10}{'failed':>8}  state"]
+    for found in runs:
+        span = f"[{found.start}, {found.stop})"
+        state = "running or stopped" if found.completed_at is None else "completed"
+        lines.append(
+            f"{found.id[:12]:<14}{found.model:<24}{found.decision_point:<20}{span:<20}"
+            f"{found.rows:>10,}{found.failed:>8,}  {state}"
+        )
+    text = "\n".join(lines) if runs else 'No replay yet. Start one with "harness replay run".'
+    emit(runs, json=json, text=text)
+
+
+@replay.command()
+@click.argument("name", metavar="RUN")
+@folder_option
+@json_option
+def show(name: str, folder: Path | None, json: bool) -> None:
+    """Show one replay, by its id or the beginning of it."""
+    from harness.errors import NotFound
+    from harness.replays import list_replays
+
+    with opened(folder) as log:
+        runs = {found.id: found for found in list_replays(log)}
+    matching = [found for run_id, found in runs.items() if run_id.startswith(name)]
+    if len(matching) != 1:
+        raise NotFound("replay", name, [run_id[:12] for run_id in runs])
+    emit(matching[0], json=json, text=_summary(matching[0]))
+
+
+@replay.command("noise-floor")
+@range_options
+@folder_option
+@json_option
+def noise_floor(decision_point: str, start: str, stop: str | None, folder: Path | None, json: bool) -> None:
+    """Score the champion again on its own snapshots and count what differs from what it decided."""
+    from harness.noise import noise_floor as measured
+
+    with opened(folder) as log:
+        first, after = range_of(log, start, stop)
+        with _progress(after - first) as done:
+            floor = measured(log, decision_point, first, after, progress=done, folder=folder)
+    emit(floor, json=json, text=_noise(floor))
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    from harness.cli.progress import progress
+
+    with progress(total, "scoring") as done:
+        yield done
+
+
+@contextmanager
+def _interruptible(reference: str, decision_point: str, start: int, stop: int) -> Iterator[None]:
+    """Say how to go on when a person stops the run: nothing of it is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        words = ["harness", "replay", "run", "--model", reference, "--decision-point", decision_point]
+        words += ["--from", str(start), "--to", str(stop)]
+        click.echo("Stopped. What was scored is in the log; go on with:\n  " + shlex.join(words), err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _summary(run: Any) -> str:
+    lines = [f"run      {run.id}", f"model    {run.model} ({run.model_digest[:12]})"]
+    lines.append(f"range    [{run.start}, {run.stop}) of {run.decision_point}")
+    if run.completed_at is None:
+        return "\n".join([*lines, "state    not completed: run the same command again to go on"])
+    earlier = (run.stop - run.start) - sum(after - first for first, after in run.ranges)
+    if earlier:
+        lines.append(f"earlier  {earlier:,} positions were scored by earlier runs of this model")
+    lines.append(f"scored   {run.scored:,} of {run.rows:,} decisions, {run.failed:,} failed")
+    lines += [f"         {count:,} x {reason}" for reason, count in run.errors.items()]
+    return "\n".join([*lines, f"digest   {run.digest}"])
+
+
+def _noise(floor: dict[str, Any]) -> str:
+    lines = [
+        f"{floor['rows']:,} decisions of {floor['decision_point']} scored again by their own champion",
+        f"scores     {floor['differing_scores']:,} differ, by {floor['max_abs_difference']:.3g} at most",
+        f"decisions  {floor['differing_decisions']:,} of {floor['decisions_compared']:,} compared differ",
+    ]
+    if floor["failed"] or floor["unregistered"]:
+        lines.append(
+            f"left out   {floor['failed']:,} failed, {floor['unregistered']:,} of models not registered"
+        )
+    lines += [
+        f"           {count:>10,}  |difference| {edge}" for edge, count in floor["histogram"].items() if count
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,144 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from harness.cli.main import run
+from tests.support.history import POINT, History
+
+SOURCE = """
+def half(frame):
+    return frame["amount"] / 2
+half.inputs = ("amount",)
+class Nothing:
+    pass
+"""
+
+
+@pytest.fixture
+def shop(event_log, tmp_path, monkeypatch):
+    """The command line in a folder with a model file, beside a log with 2,000 decisions and outcomes."""
+    (tmp_path / "cli_models.py").write_text(SOURCE)
+    made = History(event_log)
+    made.part = made.decisions(0, 2_000)
+    made.outcomes(0, 2_000)
+    made.decisions(3_000, 3_001)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HARNESS_DATABASE_URL", event_log.url)
+    return made
+
+
+@pytest.fixture
+def harness(shop, capsys):
+    def call(*words, code=0):
+        capsys.readouterr()
+        found = run(list(words))
+        out = capsys.readouterr()
+        assert found == code, out.err
+        if "--json" in words:
+            return json.loads(out.out if code == 0 else out.err)
+        return out.out if code == 0 else out.err
+
+    call.part = [str(edge) for edge in shop.part]
+    return call
+
+
+def test_a_model_from_file_to_scores(harness):
+    assert "No model is registered" in harness("model", "list")
+    added = harness("model", "add", "py:cli_models:half", "--name", "half", "--version", "1", "--json")
+    assert added["inputs"] == ["amount"]
+    assert "half:1" in harness("model", "list")
+    assert added["digest"] in harness("model", "show", "half:1")
+    assert "recorded  rules:1" in harness("model", "at", POINT, "--time", "2024-03-01T10:00:00Z")
+
+    start, stop = harness.part
+    words = ("replay", "run", "--model", "half:1", "-d", POINT, "--from", start, "--to", stop)
+    first = harness(*words, "--json")
+    assert (first["rows"], first["failed"]) == (2_000, 20)
+    assert "1,980 of 2,000 decisions, 20 failed" in harness(*words)
+    assert "20 x missing input: amount" in harness("replay", "show", first["id"][:8])
+    assert "completed" in harness("replay", "list")
+    floor = harness("replay", "noise-floor", "-d", POINT, "--from", start, "--to", stop, "--json")
+    assert floor["unregistered"] == 2_000
+
+
+def test_a_training_set_from_cut_to_proof(harness, tmp_path):
+    words = (
+        "training-set",
+        "create",
+        "-d",
+        POINT,
+        "--label",
+        "fraud",
+        "--window",
+        "3h",
+        "--to",
+        harness.part[1],
+    )
+    made = harness(*words, "--test-from", "2024-03-02T00:00:00Z", "--gap", "3h", "--out", "march", "--json")
+    assert made["rows"] == 2_000 - 180
+    assert made["splits"] == {"train": 1_260, "test": 560}
+    assert made["id"] in harness("training-set", "list")
+    shown = harness("training-set", "show", made["id"])
+    assert "1,820 rows of 2,000 decisions" in shown
+    assert "left out 180 gap" in shown
+    assert "log and files give 1,820 rows" in harness("training-set", "verify", "march")
+    assert "log give 1,820 rows" in harness("training-set", "verify", made["id"])
+    assert "in 4 parts" in harness(
+        "training-set", "export", made["id"], "--out", "again", "--rows-per-part", "500"
+    )
+    assert (tmp_path / "again" / "manifest.json").exists()
+    default = harness(*words, "--where", "kind=card,coin", "--json")
+    assert default["counts"]["excluded"] == 667
+    assert (tmp_path / ".harness" / "training-sets" / default["id"] / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (
+            ("model", "add", "py:cli_models:Nothing", "--name", "n", "--version", "1", "--inputs", "amount"),
+            1,
+            "without",
+        ),
+        (
+            ("model", "add", "py:cli_models:absent", "--name", "n", "--version", "1", "--inputs", "a"),
+            1,
+            "absent",
+        ),
+        (("model", "add", "pickle:x", "--name", "n", "--version", "1"), 2, "no adapter"),
+        (("model", "show", "hal:1"), 2, "There is no model"),
+        (("replay", "run", "--model", "x:1", "-d", POINT), 2, "There is no model"),
+        (("replay", "show", "abc"), 2, "There is no replay"),
+        (("training-set", "verify", "ts-none"), 2, "There is no training set"),
+        (
+            ("training-set", "create", "-d", "nowhere", "--label", "x", "--window", "1h"),
+            2,
+            "No decision of 'nowhere'",
+        ),
+        (("training-set", "create", "-d", POINT, "--label", "x", "--window", "1 day"), 2, "is no duration"),
+        (
+            ("training-set", "create", "-d", POINT, "--label", "x", "--window", "1h", "--from", "2024-03-01"),
+            2,
+            "no offset",
+        ),
+        (
+            ("training-set", "create", "-d", POINT, "--label", "x", "--window", "1h", "--where", "kind"),
+            2,
+            "selection",
+        ),
+        (("training-set", "create", "-d", POINT, "--label", "x", "--window", "1h"), 1, "2,000 missing"),
+    ],
+)
+def test_what_cannot_be_done_says_why_and_how_it_can(harness, words, code, said):
+    error = harness(*words, "--json", code=code)["error"]
+    assert said in error["message"]
+    assert error["exit_code"] == code
+    assert error["remedy"]
+
+
+def test_the_commands_start_without_loading_what_they_do_not_use():
+    code = "import sys, harness.cli.model, harness.cli.replay, harness.cli.training_set; print('pandas' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "False"

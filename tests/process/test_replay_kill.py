@@ -1,0 +1,109 @@
+"""A replay that is killed goes on where the log is; a person who stops one is told how."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from harness.models import add_model
+from harness.replays import NAMESPACE, list_replays, read_scores, run_replay
+from tests.support.history import POINT, History
+
+ROWS = 40_000
+SLOW = """
+import time
+import uuid
+from pathlib import Path
+def slow(frame):
+    time.sleep(0.02)
+    return frame["items"] * 0.5
+slow.inputs = ("items",)
+"""
+
+
+@pytest.fixture
+def world(event_log, tmp_path):
+    (tmp_path / "slow_model.py").write_text(SLOW)
+    part = History(event_log, size=4_000).decisions(0, ROWS)
+    add_model(event_log, "py:slow_model:slow", name="slow", version="1", folder=tmp_path)
+    return event_log, part, tmp_path
+
+
+def command(log, folder, *words):
+    code = "from harness.cli.main import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *words],
+        cwd=folder,
+        env={**os.environ, "HARNESS_DATABASE_URL": log.url, "PYTHONPATH": str(Path.cwd())},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def replay_words(part):
+    return ("replay", "run", "--model", "slow:1", "-d", POINT, "--from", str(part[0]), "--to", str(part[1]))
+
+
+def wait_for_batches(log, count):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        runs = list_replays(log)
+        if runs and log.writer_high_water(uuid.uuid5(NAMESPACE, runs[0].id)) >= count:
+            return
+        time.sleep(0.02)
+    raise AssertionError("the replay never came to its batches")
+
+
+def test_killed_twice_it_ends_with_the_scores_of_an_undisturbed_run(world, fresh_log):
+    log, part, folder = world
+    for batches in (2, 5):
+        process = command(log, folder, *replay_words(part))
+        wait_for_batches(log, batches)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    resumed = command(log, folder, *replay_words(part), "--json")
+    out, err = resumed.communicate(timeout=120)
+    assert resumed.returncode == 0, err
+    run = json.loads(out)
+    assert run["rows"] == run["scored"] == ROWS
+    assert read_scores(log, run["model_digest"], POINT, *part).num_rows == ROWS
+    batches = [b.num_rows for b in log.read(1, log.head().position + 1, kind="score", decision_point=POINT)]
+    assert sum(batches) == ROWS
+
+    same = History(fresh_log, size=4_000).decisions(0, ROWS)
+    assert same == part
+    add_model(fresh_log, "py:slow_model:slow", name="slow", version="1", folder=folder)
+    whole = run_replay(fresh_log, "slow:1", decision_point=POINT, start=part[0], stop=part[1], folder=folder)
+    assert (whole.id, whole.digest) == (run["id"], run["digest"])
+
+
+def test_stopped_by_a_person_it_says_how_to_go_on(world):
+    log, part, folder = world
+    process = command(log, folder, *replay_words(part))
+    wait_for_batches(log, 2)
+    process.send_signal(signal.SIGINT)
+    _out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "go on with:\n  harness replay run --model slow:1" in err
+    again = command(log, folder, *replay_words(part))
+    out, err = again.communicate(timeout=120)
+    assert again.returncode == 0, err
+    assert f"scored   {ROWS:,} of {ROWS:,}" in out
+
+
+def test_a_trained_range_ends_with_code_30_and_names_the_positions(world):
+    log, part, folder = world
+    add_model(log, "py:slow_model:slow", name="slow", version="2", trained_until=part[0] + 9, folder=folder)
+    words = ["slow:2" if word == "slow:1" else word for word in replay_words(part)]
+    process = command(log, folder, *words)
+    _out, err = process.communicate(timeout=60)
+    assert process.returncode == 30
+    assert f"from position {part[0] + 10} on" in err
