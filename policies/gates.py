@@ -21,8 +21,9 @@ class Integrity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `decisions` in the window; `matured` of them old enough for the label; `used`: matured, with an outcome
     and compared. `reasons` tells why others were left. `scored` and `failed` split the decisions that the
     challenger was given. `trained_until`: last position that it learned from, 0 for none, None when it is
-    not declared. The window is [window_start, window_stop) in positions. `noise_floor`: the champion
-    scored again, with `rows` and `differing_decisions` at least; None when that was not possible.
+    not declared. The window is [window_start, window_stop) in positions. `noise_floor` is the champion
+    scored again (`rows`, `decisions_compared`, `differing_decisions`, `max_abs_difference`), None when
+    that was not possible.
     """
 
     decisions: int
@@ -66,7 +67,7 @@ def integrity_gates(evidence: Evidence, plan: Plan, integrity: Integrity, look: 
     yield _same_plan(evidence, plan)
     yield _counts(evidence, integrity)
     yield _training_range(integrity)
-    yield _noise_floor(integrity.noise_floor, plan.policy.max_noise_share)
+    yield _noise_floor(integrity.noise_floor, plan)
     yield Gate(
         name="looks",
         rule=f"at most {plan.policy.max_looks} looks",
@@ -127,23 +128,30 @@ def _training_range(integrity: Integrity) -> Gate:
     )
 
 
-def _noise_floor(floor: Mapping[str, Any] | None, limit: float) -> Gate:
+def _noise_floor(floor: Mapping[str, Any] | None, plan: Plan) -> Gate:
+    limit, distance = plan.policy.max_noise_share, plan.policy.max_noise_difference
     rule = f"scored again, the champion decides differently in at most {limit:.3g} of decisions"
-    rows = int(floor.get("rows", 0)) if floor else 0
-    if not floor or not rows:
+    if distance is not None:
+        rule += f", and no score moves by more than {distance:.3g}"
+    rows = int(floor.get("decisions_compared", floor.get("rows", 0))) if floor else 0
+    if not floor or not floor.get("rows"):
         reason = "The champion was not scored again, so the harness's own noise is not known."
         return Gate(name="noise floor", rule=rule, state="passes", limit=limit, reason=reason)
-    differing = int(floor.get("differing_decisions") or 0)
-    share = differing / rows
+    differing, moved = (
+        int(floor.get("differing_decisions") or 0),
+        float(floor.get("max_abs_difference") or 0.0),
+    )
+    share = differing / rows if rows else 0.0
+    quiet = share <= limit and (distance is None or moved <= distance)
     return Gate(
         name="noise floor",
         rule=rule,
-        state="passes" if share <= limit else "fails",
+        state="passes" if quiet else "fails",
         leads_to="INVALID",
         value=tidy(share),
         limit=limit,
-        reason=f"{differing} of {rows} decisions differ"
-        + ("." if share <= limit else ": find the skew between service and replay first."),
+        reason=f"{differing} of {rows} decisions differ, scores by at most {moved:.3g}"
+        + ("." if quiet else ": find the skew between service and replay first."),
     )
 
 

@@ -121,7 +121,8 @@ class PolicyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     `max_failed_share`: decisions that the challenger could not score. `min_coverage`: share of the mature
     decisions that could be used. `max_repeats`: share of decisions whose unit had been seen before, at
     which `request` is refused as a unit. `max_noise_share`: share of decisions that the champion, scored
-    again on its own snapshots, decides differently.
+    again on its own snapshots, decides differently; `max_noise_difference`: how far one of its scores may
+    then be from the recorded one, None for any distance.
     """
 
     name: str = "promotion"
@@ -134,11 +135,14 @@ class PolicyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     grid: GridPlan = GridPlan()
     max_repeats: float = 0.05
     max_noise_share: float = 0.01
+    max_noise_difference: float | None = None
 
     def __post_init__(self) -> None:
         if self.name not in RULES:
             raise PlanError("policy.name", self.name, f"one of {', '.join(sorted(RULES))}", "Use one.")
         between("policy.alpha", self.alpha, 0.0, 0.5)
+        if self.max_noise_difference is not None and not 0.0 <= self.max_noise_difference < float("inf"):
+            refuse("policy.max_noise_difference", self.max_noise_difference, "at least 0", "Correct it.")
         for key in ("min_units", "min_decisions", "max_looks"):
             if getattr(self, key) < 1:
                 refuse(f"policy.{key}", getattr(self, key), "at least 1", "Raise it.")

@@ -1,6 +1,6 @@
 """Days that fall together: counting decisions as units breaks the level, counting days holds it.
 
-Each day has its own shift of the paired difference, shared by its 200 decisions: a design effect of about 10.
+Each day has its own shift of the paired difference, shared by its 200 decisions: a design effect of about 5.
 No difference on average; a look a day for 60 days; 2,000 seeded runs.
 """
 
@@ -14,7 +14,7 @@ from policies.evalues import betting_values, grid, mixture
 ALPHA = 0.05
 DAYS, PER_DAY, RUNS = 60, 200, 2_000
 BETS = grid(16, 0.01, 0.3)
-CLIP = 0.5
+CLIP = 0.25
 LIMIT = -math.log(ALPHA)
 TOLERANCE = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / RUNS)
 

@@ -245,3 +245,10 @@ def test_the_days_behind_a_verdict_add_up_to_its_point():
         wanted = max(-0.02, min(0.02, day.champion - day.challenger))
         assert day.difference == pytest.approx(wanted, abs=2 / chosen.scale)
     assert unit_rows(fold(BETTER, plan()), plan(), "brier") == []
+
+
+def test_scores_that_move_too_far_are_a_broken_noise_floor_where_the_plan_says_so():
+    floor = {"rows": 100, "decisions_compared": 0, "differing_decisions": 0, "max_abs_difference": 0.01}
+    shown, gated = plan({"name": "brier"}), plan({"name": "brier"}, max_noise_difference=1e-9)
+    assert verdict(BETTER, shown, noise_floor=floor).state == "PROMOTE"
+    assert verdict(BETTER, gated, noise_floor=floor).state == "INVALID"
