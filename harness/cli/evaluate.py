@@ -28,6 +28,9 @@ def evaluate(
             log, experiment, as_of, replay=replay, dry_run=dry_run, folder=folder, progress=done
         )
     note = "" if taken.new or dry_run else "Nothing has changed since this look was taken.\n"
+    unscored = taken.look.integrity.reasons["unscored"]
+    if dry_run and unscored:
+        note = f"{unscored:,} mature decisions have no score yet; a look scores them first.\n"
     data = {"position": taken.position, "new": taken.new, "look": taken.look}
     emit(data, json=json, text=lambda: note + look_text(taken.look, taken.position))
 

@@ -47,7 +47,7 @@ def experiment_text(found: Experiment, state: Status) -> str:
         f"{about.id}  {about.question}",
         f"  decision point   {about.decision_point}",
         f"  challenger       {declared.challenger.model}  {found.challenger.digest[:16]}",
-        f"  window           from {declared.window.start} to {declared.window.stop}",
+        f"  window           from {_end(declared.window.start)} to {_end(declared.window.stop)}",
         f"  label            {declared.label.name}, known after {declared.label.window}",
         f"  unit             {declared.unit.kind}"
         + (f" in {declared.unit.timezone}" if declared.unit.timezone else ""),
@@ -61,6 +61,10 @@ def experiment_text(found: Experiment, state: Status) -> str:
         next_line(state),
     ]
     return "\n".join(lines)
+
+
+def _end(end: int | datetime) -> str:
+    return when(end) if isinstance(end, datetime) else f"position {end}"
 
 
 def looks_table(looks: Sequence[Shown]) -> str:

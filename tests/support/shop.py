@@ -6,6 +6,7 @@ after midnight. The champion says 0.25 + x / 2. `oracle` says x, `contrary` says
 
 import datetime as dt
 import random
+import time
 import uuid
 
 import pandas as pd
@@ -35,6 +36,11 @@ def contrary(frame: pd.DataFrame) -> pd.Series:
 
 def plain(frame: pd.DataFrame) -> pd.Series:
     return 0.25 + frame["x"] / 2
+
+
+def slow(frame: pd.DataFrame) -> pd.Series:
+    time.sleep(2.0)
+    return frame["x"]
 
 
 def drifted(frame: pd.DataFrame) -> pd.Series:

@@ -1,0 +1,178 @@
+"""The commands around experiments, as a user types them: output, exit codes, bad input."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cli.main import run
+from harness.log.log import Log
+from harness.models import add_model
+from tests.support.shop import Shop, experiment_text
+
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def shop(event_log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.setenv("HARNESS_DATABASE_URL", event_log.url)
+    monkeypatch.chdir(tmp_path)
+    found = Shop(event_log)
+    for name in ("oracle", "contrary"):
+        uri = f"py:tests.support.shop:{name}"
+        add_model(event_log, uri, name=name, version="1", trained_until=0, inputs=["x"], folder=tmp_path)
+    return found
+
+
+@pytest.fixture
+def harness(capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run a command line; return its exit code and what it wrote, errors included."""
+
+    def call(*arguments: str) -> tuple[int, str]:
+        code = run(arguments)
+        seen = capfd.readouterr()
+        return code, seen.out + seen.err
+
+    return call
+
+
+def declared(folder: Path, **keys: Any) -> str:
+    (folder / "experiment.toml").write_text(experiment_text(**keys))
+    return "experiment.toml"
+
+
+def test_from_registration_to_promotion(shop: Shop, harness: Command, tmp_path: Path) -> None:
+    file = declared(tmp_path)
+    assert harness("experiment", "lint", file)[0] == 0
+    assert "Nothing was stored" in harness("experiment", "register", file, "--dry-run")[1]
+    code, out = harness("experiment", "register", file)
+    assert code == 0
+    assert "before its window opened" in out
+    assert harness("experiment", "register", file) == (0, out)
+    shop.days(0, 5)
+    code, out = harness("evaluate", "returned-1")
+    assert (code, out.split()[0]) == (0, "HOLD")
+    assert "Nothing has changed" in harness("evaluate", "returned-1")[1]
+    code, out = harness("decide", "returned-1")
+    assert (code, out.split()[0]) == (10, "HOLD")
+    shop.days(5, 41)
+    assert "have no score yet" in harness("evaluate", "returned-1", "--dry-run")[1]
+    assert harness("evaluate", "returned-1")[1].startswith("PROMOTE")
+    code, out = harness("decide", "returned-1", "--json")
+    assert (code, json.loads(out)["body"]["state"]) == (0, "PROMOTE")
+    code, out = harness("verdict", "explain", "returned-1")
+    assert code == 0
+    assert "2 looks were recomputed from the log: every byte agrees." in out
+    assert "Concluded: PROMOTE" in harness("experiment", "show", "returned-1")[1]
+    assert "PROMOTE" in harness("experiment", "list")[1]
+    assert harness("experiment", "watch", "returned-1")[1].count("\n") == 4
+    code, out = harness("verdict", "approve", "returned-1", "--by", "Ada", "-m", "it wins")
+    assert code == 0
+    assert "oracle:1 is promoted at shop.returned" in out
+    code, out = harness("evaluate", "returned-1")
+    assert code == 1
+    assert "concluded" in out
+
+
+def test_a_worse_challenger_ends_in_exit_code_20(shop: Shop, harness: Command, tmp_path: Path) -> None:
+    harness("experiment", "register", declared(tmp_path, model="contrary:1"))
+    shop.days(0, 30)
+    harness("evaluate", "returned-1")
+    assert harness("decide", "returned-1", "--dry-run")[0] == 20
+    assert harness("decide", "returned-1")[0] == 20
+    code, out = harness("verdict", "approve", "returned-1", "--by", "Ada", "-m", "still")
+    assert (code, "REJECT" in out) == (1, True)
+
+
+def test_json_says_everything_that_text_says(shop: Shop, harness: Command, tmp_path: Path) -> None:
+    harness("experiment", "register", declared(tmp_path))
+    shop.days(0, 5)
+    look = json.loads(harness("evaluate", "returned-1", "--json")[1])["look"]
+    assert look["verdict"]["state"] == "HOLD"
+    assert look["integrity"]["decisions"] == look["integrity"]["used"] + sum(
+        look["integrity"]["reasons"].values()
+    )
+    shown = json.loads(harness("verdict", "show", "returned-1", "--look", "1", "--json")[1])
+    assert shown["look"] == look
+    by_position = json.loads(harness("verdict", "show", str(shown["position"]), "--json")[1])
+    assert by_position["look"] == look
+    assert json.loads(harness("experiment", "show", "returned-1", "--json")[1])["status"]["max_looks"] == 9
+
+
+def test_a_template_is_written_once_and_lints_clean(shop: Shop, harness: Command) -> None:
+    given = ["experiment", "new", "next-1", "--decision-point", "shop.returned", "--challenger", "oracle:1"]
+    code, out = harness(*given, "--label", "returned", "--from", "2026-05-01T00:00:00Z")
+    assert code == 0, out
+    assert harness("experiment", "lint", "next-1.toml")[0] == 0
+    assert harness("experiment", "register", "next-1.toml")[0] == 0
+    code, out = harness(*given)
+    assert code == 2
+    assert "exists" in out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("alpha = 0.05", "alhpa = 0.05", "The nearest known key is 'alpha'"),
+        ("2026-03-02T00:00:00Z", "2026-03-02T00:00:00", "has no offset"),
+        ("[challenger]", "[challenger", "not TOML"),
+    ],
+)
+def test_a_bad_file_ends_in_exit_code_2_and_stores_nothing(
+    shop: Shop, harness: Command, tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    file = Path(declared(tmp_path))
+    file.write_text(file.read_text().replace(old, new))
+    head = shop.log.head().position
+    for command in ("lint", "register"):
+        code, out = harness("experiment", command, str(file))
+        assert code == 2
+        assert words in out
+    assert shop.log.head().position == head
+
+
+def test_a_changed_file_is_refused_with_both_digests(shop: Shop, harness: Command, tmp_path: Path) -> None:
+    harness("experiment", "register", declared(tmp_path))
+    code, out = harness("experiment", "register", declared(tmp_path, max_looks=8))
+    assert code == 2
+    assert "new experiment id" in out
+
+
+@pytest.mark.parametrize("command", [("evaluate",), ("decide",), ("verdict", "show"), ("experiment", "show")])
+def test_an_unknown_experiment_is_named_with_the_nearest(
+    shop: Shop, harness: Command, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    harness("experiment", "register", declared(tmp_path))
+    code, out = harness(*command, "returnd-1")
+    assert code == 2
+    assert "returned-1" in out
+
+
+def test_a_database_that_is_down_is_said(
+    harness: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_DATABASE_URL", "postgresql://127.0.0.1:1/none")
+    code, out = harness("evaluate", "returned-1")
+    assert code == 1
+    assert "does not answer" in out
+
+
+def test_schedules_are_listed_and_run(shop: Shop, harness: Command, tmp_path: Path) -> None:
+    harness("experiment", "register", declared(tmp_path))
+    shop.days(0, 5)
+    assert harness("schedule", "serve")[0] == 2
+    (tmp_path / "harness.toml").write_text(
+        '[[schedule]]\nname = "weekly"\njob = "evaluate"\nexperiment = "returned-1"\nevery = "7d"\n'
+        '[[schedule]]\nname = "nobody"\njob = "replay"\nexperiment = "nobody"\ncron = "0 3 * * mon"\n'
+    )
+    assert "never ran" in harness("schedule", "list")[1]
+    code, out = harness("schedule", "run", "weekly", "--once", "--json")
+    assert (code, json.loads(out)["state"]) == (0, "completed")
+    assert "ended" in harness("schedule", "run", "weekly", "--once")[1]
+    assert "completed" in harness("schedule", "list")[1]
+    assert harness("schedule", "run", "nobody", "--once")[0] == 1
+    code, out = harness("schedule", "run", "weakly", "--once")
+    assert code == 2
+    assert "weekly" in out
