@@ -1,4 +1,4 @@
-"""Laws of the confidence sequences: nested in alpha, mirrored by swapping, the inversion of their e-values."""
+"""Laws of the confidence sequences: nested in alpha, mirrored by swapping, inverted e-values."""
 
 import math
 
