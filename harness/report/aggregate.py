@@ -1,6 +1,6 @@
-"""From columns to the figures of the page: bins, matrices, curves and bounds. Pure; arrays in, frozen figures out.
+"""From columns to the figures of the page: bins, matrices, curves. Pure; arrays in, frozen figures out.
 
-No row leaves this module but the dots of a comparison below 500 decisions, which are two scores and nothing else.
+No row leaves this module but the dots of a comparison below 500 decisions: two scores and nothing else.
 """
 
 import math
@@ -52,7 +52,11 @@ def score_domain(champion: Floats, challenger: Floats) -> tuple[float, float, fl
 
 
 def score_figure(
-    champion: Floats, challenger: Floats, *, thresholds: tuple[float | None, float | None], names: tuple[str, str]
+    champion: Floats,
+    challenger: Floats,
+    *,
+    thresholds: tuple[float | None, float | None],
+    names: tuple[str, str],
 ) -> Scores:
     """Return the density of both scores; dots below 500 decisions."""
     low, high, outside = score_domain(champion, challenger)
@@ -68,7 +72,11 @@ def score_figure(
         low=low,
         high=high,
         outside=outside,
-        cells=() if few else _squares(champion, challenger, low, high) if never else hexagons(champion, challenger, low, high),
+        cells=()
+        if few
+        else _squares(champion, challenger, low, high)
+        if never
+        else hexagons(champion, challenger, low, high),
         points=points,
         bands=_bands(champion, challenger, low, high),
         champion_threshold=thresholds[0],
@@ -111,7 +119,7 @@ def hexagons(
 def _squares(
     champion: Floats, challenger: Floats, low: float, high: float
 ) -> tuple[tuple[float, float, int], ...]:
-    """Return (x, y, decisions) on a square lattice: for strips, on which equal scores must have equal places."""
+    """Return (x, y, decisions) on a square lattice: on strips equal scores have equal places."""
     unit = (high - low) / SIDE * math.sqrt(3.0) * RADIUS
     x = np.rint((np.clip(champion, low, high) - low) / unit).astype(np.int64)
     y = np.rint((np.clip(challenger, low, high) - low) / unit).astype(np.int64)
@@ -152,11 +160,13 @@ def flip_figure(
             cell[1] += 1
             cell[2] += outcome
     cells = tuple(tuple(FlipCell(*cell) for cell in row) for row in tally.tolist())
-    return Flips(tuple(found), cells, words, positive_decision if positive_decision in found else None, threshold)
+    return Flips(
+        tuple(found), cells, words, positive_decision if positive_decision in found else None, threshold
+    )
 
 
 def calibration_figure(champion: Floats, challenger: Floats, label: Floats, *, words: str) -> Calibration:
-    """Return both models' reliability in up to ten bins of equal count, with 50 positives a bin on average."""
+    """Return both models' reliability in up to ten bins of equal count, 50 positives a bin on average."""
     bins = min(_BINS, int(label.sum()) // _POSITIVES_A_BIN)
     return Calibration(
         champion=calibration_bins(champion, label, bins),
@@ -176,7 +186,9 @@ def calibration_bins(predicted: Floats, label: Floats, bins: int) -> tuple[Calib
     for part in np.array_split(order, bins):
         low, high = wilson(int(label[part].sum()), int(part.size))
         made.append(
-            CalibrationBin(float(predicted[part].mean()), float(label[part].mean()), low, high, int(part.size))
+            CalibrationBin(
+                float(predicted[part].mean()), float(label[part].mean()), low, high, int(part.size)
+            )
         )
     return tuple(made)
 
@@ -218,7 +230,9 @@ def rebin(difference: Floats, start: float, width: float, count: int) -> tuple[i
     return tuple(np.bincount(places, minlength=count).tolist())
 
 
-def maturity_figure(ages_hours: Floats, *, mature: int, window_hours: float, label: str, late: int = 0) -> Maturity:
+def maturity_figure(
+    ages_hours: Floats, *, mature: int, window_hours: float, label: str, late: int = 0
+) -> Maturity:
     """Return when outcomes arrived: ages of the outcomes of `mature` decisions, those within the window."""
     known = np.sort(ages_hours[ages_hours <= window_hours])
     if mature == 0 or known.size == 0:

@@ -1,7 +1,7 @@
 """Everything the page shows, frozen: what `gather` counts from the log and `page` writes down.
 
-Ranges are half-open log positions; times are aware and in UTC. A part that has no data is `Absent` with the sentence
-that says what is missing and when it comes: its heading stays on the page.
+Ranges are half-open log positions; times are aware and in UTC. A part that has no data is `Absent` with the
+sentence that says what is missing and when it comes: its heading stays on the page.
 """
 
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from harness.report.figures import (
 from harness.report.findings import Range, State, Verdict
 
 GateState = Literal["passes", "fails", "waits"]
+Claim = Literal["superiority", "non-inferiority", "harm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """The primary metric. `decimals` holds for all of its values, differences and margins in the whole page."""
+    """The primary metric. `decimals` holds for its values, differences and margins in the whole page."""
 
     name: str
     difference: str
@@ -96,7 +97,7 @@ class PlannedLook:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look at the primary metric. `naive_z` is the paired z over single decisions that a naive harness reads."""
+    """One look at the primary metric. `naive_z` is the paired z over single decisions, read naively."""
 
     number: int
     position: int
@@ -126,7 +127,7 @@ class Levels:
 class Gate:
     """One rule that the policy reads.
 
-    `form` says how its figures are written: a difference of the primary metric, a share, a count, or `words` alone.
+    `form` says how its figures are written: a difference of a metric, a share, a count, or `words` alone.
     `worse` is the side of the limit that fails. The strip is drawn from `value`, `low`, `high` and `limit`.
     """
 
@@ -204,7 +205,7 @@ class ReportData:
     events: tuple[Event, ...]
     provenance: Provenance
     limits: tuple[str, ...]
-    claim: Literal["superiority", "non-inferiority", "harm"] = "superiority"
+    claim: Claim = "superiority"
     next_look: datetime | None = None
 
     @property

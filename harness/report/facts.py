@@ -3,7 +3,16 @@
 from harness.report import numbers as n
 from harness.report.data import ReportData
 from harness.report.figures import Absent
-from harness.report.findings import Invalid, NoLook, NotIdentifiable, Promote, Reject, Retrain, TooFew, Undecided
+from harness.report.findings import (
+    Invalid,
+    NoLook,
+    NotIdentifiable,
+    Promote,
+    Reject,
+    Retrain,
+    TooFew,
+    Undecided,
+)
 from harness.report.markup import Markup, tag
 from harness.report.sentences import sentence
 
@@ -69,7 +78,7 @@ def _every(data: ReportData) -> str:
     return f", {data.plan.every}" if data.plan.every else ""
 
 
-def _next(data: ReportData) -> tuple[str, ...]:
+def _next(data: ReportData) -> tuple[str, ...]:  # noqa: PLR0911 -- one return a state
     finding = data.verdict.finding
     match finding:
         case Promote():

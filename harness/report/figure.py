@@ -1,4 +1,4 @@
-"""One figure: heading, drawing, caption with what would change the verdict, and the same figures as a table."""
+"""One figure: heading, drawing, caption with what would change the verdict, and its figures as a table."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ class Table:
         """Return a `details` element, closed until asked for."""
         head = tag("tr", *(tag("th", name, scope="col") for name in self.columns))
         rows = [
-            tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:])) for row in self.rows
+            tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:]))
+            for row in self.rows
         ]
         table = tag("table", tag("caption", self.caption), tag("thead", head), tag("tbody", *rows))
         return tag("details", tag("summary", "Figures as a table"), table, class_="alt")

@@ -13,10 +13,11 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Density of both models' scores on one shared square domain; `points` instead of `cells` below 500 decisions.
+    """Density of both models' scores on one shared square domain; below 500 decisions `points`, not `cells`.
 
-    A cell is (champion score, challenger score, decisions) at the centre of a hexagon. `bands` is the 5 x 5 table
-    of counts over equal parts of the domain, champion in rows. `constant` names a model whose score never varies.
+    A cell is (champion score, challenger score, decisions) at the centre of a hexagon. `bands` is the 5 x 5
+    table of counts over equal parts of the domain, champion in rows. `constant` names the models whose score
+    never varies.
     """
 
     total: int
@@ -33,7 +34,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class FlipCell:
-    """Decisions of one cell of the flip matrix: scored by both, matured with an outcome, and positive in fact."""
+    """Decisions of one cell of the flip matrix: scored by both, with an outcome, and positive in fact."""
 
     scored: int
     used: int
@@ -191,7 +192,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Every difference that agrees with a log that blocks outcomes; `planned` is (low, high) with exploration."""
+    """Every difference that agrees with a log that blocks outcomes; `planned` ends are with exploration."""
 
     low: float
     high: float

@@ -30,7 +30,7 @@ class TooFew:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """Enough data, no answer. `more` is the projection at the present difference; None: the data will not decide."""
+    """Enough data, no answer. `more` is the projection at the present difference, None: it will not."""
 
     more: int | None
     noun: str
@@ -55,7 +55,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Retrain:
-    """The champion decayed: since when, its value now, at reference, and where the alarm passed its threshold."""
+    """The champion decayed: since when, its value now and at reference, and where the alarm was raised."""
 
     since: datetime
     value: float
@@ -91,7 +91,7 @@ class NotIdentifiable:
 
 @dataclass(frozen=True, slots=True)
 class NoLook:
-    """The experiment waits for its first look at `first`, when about `expected` decisions will have matured."""
+    """The experiment waits for its first look, when about `expected` decisions will have matured."""
 
     first: datetime | None
     expected: int | None

@@ -1,4 +1,4 @@
-"""A tiny builder of HTML and SVG: what is not `Markup` is escaped, and what the report forbids cannot be built."""
+"""A tiny builder of HTML and SVG: all but `Markup` is escaped; what the report forbids cannot be built."""
 
 from html import escape
 
@@ -41,8 +41,8 @@ def px(value: float) -> str:
 def tag(name: str, /, *children: object, **attributes: object) -> Markup:
     """Return an element.
 
-    A trailing underscore of an attribute is dropped, others become hyphens (`class_`, `text_anchor`); floats are
-    coordinates; None leaves the attribute or the child out. Children that are not `Markup` are escaped.
+    A trailing underscore of an attribute is dropped, others become hyphens (`class_`, `text_anchor`); floats
+    are coordinates; None leaves the attribute or the child out. Children that are not `Markup` are escaped.
     Style, script, source and link attributes that could ask for something are refused by assertion.
 
     >>> tag("b", "R & D", class_="k", title=None)

@@ -82,7 +82,7 @@ def percent(share: float, decimals: int = 1) -> str:
 
 
 def percent_tight(share: float) -> str:
-    """Return a share in percent with as few decimals as it needs, two at most: the form of a registered limit.
+    """Return a share in percent with as few decimals as it needs, two at most: as a limit is written.
 
     >>> [percent_tight(v).replace(THIN, " ") for v in (0.95, 0.005, 0.0001)]
     ['95 %', '0.5 %', '0.01 %']
@@ -199,5 +199,5 @@ def duration(hours: float) -> str:
 
 
 def width(text: str, size: float) -> float:
-    """Return the estimated width of a label in px: 0.62 em a character, the widest fallback font's average."""
+    """Return the estimated width of a label in px: 0.62 em a character, as in the widest fallback font."""
     return 0.62 * size * len(text)

@@ -96,8 +96,18 @@ def _sections(data: ReportData) -> list[Markup]:
 def _defect(data: ReportData, finding: Invalid) -> list[Markup]:
     """Return the figure that proves the defect, and what happened."""
     if finding.overlap is not None:
-        rail = (join([tag("code", f"harness model show {data.challenger.name}"), Markup(" prints the declared range.")]),)
-        return [section("ranges", "Ranges of the log", ranges_figure(data), rail=rail), happened(data, with_ranges=False)]
+        rail = (
+            join(
+                [
+                    tag("code", f"harness model show {data.challenger.name}"),
+                    Markup(" prints the declared range."),
+                ]
+            ),
+        )
+        return [
+            section("ranges", "Ranges of the log", ranges_figure(data), rail=rail),
+            happened(data, with_ranges=False),
+        ]
     checks = tuple(gate for gate in data.gates if gate.group == "data")
     found: list[Markup] = []
     if isinstance(data.differences, ScoreDifference) and _differs(data.differences):

@@ -26,18 +26,24 @@ def sentence(*parts: object) -> Markup:
     return join([text(part) for part in parts])
 
 
-def headline(data: ReportData) -> Markup:
+def headline(data: ReportData) -> Markup:  # noqa: C901, PLR0911 -- one return a state, in the order of the table
     """Return the verdict in one sentence, without advice."""
     challenger, champion = name(data.challenger.name), name(data.champion.name)
     match data.verdict.finding:
         case Promote(superior=True):
             return sentence(
-                challenger, f" predicts {data.predicts} better than ", champion, f", and {_every(data)} holds."
+                challenger,
+                f" predicts {data.predicts} better than ",
+                champion,
+                f", and {_every(data)} holds.",
             )
         case Promote():
             margin = n.plain(data.metric.margin or 0.0, data.metric.decimals)
             return sentence(
-                challenger, " is not worse than ", champion, f" by more than {margin}, and {_every(data)} holds."
+                challenger,
+                " is not worse than ",
+                champion,
+                f" by more than {margin}, and {_every(data)} holds.",
             )
         case TooFew(required=required, matured=matured, noun=noun):
             return sentence(
@@ -46,8 +52,13 @@ def headline(data: ReportData) -> Markup:
             )
         case Undecided():
             look = _last(data)
-            ends = (n.signed(look.low or 0.0, data.metric.decimals), n.signed(look.high or 0.0, data.metric.decimals))
-            return sentence(f"Not decided: the {data.metric.difference} may be anything from {ends[0]} to {ends[1]}.")
+            ends = (
+                n.signed(look.low or 0.0, data.metric.decimals),
+                n.signed(look.high or 0.0, data.metric.decimals),
+            )
+            return sentence(
+                f"Not decided: the {data.metric.difference} may be anything from {ends[0]} to {ends[1]}."
+            )
         case Waiting(gate=gate):
             return sentence(f"Not decided: {_lower(gate)} does not hold yet.")
         case Reject(what=what):
@@ -62,7 +73,7 @@ def headline(data: ReportData) -> Markup:
             return _waiting_for_first(none)
 
 
-def paragraph(data: ReportData) -> Markup:
+def paragraph(data: ReportData) -> Markup:  # noqa: PLR0911 -- one return a state
     """Return the paragraph that carries the verdict's figures."""
     finding = data.verdict.finding
     match finding:
@@ -78,9 +89,10 @@ def paragraph(data: ReportData) -> Markup:
             return sentence(_gate_figures(what[:1].upper() + what[1:], _gate(data, gate)))
         case Retrain():
             places = data.metric.decimals
+            worse = n.plain(abs(finding.value - finding.reference), places)
             return sentence(
                 f"Since {n.day(finding.since)} its {data.metric.name} is {n.plain(finding.value, places)}, "
-                f"{n.plain(abs(finding.value - finding.reference), places)} worse than at {finding.reference_name}; "
+                f"{worse} worse than at {finding.reference_name}; "
                 f"the alarm passed its threshold at position {n.count(finding.position)}."
             )
         case Invalid():
@@ -117,10 +129,14 @@ def _promote(data: ReportData, finding: Promote) -> Markup:
     look = _last(data)
     said = f"Its {data.metric.name} is {difference_in_words(data.metric, look)}"
     if look.low is not None and look.high is not None:
-        said += f" ({data.plan.level} confidence sequence: {interval_in_words(data.metric, look.low, look.high)})"
+        said += (
+            f" ({data.plan.level} confidence sequence: {interval_in_words(data.metric, look.low, look.high)})"
+        )
     if data.levels is not None and look.difference and data.levels.champion:
         share = abs(look.difference) / abs(data.levels.champion)
-        said += f", {n.percent(share)} of the champion’s {n.plain(data.levels.champion, data.metric.decimals)}"
+        said += (
+            f", {n.percent(share)} of the champion’s {n.plain(data.levels.champion, data.metric.decimals)}"
+        )
     said += "."
     if finding.flipped is not None:
         said += f" The answers differ in {n.percent(finding.flipped)} of decisions."
@@ -142,23 +158,22 @@ def _too_few(data: ReportData, finding: TooFew) -> Markup:
 def _undecided(data: ReportData, finding: Undecided) -> Markup:
     if finding.more is None:
         return sentence(
-            f"More of the same data will not decide it. So far {_metric_so_far(data)}, and {_guardrails(data)}; "
-            f"after look {finding.max_look} the experiment ends as HOLD."
+            f"More of the same data will not decide it. So far {_metric_so_far(data)}, "
+            f"and {_guardrails(data)}; after look {finding.max_look} the experiment ends as HOLD."
         )
     look = _last(data)
     stays = n.signed(look.difference or 0.0, data.metric.decimals)
     by = f", by {n.day(finding.by)}" if finding.by is not None else ""
     return sentence(
-        f"About {n.count(n.about(finding.more))} more matured {finding.noun} are needed if the difference stays at "
-        f"{stays}{by}; after look {finding.max_look} the experiment ends as HOLD."
+        f"About {n.count(n.about(finding.more))} more matured {finding.noun} are needed "
+        f"if the difference stays at {stays}{by}; after look {finding.max_look} the experiment ends as HOLD."
     )
 
 
 def _not_identifiable(data: ReportData, finding: NotIdentifiable) -> Markup:
     share = finding.unseen / finding.decisions if finding.decisions else 0.0
-    said = (
-        f"In {n.count(finding.unseen)} of {n.count(finding.decisions)} decisions ({n.percent(share)}) {finding.reason}."
-    )
+    counts = f"{n.count(finding.unseen)} of {n.count(finding.decisions)}"
+    said = f"In {counts} decisions ({n.percent(share)}) {finding.reason}."
     if data.bounds is not None:
         ends = n.interval(data.bounds.low, data.bounds.high, data.metric.decimals)
         said += f" Any difference from {ends} agrees with the log"

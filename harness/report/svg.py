@@ -1,4 +1,4 @@
-"""A drawing: shapes added one by one, then one `svg` element that is named and described for readers who hear it."""
+"""A drawing: shapes added one by one, then one `svg` element, named and described for readers who hear it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -62,7 +62,7 @@ class Drawing:
         self.add(tag("path", class_=class_, d=f"M{px(x)} {px(y)}{heads[toward]}"))
 
     def render(self, key: str, *, title: str, description: str, view: str = "") -> Markup:
-        """Return the element. `key` names it within the page; `view` is "wide", "narrow" or empty for both."""
+        """Return the element. `key` names it in the page; `view` is "wide", "narrow", or empty for both."""
         return tag(
             "svg",
             tag("title", title, id=f"{key}-t"),

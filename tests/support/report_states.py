@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 
@@ -43,6 +44,8 @@ from harness.report.findings import (
     Waiting,
 )
 
+from harness.report.page import render
+
 START = datetime(2013, 5, 1, 4, 0, tzinfo=UTC)
 COUNT = 6000
 POINTS = (0.0011, 0.0003, -0.0009, -0.0016, -0.0025, -0.0036, -0.0041, -0.0045, -0.0047)
@@ -60,7 +63,9 @@ def _spread(count: int, multiplier: int, offset: int = 0) -> np.ndarray:
 def scores(count: int = COUNT) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Champion's scores, challenger's scores and labels of `count` decisions."""
     base = _spread(count, 7_919) ** 2
-    shift = (_spread(count, 104_729, 5) + _spread(count, 1_299_709, 11) + _spread(count, 15_485_863, 3) - 1.5) / 3
+    shift = (
+        _spread(count, 104_729, 5) + _spread(count, 1_299_709, 11) + _spread(count, 15_485_863, 3) - 1.5
+    ) / 3
     champion = np.round(0.05 + 0.72 * base, 4)
     challenger = np.round(np.clip(0.03 + 0.9 * base + 0.42 * shift, 0.005, 0.99), 4)
     label = (_spread(count, 49_979_687, 17) < 0.06 + 0.88 * base).astype(np.float64)
@@ -85,9 +90,7 @@ def plan(**changes: object) -> Plan:
         every="weekly",
         exact=True,
         window_hours=24.0,
-        expected=tuple(
-            PlannedLook(START + timedelta(days=7 * k, hours=16), 6_280 * k) for k in range(1, 10)
-        ),
+        expected=tuple(PlannedLook(START + timedelta(days=7 * k, hours=16), 6_280 * k) for k in range(1, 10)),
     )
     return replace(made, **changes)
 
@@ -131,7 +134,10 @@ def gates(**states: str) -> tuple[Gate, ...]:
         Gate("Challenger trained until", "data", "before position 216,377", "passes", "words", words="214,880"),
     )  # fmt: skip
     return tuple(
-        replace(gate, state=states.get(gate.name.split(",")[0].lower().replace(" ", "_").replace("-", "_"), gate.state))
+        replace(
+            gate,
+            state=states.get(gate.name.split(",")[0].lower().replace(" ", "_").replace("-", "_"), gate.state),
+        )
         for gate in made
     )
 
@@ -139,9 +145,15 @@ def gates(**states: str) -> tuple[Gate, ...]:
 def coverage() -> tuple[Stage, ...]:
     return (
         Stage("Eligible", 37_850),
-        Stage("Scored by both", 37_844, (("timeout, over 200 ms", 4), ("refused: unknown category in dest", 2))),
+        Stage(
+            "Scored by both", 37_844, (("timeout, over 200 ms", 4), ("refused: unknown category in dest", 2))
+        ),
         Stage("Matured", 37_691, (("younger than 24 h at this look", 153),)),
-        Stage("With an outcome", 36_715, (("missing: no arrival", 872), ("late: after 24 h", 104), ("duplicate", 0))),
+        Stage(
+            "With an outcome",
+            36_715,
+            (("missing: no arrival", 872), ("late: after 24 h", 104), ("duplicate", 0)),
+        ),
         Stage("Used", 36_677, (("excluded: weather older than 3 h", 38),)),
     )
 
@@ -159,7 +171,17 @@ def slices() -> Slices:
         rows.append(Slice("Carrier", name, used, point, round(low, 5), round(high, 5), state))
     rows.append(Slice("Carrier", "5 others", 385, -0.0159, -0.0338, 0.0020, "not separated"))
     for name, point in (("EWR", -0.0060), ("JFK", -0.0047), ("LGA", -0.0028)):
-        rows.append(Slice("Origin", name, 12_200, point, point - 0.0029, point + 0.0029, "better" if point < -0.003 else "not separated"))
+        rows.append(
+            Slice(
+                "Origin",
+                name,
+                12_200,
+                point,
+                point - 0.0029,
+                point + 0.0029,
+                "better" if point < -0.003 else "not separated",
+            )
+        )
     return Slices(tuple(rows), "Flags are corrected for 15 slices (e-BH, 5 %).")
 
 
@@ -170,7 +192,11 @@ def serving() -> Serving:
         latency=aggregate.latency_rows(champion, challenger),
         timed=12_000,
         slo_ms=20.0,
-        failures=(("timeout", 4, "over 200 ms"), ("refused input", 2, "unknown category in dest"), ("crash", 0, "")),
+        failures=(
+            ("timeout", 4, "over 200 ms"),
+            ("refused input", 2, "unknown category in dest"),
+            ("crash", 0, ""),
+        ),
         scorings=37_850,
     )
 
@@ -186,22 +212,35 @@ def difference(noise: NoiseFloor | Absent | None = None) -> ScoreDifference:
 
 def events(count: int) -> tuple[Event, ...]:
     made = [
-        Event(214_902, START - timedelta(hours=30), "model hgb-apr:1 registered, trained until 214,880", "j.alvarez"),
+        Event(
+            214_902,
+            START - timedelta(hours=30),
+            "model hgb-apr:1 registered, trained until 214,880",
+            "j.alvarez",
+        ),
         Event(216_371, START - timedelta(minutes=2), "experiment registered, digest 7c19…54e2", "j.alvarez"),
     ]
     for each in looks(count):
         made.append(Event(each.position, each.time, f"look {each.number}: {each.state}", "schedule"))
     if count:
-        made.append(Event(made[-1].position + 1, made[-1].time, f"verdict {looks(count)[-1].state}", "policy"))
+        made.append(
+            Event(made[-1].position + 1, made[-1].time, f"verdict {looks(count)[-1].state}", "policy")
+        )
     return tuple(made)
 
 
 def provenance(position: int) -> Provenance:
     return Provenance(
         commands=(
-            Command("recompute the verdict from the log and compare it byte by byte", "harness verdict explain flights-late-hgb-apr"),
+            Command(
+                "recompute the verdict from the log and compare it byte by byte",
+                "harness verdict explain flights-late-hgb-apr",
+            ),
             Command("check the chain up to the verdict", f"harness log verify --to {position}"),
-            Command("write this report again", f"harness report flights-late-hgb-apr --as-of {position} -o report.html"),
+            Command(
+                "write this report again",
+                f"harness report flights-late-hgb-apr --as-of {position} -o report.html",
+            ),
         ),
         digests=(
             ("Log range", f"[216377, {position + 1}), head", "5f0a6be1d7c2" * 5 + "7d3e"),
@@ -231,14 +270,20 @@ def promote(count: int = 6) -> ReportData:
         challenger=Model("hgb-apr:1", (1, 214_881)),
         metric=metric(),
         plan=plan(),
-        verdict=Verdict("PROMOTE", Promote(superior=True, flipped=0.125, finding="One carrier, FL, is predicted worse."), (0, 2)),
+        verdict=Verdict(
+            "PROMOTE",
+            Promote(superior=True, flipped=0.125, finding="One carrier, FL, is predicted worse."),
+            (0, 2),
+        ),
         looks=looks(count),
         evaluated=(216_377, position),
         window=(START, START + timedelta(days=7 * count)),
         gates=gates(),
         levels=Levels(0.1884, 0.1848),
         coverage=coverage(),
-        scores=aggregate.score_figure(champion, challenger, thresholds=(0.4, 0.4), names=("rule-jan:1", "hgb-apr:1")),
+        scores=aggregate.score_figure(
+            champion, challenger, thresholds=(0.4, 0.4), names=("rule-jan:1", "hgb-apr:1")
+        ),
         flips=aggregate.flip_figure(
             [words[v >= 0.4] for v in champion.tolist()],
             [words[v >= 0.4] for v in challenger.tolist()],
@@ -269,7 +314,15 @@ def hold_too_few() -> ReportData:
     full = promote(count)
     short = TooFew(35, 20, "days", 1.0, START + timedelta(days=36))
     waiting = tuple(
-        replace(gate, state="waits", note="15 missing", value=20.0, limit=35.0, rule="at least 35 days", name="Days closed")
+        replace(
+            gate,
+            state="waits",
+            note="15 missing",
+            value=20.0,
+            limit=35.0,
+            rule="at least 35 days",
+            name="Days closed",
+        )
         if gate.name == "Matured and used"
         else gate
         for gate in gates()
@@ -298,16 +351,43 @@ def hold_undecided() -> ReportData:
 
 
 def hold_waiting() -> ReportData:
-    return replace(promote(), verdict=Verdict("HOLD", Waiting("Coverage, used of eligible")), gates=gates(coverage="waits"))
+    return replace(
+        promote(),
+        verdict=Verdict("HOLD", Waiting("Coverage, used of eligible")),
+        gates=gates(coverage="waits"),
+    )
 
 
 def reject() -> ReportData:
-    worse = tuple(replace(look(k), difference=-p, low=-p - h, high=-p + h, state="HOLD", superior=False, noninferior=False, log_e=1.0 * k, naive_z=None) for k, p, h in zip(range(1, 7), POINTS, HALVES, strict=False))
+    worse = tuple(
+        replace(
+            look(k),
+            difference=-p,
+            low=-p - h,
+            high=-p + h,
+            state="HOLD",
+            superior=False,
+            noninferior=False,
+            log_e=1.0 * k,
+            naive_z=None,
+        )
+        for k, p, h in zip(range(1, 7), POINTS, HALVES, strict=False)
+    )
     worse = (*worse[:-1], replace(worse[-1], state="REJECT", difference=0.0061, low=0.0041, high=0.0081))
     failing = tuple(
-        replace(gate, state="fails", value=0.0061, low=0.0041, high=0.0081) if gate.group == "primary" else gate for gate in gates()
+        replace(gate, state="fails", value=0.0061, low=0.0041, high=0.0081)
+        if gate.group == "primary"
+        else gate
+        for gate in gates()
     )
-    return replace(promote(), verdict=Verdict("REJECT", Reject("Non-inferior", "the Brier difference")), looks=worse, gates=failing, claim="harm", levels=Levels(0.1884, 0.1945))
+    return replace(
+        promote(),
+        verdict=Verdict("REJECT", Reject("Non-inferior", "the Brier difference")),
+        looks=worse,
+        gates=failing,
+        claim="harm",
+        levels=Levels(0.1884, 0.1945),
+    )
 
 
 def retrain() -> ReportData:
@@ -325,7 +405,12 @@ def invalid() -> ReportData:
         overlap_decisions=12_402,
     )
     full = promote(1)
-    return replace(full, verdict=Verdict("INVALID", finding), challenger=Model("hgb-apr:1", (1, 253_481)), looks=(look(1, state="INVALID"),))
+    return replace(
+        full,
+        verdict=Verdict("INVALID", finding),
+        challenger=Model("hgb-apr:1", (1, 253_481)),
+        looks=(look(1, state="INVALID"),),
+    )
 
 
 def invalid_noise() -> ReportData:
@@ -358,9 +443,16 @@ def not_identifiable() -> ReportData:
     return replace(
         promote(),
         verdict=Verdict("NOT_IDENTIFIABLE", finding),
-        metric=metric(name="missed connections", difference="difference in missed connections", margin=0.005, identification="blocked"),
+        metric=metric(
+            name="missed connections",
+            difference="difference in missed connections",
+            margin=0.005,
+            identification="blocked",
+        ),
         bounds=Bounds(-0.0310, 0.0442, (-0.0120, -0.0006)),
-        missing=Absent("Replaced by the bounds above: the outcomes of actions that were not taken are never seen."),
+        missing=Absent(
+            "Replaced by the bounds above: the outcomes of actions that were not taken are never seen."
+        ),
     )
 
 
@@ -375,7 +467,11 @@ def no_look() -> ReportData:
         position=217_052,
         time=START + timedelta(hours=18, minutes=40),
         evaluated=(216_377, 217_053),
-        coverage=(Stage("Recorded", 641), Stage("Matured", 0, (("younger than 24 h", 641),)), Stage("Used", 0)),
+        coverage=(
+            Stage("Recorded", 641),
+            Stage("Matured", 0, (("younger than 24 h", 641),)),
+            Stage("Used", 0),
+        ),
         maturity=aggregate.maturity_figure(np.array([]), mature=0, window_hours=24.0, label="arrived_late"),
         missing=waiting,
         next_look=START + timedelta(days=7, hours=16),
@@ -411,14 +507,23 @@ def many_looks() -> ReportData:
             )
         )
     full = hold_undecided()
-    return replace(full, looks=tuple(made), plan=plan(max_looks=60, every="daily", min_units=10, expected=()), evaluated=(216_377, 338_577))
+    return replace(
+        full,
+        looks=tuple(made),
+        plan=plan(max_looks=60, every="daily", min_units=10, expected=()),
+        evaluated=(216_377, 338_577),
+    )
 
 
 def no_variation() -> ReportData:
     """Equal models: no difference, no flip, constant scores, too few positives for a calibration plot."""
     champion = np.full(800, 0.25)
     full = hold_undecided()
-    flat = (look(1, difference=0.0, low=0.0, high=0.0, log_e=0.0, naive_z=None, superior=False, noninferior=False),)
+    flat = (
+        look(
+            1, difference=0.0, low=0.0, high=0.0, log_e=0.0, naive_z=None, superior=False, noninferior=False
+        ),
+    )
     label = np.zeros(800)
     label[:30] = 1.0
     start, width, counts, inside = aggregate.histogram(champion - champion)
@@ -428,10 +533,16 @@ def no_variation() -> ReportData:
         looks=flat,
         metric=metric(margin=None),
         gates=gates()[1:],
-        scores=aggregate.score_figure(champion, champion, thresholds=(None, None), names=("rule-jan:1", "hgb-apr:1")),
-        flips=aggregate.flip_figure(["no"] * 800, ["no"] * 800, [None] * 800, words="late", positive_decision=None, threshold=None),
+        scores=aggregate.score_figure(
+            champion, champion, thresholds=(None, None), names=("rule-jan:1", "hgb-apr:1")
+        ),
+        flips=aggregate.flip_figure(
+            ["no"] * 800, ["no"] * 800, [None] * 800, words="late", positive_decision=None, threshold=None
+        ),
         calibration=aggregate.calibration_figure(champion, champion, label, words="late"),
-        differences=ScoreDifference(start, width, counts, inside, 0.0, 0.0, 0.0, Absent("No model is registered under its name.")),
+        differences=ScoreDifference(
+            start, width, counts, inside, 0.0, 0.0, 0.0, Absent("No model is registered under its name.")
+        ),
         evaluated=(216_377, 234_877),
     )
 
@@ -444,7 +555,9 @@ def few_decisions() -> ReportData:
         full,
         challenger=Model("hgb-apr:1", None),
         champion=Model("rule-jan:1", None),
-        scores=aggregate.score_figure(champion, challenger, thresholds=(0.4, 0.55), names=("rule-jan:1", "hgb-apr:1")),
+        scores=aggregate.score_figure(
+            champion, challenger, thresholds=(0.4, 0.55), names=("rule-jan:1", "hgb-apr:1")
+        ),
         calibration=aggregate.calibration_figure(champion, challenger, label, words="late"),
         metric=metric(margin=0.03),
         looks=(look(1, used=220, difference=0.0051, low=-0.0410, high=0.0512, naive_z=0.4),),
@@ -467,3 +580,13 @@ STATES = {
     "no-variation": no_variation,
     "few-decisions": few_decisions,
 }
+
+
+def write_golden(folder: Path) -> None:
+    """Write the page of every state; run this module to accept what changed, and read the difference."""
+    for name, make in STATES.items():
+        (folder / f"report_{name}.html").write_text(render(make()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_golden(Path(__file__).parents[1] / "golden")

@@ -1,4 +1,4 @@
-"""Every difference that agrees with a log in which outcomes are blocked, and what exploration would leave of it."""
+"""Every difference that agrees with a log that blocks outcomes, and what exploration would leave of it."""
 
 from harness.report import numbers as n
 from harness.report.charts.frame import NARROW, WIDE
@@ -53,7 +53,9 @@ def _allowed(drawing: Drawing, bounds: Bounds, metric: Metric, x: Linear, *, wid
     else:
         drawing.text("k halo", 4, 44, "what the log allows")
     drawing.box("barx", x(bounds.low), 50, (x(bounds.high) - x(bounds.low), 12))
-    drawing.text("s halo", x(bounds.low), 78, f"bounds: {n.interval(bounds.low, bounds.high, metric.decimals)}")
+    drawing.text(
+        "s halo", x(bounds.low), 78, f"bounds: {n.interval(bounds.low, bounds.high, metric.decimals)}"
+    )
 
 
 def _planned(

@@ -29,7 +29,8 @@ def calibration_chart(calibration: Calibration, *, champion: str, challenger: st
     _names(drawing, calibration, (x, y), (champion, challenger))
     drawing.text("s halo", _LEFT + 10, _TOP + 24, "above the diagonal: predicts too low")
     drawing.text("s halo", _LEFT + _SIDE - 10, _TOP + _SIDE - 14, "below it: predicts too high", "end")
-    words = f"mean predicted probability of {calibration.positive}, in {len(calibration.challenger)} bins of equal count"
+    bins_ = f"{len(calibration.challenger)} bins of equal count"
+    words = f"mean predicted probability of {calibration.positive}, in {bins_}"
     drawing.text("s", _LEFT, _HEIGHT - 6, words)
     drawing.upright("s", 12, _TOP + _SIDE, f"observed share {calibration.positive}")
     return drawing.render(
@@ -41,7 +42,10 @@ def calibration_chart(calibration: Calibration, *, champion: str, challenger: st
 
 
 def _model(
-    drawing: Drawing, bins: tuple[CalibrationBin, ...], axes: tuple[Linear, Linear], classes: tuple[str, str, str]
+    drawing: Drawing,
+    bins: tuple[CalibrationBin, ...],
+    axes: tuple[Linear, Linear],
+    classes: tuple[str, str, str],
 ) -> None:
     x, y = axes
     path, whisker, dot = classes
@@ -55,7 +59,7 @@ def _model(
 def _names(
     drawing: Drawing, calibration: Calibration, axes: tuple[Linear, Linear], names: tuple[str, str]
 ) -> None:
-    """Place each model's name beside an inner point: up and left of the upper line, down and right of the lower."""
+    """Place each model's name at an inner point: above the upper line, below the lower one."""
     x, y = axes
     champion = calibration.champion[_inner(calibration.champion)]
     challenger = calibration.challenger[_inner(calibration.challenger)]

@@ -1,5 +1,7 @@
 """From eligible to used: a table in which every decision is kept or left for a named reason."""
 
+from itertools import pairwise
+
 from harness.report import numbers as n
 from harness.report.figures import Stage
 from harness.report.markup import Markup, tag
@@ -8,7 +10,7 @@ from harness.report.scales import round_up
 
 def coverage_table(stages: tuple[Stage, ...]) -> Markup:
     """Return the table; the counts of every stage add up, or the programme has a fault."""
-    for before, after in zip(stages, stages[1:], strict=False):
+    for before, after in pairwise(stages):
         gone = sum(count for _, count in after.left)
         assert before.kept == after.kept + gone, f"{before.kept} decisions became {after.kept} and {gone}"
     total = stages[0].kept

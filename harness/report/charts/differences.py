@@ -1,4 +1,4 @@
-"""Score difference of the models above, the champion re-scored below, on one axis: what is noise and what is not."""
+"""Score difference of the models above, the champion re-scored below, on one axis: what is noise."""
 
 from harness.report import numbers as n
 from harness.report.figures import Absent, NoiseFloor, ScoreDifference
@@ -42,7 +42,8 @@ def describe(difference: ScoreDifference, places: int) -> str:
     if isinstance(noise, Absent):
         floor = noise.sentence
     else:
-        floor = f"The champion re-scored differs in {n.count(noise.differing)} of {n.count(noise.rows)} decisions."
+        counts = f"{n.count(noise.differing)} of {n.count(noise.rows)}"
+        floor = f"The champion re-scored differs in {counts} decisions."
     return f"Challenger minus champion: median {n.signed(difference.median, places + 1)}. {floor}"
 
 

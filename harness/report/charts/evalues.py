@@ -1,4 +1,4 @@
-"""The e-value at every look against its threshold, and beside it what a paired z over single decisions would say."""
+"""The e-value at every look against its threshold, and what a paired z over single decisions would say."""
 
 import math
 from typing import Literal
@@ -21,7 +21,7 @@ _TOP, _BOTTOM = 26.0, 138.0
 
 
 def evalue_chart(data: ReportData, width: int) -> Markup:
-    """Return the drawing for one width (912 or 354 px); the looks stand where they stand in the plot above."""
+    """Return the drawing for one width (912 or 354 px); the looks stand as in the plot above."""
     assert width in {WIDE, NARROW}, "the plot has a wide and a narrow drawing"
     box = frame(width)
     naive = any(look.naive_z is not None for look in data.looks)
@@ -86,7 +86,7 @@ def _axis(drawing: Drawing, data: ReportData, across: tuple[float, float], y: Li
         if tick != round(tick):
             continue
         drawing.across("zero" if tick == 0 else "gr", y(tick), across)
-        if y(tick) < _BOTTOM - 9:  # noqa: PLR2004 -- the rows begin below
+        if y(tick) < _BOTTOM - 9:
             drawing.text("k" if tick == 0 else "t", left - 7, y(tick) + 4, _power(round(tick)), "end")
     drawing.across("mar", edge, across)
     if wide:
@@ -126,7 +126,11 @@ def _spacing(looks: tuple[Look, ...]) -> float:
 def _naive_row(drawing: Drawing, data: ReportData, places: list[float], shown: set[int]) -> None:
     drawing.text("s", 0, _BOTTOM + 38, "naive z")
     drawing.text("s", 0, _BOTTOM + 56, "would say" if drawing.width == WIDE else "says")
-    known = [(place, look.naive_z) for place, look in zip(places, data.looks, strict=True) if look.naive_z is not None]
+    known = [
+        (place, look.naive_z)
+        for place, look in zip(places, data.looks, strict=True)
+        if look.naive_z is not None
+    ]
     for index, look in enumerate(data.looks):
         if look.naive_z is not None and index in shown:
             words = n.signed(look.naive_z, 1)

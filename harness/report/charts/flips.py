@@ -76,7 +76,7 @@ def _largest(flips: Flips, champion: str, challenger: str) -> Markup:
 
 
 def named_cells(flips: Flips, *, champion: str, challenger: str) -> list[tuple[str, FlipCell, bool]]:
-    """Return (label, cell, flipped) of a 2 x 2 matrix, from agreed negative to agreed positive; else nothing."""
+    """Return (label, cell, flipped) of a 2 x 2 matrix, agreed negative first, agreed positive last."""
     if len(flips.decisions) != 2 or flips.positive_decision is None:  # noqa: PLR2004 -- a 2 x 2 matrix
         return []
     up = flips.decisions.index(flips.positive_decision)
@@ -91,7 +91,7 @@ def named_cells(flips: Flips, *, champion: str, challenger: str) -> list[tuple[s
 
 
 def flip_chart(flips: Flips, *, champion: str, challenger: str) -> Markup | None:
-    """Return a row of dots: the positive share in each cell against the threshold. None unless the matrix is 2 x 2."""
+    """Return a row of dots: the positive share in each cell against the threshold; None unless 2 x 2."""
     rows = named_cells(flips, champion=champion, challenger=challenger)
     shares = [cell.share_positive for _, cell, _ in rows]
     known = [share for share in shares if share is not None]
@@ -112,14 +112,20 @@ def flip_chart(flips: Flips, *, champion: str, challenger: str) -> Markup | None
         near = flips.threshold is not None and 0 < x(flips.threshold) - x(share) < 62  # noqa: PLR2004 -- label width
         back = near or x(share) + 52 > _WIDTH
         drawing.text(
-            "k halo" if flipped else "t halo", x(share) + (-9 if back else 9), y + 4, n.percent(share), "end" if back else None
+            "k halo" if flipped else "t halo",
+            x(share) + (-9 if back else 9),
+            y + 4,
+            n.percent(share),
+            "end" if back else None,
         )
     drawing.text("s", left, 148, f"share of decisions {flips.positive} in fact")
     values = "; ".join(
         f"{label}: {'no outcome known' if share is None else n.percent(share)}"
         for (label, _, _), share in zip(rows, shares, strict=True)
     )
-    return drawing.render("flips", title=f"Share {flips.positive} in each cell of the matrix", description=values)
+    return drawing.render(
+        "flips", title=f"Share {flips.positive} in each cell of the matrix", description=values
+    )
 
 
 def _fifth(share: float) -> float:

@@ -1,4 +1,4 @@
-"""The frame of the difference over looks: vertical scale, limits, and the horizontal scale of matured decisions."""
+"""The frame of the difference over looks: its two scales, its limits, and the labels under it."""
 
 from dataclasses import dataclass
 
@@ -78,12 +78,12 @@ def projected(data: ReportData) -> Projection | None:
 
 
 def row_label(place: float, words: str, size: float) -> float:
-    """Return where a centred label under the plot stands: beside the names of the rows at the left, never on them."""
+    """Return where a centred label under the plot stands: never on the names of the rows at the left."""
     return max(place, ROW_NAMES + n.width(words, size) / 2)
 
 
 def vertical(data: ReportData, box: Frame) -> Linear:
-    """Return the scale of the difference: symmetric about 0, from the widest interval of look 2 on and the margin."""
+    """Return the scale of the difference: symmetric about 0, wide enough for look 2 on and the margin."""
     looks = data.looks[1:] if len(data.looks) > 1 else data.looks
     values = [end for look in looks for end in (look.low, look.high, look.difference) if end is not None]
     if data.metric.limit is not None:
@@ -130,7 +130,7 @@ def _name_limit(drawing: Drawing, box: Frame, y: Linear, metric: Metric) -> None
 def draw_sides(drawing: Drawing, box: Frame, metric: Metric, taken: list[tuple[float, float]]) -> None:
     """Place the words that say on which side the challenger predicts better, in a corner that is free.
 
-    `taken` are the marks' ends nearest to that edge, (x, y). The narrow drawing leaves the words to its title.
+    `taken` are the marks' ends nearest to that edge, (x, y). The narrow drawing has no room for the words.
     """
     if not box.wide:
         return
@@ -140,7 +140,8 @@ def draw_sides(drawing: Drawing, box: Frame, metric: Metric, taken: list[tuple[f
     size = n.width(words, 11)
     for left, anchor in ((box.left + 6, None), (box.right - 6 - size, "end")):
         clear = all(
-            not (left - 8 < at < left + size + 8 and (end > y - 16 if below else end < y + 8)) for at, end in taken
+            not (left - 8 < at < left + size + 8 and (end > y - 16 if below else end < y + 8))
+            for at, end in taken
         )
         if clear:
             drawing.text("s halo", left if anchor is None else left + size, y, words, anchor)

@@ -1,4 +1,4 @@
-"""The strip beside a gate: its value and interval on a scale of its own, the limit always at 70 % of the width."""
+"""The strip beside a gate: value and interval on a scale of its own, the limit at 70 % of the width."""
 
 from collections.abc import Callable
 
@@ -47,8 +47,9 @@ def spacer(height: int) -> Markup:
 def _placer(gate: Gate) -> Callable[[float], float]:
     """Return the place of a value in percent of the width.
 
-    A share has a natural end (0, or 1 for a floor) that stands at the left edge. Other scales reach as far as the
-    figure that is farthest on the better side needs. What lies beyond either edge is clipped there: the state tells.
+    A share has a natural end (0, or 1 for a floor) that stands at the left edge. Other scales reach as far
+    as the figure that is farthest on the better side needs. What lies beyond either edge is clipped there:
+    the state tells.
     """
     assert gate.limit is not None, "a strip needs a limit"
     limit, toward = gate.limit, 1 if gate.worse == "above" else -1

@@ -1,4 +1,6 @@
-"""Both models' scores against each other: hexagons in an ink ramp, dots below 500 decisions, a strip if one is constant."""
+"""Both models' scores against each other: hexagons in an ink ramp, dots below 500 decisions."""
+
+from itertools import pairwise
 
 from harness.report import numbers as n
 from harness.report.figures import Flips, Scores
@@ -34,7 +36,7 @@ def hexbin_chart(scores: Scores, *, champion: str, challenger: str, what: str, f
     return drawing.render(
         "scores",
         title="Agreement of scores",
-        description=f"Density of champion score against challenger score for {n.count(scores.total)} decisions.",
+        description=f"Champion score against challenger score for {n.count(scores.total)} decisions.",
     )
 
 
@@ -49,7 +51,7 @@ def key_chart() -> Markup:
         drawing.text("s", place + 9, 13, label)
         place += 24 + n.width(label, 11)
     drawing.text("s", place - 6, 13, "decisions")
-    ranges = [f"{least}–{more - 1}" for least, more in zip(STEPS, STEPS[1:], strict=False)]
+    ranges = [f"{least}–{more - 1}" for least, more in pairwise(STEPS)]
     return drawing.render(
         "key", title="Key: decisions per cell", description=", ".join([*ranges, f"{STEPS[-1]}+"])
     )
@@ -97,7 +99,13 @@ def _thresholds(drawing: Drawing, scores: Scores, x: Linear, y: Linear) -> None:
         drawing.down("mar", x(first), (TOP, TOP + SIDE))
         room = x(first) + 110 < LEFT + SIDE
         shift = 5 if room else -5
-        drawing.text("s halo", x(first) + shift, TOP + SIDE - 8, f"threshold {n.plain(first, 2)}", None if room else "end")
+        drawing.text(
+            "s halo",
+            x(first) + shift,
+            TOP + SIDE - 8,
+            f"threshold {n.plain(first, 2)}",
+            None if room else "end",
+        )
     if second is not None:
         drawing.across("mar", y(second), (LEFT, LEFT + SIDE))
         if second != first:

@@ -33,7 +33,9 @@ def latency_chart(rows: tuple[LatencyRow, ...], *, names: tuple[str, str], slo_m
 
 def describe(rows: tuple[LatencyRow, ...]) -> str:
     """Return the values of the plot as a sentence."""
-    return "; ".join(f"{row.name}: champion {_ms(row.champion)}, challenger {_ms(row.challenger)}" for row in rows)
+    return "; ".join(
+        f"{row.name}: champion {_ms(row.champion)}, challenger {_ms(row.challenger)}" for row in rows
+    )
 
 
 def _ms(value: float | None) -> str:

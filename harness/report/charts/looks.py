@@ -102,7 +102,7 @@ def _intervals(drawing: Drawing, looks: tuple[Look, ...], x: Linear, y: Linear) 
 
 
 def _crossings(drawing: Drawing, data: ReportData, box: Frame, x: Linear, y: Linear) -> int:
-    """Name the look from which a hypothesis holds at every later look; return how many rows the names took."""
+    """Name the look from which a hypothesis holds at every later one; return how many rows the names took."""
     found: list[tuple[str, Look]] = []
     if data.metric.margin is not None and (look := _holds_from(data.looks, "noninferior")) is not None:
         found.append(("non-inferior", look))
@@ -117,7 +117,11 @@ def _crossings(drawing: Drawing, data: ReportData, box: Frame, x: Linear, y: Lin
         start = y.clip(end if end is not None else 0.0)[0]
         drawing.line("lead", at, start + (-5 if below else 5), at, high - 9 if below else high + 3)
         labels.append((at, high, f"{word} from look {look.number}"))
-    for at, high, label in labels:  # after all leaders, so that a label's halo covers the leader that it crosses
+    for (
+        at,
+        high,
+        label,
+    ) in labels:  # after all leaders, so that a label's halo covers the leader that it crosses
         room = at + 5 + n.width(label, 12) < box.right
         drawing.text("k halo", at + (5 if room else -5), high, label, None if room else "end")
     return len(labels)

@@ -34,7 +34,9 @@ def maturity_chart(maturity: Maturity) -> Markup:
     drawing.across("ax", _BASE, (_LEFT, _RIGHT))
     drawing.text("s", 0, 11, "outcome known, share of mature decisions")
     drawing.text("s", _LEFT, _HEIGHT - 4, f"{'days' if days else 'hours'} since the decision")
-    return drawing.render("maturity", title="Arrival of outcomes by age of the decision", description=describe(maturity))
+    return drawing.render(
+        "maturity", title="Arrival of outcomes by age of the decision", description=describe(maturity)
+    )
 
 
 def describe(maturity: Maturity) -> str:
@@ -80,7 +82,9 @@ def _bracket(drawing: Drawing, maturity: Maturity, y: Linear) -> None:
     drawing.down("zero", edge, (top, bottom))
     drawing.across("zero", top, (edge - 3, edge))
     drawing.across("zero", bottom, (edge - 3, edge))
-    drawing.text("k halo", _WIDTH, _TOP - 7, f"{n.percent_fine(maturity.never)} {missing_word(maturity)}", "end")
+    drawing.text(
+        "k halo", _WIDTH, _TOP - 7, f"{n.percent_fine(maturity.never)} {missing_word(maturity)}", "end"
+    )
 
 
 def _ticks(drawing: Drawing, maturity: Maturity, x: Linear, *, days: bool) -> None:

@@ -1,4 +1,4 @@
-"""What the difference would be if every missing outcome were known to be against the challenger, or for it."""
+"""What the difference would be if every missing outcome had gone against the challenger, or for it."""
 
 from harness.report import numbers as n
 from harness.report.data import Look, Metric
@@ -34,7 +34,9 @@ def missing_chart(missing: Missing, *, metric: Metric, observed: Look) -> Markup
         drawing.text("k halo" if first else "t halo", at, y - 9, words, "middle")
     drawing.text("s", _LEFT, 190, f"challenger − champion ({metric.direction} is better)")
     values = "; ".join(f"{label}: {n.signed(value, metric.decimals)}" for label, value in rows)
-    return drawing.render("missing", title=f"{metric.difference} under extreme missing outcomes", description=values)
+    return drawing.render(
+        "missing", title=f"{metric.difference} under extreme missing outcomes", description=values
+    )
 
 
 def cases(missing: Missing, observed: Look) -> list[tuple[str, float]]:

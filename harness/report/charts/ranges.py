@@ -1,4 +1,4 @@
-"""Where in the log each model was trained and where both were evaluated; an overlap is the defect that ends a verdict."""
+"""Where in the log each model was trained and both were evaluated; an overlap ends every verdict."""
 
 from harness.report import numbers as n
 from harness.report.charts.frame import NARROW, WIDE
@@ -16,7 +16,10 @@ def ranges_chart(data: ReportData, width: int) -> Markup:
     assert width in {WIDE, NARROW}, "the plot has a wide and a narrow drawing"
     wide = width == WIDE
     rows = _rows(data)
-    last = max([stop for _, span, _ in rows if span is not None for stop in span] + [look.position for look in data.looks])
+    last = max(
+        [stop for _, span, _ in rows if span is not None for stop in span]
+        + [look.position for look in data.looks]
+    )
     left, right = (168.0, width - 10.0) if wide else (2.0, width - 2.0)
     x = Linear(0, _end(float(last)), left, right)
     pitch = 28 if wide else 38
@@ -56,7 +59,9 @@ def inclusive(span: Range) -> str:
 
 def describe(data: ReportData) -> str:
     """Return the values of the plot as a sentence."""
-    said = [f"{label} {'not declared' if span is None else inclusive(span)}" for label, span, _ in _rows(data)]
+    said = [
+        f"{label} {'not declared' if span is None else inclusive(span)}" for label, span, _ in _rows(data)
+    ]
     return "; ".join(said) + "."
 
 

@@ -19,7 +19,13 @@ def forest(slices: Slices, *, metric: Metric, overall: Look, level: str) -> Mark
     """Return the table: all decisions first, then each group in the order given."""
     x = _scale(slices, metric, overall)
     everything = Slice(
-        "", "All decisions", overall.used, overall.difference or 0.0, overall.low or 0.0, overall.high or 0.0, _state(overall, metric)
+        "",
+        "All decisions",
+        overall.used,
+        overall.difference or 0.0,
+        overall.low or 0.0,
+        overall.high or 0.0,
+        _state(overall, metric),
     )
     rows = [_row(everything, metric, overall, x, bold=True)]
     shown = slices.rows[:MOST_ROWS]
@@ -55,7 +61,9 @@ def _head(metric: Metric, x: Linear, level: str) -> Markup:
         if 4 < x(tick) < 96:  # noqa: PLR2004 -- a label needs room inside the strip
             labels.append(tag("text", words, class_=f"s{quiet}", x=_at(x(tick)), y=26, text_anchor="middle"))
     better_left = metric.direction == "lower"
-    sides = ("challenger better", "champion better") if better_left else ("champion better", "challenger better")
+    sides = (
+        ("challenger better", "champion better") if better_left else ("champion better", "challenger better")
+    )
     labels.append(tag("text", sides[0], class_="s hide", x=0, y=11))
     labels.append(tag("text", sides[1], class_="s hide", x="100%", y=11, text_anchor="end"))
     strip = tag("svg", *labels, height=30, aria_hidden="true")

@@ -38,7 +38,7 @@ def _width(state: State) -> float:
 
 
 def _worded(states: Sequence[State], places: Sequence[float]) -> set[int]:
-    """Return the looks that carry a word: all where all fit, else the last one and the first that fits of each run."""
+    """Return the looks that carry a word: all that fit, else the last and the first that fits of each run."""
     everyone = range(len(states))
     if all(_apart(states, places, index, index + 1) for index in everyone[:-1]):
         return set(everyone)

@@ -12,7 +12,7 @@ from harness.report.sections.frame import section
 
 _IDENTIFIED = {
     "direct": "Whether an outcome is missing does not depend on either model: identification ",
-    "logged_action": "The outcome depends on the action; its logged probability corrects for that: identification ",
+    "logged_action": "The outcome depends on the action, whose probability is logged: identification ",
     "blocked": "The outcome of an action that was not taken is never seen: identification ",
 }
 
@@ -28,7 +28,9 @@ def counted(data: ReportData) -> Markup:
         top = absent(data.coverage.sentence)
     else:
         top = tag("figure", coverage_table(data.coverage), caption(_finding(data.coverage), _change(data)))
-    return section("counted", "What was counted", top, pair(_maturity(data), _missing(data), spaced=True), rail=rail)
+    return section(
+        "counted", "What was counted", top, pair(_maturity(data), _missing(data), spaced=True), rail=rail
+    )
 
 
 def _finding(stages: tuple[Stage, ...]) -> str:
@@ -54,11 +56,15 @@ def _maturity(data: ReportData) -> Markup:
         return absent(maturity.sentence, title=heading("When outcomes arrive"))
     qualifier = join([text("label "), tag("code", maturity.label)])
     window = n.duration(maturity.window_hours)
-    said = f"A decision counts only at age {window}, however early its outcome came, so quick outcomes are not over-represented."
+    said = (
+        f"A decision counts only at age {window}, however early its outcome came, "
+        "so quick outcomes are not over-represented."
+    )
     if not maturity.curve:
         said = f"No outcome has arrived yet; a decision counts at age {window}."
     elif maturity.never > 0:
-        said += f" {n.percent_fine(maturity.never)} of mature decisions have none{' in time' if maturity.late else ''}."
+        late = " in time" if maturity.late else ""
+        said += f" {n.percent_fine(maturity.never)} of mature decisions have none{late}."
     return figure(
         maturity_chart(maturity),
         title=heading("When outcomes arrive", qualifier),
@@ -89,12 +95,15 @@ def _missing(data: ReportData) -> Markup:
         missing_chart(missing, metric=data.metric, observed=data.last),
         title=title,
         finding=(
-            f"The first row is the result. The others assume that each of the {n.count(missing.outcomes)} missing "
-            "outcomes went against the challenger, or for it; both scores are known, so these are the extremes."
+            "The first row is the result. The others assume that each of the "
+            f"{n.count(missing.outcomes)} missing outcomes went against the challenger, or for it; "
+            "both scores are known, so these are the extremes."
         ),
         change=_missing_change(data),
         table=Table(
-            "Worst and best case", ("Case", "Difference"), [(label, n.signed(value, places)) for label, value in cases(missing, data.last)]
+            "Worst and best case",
+            ("Case", "Difference"),
+            [(label, n.signed(value, places)) for label, value in cases(missing, data.last)],
         ),
     )
 
@@ -105,5 +114,5 @@ def _missing_change(data: ReportData) -> str:
         return "nothing by itself; it is how far the missing outcomes could move the result."
     return (
         "nothing by itself; a worst case on the far side of "
-        f"{n.signed(limit, data.metric.decimals)} says that the verdict rests on outcomes that were never seen."
+        f"{n.signed(limit, data.metric.decimals)} says that it rests on outcomes that were never seen."
     )

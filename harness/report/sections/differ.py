@@ -1,5 +1,7 @@
 """Where the models differ: scores, decisions, calibration, and how much of it is noise of the harness."""
 
+from itertools import pairwise
+
 from harness.report import numbers as n
 from harness.report.charts.calibration import FEWEST_BINS, calibration_chart
 from harness.report.charts.differences import difference_chart
@@ -43,7 +45,7 @@ def _scores(data: ReportData) -> Markup:
     if isinstance(scores, Absent):
         return absent(scores.sentence, title=title)
     flips = data.flips if isinstance(data.flips, Flips) else None
-    what = f"probability of {data.flips.positive}" if flips is not None and data.flips.positive else "score"
+    what = f"probability of {flips.positive}" if flips is not None and flips.positive else "score"
     names = {"champion": data.champion.name, "challenger": data.challenger.name}
     if scores.constant is not None:
         drawings = [strip_chart(scores, **names)]
@@ -51,7 +53,9 @@ def _scores(data: ReportData) -> Markup:
         drawings = [hexbin_chart(scores, **names, what=what, flips=flips)]
     if not scores.points:
         drawings.append(key_chart())
-    return figure(*drawings, title=title, finding=_scores_finding(scores), change=NOTHING, table=_bands(scores))
+    return figure(
+        *drawings, title=title, finding=_scores_finding(scores), change=NOTHING, table=_bands(scores)
+    )
 
 
 def _scores_finding(scores: Scores) -> str:
@@ -63,7 +67,7 @@ def _scores_finding(scores: Scores) -> str:
     below = max(0.0, 1 - same - above)
     lean = "higher" if above >= below else "lower"
     return (
-        f"Both scores lie in the same fifth of the scale in {n.percent(same, 0)} of decisions; where they do not, "
+        f"Both scores lie in the same fifth of the scale in {n.percent(same, 0)} of decisions; elsewhere "
         f"the challenger’s is {lean} in {n.percent(max(above, below) / max(1 - same, 1e-9), 0)}."
     )
 
@@ -72,7 +76,7 @@ def _bands(scores: Scores) -> Table:
     size = (scores.high - scores.low) / len(scores.bands)
     places = max(1, decimals(size))
     edges = [scores.low + size * index for index in range(len(scores.bands) + 1)]
-    names = [f"{n.plain(low, places)} to {n.plain(high, places)}" for low, high in zip(edges, edges[1:], strict=False)]
+    names = [f"{n.plain(low, places)} to {n.plain(high, places)}" for low, high in pairwise(edges)]
     rows = [[name, *(n.count(count) for count in row)] for name, row in zip(names, scores.bands, strict=True)]
     return Table("Decisions by score band, champion in rows", ["Champion", *names], rows)
 
@@ -95,7 +99,11 @@ def _flips_finding(data: ReportData, flips: Flips) -> str:
         return f"0 decisions flip: both models decide alike in all {n.count(flips.scored)}."
     share = flips.flipped / flips.scored
     said = f"{n.count(flips.flipped)} decisions flip, {n.percent(share)} of those scored."
-    rows = [row for row in named_cells(flips, champion=data.champion.name, challenger=data.challenger.name) if row[2]]
+    rows = [
+        row
+        for row in named_cells(flips, champion=data.champion.name, challenger=data.challenger.name)
+        if row[2]
+    ]
     known = [(label, cell.share_positive) for label, cell, _ in rows if cell.share_positive is not None]
     if len(known) != 2:  # noqa: PLR2004 -- both kinds of flip
         return said
@@ -163,7 +171,11 @@ def _bins(calibration: Calibration) -> Table:
         row = [str(index + 1)]
         for bins in (calibration.champion, calibration.challenger):
             known = index < len(bins)
-            row += [n.plain(bins[index].predicted, 3), n.plain(bins[index].observed, 3)] if known else ["none", "none"]
+            row += (
+                [n.plain(bins[index].predicted, 3), n.plain(bins[index].observed, 3)]
+                if known
+                else ["none", "none"]
+            )
         rows.append(row)
     columns = ("Bin", "Champion predicted", "observed", "Challenger predicted", "observed")
     return Table(f"Calibration in {most} bins", columns, rows)
@@ -215,6 +227,12 @@ def _histogram(difference: ScoreDifference) -> Table:
     for first in range(0, count, group):
         last = min(first + group, count)
         ends = (difference.start + difference.width * first, difference.start + difference.width * last)
-        rows.append((n.signed(ends[0], places), n.signed(ends[1], places), n.count(sum(difference.counts[first:last]))))
+        rows.append(
+            (
+                n.signed(ends[0], places),
+                n.signed(ends[1], places),
+                n.count(sum(difference.counts[first:last])),
+            )
+        )
     inside = n.percent_fine(difference.inside)
     return Table(f"Score difference, {inside} of decisions", ("From", "To", "Decisions"), rows)

@@ -1,6 +1,7 @@
-"""Evidence by look: the primary metric, the e-value behind the verdict, and what a naive test would have said."""
+"""Evidence by look: the primary metric, the e-value behind the verdict, and what a naive test would say."""
 
 import math
+from itertools import pairwise
 
 from harness.report import numbers as n
 from harness.report.charts.bounds import bounds_chart
@@ -83,7 +84,9 @@ def _change(data: ReportData) -> str:
     beyond = "" if limit is None else f"; wholly beyond {n.signed(limit, data.metric.decimals)}, REJECT"
     match data.verdict.state:
         case "NONE":
-            return f"not known before the first look; {n.plain(data.plan.needed_e, 0)} is the e-value it needs."
+            return (
+                f"not known before the first look; {n.plain(data.plan.needed_e, 0)} is the e-value it needs."
+            )
         case "PROMOTE":
             return f"an interval that holds 0 gives HOLD{beyond}."
         case "REJECT":
@@ -99,22 +102,31 @@ def _change(data: ReportData) -> str:
 
 def _table(data: ReportData) -> Table:
     places = data.metric.decimals
-    rows = []
-    for look in data.looks:
-        rows.append(
-            (
-                str(look.number),
-                n.day(look.time),
-                n.count(look.position),
-                n.count(look.used),
-                n.count(look.units),
-                _signed(look.difference, places),
-                _signed(look.low, places),
-                _signed(look.high, places),
-                look.state,
-            )
+    rows = [
+        (
+            str(look.number),
+            n.day(look.time),
+            n.count(look.position),
+            n.count(look.used),
+            n.count(look.units),
+            _signed(look.difference, places),
+            _signed(look.low, places),
+            _signed(look.high, places),
+            look.state,
         )
-    columns = ("Look", "Date", "Position", "Used", data.plan.unit.capitalize(), "Difference", "Lower", "Upper", "Verdict")
+        for look in data.looks
+    ]
+    columns = (
+        "Look",
+        "Date",
+        "Position",
+        "Used",
+        data.plan.unit.capitalize(),
+        "Difference",
+        "Lower",
+        "Upper",
+        "Verdict",
+    )
     return Table(f"{data.metric.difference} at each look", columns, rows)
 
 
@@ -126,7 +138,9 @@ def _evalues(data: ReportData) -> Markup | None:
     if not any(look.log_e is not None for look in data.looks):
         return None
     naive = [look for look in data.looks if look.naive_z is not None]
-    title = heading("Strength of the evidence", "e-value, and the naive test beside it" if naive else "e-value")
+    title = heading(
+        "Strength of the evidence", "e-value, and the naive test beside it" if naive else "e-value"
+    )
     rows = [
         (
             str(look.number),
@@ -166,11 +180,12 @@ def _evalue_finding(data: ReportData, naive: list[Look]) -> str:
     if not firm:
         return f"{said} A naive test would not have decided either."
     changes = [firm[0]]
-    changes += [now for before, now in zip(firm, firm[1:], strict=False) if now[1] != before[1]]
+    changes += [now for before, now in pairwise(firm) if now[1] != before[1]]
     story = ", then ".join(f"{state} at look {number}" for number, state in changes)
     return (
         f"{said} A paired z over single decisions, as if they were independent and looked at once, "
-        f"would have said {story}; decisions of one {_singular(data.plan.unit)} fall together, so it is overconfident."
+        f"would have said {story}. Decisions of one {_singular(data.plan.unit)} fall together, "
+        "so that z is overconfident."
         if data.plan.unit != "decisions"
         else f"{said} A paired z read at every look as if it were the only one would have said {story}."
     )
@@ -195,19 +210,40 @@ def _bounds(data: ReportData, finding: NotIdentifiable) -> Markup:
     title = "What the log allows"
     rail = ("Worst-case bounds; no model of the missing outcomes is assumed.",)
     if data.bounds is None:
-        return section("looks", title, absent("Bounds come with the first look that counts the blocked outcomes."), rail=rail)
+        return section(
+            "looks",
+            title,
+            absent("Bounds come with the first look that counts the blocked outcomes."),
+            rail=rail,
+        )
     drawings = [
-        bounds_chart(data.bounds, metric=data.metric, finding=finding, width=width) for width in (WIDE, NARROW)
+        bounds_chart(data.bounds, metric=data.metric, finding=finding, width=width)
+        for width in (WIDE, NARROW)
     ]
-    said = "The grey bar holds every difference that agrees with the log; more decisions of the same kind do not shorten it."
+    said = (
+        "The grey bar holds every difference that agrees with the log; "
+        "more decisions of the same kind do not shorten it."
+    )
     if data.bounds.planned is not None:
         said += " The dotted interval is what the named exploration would leave of it."
     limit = data.metric.limit
     above = "" if limit is None else f", wholly beyond {n.signed(limit, data.metric.decimals)} (REJECT)"
-    rows = [("what the log allows", n.signed(data.bounds.low, data.metric.decimals), n.signed(data.bounds.high, data.metric.decimals))]
+    rows = [
+        (
+            "what the log allows",
+            n.signed(data.bounds.low, data.metric.decimals),
+            n.signed(data.bounds.high, data.metric.decimals),
+        )
+    ]
     if data.bounds.planned is not None:
         low, high = data.bounds.planned
-        rows.append(("with exploration, planned", n.signed(low, data.metric.decimals), n.signed(high, data.metric.decimals)))
+        rows.append(
+            (
+                "with exploration, planned",
+                n.signed(low, data.metric.decimals),
+                n.signed(high, data.metric.decimals),
+            )
+        )
     shown = figure(
         *drawings,
         finding=said,

@@ -3,8 +3,8 @@
 from itertools import groupby
 
 from harness.report import numbers as n
-from harness.report.charts.gate_strip import heading as strip_heading
 from harness.report.charts.gate_strip import ROW, TALL, spacer, strip
+from harness.report.charts.gate_strip import heading as strip_heading
 from harness.report.data import Gate, ReportData
 from harness.report.figure import absent, caption
 from harness.report.marks import gate_mark
@@ -41,7 +41,12 @@ def gates(data: ReportData) -> Markup:
     table = tag("table", head, tag("tbody", *rows), class_="ledger")
     shown = tag("figure", table, caption(_finding(data), _change(data)))
     rail = (
-        tag("span", "The policy ", tag("code", data.plan.policy), f" was registered at position {n.count(data.plan.registered_at)}."),
+        tag(
+            "span",
+            "The policy ",
+            tag("code", data.plan.policy),
+            f" was registered at position {n.count(data.plan.registered_at)}.",
+        ),
         "Each strip has its own scale; the dashed rule is that row’s limit.",
     )
     return section("gates", "Gates", shown, rail=rail)
@@ -50,7 +55,8 @@ def gates(data: ReportData) -> Markup:
 def _group_name(group: str, data: ReportData) -> str:
     metric = data.metric
     return {
-        "primary": f"Primary metric: {metric.difference}, challenger − champion; {metric.direction} is better",
+        "primary": f"Primary metric: {metric.difference}, challenger − champion; "
+        f"{metric.direction} is better",
         "guardrail": "Guardrails: all must pass",
         "data": "Data",
         "people": "People",
@@ -105,4 +111,4 @@ def _change(data: ReportData) -> str:
         case "REJECT":
             return "the failing gate back inside its limit; REJECT needs only one."
         case _:
-            return "every gate passing gives PROMOTE; a primary metric or guardrail beyond its limit gives REJECT."
+            return "every gate passing gives PROMOTE; harm shown on a metric or guardrail gives REJECT."

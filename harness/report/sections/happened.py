@@ -67,7 +67,9 @@ def happened(data: ReportData, *, with_ranges: bool = True) -> Markup:
     )
     table = tag("table", head, tag("tbody", *rows), class_="tl")
     shown = ranges_figure(data) if with_ranges else None
-    return section("happened", "What happened", shown, table, rail=("Control events of this experiment, from the log.",))
+    return section(
+        "happened", "What happened", shown, table, rail=("Control events of this experiment, from the log.",)
+    )
 
 
 def _rows(events: tuple[Event, ...]) -> list[Markup]:

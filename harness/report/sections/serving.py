@@ -15,8 +15,13 @@ def serving(data: ReportData) -> Markup:
     found = data.serving
     if isinstance(found, Absent):
         return section("serving", "Cost of serving", absent(found.sentence))
-    rail = (f"{n.count(found.scorings)} scorings of recorded snapshots.", "The champion’s times are those recorded live.")
-    return section("serving", "Cost of serving", pair(_latency(data, found), _failures(data, found)), rail=rail)
+    rail = (
+        f"{n.count(found.scorings)} scorings of recorded snapshots.",
+        "The champion’s times are those recorded live.",
+    )
+    return section(
+        "serving", "Cost of serving", pair(_latency(data, found), _failures(data, found)), rail=rail
+    )
 
 
 def _latency(data: ReportData, found: Serving) -> Markup:
@@ -45,18 +50,27 @@ def _latency_finding(rows: tuple[LatencyRow, ...]) -> str:
         ratio = middle.challenger / middle.champion
         return f"At the median the challenger takes {n.plain(ratio, 1)} times the champion’s time."
     known, who = (last.champion, "champion") if last.champion is not None else (last.challenger, "challenger")
-    return f"The {who} answers within {n.unit(_value(known), 'ms')} at {last.name}; the other’s times were not recorded."
+    time = n.unit(_value(known), "ms")
+    return f"The {who} answers within {time} at {last.name}; the other’s times were not recorded."
 
 
 def _failures(data: ReportData, found: Serving) -> Markup:
     title = heading("Failures", "challenger")
     failed = sum(count for _, count, _ in found.failures)
     rows = [
-        tag("tr", tag("th", reason, scope="row"), tag("td", n.count(count), class_="n"), tag("td", note, class_="q"))
+        tag(
+            "tr",
+            tag("th", reason, scope="row"),
+            tag("td", n.count(count), class_="n"),
+            tag("td", note, class_="q"),
+        )
         for reason, count, note in found.failures
-    ] or [tag("tr", tag("th", "No failure", scope="row"), tag("td", "0", class_="n"), tag("td", "", class_="q"))]
+    ] or [
+        tag("tr", tag("th", "No failure", scope="row"), tag("td", "0", class_="n"), tag("td", "", class_="q"))
+    ]
     if failed:
-        said = f"{n.count(failed)} of {n.count(found.scorings)} decisions have no challenger score; each is a row in the log."
+        share = f"{n.count(failed)} of {n.count(found.scorings)}"
+        said = f"{share} decisions have no challenger score; each is a row in the log."
     else:
         said = f"The challenger scored all {n.count(found.scorings)} decisions that it was given."
     change = _change(data, "fail", "nothing by itself: no gate of this policy reads failures.")

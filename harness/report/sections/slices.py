@@ -30,7 +30,8 @@ def _finding(data: ReportData, found: Slices) -> str:
     rest = f" {hidden} more slices are in the machine-readable form." if hidden > 0 else ""
     if not worse:
         better = sum(row.state == "better" for row in found.rows)
-        return f"No slice is predicted worse after correction; {better} of {len(found.rows)} are predicted better.{rest}"
+        share = f"{better} of {len(found.rows)}"
+        return f"No slice is predicted worse after correction; {share} are predicted better.{rest}"
     named = ", ".join(
         f"{row.name} (by {n.plain(abs(row.difference), data.metric.decimals)}, {n.count(row.used)} decisions)"
         for row in worse[:3]

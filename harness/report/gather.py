@@ -1,0 +1,275 @@
+"""From the log to the page: one experiment at one position, read, counted and frozen."""
+
+import datetime as dt
+
+import pyarrow as pa
+
+from harness.experiment_file import duration
+from harness.experiments import Experiment
+from harness.log.log import Log
+from harness.log.places import When
+from harness.looks import Taken
+from harness.report import from_rows
+from harness.report.data import Claim, Gate, GateState, Metric, Model, Plan, PlannedLook, ReportData
+from harness.report.figures import Absent, Flips, Stage
+from harness.report.findings import NoLook, Verdict
+from harness.report.from_log import events_of, limits_of, provenance_of
+from harness.report.from_looks import gates_of, levels_of, looks_of
+from harness.report.from_rows import naive_z, primary
+from harness.report.from_verdict import Reading, finding_of
+from harness.report.metric_words import metric_of
+from harness.report.numbers import day_year
+from harness.report.numbers import duration as hours_in_words
+from harness.report.view import View, view_of
+from harness.window import microseconds
+from policies.estimate import UNIT_NOUNS
+from policies.rules import RULES
+
+_CLAIMS: dict[str, Claim] = {
+    "superiority": "superiority",
+    "noninferiority": "non-inferiority",
+    "harm": "harm",
+}
+_DAY = dt.timedelta(days=1)
+_EVERY = {"1d": "daily", "24h": "daily", "7d": "weekly", "1w": "weekly"}
+_PLANNED_MAX = 60
+
+
+def gather(log: Log, name: str, as_of: When = None) -> ReportData:
+    """Return the page of an experiment as of a place (default: its newest control event).
+
+    Raises:
+        NotFound: no such experiment.
+        UsageError: it was not registered yet at `as_of`.
+    """
+    view = view_of(log, name, as_of)
+    experiment, last = view.experiment, view.last
+    plan = _plan(view)
+    metric = metric_of(primary(experiment), _width(last))
+    claim = "harm" if last and last.look.verdict.state == "REJECT" else RULES[plan.policy].promotes_on
+    looks = looks_of(
+        view.looks, primary(experiment), experiment.plan, claim=claim, naive=lambda taken: _naive(view, taken)
+    )
+    names = (view.rows.champion or "the champion", experiment.declared.challenger.model)
+    flips = from_rows.flips(view.rows, experiment)
+    bounds, unseen, total = None, 0, 0
+    if metric.identification == "blocked":
+        bounds, unseen, total = from_rows.bounds(view.rows, experiment)
+    events = events_of(log, experiment, view.place.position, names[0])
+    scores_up_to = last.look.scores.up_to if last else view.place.position
+    noise = last.look.integrity.noise_floor if last else None
+    return ReportData(
+        decision_point=experiment.decision_point,
+        question=experiment.declared.experiment.question,
+        predicts=f"“{experiment.declared.label.name}”",
+        experiment=experiment.id,
+        position=view.place.position,
+        time=view.place.time,
+        champion=_champion(experiment, names[0]),
+        challenger=_model(names[1], experiment.challenger.trained_until),
+        metric=metric,
+        plan=plan,
+        verdict=_verdict(view, metric, names, flipped=_flipped(flips), unseen=(unseen, total)),
+        looks=looks,
+        evaluated=(view.start, view.stop),
+        window=view.window,
+        gates=_gates(view, metric),
+        levels=levels_of(last, primary(experiment)) if last else None,
+        coverage=_coverage(view),
+        scores=from_rows.scores(view.rows, experiment, names),
+        flips=flips,
+        calibration=from_rows.calibration(view.rows, experiment),
+        differences=from_rows.differences(view.rows, log, experiment, noise, scores_up_to),
+        slices=Absent("No slices are registered in this experiment."),
+        serving=from_rows.serving(view.rows),
+        maturity=from_rows.maturity(view.rows, experiment),
+        missing=from_rows.missing(view.rows, experiment) if last else Absent("Comes with the first look."),
+        bounds=bounds,
+        events=events,
+        provenance=provenance_of(
+            experiment,
+            last,
+            (view.place.position, view.place.digest),
+            champion=names[0],
+            ends=(view.start, view.stop),
+        ),
+        limits=limits_of(experiment, plan, (day_year(view.window[0]), day_year(view.window[1]))),
+        claim=_CLAIMS[claim],
+        next_look=_next_look(view),
+    )
+
+
+def _flipped(flips: Flips | Absent) -> float | None:
+    return flips.flipped / flips.scored if isinstance(flips, Flips) and flips.scored else None
+
+
+def _model(name: str, trained_until: int | None) -> Model:
+    return Model(name, None if trained_until is None else (1, trained_until + 1))
+
+
+def _champion(experiment: Experiment, name: str) -> Model:
+    declared = experiment.rescore
+    known = declared is not None and f"{declared.name}:{declared.version}" == name
+    return _model(name, declared.trained_until if known and declared is not None else None)
+
+
+def _width(last: Taken | None) -> float | None:
+    if last is None:
+        return None
+    found = next((e for e in last.look.verdict.estimates if e.role == "primary"), None)
+    return None if found is None or found.low is None or found.high is None else found.high - found.low
+
+
+def _plan(view: View) -> Plan:
+    experiment = view.experiment
+    declared, policy = experiment.plan, experiment.plan.policy
+    kind = declared.unit.kind
+    note = {
+        "day": f"local day, {declared.unit.timezone}",
+        "column": "what the service names",
+        "request": "decision",
+    }[kind]
+    last = view.last
+    exact = last is None or all(e.validity in {"exact", "report_only"} for e in last.look.verdict.estimates)
+    return Plan(
+        policy=policy.name,
+        registered_at=experiment.event.position,
+        alpha=policy.alpha,
+        unit=UNIT_NOUNS[kind],
+        unit_note=note,
+        min_units=policy.min_units,
+        min_decisions=policy.min_decisions,
+        max_looks=policy.max_looks,
+        every=_EVERY.get(experiment.declared.looks.every, f"every {experiment.declared.looks.every}"),
+        exact=exact,
+        window_hours=experiment.label_window.total_seconds() / 3_600,
+        expected=_expected(view),
+    )
+
+
+def _expected(view: View) -> tuple[PlannedLook, ...]:
+    """Return the looks that are intended, with the decisions that the present rate gives by then."""
+    begin, stop = view.experiment.bounds.start, view.experiment.bounds.stop
+    if not isinstance(begin, dt.datetime) or not isinstance(stop, dt.datetime) or view.per_day is None:
+        return ()
+    every, late = duration(view.experiment.declared.looks.every), view.experiment.label_window
+    made = []
+    for number in range(1, min(view.experiment.plan.policy.max_looks, _PLANNED_MAX) + 1):
+        time = begin + number * every
+        days = min(max(0.0, (time - late - begin) / _DAY), (stop - begin) / _DAY)
+        made.append(PlannedLook(time, round(view.per_day * days)))
+        if time >= stop + late:
+            break
+    return tuple(made)
+
+
+def _verdict(
+    view: View, metric: Metric, names: tuple[str, str], *, flipped: float | None, unseen: tuple[int, int]
+) -> Verdict:
+    if view.last is None:
+        return Verdict("NONE", _no_look(view))
+    experiment = view.experiment
+    reading = Reading(experiment.plan, metric, begin=view.window[0], champion=names[0], challenger=names[1])
+    finding = finding_of(view.last, reading, flipped=flipped, unseen=unseen)
+    return Verdict(view.last.look.verdict.state, finding, _approvals(view))
+
+
+def _no_look(view: View) -> NoLook:
+    first = _next_look(view)
+    planned = _expected(view)
+    recorded = view.rows.counted
+    return NoLook(
+        first=first,
+        expected=planned[0].used if planned else None,
+        recorded=recorded,
+        scored=view.rows.scored,
+        matured=view.rows.mature_count,
+    )
+
+
+def _approvals(view: View) -> tuple[int, int] | None:
+    """Return how many approvals a recorded PROMOTE has, of the one that it needs; None for other verdicts."""
+    if view.reached is None or view.reached.body["state"] != "PROMOTE":
+        return None
+    return len(view.approvals), 1
+
+
+def _gates(view: View, metric: Metric) -> tuple[Gate, ...]:
+    if view.last is None:
+        return ()
+    found = gates_of(view.last, view.experiment.plan, metric)
+    approvals = _approvals(view)
+    if approvals is None:
+        return found
+    state: GateState = "passes" if approvals[0] >= approvals[1] else "waits"
+    return (
+        *found,
+        Gate(
+            "Approval", "people", "one, recorded", state, "words", words=f"{approvals[0]} of {approvals[1]}"
+        ),
+    )
+
+
+def _coverage(view: View) -> tuple[Stage, ...] | Absent:
+    """Return the stages of counting; before the first look only what is recorded and what has matured."""
+    window = hours_in_words(view.experiment.label_window.total_seconds() / 3_600)
+    if view.last is None:
+        if not view.rows.counted:
+            return Absent("The window has no decision yet.")
+        young = view.rows.counted - view.rows.mature_count
+        return (
+            Stage("Recorded", view.rows.counted),
+            Stage("Matured", view.rows.mature_count, ((f"younger than {window}", young),)),
+        )
+    counted = view.last.look.integrity
+    left = counted.reasons
+    stages = [Stage("In the window", counted.decisions)]
+    for name, reasons in _stages(window, days=view.experiment.plan.unit.kind == "day"):
+        gone = tuple(
+            (words, left.get(key, 0)) for key, words, always in reasons if always or left.get(key, 0)
+        )
+        stages.append(Stage(name, stages[-1].kept - sum(count for _, count in gone), gone))
+    return tuple(stages)
+
+
+def _stages(window: str, *, days: bool) -> tuple[tuple[str, tuple[tuple[str, str, bool], ...]], ...]:
+    """Return (stage, ((reason, words, shown even when 0), ...)) in the order of counting."""
+    young = f"younger than {window} at this look" + (", or of a day still open" if days else "")
+    return (
+        (
+            "Matured",
+            (
+                ("duplicate", "duplicate: a second event with a known decision id", False),
+                ("partial_day", "of a day that the window cuts", False),
+                ("immature", young, True),
+            ),
+        ),
+        (
+            "With an outcome",
+            (("missing", "missing: no outcome", True), ("late", f"late: outcome after {window}", True)),
+        ),
+        (
+            "Scored by both",
+            (("unscored", "not scored yet", False), ("failed", "failed: the challenger gave no score", True)),
+        ),
+        ("Used", (("unusable", "not usable by the metric", False),)),
+    )
+
+
+def _next_look(view: View) -> dt.datetime | None:
+    """Return when the next look is intended: None once the experiment is concluded or has had its looks."""
+    experiment = view.experiment
+    if view.concluded or len(view.looks) >= experiment.plan.policy.max_looks:
+        return None
+    begin = view.last.look.as_of.time if view.last else experiment.bounds.start
+    return begin + duration(experiment.declared.looks.every) if isinstance(begin, dt.datetime) else None
+
+
+def _naive(view: View, taken: Taken) -> float | None:
+    """Return the paired z over the single decisions that had matured, with outcome, by a look."""
+    rows, at = view.rows, taken.look.as_of
+    occurred = rows.table.column("occurred_at").cast(pa.int64()).to_numpy()
+    position = rows.table.column("position").to_numpy()
+    old = occurred <= microseconds(at.time - view.experiment.label_window)
+    known = rows.known & old & (rows.outcome_position <= at.position) & (position < taken.look.stop)
+    return naive_z(rows, primary(view.experiment), known)
