@@ -40,13 +40,15 @@ class Sample:
         """Return the log capital of each bet against "the mean difference is at most `null`".
 
         `null` is scaled by the clip, above -1 and below 1. `swapped` changes champion and challenger.
+        `bets` are given by a search for a null alone.
         """
+        searching = bets is not None
         bets = self.bets if bets is None else bets
         sign = -1 if swapped else 1
         if self.method == "three-sum mixture":
             return fan_moments(self.moments.negated() if swapped else self.moments, self.clip, null, bets)
         if self.method == "betting grid over units":
-            return betting_values(sign * self.values, null, bets)
+            return betting_values(sign * self.values, null, bets, rounded=not searching)
         counts = self.ternary
         if swapped:
             counts = TernaryCounts(counts.worse, counts.level, counts.better)
