@@ -1,0 +1,169 @@
+"""Commands: what an operator does with a sidecar. Each returns a document; both command lines show it."""
+
+import contextlib
+import json
+import sqlite3
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from recorders.errors import HarnessError
+from recorders.sidecar import ops, segment
+from recorders.sidecar.disk import used_bytes
+from recorders.sidecar.errors import SettingsError
+from recorders.sidecar.outbox import SQL as OUTBOX_SQL
+from recorders.sidecar.recovery import OUTBOX
+from recorders.sidecar.salvage import QUARANTINE
+from recorders.sidecar.service import House, serve, ship_all
+from recorders.sidecar.settings import URL_VARIABLE, Settings
+from recorders.sidecar.spool import INBOX
+from recorders.sidecar.spool import SQL as INBOX_SQL
+
+POLL_S = 0.2
+
+
+def run(settings: Settings) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        HarnessError: it cannot start, or not go on.
+    """
+    _need_url(settings)
+    settings.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    serve(settings, ready=lambda: _say(f"ready: {settings.door_socket}"))
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """Return what a running sidecar knows of itself."""
+    return ops.ask(settings.ops_socket, "GET", "/status")
+
+
+def drain(settings: Settings, *, timeout_s: float) -> dict[str, Any]:
+    """Let a running sidecar take no more, ship all and end. Return its last status.
+
+    Raises:
+        HarnessError: it is not drained in time; it goes on draining.
+    """
+    last = ops.ask(settings.ops_socket, "POST", "/drain")
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        try:
+            last = ops.ask(settings.ops_socket, "GET", "/status")
+        except HarnessError:
+            return last | {"ended": True}
+        time.sleep(POLL_S)
+    waiting, state = last["ship"]["waiting"], last["ship"]["state"]
+    raise HarnessError(
+        f"After {timeout_s:g} s {waiting} batches wait, shipping is {state} ({last['ship']['reason']}).",
+        "Expected an empty spool.",
+        "It goes on draining: see `harness sidecar status`.",
+    )
+
+
+def ship(
+    settings: Settings, *, timeout_s: float, again_from: int | None = None, new_writer: bool = False
+) -> dict[str, Any]:
+    """Ship what a stopped sidecar left, and return how that went.
+
+    `again_from` ships all kept batches from that number on again; what the log has is not stored twice.
+    `new_writer` gives what is not shipped yet to a new writer: the way on after a fork, when the other holder
+    of the writer is gone. What the log took from it under the old writer is repeated.
+
+    Raises:
+        HarnessError: the folder is in use, or the log refuses.
+    """
+    _need_url(settings)
+    house = House(settings)
+    try:
+        outbox = house.outbox
+        if again_from is not None:
+            if not outbox.first_kept <= again_from <= outbox.state.last_ordinal:
+                raise SettingsError(
+                    f"Batch {again_from} is not kept.",
+                    f"Expected one from {outbox.first_kept} to {outbox.state.last_ordinal}.",
+                    "See `harness sidecar inspect`.",
+                )
+            outbox.ship_again_after(again_from - 1)
+        if new_writer and outbox.waiting:
+            outbox.rewrite(outbox.state.shipped_ordinal + 1, "an operator's decision")
+        done = ship_all(house, timeout_s=timeout_s)
+        found = house.status() | {"shipped_all": done}
+    finally:
+        house.close()
+    if not done:
+        raise HarnessError(
+            f"{found['ship']['waiting']} batches are not shipped: {found['ship']['reason'] or 'time is up'}.",
+            "Expected a log that takes them.",
+            "Nothing is lost: mend that and ship again.",
+        )
+    return found
+
+
+def inspect(settings: Settings) -> dict[str, Any]:
+    """Return what a spool's files hold, running or not. Changes nothing.
+
+    Raises:
+        SettingsError: there is no such folder.
+    """
+    folder = settings.path
+    if not folder.is_dir():
+        raise SettingsError(
+            f"{folder} is no folder.", "Expected a spool.", "Name its settings with --config."
+        )
+    files = [_inbox(path) for _, path in segment.numbered(folder, INBOX)]
+    files += [_outbox(path) for _, path in segment.numbered(folder, OUTBOX)]
+    aside = sorted(path.name for path in (folder / QUARANTINE).glob("*") if path.is_file())
+    return {"folder": str(folder), "used_bytes": used_bytes(folder), "files": files, "quarantine": aside}
+
+
+def _inbox(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "file": path.name,
+        "bytes": segment.bytes_of(path),
+        "damage": segment.damage(path),
+    }
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(segment.open_reader(path)) as connection:
+        frames, events, _, first, last = connection.execute(INBOX_SQL["census"], (2**62,)).fetchone()
+        (marks,) = connection.execute(INBOX_SQL["count_marks"]).fetchone()
+        found |= {"frames": frames, "events": events, "first_at": first, "last_at": last, "writers": marks}
+    return found
+
+
+def _outbox(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "file": path.name,
+        "bytes": segment.bytes_of(path),
+        "damage": segment.damage(path),
+    }
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(segment.open_reader(path)) as connection:
+        first, last = connection.execute(OUTBOX_SQL["range"]).fetchone()
+        _, _, _, shipped, *_ = connection.execute(OUTBOX_SQL["state"]).fetchone()
+        batches, events, _, _ = connection.execute(OUTBOX_SQL["pending"], (0,)).fetchone()
+        found |= {
+            "batches": batches,
+            "events": events,
+            "first": first,
+            "last": last,
+            "shipped_up_to": shipped,
+        }
+    return found
+
+
+def _need_url(settings: Settings) -> None:
+    if not settings.url:
+        raise SettingsError(
+            "No database address is set.",
+            f"Expected {URL_VARIABLE}.",
+            "Set it to postgresql://user@host/database.",
+        )
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def shown(document: dict[str, Any]) -> str:
+    """Return a document for people: its own JSON, one line a leaf."""
+    return json.dumps(document, indent=2, default=str)

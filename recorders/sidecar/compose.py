@@ -1,0 +1,200 @@
+"""Compose: many small frames become few batches for the log, in columns.
+
+Pure; persisted by the outbox before it is sent.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from recorders.canonical import canonical_json, digest
+from recorders.columns import encode_batch, occurred_range, to_batch
+from recorders.errors import CorruptBatch, FeatureSetError
+from recorders.fields import FeatureSet
+from recorders.losses import Loss
+from recorders.sidecar.report import OWN, recorder_loss
+from recorders.sidecar.salvage import Stored
+from recorders.sidecar.wire import KINDS, Arrived
+
+OUTCOME_SCHEMA_DIGEST: Final = digest(b"outcome/1")
+CONTROL_SCHEMA_DIGEST: Final = digest(b"control/1")
+BATCH_BYTES: Final = 16 * 2**20
+LOSS: Final = KINDS.index("loss")
+# How msgpack begins an array: its length follows in 4 or 2 bytes, or lies in the low four bits.
+_ARRAY32, _ARRAY16, _FIXARRAY = 0xDD, 0xDC, 0x90
+
+
+class Draft(NamedTuple):
+    """A batch before it has a writer and a sequence. `digest` is the SHA-256 of `payload` in hex."""
+
+    kind: str
+    decision_point: str
+    schema_digest: str
+    events: int
+    occurred_min: datetime | None
+    occurred_max: datetime | None
+    payload: bytes
+    digest: str
+    frames: tuple[Stored, ...]
+
+
+class Unusable(NamedTuple):
+    """A frame that no batch can be made of, and why."""
+
+    stored: Stored
+    reason: str
+
+
+def compose(
+    frames: Sequence[Stored], feature_set: Callable[[bytes], bytes | None], *, target_events: int
+) -> tuple[list[Draft], list[Unusable]]:
+    """Return batches of about `target_events` events that hold all frames, and what cannot be used.
+
+    The order of arrival is kept within a kind and decision point. Batches are in the order of their first
+    frames.
+    """
+    drafts: list[Draft] = []
+    unusable: list[Unusable] = []
+    for group in groups(frames, target_events):
+        if group[0].frame.kind in (LOSS, OWN):
+            made, refused = _controls(group)
+        else:
+            made, refused = _columns(group, feature_set)
+        drafts += made
+        unusable += refused
+    return drafts, unusable
+
+
+def groups(frames: Iterable[Stored], target_events: int) -> list[list[Stored]]:
+    """Return the frames cut into runs of one kind, decision point and schema, by their first frames.
+
+    A stream that changes its schema begins a new group, so that its order is kept.
+    """
+    open_groups: dict[tuple[int, str], list[Stored]] = {}
+    sizes: dict[tuple[int, str], tuple[int, int]] = {}
+    found: list[list[Stored]] = []
+    for stored in frames:
+        frame = stored.frame
+        stream = (frame.kind, frame.decision_point)
+        group = open_groups.get(stream)
+        events, size = sizes.get(stream, (0, 0))
+        fits = events + frame.events <= target_events and size + len(frame.payload) <= BATCH_BYTES
+        if group is None or not fits or group[0].frame.schema != frame.schema:
+            group = open_groups[stream] = []
+            found.append(group)
+            events = size = 0
+        group.append(stored)
+        sizes[stream] = (events + frame.events, size + len(frame.payload))
+    return found
+
+
+def _columns(
+    group: list[Stored], feature_set: Callable[[bytes], bytes | None]
+) -> tuple[list[Draft], list[Unusable]]:
+    """Return one batch of the group; if that cannot be, a batch each of the frames that can be used."""
+    try:
+        return [_draft(group, feature_set)], []
+    except (CorruptBatch, FeatureSetError) as error:
+        if len(group) == 1:
+            return [], [Unusable(group[0], error.happened)]
+    drafts: list[Draft] = []
+    unusable: list[Unusable] = []
+    for stored in group:
+        made, refused = _columns([stored], feature_set)
+        drafts += made
+        unusable += refused
+    return drafts, unusable
+
+
+def _draft(group: list[Stored], feature_set: Callable[[bytes], bytes | None]) -> Draft:
+    for stored in group:
+        if not stored.proven():
+            raise CorruptBatch("a frame's payload is not what its digest names")
+    merged = merge([stored.frame for stored in group])
+    declared = None
+    if merged.kind == 0:
+        canonical = feature_set(merged.schema)
+        if canonical is None:
+            raise CorruptBatch("its feature set was never announced")
+        declared = FeatureSet.from_json(canonical)
+    batch = to_batch(merged.frame(), declared)
+    payload = encode_batch(batch)
+    first, last = occurred_range(batch)
+    schema = OUTCOME_SCHEMA_DIGEST if declared is None else declared.digest
+    kind = KINDS[merged.kind]
+    return Draft(
+        kind,
+        merged.decision_point,
+        schema,
+        merged.events,
+        first,
+        last,
+        payload,
+        digest(payload),
+        tuple(group),
+    )
+
+
+def merge(frames: Sequence[Arrived]) -> Arrived:
+    """Return one frame with the events of all: msgpack arrays are joined without being decoded.
+
+    Raises:
+        CorruptBatch: a payload is no msgpack array of as many events as its header says.
+    """
+    if len(frames) == 1:
+        return frames[0]
+    events = sum(frame.events for frame in frames)
+    bodies = [_body(frame) for frame in frames]
+    payload = b"".join((bytes([_ARRAY32]), events.to_bytes(4, "big"), *bodies))
+    return frames[0]._replace(events=events, payload=payload)
+
+
+def _body(frame: Arrived) -> memoryview:
+    """Return the payload after its array header."""
+    payload = frame.payload
+    first = payload[0]
+    if first == _ARRAY32:
+        size, start = int.from_bytes(payload[1:5], "big"), 5
+    elif first == _ARRAY16:
+        size, start = int.from_bytes(payload[1:3], "big"), 3
+    elif first & 0xF0 == _FIXARRAY:
+        size, start = first & 0x0F, 1
+    else:
+        raise CorruptBatch("a frame's payload is no array")
+    if size != frame.events:
+        raise CorruptBatch(f"a frame holds {size} events, its header says {frame.events}")
+    return memoryview(payload)[start:]
+
+
+def _controls(group: list[Stored]) -> tuple[list[Draft], list[Unusable]]:
+    """Return a control batch for each loss that the frames report."""
+    drafts: list[Draft] = []
+    unusable: list[Unusable] = []
+    for stored in group:
+        frame = stored.frame
+        if not stored.proven():
+            unusable.append(Unusable(stored, "a report that is not what its digest names"))
+        elif frame.kind == OWN:
+            drafts.append(_control(frame.payload, frame.decision_point, stored))
+        else:
+            try:
+                losses = msgspec.msgpack.decode(frame.payload, type=list[Loss])
+                events = [canonical_json(recorder_loss(loss, frame.decision_point)) for loss in losses]
+            except (msgspec.DecodeError, OverflowError) as error:
+                unusable.append(Unusable(stored, f"a loss that cannot be read ({error})"))
+                continue
+            drafts += [_control(event, frame.decision_point, stored) for event in events]
+    return drafts, unusable
+
+
+def control(event: dict[str, Any], decision_point: str = "") -> Draft:
+    """Return the batch that holds one control event."""
+    return _control(canonical_json(event), decision_point)
+
+
+def _control(payload: bytes, decision_point: str, *frames: Stored) -> Draft:
+    return Draft(
+        "control", decision_point, CONTROL_SCHEMA_DIGEST, 1, None, None, payload, digest(payload), frames
+    )

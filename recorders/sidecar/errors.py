@@ -1,0 +1,87 @@
+"""What can go wrong in a sidecar. One class per remedy.
+
+HarnessError (recorders.errors)
+├── SettingsError           a setting that cannot be used                           exit 2
+├── SpoolBusy               another sidecar has the folder                          exit 1
+├── SpoolTaken              another sidecar took the folder while this one slept    exit 40
+├── SpoolDamaged            a spool file went bad while it was in use               exit 40
+├── SpoolTooNew             a folder that a newer sidecar wrote                     exit 1
+└── SidecarUnreachable      no sidecar answers                                      exit 1
+"""
+
+# ruff: noqa: N818  # the names say what happened; what derives from HarnessError is an error
+from pathlib import Path
+
+from recorders.errors import HarnessError
+
+
+class SettingsError(HarnessError):
+    """A setting that cannot be used."""
+
+    exit_code = 2
+
+
+class SpoolBusy(HarnessError):
+    """Another sidecar has the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"The spool {folder} is in use.",
+            "Expected a folder that no other sidecar has open.",
+            "Stop that one, or give this one a folder of its own.",
+        )
+        self.folder = folder
+
+
+class SpoolTaken(HarnessError):
+    """Another sidecar took the folder while this one slept."""
+
+    exit_code = 40
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"The spool {folder} was opened by another sidecar while this one had it.",
+            "Expected one sidecar a folder.",
+            "This one stops without touching it again; see that only one is started.",
+        )
+        self.folder = folder
+
+
+class SpoolDamaged(HarnessError):
+    """A spool file went bad while it was in use."""
+
+    exit_code = 40
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"A spool file cannot be read: {what}.",
+            "Expected the file as it was written.",
+            "Start the sidecar again: it puts the file aside, counts what it held and goes on.",
+        )
+        self.what = what
+
+
+class SpoolTooNew(HarnessError):
+    """A folder that a newer sidecar wrote."""
+
+    def __init__(self, path: Path, found: int, known: int) -> None:
+        super().__init__(
+            f"{path} has format {found}.",
+            f"Expected format {known} or older.",
+            "Start the newer version again; it drains the spool.",
+        )
+        self.path = path
+        self.found = found
+        self.known = known
+
+
+class SidecarUnreachable(HarnessError):
+    """No sidecar answers."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(
+            f"No sidecar answers at {where}: {why}.",
+            "Expected one that runs.",
+            "Start it with `harness sidecar run`, or see its log for why it stopped.",
+        )
+        self.where = where

@@ -1,0 +1,143 @@
+"""Hub: frames from all connections become one commit at a time; an answer leaves only after it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Final, Protocol
+from uuid import UUID
+
+from recorders.sidecar.marks import Answer
+from recorders.sidecar.spool import Spool
+from recorders.sidecar.wire import Arrived, Known
+
+# What may wait for the disk; beyond it the connections are not read.
+PENDING_BYTES_MAX: Final = 32 * 2**20
+COMMIT_FRAMES_MAX: Final = 4_096
+_logger = logging.getLogger("recorders.sidecar")
+
+
+class Sender(Protocol):
+    """A connection as the hub sees it."""
+
+    def answer(self, answered: Sequence[tuple[Arrived, Answer]]) -> None:
+        """Tell the service what became of its frames."""
+        ...
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        ...
+
+    def resume(self) -> None:
+        """Read again."""
+        ...
+
+
+class Hub:
+    """Takes frames in the event loop, commits them on `committer` (one thread), and answers.
+
+    Commit-when-idle: as soon as one commit has ended, all that came meanwhile is the next one.
+    """
+
+    def __init__(self, spool: Spool, committer: Executor, *, kept: Callable[[], None]) -> None:
+        self.spool = spool
+        self.draining = False
+        self._committer = committer
+        self._kept = kept
+        self._frames: list[tuple[Sender | None, Arrived]] = []
+        self._schemas: list[tuple[bytes, bytes]] = []
+        self._pending_bytes = 0
+        self._paused: set[Sender] = set()
+        self._wake = asyncio.Event()
+        self._committing = False
+        self._rewound: set[tuple[bytes, int]] = set()
+
+    def take(self, sender: Sender | None, frame: Arrived) -> None:
+        """Queue a frame for the next commit."""
+        self._frames.append((sender, frame))
+        self._pending_bytes += len(frame.payload)
+        if self._pending_bytes > PENDING_BYTES_MAX and sender is not None and sender not in self._paused:
+            self._paused.add(sender)
+            sender.pause()
+        self._wake.set()
+
+    def announce(self, digest: bytes, canonical: bytes) -> None:
+        """Queue a feature set; it is kept before the frames that come after it."""
+        if not self.knows(digest):
+            self._schemas.append((digest, canonical))
+            self._wake.set()
+
+    def knows(self, digest: bytes) -> bool:
+        """Whether a feature set was announced, now or long ago."""
+        return self.spool.feature_set(digest) is not None or any(
+            digest == known for known, _ in self._schemas
+        )
+
+    def compare(self, known: Sequence[Known]) -> list[Known]:
+        """Return how far the spool holds each writer.
+
+        What a service knows acknowledged and is not here is reported.
+        """
+        marks = self.spool.marks([one.writer for one in known])
+        for one, mark in zip(known, marks, strict=True):
+            lost = (one.writer, one.sequence)
+            if mark.sequence < one.sequence and lost not in self._rewound:
+                self._rewound.add(lost)
+                missing = [mark.sequence + 1, one.sequence]
+                frames = one.sequence - mark.sequence
+                writer = UUID(bytes=one.writer)
+                report = self.spool.report("spool_rewound", writer, None, frames=frames, sequences=missing)
+                self.take(None, report)
+        return marks
+
+    @property
+    def rewound(self) -> int:
+        """How many writers knew more acknowledged than the spool holds."""
+        return len(self._rewound)
+
+    @property
+    def busy(self) -> bool:
+        """Whether frames wait for the disk."""
+        return bool(self._frames) or self._committing
+
+    async def run(self) -> None:
+        """Commit until cancelled. A commit that has begun ends, and is answered."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._frames or self._schemas:
+                taken, schemas = self._frames[:COMMIT_FRAMES_MAX], self._schemas
+                del self._frames[:COMMIT_FRAMES_MAX]
+                frames = [frame for _, frame in taken]
+                self._committing = True
+                work = loop.run_in_executor(self._committer, self.spool.commit, frames, schemas)
+                answers = await asyncio.shield(work)
+                if not self.spool.refusal:
+                    self._schemas = self._schemas[len(schemas) :]
+                elif not frames:
+                    break  # only feature sets wait; the next frame, or the next tick, tries them again
+                self._settle(taken, answers)
+                self._committing = False
+
+    async def flush(self) -> None:
+        """Return when nothing waits for the disk."""
+        while self.busy:
+            self._wake.set()
+            await asyncio.sleep(0.01)
+
+    def _settle(self, taken: Sequence[tuple[Sender | None, Arrived]], answers: Sequence[Answer]) -> None:
+        by_sender: dict[Sender, list[tuple[Arrived, Answer]]] = {}
+        for (sender, frame), answer in zip(taken, answers, strict=True):
+            self._pending_bytes -= len(frame.payload)
+            if sender is not None:
+                by_sender.setdefault(sender, []).append((frame, answer))
+            elif not answer.kept:
+                _logger.error("A report of the sidecar's own was not kept: %s", frame.payload.decode())
+        for sender, answered in by_sender.items():
+            sender.answer(answered)
+        if self._pending_bytes <= PENDING_BYTES_MAX // 2:
+            for sender in self._paused:
+                sender.resume()
+            self._paused.clear()
+        self._kept()

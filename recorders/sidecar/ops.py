@@ -1,0 +1,131 @@
+"""Operations over HTTP/1.1: metrics, health, status; and drain on the operator's own socket.
+
+Standard library alone.
+"""
+
+import asyncio
+import hmac
+import http.client
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from recorders.sidecar.errors import SidecarUnreachable
+from recorders.sidecar.metrics import prometheus, readiness
+
+REQUEST_BYTES_MAX: Final = 8_192
+REQUEST_S: Final = 5.0
+CONNECTIONS_MAX: Final = 64
+PHRASES: Final = {
+    200: "OK",
+    401: "Unauthorized",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    503: "Service Unavailable",
+}
+Answered = tuple[int, str, str]
+
+
+class Ops:
+    """Answers GET /metrics, /healthz, /readyz and /status; POST /drain where `operator` is true."""
+
+    def __init__(
+        self, status: Callable[[], dict[str, Any]], drain: Callable[[], None], token: str = ""
+    ) -> None:
+        self._status = status
+        self._drain = drain
+        self._token = token.encode()
+        self._open = 0
+
+    async def serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, operator: bool
+    ) -> None:
+        """Answer one request and close. Whoever is slow or long-winded is cut off."""
+        if self._open >= CONNECTIONS_MAX:
+            writer.transport.abort()
+            return
+        self._open += 1
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(_response(*self._answer(head, operator=operator)))
+                await writer.drain()
+        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+            writer.transport.abort()
+        finally:
+            self._open -= 1
+            writer.close()
+
+    def _answer(self, head: bytes, *, operator: bool) -> Answered:
+        lines = head.decode("latin-1").split("\r\n")
+        method, _, rest = lines[0].partition(" ")
+        path = rest.partition(" ")[0].partition("?")[0]
+        headers = dict(_header(line) for line in lines[1:] if ":" in line)
+        if path == "/healthz":
+            return 200, "text/plain", "alive\n"
+        if not operator and self._token:
+            given = headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
+            if not hmac.compare_digest(given, self._token):
+                return 401, "text/plain", "a token is needed\n"
+        if path == "/drain" and operator and method == "POST":
+            self._drain()
+            return 200, "application/json", json.dumps(self._status())
+        if method != "GET":
+            return 405, "text/plain", "read only\n"
+        return self._read(path)
+
+    def _read(self, path: str) -> Answered:
+        if path == "/metrics":
+            return 200, "text/plain; version=0.0.4", prometheus(self._status())
+        if path == "/status":
+            return 200, "application/json", json.dumps(self._status())
+        if path == "/readyz":
+            reasons = readiness(self._status())
+            return (
+                (503, "text/plain", "\n".join(reasons) + "\n") if reasons else (200, "text/plain", "ready\n")
+            )
+        return 404, "text/plain", "metrics, healthz, readyz, status\n"
+
+
+def _response(code: int, kind: str, body: str) -> bytes:
+    data = body.encode()
+    head = f"HTTP/1.1 {code} {PHRASES[code]}\r\nContent-Type: {kind}\r\n"
+    return f"{head}Content-Length: {len(data)}\r\nConnection: close\r\n\r\n".encode() + data
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.strip().lower(), value.strip()
+
+
+class _Unix(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=REQUEST_S)
+        self._path = path
+
+    def connect(self) -> None:
+        """Open the UNIX socket."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(REQUEST_S)
+        self.sock.connect(str(self._path))
+
+
+def ask(path: Path, method: str, resource: str) -> dict[str, Any]:
+    """Return what a running sidecar answers on its operator's socket.
+
+    Raises:
+        SidecarUnreachable: nothing answers there.
+    """
+    connection = _Unix(path)
+    try:
+        connection.request(method, resource)
+        answer = connection.getresponse()
+        found: dict[str, Any] = json.loads(answer.read())
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise SidecarUnreachable(str(path), str(error) or type(error).__name__) from error
+    else:
+        return found
+    finally:
+        connection.close()

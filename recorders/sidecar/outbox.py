@@ -1,0 +1,367 @@
+"""Outbox: batches with their bytes, persisted before they are sent, kept until the log covers them.
+
+The encoded payload is kept, not only its composition: what is sent again is then the same bytes whatever
+library was upgraded in between, and after a restored backup the log gets back exactly what it had
+(docs/adr/0013).
+"""
+
+import contextlib
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import msgspec
+
+from recorders.frame import Receipt
+from recorders.sidecar import segment
+from recorders.sidecar.compose import Draft, control
+from recorders.sidecar.records import File, Identity, Ready, State, Witness, ready_of, row_of
+from recorders.sidecar.recovery import OUTBOX, recover
+from recorders.sidecar.report import sidecar_loss
+from recorders.sidecar.spool import Place
+
+SQL: Final = segment.statements(Path(__file__).with_suffix(".sql"))
+RECEIPTS: Final = 1_024
+
+
+class Outbox:
+    """The outbox of one folder, whose lock the caller holds. For one thread.
+
+    `damaged` names the files that were put aside when it was opened, with how many of their batches are kept.
+    """
+
+    def __init__(self, folder: Path, *, segment_bytes: int, clock: Callable[[], float] = time.time) -> None:
+        self.folder = folder
+        self.state = State()
+        self.identities: list[Identity] = []
+        self.receipts: deque[Witness] = deque(maxlen=RECEIPTS)
+        self.damaged: list[tuple[str, int]] = []
+        self.unlinked = self.unlinked_uncovered = 0
+        self._segment_bytes = segment_bytes
+        self._clock = clock
+        self._files: dict[int, File] = {}
+        self._settled: set[str] = set()
+        self._reader: tuple[int, sqlite3.Connection] | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._number = 0
+        self._open()
+
+    @property
+    def composed(self) -> Place:
+        """The place in the inbox up to which frames are in batches here."""
+        return Place(self.state.composed_segment, self.state.composed_id)
+
+    @property
+    def identity(self) -> Identity:
+        """The writer of new batches."""
+        return self.identities[-1]
+
+    @property
+    def inherited(self) -> Identity:
+        """The writer of what lies in the inbox from before the folder was copied."""
+        number = self.state.inherited_number
+        return next((one for one in self.identities if one.number == number), self.identity)
+
+    @property
+    def waiting(self) -> int:
+        """How many batches the log does not have yet."""
+        return self.state.last_ordinal - self.state.shipped_ordinal
+
+    @property
+    def first_kept(self) -> int:
+        """The ordinal of the oldest batch that is still kept; the next one to come if there is none."""
+        return min((file.first_ordinal for file in self._files.values()), default=self.state.last_ordinal + 1)
+
+    def next_ready(self) -> Ready | None:
+        """Return the next batch to ship, None when the log has all.
+
+        Raises:
+            sqlite3.Error, LookupError: its row cannot be read.
+        """
+        return self.read(self.state.shipped_ordinal + 1) if self.waiting else None
+
+    def read(self, ordinal: int) -> Ready:
+        """Return a batch.
+
+        Raises:
+            sqlite3.Error, LookupError: its row cannot be read, or was released.
+        """
+        number = next((n for n, file in self._files.items() if _within(ordinal, file)), None)
+        if number is None:
+            raise LookupError(f"batch {ordinal} was released")
+        if self._reader is None or self._reader[0] != number:
+            self._close_reader()
+            self._reader = (number, segment.open_reader(self._path(number)))
+        row = self._reader[1].execute(SQL["batch"], (ordinal,)).fetchone()
+        if row is None:
+            raise LookupError(f"batch {ordinal} is missing")
+        return ready_of(row)
+
+    def ordinal_of(self, writer: bytes, sequence: int) -> int | None:
+        """Return the ordinal of a writer's batch `sequence`, None when it is no longer kept."""
+        for number in sorted(self._files, reverse=True):
+            with contextlib.closing(segment.open_reader(self._path(number))) as connection:
+                row = connection.execute(SQL["ordinal_of"], (writer, sequence)).fetchone()
+                if row is not None:
+                    return int(row[0])
+        return None
+
+    # What changes it. Each is one transaction.
+
+    def compose(self, drafts: Sequence[Draft], composed: Place, *, inherited: bool = False) -> None:
+        """Persist batches, and that all frames up to `composed` are in them. Durable when it returns.
+
+        Raises:
+            sqlite3.Error: the disk refuses; nothing changed.
+        """
+        identity = self.inherited if inherited else self.identity
+        first, now = self.state.last_ordinal + 1, self._clock()
+        rows = [
+            row_of(first + place, identity.writer, identity.sequence + 1 + place, draft, now)
+            for place, draft in enumerate(drafts)
+        ]
+        state = msgspec.structs.replace(
+            self.state,
+            composed_segment=composed.segment,
+            composed_id=composed.id,
+            last_ordinal=self.state.last_ordinal + len(rows),
+        )
+        grown = msgspec.structs.replace(identity, sequence=identity.sequence + len(rows))
+        self._transact(state, rows=rows, identities=[grown], durable=True)
+        identity.sequence = grown.sequence
+        self._files[self._number].last_ordinal = state.last_ordinal
+        self._rotate_if_due()
+
+    def shipped(self, ready: Ready, receipt: Receipt) -> None:
+        """Take the log's word for a batch.
+
+        If a crash forgets it the batch is sent again, which changes nothing.
+        """
+        batch, now = ready.batch, self._clock()
+        word = Witness(
+            ready.ordinal,
+            batch.writer.bytes,
+            batch.sequence,
+            receipt.epoch,
+            receipt.position,
+            receipt.digest,
+            receipt.covered,
+            now,
+        )
+        end = receipt.position + batch.events - 1
+        changed = [
+            msgspec.structs.replace(file, end_position=end, shipped_at=now)
+            for file in self._files.values()
+            if file.last_ordinal == ready.ordinal
+        ]
+        state = msgspec.structs.replace(self.state, shipped_ordinal=ready.ordinal)
+        self._transact(state, receipts=[word], files=changed, durable=False)
+        self.receipts.append(word)
+        self._files |= {file.number: file for file in changed}
+
+    def bind(self, log_id: str) -> None:
+        """Bind the spool to one log, for good."""
+        self._transact(msgspec.structs.replace(self.state, log_id=log_id), durable=True)
+
+    def settle_in(self, place: str, before: int) -> bool:
+        """Take note of where the folder is. Return whether it was elsewhere: it is a copy then.
+
+        A copy goes on under a writer of its own. What lies in inbox segments before `before` stays the old
+        one's, because the original may ship the same frames.
+        """
+        copied = self.state.place not in ("", place)
+        if not self.state.place:
+            self._transact(msgspec.structs.replace(self.state, place=place), durable=True)
+        elif copied:
+            old = self.identity.number
+            state = msgspec.structs.replace(
+                self.state, inherited_before=before, inherited_number=old, place=place
+            )
+            identity = Identity(old + 1, uuid4().bytes, 0, "copied", self._clock())
+            self._transact(state, identities=[identity], durable=True)
+            self.identities.append(identity)
+        return copied
+
+    def ship_again_after(self, ordinal: int) -> None:
+        """Let shipping go on after `ordinal`: back, after a restore; on, past what the log will not take."""
+        self._transact(msgspec.structs.replace(self.state, shipped_ordinal=ordinal), durable=True)
+
+    def rewrite(self, first: int, reason: str) -> int:
+        """Give the batches from ordinal `first` on a new writer, and return how many there are.
+
+        For batches that the log cannot take under their own sequence, because one before them is lost for
+        good.
+        """
+        last, now = self.state.last_ordinal, self._clock()
+        number = self.identity.number + 1
+        identity = Identity(number, uuid4().bytes, 0, reason, now)
+
+        def rows() -> Iterator[tuple[Any, ...]]:
+            for ordinal in range(first, last + 1):
+                row = self._row(ordinal)
+                if row is not None and ready_of(row).proven():
+                    identity.sequence += 1
+                    yield (last + identity.sequence, identity.writer, identity.sequence, *row[3:])
+
+        with self._transaction(durable=True) as connection:
+            connection.executemany(SQL["insert_batch"], rows())
+            state = msgspec.structs.replace(
+                self.state, last_ordinal=last + identity.sequence, shipped_ordinal=last
+            )
+            self._put(connection, state, [identity])
+        self.state = state
+        self.identities.append(identity)
+        self._files[self._number].last_ordinal = state.last_ordinal
+        self._rotate_if_due()
+        return identity.sequence
+
+    def release(self, *, retain_s: float, pressed: bool) -> None:
+        """Unlink closed files that are shipped and covered, shipped `retain_s` ago, or shipped when pressed.
+
+        The last two are counted: after a loss of the log their batches could not be given back.
+        """
+        covered = self.receipts[-1].covered if self.receipts else 0
+        for number in sorted(self._files):
+            file = self._files[number]
+            if number == self._number or file.last_ordinal > self.state.shipped_ordinal:
+                return
+            safe = file.first_ordinal > file.last_ordinal or 0 < file.end_position <= covered
+            if not (safe or pressed or self._clock() - file.shipped_at >= retain_s):
+                return
+            if self._reader is not None and self._reader[0] == number:
+                self._close_reader()
+            segment.remove(self._path(number))
+            del self._files[number]
+            self.unlinked += 1
+            self.unlinked_uncovered += not safe
+
+    def close(self) -> None:
+        """Close the files. Safe to call twice."""
+        self._close_reader()
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+
+    # Inside.
+
+    def _row(self, ordinal: int) -> tuple[Any, ...] | None:
+        number = next((n for n, file in self._files.items() if _within(ordinal, file)), None)
+        if number is None:
+            return None
+        with contextlib.closing(segment.open_reader(self._path(number))) as connection:
+            try:
+                found: tuple[Any, ...] | None = connection.execute(SQL["batch"], (ordinal,)).fetchone()
+            except sqlite3.Error:
+                return None
+            return found
+
+    def _path(self, number: int) -> Path:
+        return self.folder / segment.name_of(OUTBOX, number)
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader[1].close()
+            self._reader = None
+
+    @contextlib.contextmanager
+    def _transaction(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
+        connection = self._connection
+        assert connection is not None, "the outbox is open"
+        connection.execute(f"pragma synchronous = {'FULL' if durable else 'NORMAL'}")
+        connection.execute("begin immediate")
+        try:
+            yield connection
+            connection.execute("commit")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("rollback")
+            raise
+
+    def _put(self, connection: sqlite3.Connection, state: State, identities: Iterable[Identity]) -> None:
+        connection.execute(SQL["put_state"], msgspec.structs.astuple(state))
+        connection.executemany(SQL["put_identity"], [msgspec.structs.astuple(i) for i in identities])
+
+    def _transact(
+        self,
+        state: State,
+        *,
+        rows: Iterable[tuple[Any, ...]] = (),
+        identities: Iterable[Identity] = (),
+        receipts: Iterable[Witness] = (),
+        files: Iterable[File] = (),
+        durable: bool,
+    ) -> None:
+        with self._transaction(durable=durable) as connection:
+            connection.executemany(SQL["insert_batch"], rows)
+            self._put(connection, state, identities)
+            connection.executemany(SQL["put_receipt"], receipts)
+            connection.executemany(SQL["put_file"], [msgspec.structs.astuple(file) for file in files])
+        self.state = state
+
+    def _rotate_if_due(self) -> None:
+        if segment.bytes_of(self._path(self._number)) < self._segment_bytes:
+            return
+        old = self._connection
+        # On a disk too full for a new file the old one goes on; the next batch tries again.
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self._begin(self._number + 1, [])
+            if old is not None:
+                old.close()
+
+    def _begin(self, number: int, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Begin a file that carries the state of the outbox.
+
+        Raises:
+            OSError, sqlite3.Error: the disk refuses.
+        """
+        kept = [file for n, file in self._files.items() if self._path(n).exists()]
+
+        def fill(connection: sqlite3.Connection) -> None:
+            for statement in SQL["tables"].split(";"):
+                connection.execute(statement)
+            connection.executemany(SQL["insert_batch"], rows)
+            self._put(connection, self.state, self.identities)
+            connection.executemany(SQL["put_receipt"], self.receipts)
+            connection.executemany(SQL["put_file"], [msgspec.structs.astuple(file) for file in kept])
+            connection.executemany(SQL["put_settled"], [(name,) for name in sorted(self._settled)])
+
+        opened = segment.create(self._path(number), fill, "power")
+        first = self.state.last_ordinal + 1 - len(rows)
+        self._files[number] = File(number, first, self.state.last_ordinal)
+        self._connection, self._number = opened, number
+
+    def _open(self) -> None:
+        for leftover in self.folder.glob(f"{OUTBOX}*{segment.NEW}*"):
+            leftover.unlink()
+        found = recover(self.folder, SQL)
+        self.state, self.identities, self.damaged = found.state, found.identities, found.damaged
+        self._files, self._settled = found.files, found.settled
+        self.receipts.extend(found.receipts)
+        rows = found.rows
+        if not self.identities or self.damaged:
+            reason = "a damaged file was put aside" if self.damaged else "new"
+            number = self.identity.number + 1 if self.identities else 1
+            self.identities.append(Identity(number, uuid4().bytes, 0, reason, self._clock()))
+        rows += [self._told(name, kept) for name, kept in self.damaged]
+        self._begin(found.last_number + 1, rows)
+
+    def _told(self, name: str, kept: int) -> tuple[Any, ...]:
+        """Return the report of a damaged file as a batch to ship.
+
+        Frames whose batches could not be read are composed again if the inbox still has them: they may
+        repeat.
+        """
+        owner, identity = self.identities[0].uuid, self.identity
+        identity.sequence += 1
+        self.state.last_ordinal += 1
+        draft = control(sidecar_loss(owner, owner, "outbox_damaged", None, file=name, salvaged=kept))
+        return row_of(self.state.last_ordinal, identity.writer, identity.sequence, draft, self._clock())
+
+
+def _within(ordinal: int, file: File) -> bool:
+    return file.first_ordinal <= ordinal <= file.last_ordinal

@@ -1,0 +1,63 @@
+"""Report: losses as control events `recorder.loss`: the log itself says what is missing from it, and why.
+
+`count` is in events, None where nobody can know it; then `frames` or `bytes` say what is known.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from recorders.canonical import canonical_json, digest
+from recorders.losses import Loss
+from recorders.sidecar.wire import NO_SCHEMA, Arrived
+
+EVENT: Final = "recorder.loss"
+# The kind of frames that the sidecar makes for itself; the door refuses it.
+OWN: Final = 3
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def instant(seconds: float) -> str:
+    """Return an instant as the log writes it.
+
+    >>> instant(0.0)
+    '1970-01-01T00:00:00.000000+00:00'
+    """
+    return (_EPOCH + timedelta(microseconds=round(seconds * 1e6))).isoformat(timespec="microseconds")
+
+
+def recorder_loss(loss: Loss, decision_point: str) -> dict[str, Any]:
+    """Return the event for what a recorder dropped or rejected."""
+    body = {
+        "decision_point": decision_point,
+        "writer": str(loss.writer),
+        "reason": loss.reason,
+        "count": loss.count,
+        "first": instant(loss.first_us / 1e6),
+        "last": instant(loss.last_us / 1e6),
+    }
+    return {"type": EVENT, "subject": str(loss.writer), "actor": f"recorder:{decision_point}", "body": body}
+
+
+def sidecar_loss(
+    spool: UUID, subject: UUID, reason: str, count: int | None, **details: Any
+) -> dict[str, Any]:
+    """Return the event for what the sidecar cannot deliver, with what is known about it in `details`."""
+    now = instant(time.time())
+    body = {
+        "decision_point": details.pop("decision_point", ""),
+        "writer": str(subject),
+        "reason": reason,
+        "count": count,
+        "first": details.pop("first", now),
+        "last": details.pop("last", now),
+        **details,
+    }
+    return {"type": EVENT, "subject": str(subject), "actor": f"sidecar:{spool}", "body": body}
+
+
+def own_frame(writer: bytes, sequence: int, event: dict[str, Any]) -> Arrived:
+    """Return the frame that takes an event of the sidecar's own through the spool like any other."""
+    payload = canonical_json(event)
+    return Arrived(writer, sequence, OWN, "", NO_SCHEMA, 1, bytes.fromhex(digest(payload)), payload)

@@ -1,0 +1,360 @@
+"""Shipper: composes what the spool holds, sends it in order, and asks the log before it believes anything."""
+
+import logging
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, Protocol
+from uuid import UUID
+
+from recorders.append import Appender, Batch
+from recorders.errors import AppendError, LinkUnavailable, Rewound, SequenceGap, WriterForked, WrongLog
+from recorders.frame import Receipt
+from recorders.sidecar.compose import CONTROL_SCHEMA_DIGEST, Draft, compose, control
+from recorders.sidecar.errors import SpoolDamaged, SpoolTaken
+from recorders.sidecar.outbox import Outbox
+from recorders.sidecar.records import Ready
+from recorders.sidecar.report import sidecar_loss
+from recorders.sidecar.salvage import QUARANTINE, Stored
+from recorders.sidecar.spool import SQLITE_FULL, Place, Spool
+from recorders.sidecar.stamp import Stamp
+
+ShipState = Literal["shipping", "waiting", "stopped"]
+# One round of composing: some batches of the target size, bounded in memory.
+ROUND_BATCHES: Final = 8
+ROUND_BYTES: Final = 32 * 2**20
+# After a pause of this length the log is asked before anything is sent: the world may have changed.
+LONG_STOP_S: Final = 60.0
+# What an operator can mend while the sidecar runs (a right, a migration) is tried again after this.
+REFUSED_RETRY_S: Final = 30.0
+_NIL: Final = UUID(int=0)
+_logger = logging.getLogger("recorders.sidecar")
+
+
+class Door(Protocol):
+    """The log's door as the shipper uses it."""
+
+    def append(self, batch: Batch) -> Receipt:
+        """Return the receipt; raise LinkUnavailable or AppendError."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection back."""
+        ...
+
+
+class Pace(NamedTuple):
+    """How the shipper composes, waits and keeps. Times in seconds."""
+
+    target_events: int = 4_000
+    linger_s: float = 1.0
+    retain_s: float = 86_400.0
+    backoff_s: float = 0.2
+    backoff_max_s: float = 15.0
+
+
+class Counts:
+    """What the shipper did since it was made."""
+
+    def __init__(self) -> None:
+        self.batches = self.events = self.duplicates = self.retries = self.rewound = self.rewritten = 0
+        self.unusable = self.missing = self.set_aside = 0
+
+
+class Shipper:
+    """One spool's way into one log. For one thread: it calls `step` again and again.
+
+    `state` is what it does, `reason` why it waits or stopped. It stops for good where going on could harm:
+    another history under its writer, another log, a folder that somebody else has.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        outbox: Outbox,
+        stamp: Stamp,
+        open_door: Callable[[str | None], Door],
+        pace: Pace,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.state: ShipState = "shipping"
+        self.reason = ""
+        self.counts = Counts()
+        self.draining = False
+        self._spool = spool
+        self._outbox = outbox
+        self._stamp = stamp
+        self._open_door = open_door
+        self._pace = pace
+        self._monotonic = monotonic
+        self._door: Door | None = None
+        self._asked = False
+        self._attempts = 0
+        self._retry_at = 0.0
+        self._noticed_at: float | None = None
+        self._stepped_at = monotonic()
+        self._seen_events = 0
+        self._more = True
+        self._unreadable: set[int] = set()
+
+    @property
+    def spool_id(self) -> UUID:
+        """What the spool is called in what it reports: the first of its shipping writers."""
+        return self._spool.owner
+
+    @property
+    def drained(self) -> bool:
+        """Whether the log has all that the spool ever acknowledged."""
+        return self._outbox.waiting == 0 and self._spool.end <= self._outbox.composed
+
+    def step(self) -> float:
+        """Do one piece of work. Return the seconds until there is more; 0 when there is more now.
+
+        Raises:
+            SpoolTaken, SpoolDamaged: the folder is not to be used any further in this process.
+        """
+        now = self._monotonic()
+        if now - self._stepped_at > LONG_STOP_S:
+            self._asked = False
+        self._stepped_at = now
+        if not self._stamp.holds():
+            self._stop("another sidecar opened this spool")
+            raise SpoolTaken(self._spool.folder)
+        wait = self._compose_if_due(now)
+        if self.state == "stopped" and self._retry_at == 0.0:
+            return wait
+        if now < self._retry_at:
+            return min(wait, self._retry_at - now)
+        if self._outbox.waiting:
+            return self._ship(now)
+        self._outbox.release(retain_s=self._pace.retain_s, pressed=bool(self._spool.refusal))
+        return wait
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._door is not None:
+            self._door.close()
+            self._door = None
+
+    # Compose.
+
+    def _compose_if_due(self, now: float) -> float:
+        """Compose a round if enough waits or it waited long enough.
+
+        Return the seconds until the next look.
+        """
+        if self._spool.end <= self._outbox.composed:
+            self._noticed_at = None
+            return self._pace.linger_s
+        if self._noticed_at is None:
+            self._noticed_at = now
+        waiting = self._spool.counts.events - self._seen_events
+        due = self.draining or self._more or waiting >= ROUND_BATCHES * self._pace.target_events
+        if not due and now < self._noticed_at + self._pace.linger_s:
+            return self._noticed_at + self._pace.linger_s - now
+        try:
+            self._compose()
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != SQLITE_FULL:
+                raise SpoolDamaged(str(error)) from error
+            return self._no_room(error)
+        self._noticed_at = None
+        return 0.0
+
+    def _compose(self) -> None:
+        target = self._pace.target_events
+        self._seen_events = self._spool.counts.events
+        limit = ROUND_BATCHES * target
+        frames = self._spool.read(self._outbox.composed, events=limit, payload_bytes=ROUND_BYTES)
+        if not frames:
+            return
+        border = self._outbox.state.inherited_before
+        inherited = frames[0].segment < border
+        if inherited:
+            frames = [stored for stored in frames if stored.segment < border]
+        drafts, unusable = compose(frames, self._spool.feature_set, target_events=target)
+        drafts += [self._put_aside(stored, why) for stored, why in unusable]
+        self._outbox.compose(drafts, Place(frames[-1].segment, frames[-1].id), inherited=inherited)
+        self._more = self._spool.end > self._outbox.composed and sum(s.frame.events for s in frames) >= limit
+        self._spool.release(self._outbox.composed)
+
+    def _put_aside(self, stored: Stored, why: str) -> Draft:
+        """Keep a frame that cannot be used as a file, and return the event that says so."""
+        frame = stored.frame
+        writer = UUID(bytes=frame.writer)
+        self.counts.unusable += 1
+        self._keep(f"unusable-{writer}-{frame.sequence}.msgpack", frame.payload)
+        event = sidecar_loss(
+            self.spool_id,
+            writer,
+            "unusable",
+            frame.events,
+            decision_point=frame.decision_point,
+            sequences=[frame.sequence, frame.sequence],
+            why=why,
+        )
+        return control(event, frame.decision_point)
+
+    def _no_room(self, error: sqlite3.Error) -> float:
+        """Make room for a composition: give up what is only kept for a second failure, then the ballast."""
+        self._outbox.release(retain_s=self._pace.retain_s, pressed=True)
+        self._spool.drop_ballast()
+        self._wait(f"the outbox cannot be written ({error})")
+        return max(0.0, self._retry_at - self._monotonic())
+
+    # Ship.
+
+    def _ship(self, now: float) -> float:
+        try:
+            if self._door is None:
+                self._door = self._connect()
+            if not self._asked:
+                self._ask(self._door)
+            ready = self._next()
+            if ready is not None:
+                self._send(self._door, ready)
+        except LinkUnavailable as error:
+            self._asked = False
+            self.counts.retries += 1
+            self._wait(error.what)
+            return max(0.0, self._retry_at - now)
+        except WriterForked as error:
+            return self._forked(error)
+        except (WrongLog, AppendError) as error:
+            self._asked = False
+            self._stop(str(error), retry_s=0.0 if isinstance(error, WrongLog) else REFUSED_RETRY_S)
+            return self._pace.linger_s
+        self._attempts, self._retry_at = 0, 0.0
+        self.state, self.reason = "shipping", ""
+        return 0.0
+
+    def _connect(self) -> Door:
+        """Return the door to the log that this spool belongs to; the first one that it meets is the one."""
+        if not self._outbox.state.log_id:
+            door = self._open_door(str(_NIL))
+            try:
+                door.append(_question())
+            except WrongLog as error:
+                self._outbox.bind(error.found)
+            finally:
+                door.close()
+        return self._open_door(self._outbox.state.log_id)
+
+    def _ask(self, door: Door) -> None:
+        """Send the last acknowledged batch again: the log must know it, in the same place of its history."""
+        if self._outbox.receipts:
+            word = self._outbox.receipts[-1]
+            try:
+                ready = self._outbox.read(word.ordinal)
+            except (sqlite3.Error, LookupError):
+                ready = None
+            if ready is not None and ready.proven():
+                self._answered(door, ready, (word.position, word.chain), word.epoch)
+        self._asked = True
+
+    def _answered(self, door: Door, ready: Ready, place: tuple[int, str], epoch: int) -> None:
+        try:
+            receipt = door.append(ready.batch)
+        except (Rewound, SequenceGap) as error:
+            self._go_back(ready, error.have)
+            return
+        if receipt.duplicate and receipt.epoch == epoch and (receipt.position, receipt.digest) != place:
+            raise WrongLog(f"with chain {place[1][:12]} at {place[0]}", f"with {receipt.digest[:12]} there")
+
+    def _next(self) -> Ready | None:
+        ordinal = self._outbox.state.shipped_ordinal + 1
+        try:
+            ready = self._outbox.next_ready()
+            if ready is None or ready.proven():
+                return ready
+        except (sqlite3.Error, LookupError) as error:
+            _logger.exception("Batch %d of the outbox cannot be read", ordinal, exc_info=error)
+        self.counts.missing += 1
+        self._unreadable.add(ordinal)
+        identity = self._outbox.identity
+        event = sidecar_loss(self.spool_id, identity.uuid, "batch_damaged", None, batches=1, ordinal=ordinal)
+        self._outbox.compose([control(event)], self._outbox.composed)
+        self._outbox.ship_again_after(ordinal)
+        return None
+
+    def _send(self, door: Door, ready: Ready) -> None:
+        try:
+            receipt = door.append(ready.batch)
+        except (Rewound, SequenceGap) as error:
+            self._go_back(ready, error.have)
+            return
+        self._outbox.shipped(ready, receipt)
+        self.counts.batches += 1
+        self.counts.events += ready.batch.events
+        self.counts.duplicates += receipt.duplicate
+
+    def _go_back(self, ready: Ready, have: int) -> None:
+        """Ship again what a restored log has lost; what is no longer kept is reported, and the rest renamed.
+
+        When the log has nothing of this writer, what earlier writers sent may be gone as well: all that is
+        kept goes again. What the log has is a duplicate, and changes nothing.
+        """
+        writer, outbox = ready.batch.writer, self._outbox
+        self.counts.rewound += 1
+        target = outbox.ordinal_of(writer.bytes, have + 1) if have else outbox.first_kept
+        if target is not None and target < ready.ordinal and target not in self._unreadable:
+            _logger.warning(
+                "The log has writer %s up to %d: shipping again from batch %d", writer, have, target
+            )
+            outbox.ship_again_after(target - 1)
+            return
+        lost = [have + 1, ready.batch.sequence - 1]
+        event = sidecar_loss(
+            self.spool_id, writer, "not_retained", None, batches=lost[1] - have, sequences=lost
+        )
+        outbox.compose([control(event)], outbox.composed)
+        count = outbox.rewrite(ready.ordinal, f"batches {lost[0]} to {lost[1]} are lost")
+        self.counts.rewritten += count
+        _logger.error("Batches %d to %d of writer %s are lost; %d go on under another", *lost, writer, count)
+
+    def _forked(self, error: WriterForked) -> float:
+        """Stop; but a copy of a spool that meets its original's batches leaves those to the original."""
+        ready, outbox = self._next(), self._outbox
+        copied = outbox.state.inherited_number and error.writer == outbox.inherited.uuid
+        if not copied or ready is None or ready.batch.sequence != error.sequence:
+            self._stop(str(error))
+            return self._pace.linger_s
+        self._keep(f"forked-{error.writer}-{ready.batch.sequence}.bin", ready.batch.payload)
+        self._outbox.ship_again_after(ready.ordinal)
+        self.counts.set_aside += 1
+        _logger.error("Batch %d is set aside: %s", ready.batch.sequence, error)
+        return 0.0
+
+    # State.
+
+    def _wait(self, reason: str) -> None:
+        wait = min(self._pace.backoff_max_s, self._pace.backoff_s * 2.0 ** min(self._attempts, 30))
+        self._attempts += 1
+        self._retry_at = self._monotonic() + wait * (0.5 + random.random() / 2)  # noqa: S311  # jitter, no secret
+        if self.state != "waiting":
+            _logger.warning("Shipping waits: %s", reason)
+        self.state, self.reason = "waiting", reason
+
+    def _stop(self, reason: str, *, retry_s: float = 0.0) -> None:
+        if self.state != "stopped":
+            _logger.error("Shipping stopped: %s", reason)
+        self.state, self.reason = "stopped", reason
+        self._retry_at = self._monotonic() + retry_s if retry_s else 0.0
+
+    def _keep(self, name: str, data: bytes) -> None:
+        folder: Path = self._spool.folder / QUARANTINE
+        folder.mkdir(mode=0o700, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+def _question() -> Batch:
+    """Return a batch that no log takes: asked under no log's name, every log answers with its own."""
+    return Batch("control", "", CONTROL_SCHEMA_DIGEST, _NIL, 1, 1, None, None, b"{}", CONTROL_SCHEMA_DIGEST)
+
+
+def appender(url: str) -> Callable[[str | None], Door]:
+    """Return what opens the log's door at `url`, for one log."""
+    return lambda log_id: Appender(url, log_id=None if log_id is None else UUID(log_id))

@@ -1,0 +1,60 @@
+"""Stamp: whose folder this is.
+
+Tells a copy from its original, and a sidecar that slept from its successor.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from recorders.sidecar.errors import SpoolBusy
+from recorders.sidecar.segment import NEW
+
+LOCK: Final = "lock"
+STAMP: Final = "stamp"
+MACHINE: Final = Path("/etc/machine-id")
+
+
+class Stamp:
+    """Holds a folder's lock for as long as it lives.
+
+    `place` names machine and inodes: a copy has another one, a renamed folder the same. `generation` is a
+    token that is new each time the folder is opened.
+
+    Raises:
+        SpoolBusy: another process holds the lock.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder = folder
+        self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock)
+            raise SpoolBusy(folder) from error
+        machine = MACHINE.read_text().strip() if MACHINE.exists() else ""
+        self.place = f"{machine}/{folder.stat().st_ino}/{os.fstat(self._lock).st_ino}"
+        self.generation = uuid4().hex
+        born = folder / (STAMP + NEW)
+        born.write_text(self.generation)
+        born.rename(folder / STAMP)
+
+    def holds(self) -> bool:
+        """Whether nobody has opened the folder since.
+
+        A shared disk may not honour the lock; the token tells.
+        """
+        try:
+            return (self.folder / STAMP).read_text() == self.generation
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Give the lock back."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1

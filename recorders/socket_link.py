@@ -1,0 +1,290 @@
+"""The socket link: frames go to the sidecar beside the service; its word is that they are on disk."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from uuid import UUID, uuid4
+
+import msgspec
+
+from recorders.errors import AppendError, CorruptBatch, HarnessError, LinkUnavailable
+from recorders.fields import FeatureSet
+from recorders.frame import Frame, Receipt
+from recorders.sidecar import wire
+from recorders.sidecar.wire import Known, Type, WireError
+
+CONNECT_S: Final = 2.0
+ANSWER_S: Final = 15.0
+# After a pause of this length the sidecar is asked how far it is, before anything is sent again.
+LONG_STOP_S: Final = 60.0
+# Frames that may be under way at once: less than the sidecar remembers digests of.
+WINDOW: Final = 64
+
+
+class SidecarUnavailable(LinkUnavailable):
+    """The sidecar did not answer, or cannot keep anything now. Sending the same again is safe."""
+
+    def __init__(self, address: str, what: str) -> None:
+        HarnessError.__init__(
+            self,
+            f"The sidecar at {address} did not keep a frame: {what}.",
+            "Expected an answer that it is on disk.",
+            "See `harness sidecar status`; the recorder sends it again by itself.",
+        )
+        self.what = what
+        self.address = address
+
+
+class Alias(msgspec.Struct):
+    """Under which writer a recorder's frames go to the sidecar: its own, until that was cloned or forgotten.
+
+    `offset` is what is taken from the recorder's sequences; `acked` and `digest` are of the last frame kept.
+    """
+
+    writer: UUID
+    offset: int = 0
+    acked: int = 0
+    digest: str = ""
+
+
+class Tally(msgspec.Struct):
+    """What the link went through: connections, frames found kept already, writers renewed and why."""
+
+    connected: int = 0
+    found: int = 0
+    forked: int = 0
+    rewound: int = 0
+
+
+class SocketLink:
+    """Sends frames to the sidecar at `address`: the path of its UNIX socket, or `tcp://127.0.0.1:port`.
+
+    A receipt from here has epoch 0: the frame is on the sidecar's disk, its place in the log is not known
+    yet; `position` is the frame's own sequence. May serve several recorders.
+    """
+
+    def __init__(
+        self, address: str, feature_sets: Sequence[FeatureSet], *, service: str = "", token: str = ""
+    ) -> None:
+        self._address = address
+        self._feature_sets = {feature_set.digest: feature_set for feature_set in feature_sets}
+        self._service = service
+        self._token = token
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._reader = wire.Reader()
+        self._queue: list[tuple[Type, bytes]] = []
+        self._aliases: dict[UUID, Alias] = {}
+        self._spoke_at = 0.0
+        self.tally = Tally()
+
+    def send(self, frame: Frame) -> Receipt:
+        """Return the receipt of `frame` once the sidecar has it on disk.
+
+        Raises:
+            LinkUnavailable: no answer, or no room; send the same frame again.
+            AppendError: the frame cannot be used, or its feature set is unknown here.
+        """
+        return self.send_many((frame,))[0]
+
+    def send_many(self, frames: Sequence[Frame]) -> list[Receipt]:
+        """Return the receipts of up to WINDOW frames that are under way together, in order."""
+        assert 1 <= len(frames) <= WINDOW, len(frames)
+        for frame in frames:
+            self._check(frame)
+        if self._pid != os.getpid():
+            self._forget_parent()
+        with self._lock:
+            try:
+                return self._exchange(frames)
+            except (OSError, WireError) as error:
+                self._drop()
+                raise SidecarUnavailable(self._address, str(error)) from error
+            except SidecarUnavailable:
+                # Answers to the frames behind the refused one may still come: they must not meet later
+                # frames.
+                self._drop()
+                raise
+
+    def close(self) -> None:
+        """Close the connection. A later `send` opens it again."""
+        if self._pid == os.getpid():
+            with self._lock:
+                self._drop()
+
+    # Inside.
+
+    def _check(self, frame: Frame) -> None:
+        if frame.kind == "decision" and frame.schema_digest not in self._feature_sets:
+            labels = ", ".join(one.label for one in self._feature_sets.values()) or "none"
+            raise AppendError(
+                f"Frame {frame.sequence} of {frame.decision_point} has schema {frame.schema_digest[:12]}.",
+                f"Expected one that the link was given: {labels}.",
+                "Pass the recorder's feature set to SocketLink.",
+            )
+        point = len(frame.decision_point.encode())
+        size = wire.FRAME_HEADER.size + point + len(frame.payload)
+        if size > wire.BODY_BYTES_MAX or not 1 <= frame.events <= wire.EVENTS_MAX:
+            raise CorruptBatch(f"frame {frame.sequence} has {frame.events} events in {size} bytes")
+        if point > wire.DECISION_POINT_BYTES_MAX:
+            raise CorruptBatch(f"its decision point has {point} bytes")
+
+    def _exchange(self, frames: Sequence[Frame]) -> list[Receipt]:
+        connection = self._connected(frames)
+        receipts: dict[int, Receipt] = {}
+        # A renewed writer is told once a send; a second time means that nothing helps now.
+        for _ in range(3):
+            under_way = [self._as_sent(frame) for frame in frames]
+            connection.sendall(b"".join(wire.encode_frame(frame) for frame in under_way))
+            renewed = False
+            for frame, sent in zip(frames, under_way, strict=True):
+                answer = self._answer_to(connection, sent)
+                if isinstance(answer, wire.Refused):
+                    if not renewed:
+                        self._renew(frame, answer)
+                    renewed = True
+                else:
+                    self._kept(frame, sent)
+                    receipts[id(frame)] = _receipt(sent, duplicate=answer)
+            if not renewed:
+                self._spoke_at = time.monotonic()
+                return [receipts[id(frame)] for frame in frames]
+            frames = [frame for frame in frames if id(frame) not in receipts]
+        raise SidecarUnavailable(self._address, "it refuses every writer")
+
+    def _as_sent(self, frame: Frame) -> Frame:
+        alias = self._aliases.setdefault(frame.writer, Alias(frame.writer))
+        return msgspec.structs.replace(frame, writer=alias.writer, sequence=frame.sequence - alias.offset)
+
+    def _kept(self, frame: Frame, sent: Frame) -> None:
+        alias = self._aliases[frame.writer]
+        if sent.sequence > alias.acked:
+            alias.acked, alias.digest = sent.sequence, sent.digest
+
+    def _renew(self, frame: Frame, refused: wire.Refused) -> None:
+        """Go on under a new writer, or say why not."""
+        if refused.reason == "forked":
+            self.tally.forked += 1
+        elif refused.reason == "gap":
+            self.tally.rewound += 1
+        elif refused.reason == "invalid":
+            raise CorruptBatch(refused.text)
+        else:
+            raise SidecarUnavailable(self._address, refused.text)
+        self._aliases[frame.writer] = Alias(uuid4(), frame.sequence - 1)
+
+    # The connection.
+
+    def _connected(self, frames: Sequence[Frame]) -> socket.socket:
+        """Return the connection, after the sidecar was asked how far it is if that may not be known."""
+        if self._socket is None:
+            self._socket = self._open()
+            self._reader = wire.Reader()
+            hello = wire.Hello(self._service, os.getpid(), self._token, self._known())
+            self._socket.sendall(wire.encode(hello))
+            self._compare(self._receive(self._socket, Type.WELCOME), frames)
+            for feature_set in self._feature_sets.values():
+                self._socket.sendall(wire.message(Type.SCHEMA, feature_set.canonical()))
+            self.tally.connected += 1
+        elif time.monotonic() - self._spoke_at > LONG_STOP_S:
+            self._socket.sendall(wire.encode(wire.Ask(self._known())))
+            self._compare(self._receive(self._socket, Type.MARKS), frames)
+        return self._socket
+
+    def _open(self) -> socket.socket:
+        if self._address.startswith("tcp://"):
+            host, _, port = self._address.removeprefix("tcp://").rpartition(":")
+            opened = socket.create_connection((host, int(port)), CONNECT_S)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                opened.settimeout(CONNECT_S)
+                opened.connect(str(Path(self._address.removeprefix("unix:"))))
+            except OSError:
+                opened.close()
+                raise
+        opened.settimeout(ANSWER_S)
+        return opened
+
+    def _known(self) -> list[Known]:
+        return [
+            Known(alias.writer.bytes, alias.acked, bytes.fromhex(alias.digest))
+            for alias in self._aliases.values()
+            if alias.acked
+        ]
+
+    def _compare(self, body: bytes, frames: Sequence[Frame]) -> None:
+        """Renew each writer that the sidecar does not hold as far as it had acknowledged, or otherwise."""
+        try:
+            marks = msgspec.msgpack.decode(body)[-1]
+            held = {bytes(writer): (int(sequence), bytes(digest)) for writer, sequence, digest in marks}
+        except (msgspec.DecodeError, TypeError, ValueError, IndexError) as error:
+            raise WireError(f"marks that cannot be read ({error})") from error
+        following = {frame.writer: frame.sequence for frame in reversed(frames)}
+        for own, alias in list(self._aliases.items()):
+            sequence, digest = held.get(alias.writer.bytes, (alias.acked, b""))
+            rewound = sequence < alias.acked
+            forked = sequence == alias.acked and digest and digest.hex() != alias.digest
+            if alias.acked and (rewound or forked):
+                self.tally.rewound += rewound
+                self.tally.forked += bool(forked)
+                acked = alias.acked + alias.offset
+                self._aliases[own] = Alias(uuid4(), following.get(own, acked + 1) - 1)
+
+    def _answer_to(self, connection: socket.socket, sent: Frame) -> "bool | wire.Refused":
+        """Return whether the sidecar held the frame already, or its refusal."""
+        while True:
+            kind, body = self._message(connection)
+            if kind is Type.ACK:
+                writer, sequence, digest, duplicate = wire.ACK_BODY.unpack(body)
+                if (writer, sequence) == (sent.writer.bytes, sent.sequence):
+                    if digest.hex() != sent.digest:
+                        raise WireError("an acknowledgement of other bytes")
+                    self.tally.found += duplicate
+                    return bool(duplicate)
+            elif kind is Type.REFUSED:
+                refused = wire.decode(kind, body)
+                assert isinstance(refused, wire.Refused), refused
+                if (refused.writer, refused.sequence) == (sent.writer.bytes, sent.sequence):
+                    return refused
+
+    def _receive(self, connection: socket.socket, wanted: Type) -> bytes:
+        while True:
+            kind, body = self._message(connection)
+            if kind is wanted:
+                return body
+
+    def _message(self, connection: socket.socket) -> tuple[Type, bytes]:
+        found = self._queue
+        while not found:
+            data = connection.recv(262_144)
+            if not data:
+                raise ConnectionResetError("it closed the connection")
+            found.extend(self._reader.feed(data))
+        return found.pop(0)
+
+    def _drop(self) -> None:
+        self._queue = []
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _forget_parent(self) -> None:
+        """Begin anew after a fork: the parent goes on with its connection and its writers."""
+        inherited = self._socket
+        self._begin()
+        if inherited is not None:
+            inherited.close()  # this process's copy of it alone
+
+
+def _receipt(sent: Frame, *, duplicate: bool) -> Receipt:
+    return Receipt(epoch=0, position=sent.sequence, digest="", covered=0, duplicate=duplicate)
