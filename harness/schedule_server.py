@@ -66,6 +66,8 @@ def serve(
         else:
             runner.fail(by_name[event.job_id.partition(":")[2]], event.exception)
 
+    # It would log each job that a longer one holds up; what matters is in the log of the harness.
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
     scheduler.add_listener(failed, EVENT_JOB_ERROR)
     scheduler.start()
     try:

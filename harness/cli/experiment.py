@@ -59,6 +59,12 @@ def new(
             file.write(text)
     except FileExistsError:
         raise UsageError(f"{path} exists.", "Expected a new file.", "Name another with --output.") from None
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}.",
+            "Expected a folder with room that you may write to.",
+            "Name another file with --output.",
+        ) from error
     emit(
         {"file": str(path)},
         json=json,

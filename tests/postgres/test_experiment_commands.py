@@ -110,6 +110,9 @@ def test_a_template_is_written_once_and_lints_clean(shop: Shop, harness: Command
     code, out = harness(*given)
     assert code == 2
     assert "exists" in out
+    code, out = harness(*given, "-o", "nowhere/next-1.toml")
+    assert code == 2
+    assert "cannot be written" in out
 
 
 @pytest.mark.parametrize(

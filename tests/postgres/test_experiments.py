@@ -1,6 +1,7 @@
 """Experiments on a real log: registered once, looked at, decided, explained to the byte, approved."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 import psycopg
 import pytest
 
+from harness import looks
 from harness.errors import DigestMismatch, NotFound
 from harness.experiment_errors import (
     ApprovalRefused,
@@ -15,6 +17,7 @@ from harness.experiment_errors import (
     ExperimentConcluded,
     LookAltered,
     LookBehind,
+    LookRaced,
     LooksExhausted,
     NoLook,
     TrainedInWindow,
@@ -29,6 +32,9 @@ from harness.models import add_model
 from harness.verdicts import EXIT_CODES, approve, explain, find_look, record_verdict
 from recorders.canonical import canonical_json, digest
 from tests.support.shop import POINT, Shop, experiment_text
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text()
+REASONS = DOCUMENT.partition("| reason |")[2].partition("\n## ")[0]
 
 
 @pytest.fixture
@@ -145,6 +151,7 @@ def test_every_decision_is_used_or_has_its_reason(shop: Shop, declare: Any) -> N
     # Day 6 ends at most 24 h before the last outcome is known: not closed, immature as a whole.
     assert seen.reasons["immature"] == 60
     assert seen.reasons["unscored"] == 0
+    assert set(re.findall(r"^\| (\w+) \|", REASONS, re.MULTILINE)) == set(seen.reasons)
 
 
 def test_decisions_without_score_are_counted_when_nothing_is_replayed(shop: Shop, declare: Any) -> None:
@@ -192,6 +199,21 @@ def test_a_look_that_sees_nothing_new_is_none(shop: Shop, declare: Any) -> None:
     again = look(shop)
     assert not again.new
     assert again.event == first.event
+
+
+def test_of_two_looks_computed_at_once_one_is_stored(shop: Shop, declare: Any) -> None:
+    register(shop.log, declare())
+    shop.days(0, 8)
+    early = look(shop, dry_run=True).look
+    taken = look(shop)
+    assert taken.look.number == early.number == 1
+    # Computed at one position, with other scores known: it is one look.
+    assert early.as_of.position == taken.look.as_of.position
+    assert looks._store(shop.log, early).event == taken.event
+    later = msgspec.structs.replace(early, as_of=shop.log.as_of(taken.look.as_of.position + 1))
+    with pytest.raises(LookRaced):
+        looks._store(shop.log, later)
+    assert len(stored_looks(shop.log, "returned-1")) == 1
 
 
 def test_looks_go_forward_and_end_at_their_number(shop: Shop, declare: Any) -> None:

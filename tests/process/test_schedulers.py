@@ -1,4 +1,4 @@
-"""Real scheduler processes on one database: no look twice, nothing lost by kill -9, a clean end by SIGTERM."""
+"""Real scheduler processes on one database: no look twice, nothing lost by kill -9, a clean end."""
 
 import os
 import signal
@@ -21,7 +21,14 @@ from harness.scheduler import CLAIMED, COMPLETED, FAILED
 from tests.support.shop import Shop, experiment_text
 
 ROOT = Path(__file__).parents[2]
-SCHEDULE = '[[schedule]]\nname = "often"\njob = "evaluate"\nexperiment = "returned-1"\nevery = "{every}"\ndecide = false\n'
+SCHEDULE = """
+[[schedule]]
+name = "often"
+job = "evaluate"
+experiment = "returned-1"
+every = "{every}"
+decide = false
+"""
 PATIENCE_S = 90.0
 
 
