@@ -4,6 +4,8 @@ Neither was tuned on a month that it is judged on: `examples/flights/choose.py` 
 settings and the size of the bets were chosen, on April, with training on February and March.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,22 @@ def train(model: Any, rows: pd.DataFrame, label: pd.Series) -> Any:
     """Return the model fitted on FEATURES of the rows whose label (1.0, 0.0 or NaN) is known."""
     known = label.notna()
     return model.fit(rows.loc[known, list(FEATURES)], label[known].astype("int64"))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let numerical libraries keep to one thread meanwhile.
+
+    Boosting asks for all cores for each of its hundred trees and 1,024 rows, and its threads wait for one
+    another by spinning: on a machine that has something else to do, ten times as long.
+    """
+    try:
+        import sklearn.ensemble  # noqa: F401  # what is not loaded yet cannot be limited
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
+    except ImportError as error:
+        raise DemoDataMissing("scikit-learn") from error
+    with threadpool_limits(1):
+        yield
 
 
 def save(model: Any, path: Path) -> Path:

@@ -14,14 +14,14 @@ from harness.demo import trials
 from harness.demo.figures import labelled, live_decisions, months
 from harness.demo.flights import build_requests, load_tables
 from harness.demo.folder import packaged, prepare
-from harness.demo.models import new_champion, train
+from harness.demo.models import new_champion, one_thread, train
 from harness.demo.narrator import Narrate, silent
 from harness.demo.story import Story
 from harness.demo.stream import Service
 from harness.demo.year import Year
 from harness.log.log import Log
 from harness.looks import stored_looks
-from harness.report import write_report
+from harness.report.write import write_report
 from recorders.fields import FeatureSet
 from recorders.inprocess import InProcessLink
 from recorders.limits import Limits
@@ -42,7 +42,7 @@ def run(folder: Path, *, sample: int = 1, narrate: Narrate = silent) -> Story:
     """
     began = time.perf_counter()
     folder = prepare(folder)
-    with create_log(folder, clock="event") as log:
+    with one_thread(), create_log(folder, clock="event") as log:
         with narrate("Reading the flights of 2013", 1) as advance:
             requests = build_requests(load_tables()).iloc[::sample].reset_index(drop=True)
             advance(1)
@@ -55,7 +55,7 @@ def run(folder: Path, *, sample: int = 1, narrate: Narrate = silent) -> Story:
             write_report(log, contenders[0].experiment.id, report)
             decisions = labelled(live_decisions(log, trials.POINT), requests)
             told = [
-                trials.tell(log, each, decisions, scored=year.scored(each.experiment.id), live=live)
+                trials.tell(log, each, decisions, live=live)
                 for each, live in zip(contenders, promoted, strict=True)
             ]
             noise = stored_looks(log, told[0].experiment)[-1].look.integrity.noise_floor or {}
@@ -70,6 +70,8 @@ def run(folder: Path, *, sample: int = 1, narrate: Narrate = silent) -> Story:
             recorded_s=year.recorded_s,
             noise_rows=int(noise.get("rows", 0)),
             noise=int(noise.get("differing_scores", 0)),
+            scored=year.scored,
+            scored_s=year.scored_s,
             first=told[0],
             second=told[1],
             months=months(decisions),
@@ -104,6 +106,7 @@ def _live(
         first = trials.enter(log, folder, "experiment.toml", year.live, sample=sample)
         advance(1)
     looked = [first.experiment.id]
+    year.timed = first.experiment.id
     year.pass_by("May and June: in shadow, a look each week", days.FIRST_WINDOW, days.FIRST_ENDS, looked)
     promotions = [days.FIRST_ENDS if trials.end(log, first) else None]
     if promotions[-1]:

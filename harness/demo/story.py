@@ -36,14 +36,16 @@ class Trial(msgspec.Struct, frozen=True):
     state: str
     more_units: int | None
     promoted_at: datetime | None
-    scored: int
-    scored_s: float
     champion_brier: float
     challenger_brier: float
 
 
 class Story(msgspec.Struct, frozen=True):
-    """The figures of one run. `noise` counts decisions whose score changes when the champion scores again."""
+    """The figures of one run.
+
+    `scored` rows went through the first challenger's replays in `scored_s`. `noise` counts decisions, of
+    `noise_rows`, whose score changes when the champion scores again.
+    """
 
     folder: Path
     report: Path
@@ -54,6 +56,8 @@ class Story(msgspec.Struct, frozen=True):
     recorded_s: float
     noise_rows: int
     noise: int
+    scored: int
+    scored_s: float
     first: Trial
     second: Trial
     months: tuple[Month, ...]
@@ -66,7 +70,7 @@ class Story(msgspec.Struct, frozen=True):
         return [
             self._recorded(),
             _trained(self.first),
-            _shadow(self.first),
+            self._shadow(),
             self._noise(),
             _flights_say(self.first),
             _days_say(self.first),
@@ -93,6 +97,13 @@ class Story(msgspec.Struct, frozen=True):
             f" {self.lost} lost; {self.decisions - self.outcomes:,} flights never arrived."
         )
 
+    def _shadow(self) -> str:
+        trial, rate = self.first, self.scored / self.scored_s
+        return (
+            f"Shadow: {trial.challenger}, trained on it, scored {self.scored:,} decisions at {rate:,.0f}"
+            f" rows/s; Brier score {trial.challenger_brier:.4f}, {trial.champion}'s {trial.champion_brier:.4f}."
+        )
+
     def _noise(self) -> str:
         return (
             f"Noise floor: {self.first.champion} scored {self.noise_rows:,} of its own snapshots again;"
@@ -110,14 +121,6 @@ def _trained(trial: Trial) -> str:
     return (
         f"Training set as of {_day(trial.as_of)}: {trial.training_rows:,} flights with a mature outcome,"
         f" digest {trial.training_digest[:12]}."
-    )
-
-
-def _shadow(trial: Trial) -> str:
-    rate = trial.scored / trial.scored_s if trial.scored_s else 0.0
-    return (
-        f"Shadow: {trial.challenger}, trained on it, scored {trial.scored:,} decisions at {rate:,.0f} rows/s;"
-        f" Brier score {trial.challenger_brier:.4f}, {trial.champion}'s {trial.champion_brier:.4f}."
     )
 
 

@@ -102,12 +102,11 @@ def tell(
     contender: Contender,
     decisions: pd.DataFrame,
     *,
-    scored: tuple[int, float],
     live: datetime | None,
 ) -> Trial:
     """Return what became of a challenger: from the log, and from the labelled live decisions.
 
-    `scored` are the rows that its replays scored and the seconds that took, `live` when it began to decide.
+    `live` is when it began to decide, None when it never did.
     """
     experiment, training_set = contender.experiment, contender.training_set
     taken = [(each, shown(each)) for each in stored_looks(log, experiment.id)]
@@ -135,8 +134,6 @@ def tell(
         state=last.state,
         more_units=last.more_units,
         promoted_at=live,
-        scored=scored[0],
-        scored_s=scored[1],
         champion_brier=primary.champion,
         challenger_brier=primary.challenger,
     )

@@ -35,7 +35,10 @@ class Clock:
 
 
 class Year:
-    """The year goes by. `live` decides, `served` counts, `recorded_s` says how long recording took."""
+    """The year goes by. `live` decides, `served` counts, `recorded_s` says how long recording took.
+
+    Of the experiment `timed`, `scored` rows went through its challenger's replays in `scored_s`.
+    """
 
     def __init__(
         self, log: Log, folder: Path, service: Service, recorder: Recorder, narrate: Narrate
@@ -51,11 +54,9 @@ class Year:
         self.live = ""
         self.served = Served()
         self.recorded_s = 0.0
-        self._scored: dict[str, tuple[int, float]] = {}
-
-    def scored(self, experiment: str) -> tuple[int, float]:
-        """Return how many rows an experiment's challenger scored so far, and the seconds that took."""
-        return self._scored.get(experiment, (0, 0.0))
+        self.timed = ""
+        self.scored = 0
+        self.scored_s = 0.0
 
     def promote(self, reference: str) -> None:
         """Let a registered model decide from now on."""
@@ -99,7 +100,7 @@ class Year:
     def _evaluate(self, log: Log, schedule: Schedule, position: int) -> dict[str, Any]:
         """Score what the look will see, to know how long that takes; then do the scheduler's own job."""
         experiment = get_experiment(log, schedule.experiment)
-        if conclusion(log, experiment.id) is not None:
+        if experiment.id != self.timed or conclusion(log, experiment.id) is not None:
             return evaluate(log, schedule, position, self._folder)
         start, stop = range_at(log, experiment, log.as_of(position))
         began = time.perf_counter()
@@ -111,6 +112,6 @@ class Year:
             stop=stop,
             folder=self._folder,
         )
-        rows, seconds = self.scored(experiment.id)
-        self._scored[experiment.id] = rows + run.rows, seconds + time.perf_counter() - began
+        self.scored += run.rows
+        self.scored_s += time.perf_counter() - began
         return evaluate(log, schedule, position, self._folder)
