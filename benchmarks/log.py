@@ -36,7 +36,7 @@ AT = int(datetime(2013, 2, 1, tzinfo=UTC).timestamp() * 1e6)
 
 
 def source(count: int) -> pa.RecordBatch:
-    """Return decisions with 30 mixed features: rounded floats, counts, categories, free strings, some nulls."""
+    """Return decisions with 30 mixed features: rounded floats, counts, categories, strings, some nulls."""
     rng = np.random.default_rng(7)
     columns: dict[str, Any] = {
         "decision_id": [f"{n:012x}" for n in range(count)],
@@ -77,7 +77,7 @@ def cut(whole: pa.RecordBatch, size: int) -> list[tuple[int, bytes, str]]:
 
 
 def append(url: str, batches: list[tuple[int, bytes, str]], writers: int) -> float:
-    """Return the events per second of appending the batches, split over writers, each batch committed durably."""
+    """Return the events per second of appending the batches, split over writers, each committed durably."""
     parts = [batches[index::writers] for index in range(writers)]
     ready = threading.Barrier(writers + 1)
     threads = [threading.Thread(target=ship, args=(url, part, ready)) for part in parts]
@@ -106,14 +106,14 @@ def ship(url: str, part: list[tuple[int, bytes, str]], ready: threading.Barrier)
 
 
 def warm() -> Batch:
-    """Return a small batch of another decision point: the first statement of a connection plans the others."""
+    """Return a small batch of another decision point: a connection's first statement plans the others."""
     at = datetime(2013, 2, 1, tzinfo=UTC)
     digest = hashlib.sha256(b"warm").hexdigest()
     return Batch("decision", "warm", "00" * 32, uuid.uuid4(), 1, 1, at, at, b"warm", digest)
 
 
 def tuples(whole: pa.RecordBatch) -> list[bytes]:
-    """Return the same rows as COPY takes them, encoded beforehand: thirteen plain columns and one of features."""
+    """Return the same rows as COPY takes them, encoded beforehand, a thousand to a block."""
     rows = []
     features = [name for name in whole.schema.names if name.startswith("f.")]
     plain = [name for name in whole.schema.names if not name.startswith("f.") and name != "statuses"]
@@ -145,7 +145,7 @@ def copy(url: str, whole: pa.RecordBatch, blocks: list[bytes]) -> float:
 
 
 def copied(url: str, blocks: list[bytes]) -> float:
-    """Return the rows per second of COPY of opaque rows (id, bytes): the cheapest form that a row can have."""
+    """Return the rows per second of COPY of one value a row: the cheapest form that a row can have."""
     with psycopg.connect(url) as connection:
         connection.execute("drop table if exists public.opaque")
         connection.execute("create unlogged table public.opaque (features bytea)")

@@ -1,6 +1,7 @@
 """Where the log is, and that its schema is ours: open, create, upgrade."""
 
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,15 @@ def open_log(
         NotALog, SchemaTooNew, SchemaTooOld: what is in it.
     """
     config = Config.load(folder)
-    return _open(config, url, role, create=create)
+    home = config.folder / HOME
+    own = url is None and config.url is None
+    if own and not create and not home.exists():
+        raise NotALog(str(config.folder), f"there is no {HOME} in it")
+    with ExitStack() as failing:
+        log = failing.enter_context(_connect(config, url, role))
+        _check(log.url, config.clock, create=create or own, own=own)
+        failing.pop_all()
+    return log
 
 
 def create_log(
@@ -47,42 +56,32 @@ def create_log(
 ) -> Log:
     """Return the log of `folder` or `url`, created if there was none, its schema upgraded if it was old.
 
-    `clock` is `server` (positions carry the time of their commit) or `event` (they carry the time of their events:
+    `clock` is `server` (positions carry the time of their commit) or `event` (that of their events:
     for history that is recorded later than it happened). It can never change.
 
     Raises:
         LogExists: a log with another clock is there.
     """
     config = Config.load(folder)
-    log = _open(config, url, None, create=False, check=False)
-    try:
+    with ExitStack() as failing:
+        log = failing.enter_context(_connect(config, url, None))
         if revision(log.url) != REVISION:
             upgrade(log.url)
         _create(log.url, clock or config.clock, partition_positions)
         found = log.rows("identity")[0][2]
         if clock is not None and found != clock:
             raise LogExists(found, clock)
-    except BaseException:
-        log.close()
-        raise
+        failing.pop_all()
     return log
 
 
-def _open(config: Config, url: str | None, role: str | None, *, create: bool, check: bool = True) -> Log:
+def _connect(config: Config, url: str | None, role: str | None) -> Log:
     address = config.url if url is None else plain_url(url)
-    server = None if address else Embedded(config.folder / HOME)
-    if server is not None:
-        # The server's own login may do anything; what reads the log needs no more than an operator's rights.
-        address, create, role = server.url, True, role or "harness_operator"
-    assert address is not None
-    log = Log(address, role=role, server=server)
-    try:
-        if check:
-            _check(address, config.clock, create=create, own=server is not None)
-    except BaseException:
-        log.close()
-        raise
-    return log
+    if address is not None:
+        return Log(address, role=role)
+    server = Embedded(config.folder / HOME)
+    # The server's own login may do anything; what reads the log needs no more than an operator's rights.
+    return Log(server.url, role=role or "harness_operator", server=server)
 
 
 def _check(url: str, clock: str, *, create: bool, own: bool) -> None:
@@ -132,7 +131,7 @@ def _create(url: str, clock: str, partition_positions: int) -> None:
 
 
 def upgrade(url: str) -> None:
-    """Bring the schema at `url` to our revision. Two at once take turns; the whole upgrade is one transaction."""
+    """Bring the schema at `url` to our revision, in one transaction. Two at once take turns."""
     from alembic import command
     from alembic.config import Config as AlembicConfig
 
@@ -147,7 +146,7 @@ def upgrade(url: str) -> None:
 
 
 def engine(url: str | None = None) -> "Engine":
-    """Return an engine for Alembic on `url`, or on what is configured; it connects as every other part does."""
+    """Return an engine for Alembic on `url`, or on what is configured; it connects as all others do."""
     import sqlalchemy
 
     address = url or Config.load().url
@@ -160,7 +159,7 @@ def engine(url: str | None = None) -> "Engine":
 
 
 def migrations() -> Path:
-    """Return the folder of the migrations: beside the packages in the source tree, inside harness in a wheel."""
+    """Return the folder of the migrations: beside the packages in the source tree, within in a wheel."""
     here = Path(__file__).parent
     inside = here / "migrations"
     return inside if inside.is_dir() else here.parent / "migrations"

@@ -20,7 +20,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -62,20 +62,20 @@ class Embedded:
         self._account = account()
         self._users: int | None = None
         _make_home(home, self._account)
-        with self._turn():
-            self._users = os.open(home / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
-            fcntl.flock(self._users, fcntl.LOCK_SH)
-            try:
-                self._ensure_running()
-            except BaseException:
-                os.close(self._users)
-                raise
+        with self._turn(), ExitStack() as failing:
+            users = os.open(home / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
+            failing.callback(os.close, users)
+            fcntl.flock(users, fcntl.LOCK_SH)
+            self._ensure_running()
+            failing.pop_all()
+        self._users = users
         atexit.register(self.close)
 
     @property
     def url(self) -> str:
         """The address of the log's database, as its superuser."""
-        return f"postgresql://postgres@/{DATABASE}?host={quote(str(self._socket_folder()), safe='')}&port={self._port}"
+        host = quote(str(self._socket_folder()), safe="")
+        return f"postgresql://postgres@/{DATABASE}?host={host}&port={self._port}"
 
     def close(self) -> None:
         """Leave; the last one stops the server. A second call does nothing."""
@@ -113,12 +113,12 @@ class Embedded:
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
         if not self._listens():
-            self._remove_stale_pid()
+            self._free_stale_pid()
             self._start()
         self._ensure_database()
 
     def _initialise(self) -> None:
-        """Make the data folder beside its place and move it there: a kill in between leaves nothing half made."""
+        """Make the data folder beside its place, then move it: a kill in between leaves nothing half made."""
         fresh = self.home / "postgres.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -147,8 +147,14 @@ class Embedded:
         self._run("pg_ctl", *command)
 
     def _stop(self) -> None:
-        if self._listens():
+        if not self._listens():
+            return
+        try:
             self._run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-m", "fast", "stop")
+        except EmbeddedFailed:
+            # It was being killed while we asked.
+            if self._listens():
+                raise
 
     def _listens(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -179,16 +185,20 @@ class Embedded:
             else:
                 return
 
-    def _remove_stale_pid(self) -> None:
-        """Remove the pid file of a server that is gone; PostgreSQL keeps it when another process has that number."""
+    def _free_stale_pid(self) -> None:
+        """Let PostgreSQL start although its pid file names a living process that is none of its own.
+
+        It takes the file for stale when its number is dead, or that of whoever started it: ours. It must not
+        be removed: its other lines are how PostgreSQL finds children of a killed server that still write.
+        """
         path = self.data / "postmaster.pid"
-        with suppress(FileNotFoundError, ValueError, IndexError):
-            pid = int(path.read_text(encoding="utf-8").splitlines()[0])
-            if not _is_postgres(pid, self.data):
-                path.unlink()
+        with suppress(FileNotFoundError, ValueError):
+            first, newline, rest = path.read_text(encoding="utf-8").partition("\n")
+            if _is_alive(int(first)) and not _is_postgres(int(first), self.data):
+                path.write_text(f"{os.getpid()}{newline}{rest}", encoding="utf-8")
 
     def _socket_folder(self) -> Path:
-        """Return where the socket is: in the data folder, or in a short private one when that name is too long."""
+        """Return where the socket is: in the data folder, or in a short private one if that is too long."""
         with suppress(OSError, IndexError):
             lines = (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
             if lines[4].strip():
@@ -241,8 +251,7 @@ def binaries(major: int = 18) -> Path:
 
 
 def account() -> str | None:
-    """Return the account that runs the server: our own (None), or a separate one when we are root, made if
-    needed.
+    """Return the account that runs the server: our own (None), or for root a separate one, made if needed.
 
     PostgreSQL refuses to run as root.
     """
@@ -292,18 +301,21 @@ def _make_private(folder: Path, user: str | None) -> None:
         )
 
 
-def _is_postgres(pid: int, data: Path) -> bool:
-    """Return whether the process is a server on this data folder; numbers of dead processes are given out again."""
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass
-    place = Path(f"/proc/{pid}/cwd")
+        return True
+    return True
+
+
+def _is_postgres(pid: int, data: Path) -> bool:
+    """Return whether the living process is a server on this data folder: numbers are given out again."""
     if Path("/proc/self/cwd").exists():
         with suppress(OSError):
-            return place.readlink() == data.resolve()
+            return Path(f"/proc/{pid}/cwd").readlink() == data.resolve()
         return False
     found = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603, S607
     return "postgres" in found.stdout

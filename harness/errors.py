@@ -126,9 +126,9 @@ class NotALog(HarnessError):
 
     def __init__(self, address: str, found: str) -> None:
         super().__init__(
-            f"The database at {address} holds no log: {found}.",
+            f"There is no log at {address}: {found}.",
             "Expected the schema harness as our migrations make it.",
-            'Run "harness init" to create a log there, or correct HARNESS_DATABASE_URL.',
+            'Run "harness init" to create a log there, or name another folder or HARNESS_DATABASE_URL.',
         )
         self.address = address
 

@@ -33,10 +33,10 @@ RETRY = ("08", "53", "57P", "25006", "40001", "40P01", "55P03", "57014", "58")
 class Batch(msgspec.Struct, frozen=True):
     """Some events of one kind, decision point and schema, as they are stored.
 
-    `schema_digest` and `digest` (SHA-256 of `payload`) are 64 hex digits. `occurred_min` and `occurred_max` are UTC,
-    None for control events. `sequence` counts the writer's batches from 1; `acked` is the last one that the
-    writer knows acknowledged, 0 when it does not know: it tells a gap from a log that was restored from a
-    backup.
+    `schema_digest` and `digest` (SHA-256 of `payload`) are 64 hex digits. `occurred_min` and `occurred_max`
+    are UTC, None for control events. `sequence` counts the writer's batches from 1; `acked` is the last one
+    that the writer knows acknowledged, 0 when it does not know: it tells a gap from a log that was restored
+    from a backup.
     """
 
     kind: str
@@ -112,7 +112,7 @@ class Appender:
                 self._connection = None
             return LinkUnavailable(text)
         if isinstance(error, psycopg.errors.InsufficientPrivilege):
-            remedy = "Grant harness_recorder (decisions, outcomes) or harness_operator (scores, control events) to it."
+            remedy = "Grant it harness_recorder (decisions, outcomes) or harness_operator (all else)."
             return AppendError(
                 f"The login may not append this: {text}.", "Expected a login with the right.", remedy
             )

@@ -136,10 +136,12 @@ def verify(context: click.Context, start: int, stop: int | None, folder: Path | 
         with progress(end - start, "verifying") as done:
             found = source.verify(start, stop, done)
     if found.holds:
-        text = f"{found.events:,} events in {found.batches:,} batches of [{found.start}, {found.stop}) are as appended."
+        extent = f"{found.events:,} events in {found.batches:,} batches of [{found.start}, {found.stop})"
+        text = f"{extent} are as appended."
     else:
         text = (
-            f"Altered at position {found.altered}: {found.reason}. {found.events:,} events before it are as appended. "
+            f"Altered at position {found.altered}: {found.reason}. "
+            f"{found.events:,} events before it are as appended. "
             "Restore the range from a backup, and find out who could write to the database."
         )
     emit(found, json=json, text=text)

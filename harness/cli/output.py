@@ -25,8 +25,7 @@ folder_option = click.option(
 
 
 def emit(data: Any, *, json: bool, text: Callable[[], str | None] | str) -> None:
-    """Write `data` as one JSON value, or `text`: a string, or a function that returns one or prints by
-    itself.
+    """Write `data` as one JSON value, or `text`: a string, or a function that returns one or prints itself.
 
     Structs, dataclasses, times, bytes (as hexadecimal), UUIDs and paths have a JSON form.
     """

@@ -25,7 +25,7 @@ REFUSALS = (
 
 
 class Connection:
-    """An autocommit connection that reconnects: each statement is a short snapshot of its own. Thread-safe."""
+    """An autocommit connection that reconnects: each statement is a short snapshot of its own."""
 
     def __init__(self, url: str, role: str | None = None) -> None:
         self.url = url

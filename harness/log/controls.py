@@ -26,8 +26,7 @@ ROWS_MAX = 5_000
 def control_batch(
     type_: str, subject: str, body: Mapping[str, Any], key: str | None, actor: str | None
 ) -> Batch:
-    """Return the batch of one control event. With a `key` the same event is the same batch, and is stored
-    once.
+    """Return the batch of one control event. With a `key` the same event is the same batch, stored once.
 
     >>> a, b = (control_batch("x.y", "s", {}, key, None) for key in ("k", "k"))
     >>> a == b

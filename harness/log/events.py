@@ -8,7 +8,7 @@ import msgspec
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The end of the log. `position` is 0 and `digest` the genesis when it is empty; `digest` is 64 hex digits."""
+    """The end of the log. When it is empty `position` is 0. `digest` is the chain's, 64 hex digits."""
 
     epoch: int
     position: int

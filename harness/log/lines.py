@@ -59,15 +59,16 @@ def line(event: dict[str, Any]) -> str:
 
     >>> from datetime import UTC, datetime
     >>> at = datetime(2013, 5, 1, tzinfo=UTC)
-    >>> line({"position": 7, "kind": "outcome", "decision_point": "flights.late", "recorded_at": at, "label": "late",
-    ...       "value": None, "decision_id": "a1"})
+    >>> place = {"position": 7, "kind": "outcome", "decision_point": "flights.late", "recorded_at": at}
+    >>> line(place | {"label": "late", "value": None, "decision_id": "a1"})
     '         7  2013-05-01T00:00:00Z  outcome   flights.late  a1 late withdrawn'
     """
     text = {"decision": _decision, "outcome": _outcome, "score": _score, "control": _control}[event["kind"]](
         event
     )
     point = f"{event['decision_point']}  " if event["decision_point"] else ""
-    return f"{event['position']:>10}  {event['recorded_at']:%Y-%m-%dT%H:%M:%SZ}  {event['kind']:<8}  {point}{text}"
+    time = f"{event['recorded_at']:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{event['position']:>10}  {time}  {event['kind']:<8}  {point}{text}"
 
 
 def _decision(event: dict[str, Any]) -> str:
@@ -77,7 +78,8 @@ def _decision(event: dict[str, Any]) -> str:
     more = " …" if len(features) > SHOWN_FEATURES else ""
     said = event["decision"] or "-"
     model = f"{event['model']}:{event['model_version']}"
-    return f"{event['decision_id']} {model} {_short(event['score'])} {said}  {' '.join(features[:SHOWN_FEATURES])}{more}"
+    shown = " ".join(features[:SHOWN_FEATURES]) + more
+    return f"{event['decision_id']} {model} {_short(event['score'])} {said}  {shown}"
 
 
 def _outcome(event: dict[str, Any]) -> str:

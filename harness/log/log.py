@@ -25,8 +25,7 @@ REGISTERED = "feature_set.registered"
 
 
 class Log:
-    """One log: append, read a range, resolve a place, speak and hear control events. Use it as a context
-    manager.
+    """One log: append, read a range, resolve a place, speak and hear control events. A context manager.
 
     Made by `harness.database.open_log`. It holds one connection for reading and one for appending, opened
     when first needed, and the embedded server when that is what it runs on. For one thread; open one log for
@@ -79,11 +78,10 @@ class Log:
         decision_point: str | None = None,
         columns: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the decisions, outcomes or scores of [start, stop) in order of position, a stored batch at a
-        time.
+        """Yield the decisions, outcomes or scores of [start, stop) in order, a stored batch at a time.
 
-        `position` (int64) and `recorded_at` (UTC microseconds) come first, then the batch's own columns, or those of
-        `columns` that it has. Each payload is checked against its digest.
+        `position` (int64) and `recorded_at` (UTC microseconds) come first, then the batch's own columns, or
+        those of `columns` that it has. Each payload is checked against its digest.
 
         Raises:
             DigestMismatch: the stored bytes are not those that were appended.
@@ -128,8 +126,7 @@ class Log:
         *,
         up_to: int | None = None,
     ) -> list[ControlEvent]:
-        """Return the control events in order of position; `look.*` asks for every type that begins with
-        `look.`.
+        """Return the control events in order of position; `look.*` asks for all types below `look.`.
 
         `up_to` is the last position that exists for the caller; None is the end of the log.
         """
@@ -167,7 +164,7 @@ class Log:
     def verify(
         self, start: int = 1, stop: int | None = None, progress: Callable[[int], None] | None = None
     ) -> Verification:
-        """Return what recomputing every digest over [start, stop) found; it names the first altered position."""
+        """Return what recomputing every digest of [start, stop) found: the first altered position."""
         return verify.verify(self._connection, start, stop, progress)
 
     def rows(self, name: str, **values: Any) -> list[tuple[Any, ...]]:

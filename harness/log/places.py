@@ -12,8 +12,7 @@ When = int | datetime | str | None
 
 
 def resolve(connection: Connection, when: When) -> AsOf:
-    """Return the place that `when` means: a position, an instant (the last batch recorded by then), None for
-    the end.
+    """Return the place that `when` means: a position, the last one recorded by an instant, or the end (None).
 
     Raises:
         NaiveTime: an instant without an offset.

@@ -58,7 +58,7 @@ def read(
 def chunks(
     connection: Connection, start: int, stop: int, kind: str, decision_point: str | None
 ) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield (position, events, recorded_at, digest, payload) of the batches that reach into a range, some at a time."""
+    """Yield rows (position, events, recorded_at, digest, payload) of a range's batches, in chunks."""
     values: dict[str, Any] = {"kind": kind}
     if decision_point is not None:
         values["decision_point"] = decision_point

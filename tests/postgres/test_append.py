@@ -177,12 +177,13 @@ def test_partitions_are_ready_before_they_are_needed(database_url: str, writer: 
             rows = connection.execute(
                 "select c.relname, a.attstorage, c.relacl::text, pg_get_userbyid(c.relowner)"
                 " from pg_partition_tree('harness.batch') t join pg_class c on c.oid = t.relid"
-                " join pg_attribute a on a.attrelid = c.oid and a.attname = 'payload' where t.isleaf order by 1"
+                " join pg_attribute a on a.attrelid = c.oid and a.attname = 'payload'"
+                " where t.isleaf order by 1"
             ).fetchall()
         assert log.head().position == 103
         assert stop - 103 > 10
         assert len(rows) == (stop - 1) // 10
-        # Out of line and uncompressed, the owner's own, and granted to nobody: reading goes through the parent.
+        # Out of line and uncompressed, the owner's own, granted to nobody: reading goes through the parent.
         assert {(storage, acl, owner) for _, storage, acl, owner in rows} in (
             {("e", None, "harness_owner")},
             {(b"e", None, "harness_owner")},
@@ -203,17 +204,21 @@ def test_a_server_that_is_gone_can_be_tried_again(log_url: str, writer: uuid.UUI
     appender.close()
 
 
+APPEND = (
+    "select harness.append(null, 'decision', 'p', sha256('x'), %s, 1, 0, 1, now(), now(), sha256('p'), 'p')"
+)
+
+
 def test_two_appends_in_one_transaction_cannot_wait_for_each_other(fresh_log: Log) -> None:
     """The head is locked first, so that the second transaction stands still before it holds anything."""
     one, two = uuid.uuid4(), uuid.uuid4()
-    statement = "select harness.append(null, 'decision', 'p', sha256('x'), %s, 1, 0, 1, now(), now(), sha256('p'), 'p')"
     with psycopg.connect(fresh_log.url) as first, psycopg.connect(fresh_log.url) as second:
-        first.execute(statement, [one])
+        first.execute(APPEND, [one])
         second.execute("set lock_timeout = '200ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
-            second.execute(statement, [two])
+            second.execute(APPEND, [two])
         second.rollback()
-        first.execute(statement, [two])
+        first.execute(APPEND, [two])
         first.commit()
     assert fresh_log.head().position == 2
 
@@ -221,9 +226,6 @@ def test_two_appends_in_one_transaction_cannot_wait_for_each_other(fresh_log: Lo
 def test_a_batch_that_is_not_committed_leaves_no_trace(fresh_log: Log, writer: uuid.UUID) -> None:
     batch: Batch = raw(writer, 1)
     with psycopg.connect(fresh_log.url) as connection:
-        connection.execute(
-            "select harness.append(null, 'decision', 'p', sha256('x'), %s, 1, 0, 7, now(), now(), sha256('p'), 'p')",
-            [writer],
-        )
+        connection.execute(APPEND, [writer])
         connection.rollback()
     assert fresh_log.append(batch).position == 1

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.database import create_log
+from harness.log.log import Log
 from recorders.append import Appender, Batch
 from recorders.errors import AppendError, Rewound, SequenceGap, WriterForked
 from recorders.frame import Receipt
-from harness.database import create_log
-from harness.log.log import Log
 from tests.support import servers
 from tests.support.batches import raw
 

@@ -94,9 +94,11 @@ TAMPERING = {
     "a batch removed": ("delete from harness.batch where position = 10", 10),
     "the last batch removed": ("delete from harness.batch where position = 19", 19),
     "two batches swapped": (
-        "update harness.batch set position = case position when 4 then 100 else position end where position = 4;"
-        "update harness.batch set position = 4 where position = 7;"
-        "update harness.batch set position = 7 where position = 100",
+        (
+            "update harness.batch set position = 100 where position = 4;"
+            "update harness.batch set position = 4 where position = 7;"
+            "update harness.batch set position = 7 where position = 100"
+        ),
         4,
     ),
     "the head moved": ("update harness.head set position = 18", 19),

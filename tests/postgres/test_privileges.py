@@ -51,7 +51,7 @@ def test_a_batch_is_not_changed_by_its_owner_nor_by_a_superuser_in_passing(log_u
 
 
 def test_temporary_tables_of_the_same_name_do_not_capture_an_append(log_url: str) -> None:
-    """The database lets nobody make temporary tables; if a later grant does, append still writes to the log."""
+    """Nobody may make temporary tables here; if a later grant lets them, append still writes to the log."""
     with psycopg.connect(log_url) as connection:
         connection.execute("create temporary table head as select * from harness.head")
         connection.execute("create temporary table batch as select * from harness.batch")

@@ -20,16 +20,18 @@ from tests.support.batches import FEATURES, START, decisions, outcomes, stored
 @pytest.fixture(scope="module")
 def filled(database_url: str) -> Iterator[Log]:
     """Decisions of two points and outcomes, interleaved, over several partitions."""
-    with servers.fresh_database(database_url) as url:
-        with create_log(url=url, clock="event", partition_positions=100) as log:
-            writer = uuid.uuid4()
-            sequence = itertools.count(1)
-            for step in range(20):
-                log.append(stored(decisions(30, first=step * 30), writer, next(sequence)))
-                log.append(stored(outcomes(10, first=step * 30), writer, next(sequence)))
-                other = decisions(5, first=step * 5, point="fraud")
-                log.append(stored(other, writer, next(sequence), point="fraud"))
-            yield log
+    with (
+        servers.fresh_database(database_url) as url,
+        create_log(url=url, clock="event", partition_positions=100) as log,
+    ):
+        writer = uuid.uuid4()
+        sequence = itertools.count(1)
+        for step in range(20):
+            log.append(stored(decisions(30, first=step * 30), writer, next(sequence)))
+            log.append(stored(outcomes(10, first=step * 30), writer, next(sequence)))
+            other = decisions(5, first=step * 5, point="fraud")
+            log.append(stored(other, writer, next(sequence), point="fraud"))
+        yield log
 
 
 def table(batches: Iterator[pa.RecordBatch]) -> pa.Table:

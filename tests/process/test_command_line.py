@@ -168,6 +168,14 @@ def test_a_database_that_is_down_is_one_message(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_looking_into_an_empty_folder_creates_nothing(tmp_path: Path) -> None:
+    done = run("log", "head", "-C", tmp_path)
+    assert done.returncode == 1
+    assert "there is no .harness in it" in done.stderr
+    assert 'Run "harness init"' in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_doctor_says_what_is_wrong_and_what_to_do(folder: Path, tmp_path: Path) -> None:
     well = run("doctor", "-C", folder, "--json")
     found = {check["name"]: check for check in json.loads(well.stdout)["checks"]}

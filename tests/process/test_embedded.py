@@ -132,8 +132,8 @@ def test_a_killed_server_recovers_what_it_had_acknowledged(folder: Path) -> None
 def test_a_stale_pid_file_that_names_another_process_is_no_hindrance(folder: Path) -> None:
     open_log(folder).close()
     data = folder / ".harness" / "postgres"
-    # Ours is a living process with another working folder, as after a restart of a container.
-    (data / "postmaster.pid").write_text(f"{os.getpid()}\n{data}\n1\n5432\n{data}\n\n  1 1\nready   \n")
+    # A living process with another working folder has the number, as after a restart of a container.
+    (data / "postmaster.pid").write_text(f"{os.getppid()}\n{data}\n1\n5432\n{data}\n\n  1 1\nready   \n")
     with open_log(folder) as log:
         assert log.head().position == 0
 

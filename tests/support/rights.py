@@ -10,7 +10,10 @@ from tests.support import servers
 
 ROLES = ("recorder", "reader", "operator", "public")
 TABLES = ("log", "head", "writer", "batch", "alembic_version", "control")
-APPEND = "select * from harness.append(null, '{}', 'p', sha256('s'), gen_random_uuid(), 1, 0, 1, {}, {}, sha256('{}'), '{}')"
+APPEND = (
+    "select * from harness.append(null, '{}', 'p', sha256('s'), gen_random_uuid(), 1, 0, 1, {}, {},"
+    " sha256('{}'), '{}')"
+)
 TAKEN = "42501"
 
 
