@@ -71,11 +71,11 @@ def looks_table(looks: Sequence[Shown]) -> str:
     """Return one line for each look: figures of the first primary metric."""
     if not looks:
         return "No look yet."
-    heading = f"{'look':>4}  {'as of':<18}{'units':>7}{'difference':>13}  {'confidence sequence':<25}"
-    lines = [f"{heading}{'e-value':>10}  state"]
+    heading = f"{'look':>4}  {'as of':<17}{'units':>6}{'difference':>12}  {'confidence sequence':<20}"
+    lines = [f"{heading}{'e-value':>8}  state"]
     lines += [
-        f"{each.number:>4}  {when(each.time):<18}{each.units:>7}{_number(each.point):>13}  "
-        f"{_between(each.low, each.high):<25}{_e(each.e_value):>10}  {each.state}"
+        f"{each.number:>4}  {when(each.time):<17}{each.units:>6}{_number(each.point):>12}  "
+        f"{_between(each.low, each.high):<20}{_e(each.e_value):>8}  {each.state}"
         for each in looks
     ]
     return "\n".join(lines)

@@ -20,13 +20,14 @@ def follow(log: Log, name: str, *, interval_s: float, json: bool) -> None:
         return
     from rich.console import Console
     from rich.live import Live
+    from rich.text import Text
 
     console: Any = Console()
-    with Live(_shown(state), console=console, auto_refresh=False) as live:
+    with Live(Text(_shown(state)), console=console, auto_refresh=False) as live:
         while not state.concluded:
             time.sleep(interval_s)
             state = status(log, experiment)
-            live.update(_shown(state), refresh=True)
+            live.update(Text(_shown(state)), refresh=True)
 
 
 def _shown(state: Status) -> str:
