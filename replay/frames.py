@@ -18,9 +18,11 @@ def to_frame(columns: pa.Table | pa.RecordBatch, *, widen: bool | None = None) -
     >>> to_frame(pa.table({"n": pa.array([1, None])})).n.tolist()
     [1.0, nan]
     """
+    kinds = set(columns.schema.types)
+    if kinds == {pa.float64()} and isinstance(columns, pa.RecordBatch):
+        values = columns.to_tensor(null_to_nan=True).to_numpy()
+        return pd.DataFrame(values, columns=columns.schema.names, copy=False)
     arrays = {name: _values(columns.column(name), widen) for name in columns.schema.names}
-    if arrays and all(isinstance(a, np.ndarray) and a.dtype == np.float64 for a in arrays.values()):
-        return pd.DataFrame(np.column_stack(list(arrays.values())), columns=list(arrays), copy=False)
     return pd.DataFrame(arrays, copy=False)
 
 

@@ -119,12 +119,9 @@ def verify(target: str, folder: Path | None, json: bool) -> None:
         result = (
             verify_training_set(log, target) if on_disk is None else TrainingSet.open(on_disk).verify(log)
         )
-    what = "log" if on_disk is None else "log and files"
-    emit(
-        result,
-        json=json,
-        text=f"{result['id']} holds: {what} give {result['rows']:,} rows, {result['digest']}",
-    )
+    what = "the log gives" if on_disk is None else "log and files give"
+    text = f"{result['id']} holds: {what} {result['rows']:,} rows, digest {result['digest']}"
+    emit(result, json=json, text=text)
 
 
 @training_set.command()

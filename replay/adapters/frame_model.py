@@ -74,7 +74,7 @@ class FrameModel:
         return pa.RecordBatch.from_arrays(
             [
                 columns.column("decision_position"),
-                columns.column("decision_id").cast(pa.string()),
+                columns.column("decision_id"),
                 pa.array(scores, pa.float64(), mask=failed | np.isnan(scores)),
                 pa.array(decisions, pa.string()),
                 pa.array(errors, pa.string()),
@@ -83,14 +83,16 @@ class FrameModel:
         )
 
     def _features(self, columns: pa.RecordBatch) -> pa.RecordBatch:
-        lacking = [name for name in self.info.inputs if FEATURE + name not in columns.schema.names]
+        wanted = [FEATURE + name for name in self.info.inputs]
+        names = set(columns.schema.names)
+        lacking = [name.removeprefix(FEATURE) for name in wanted if name not in names]
         if lacking:
-            known = [n.removeprefix(FEATURE) for n in columns.schema.names if n.startswith(FEATURE)]
-            raise ModelInputsError(lacking, known)
-        arrays = [columns.column(FEATURE + name) for name in self.info.inputs]
-        # An input that no row of the block has carries no type: floats hold it when nulls may pass.
-        arrays = [a.cast(pa.float64()) if pa.types.is_null(a.type) else a for a in arrays]
-        return pa.RecordBatch.from_arrays(arrays, names=list(self.info.inputs))
+            raise ModelInputsError(lacking, [n.removeprefix(FEATURE) for n in names if n.startswith(FEATURE)])
+        features = columns.select(wanted).rename_columns(list(self.info.inputs))
+        untyped = [i for i, field in enumerate(features.schema) if pa.types.is_null(field.type)]
+        for i in untyped:  # no row of the block has it: floats hold it when nulls may pass
+            features = features.set_column(i, self.info.inputs[i], features.column(i).cast(pa.float64()))
+        return features
 
     def _missing(self, features: pa.RecordBatch) -> Texts:
         """Return the error of each row that lacks an input, None for the others."""

@@ -46,7 +46,7 @@ class History:
             last = min(at + self.size, stop)
             own = None if scores is None else scores[at - first : last - first]
             batch = rows(np.arange(at, last), feature_set, own)
-            self._append("decision", batch, feature_set.digest)
+            self.append("decision", batch, feature_set.digest)
         return start, self.log.head().position + 1
 
     def outcomes(
@@ -63,9 +63,10 @@ class History:
         ]
         arrays = [pa.array(c, type=f.type) for c, f in zip(columns, OUTCOME_SCHEMA, strict=True)]
         batch = pa.RecordBatch.from_arrays(arrays, schema=OUTCOME_SCHEMA)
-        self._append("outcome", batch, OUTCOME_DIGEST)
+        self.append("outcome", batch)
 
-    def _append(self, kind: str, batch: pa.RecordBatch, schema_digest: str) -> None:
+    def append(self, kind: str, batch: pa.RecordBatch, schema_digest: str = OUTCOME_DIGEST) -> None:
+        """Append one batch under the next sequence."""
         self.sequence += 1
         payload = encode_batch(batch)
         first, last = occurred_range(batch)

@@ -84,7 +84,7 @@ def test_a_training_set_from_cut_to_proof(harness, tmp_path):
     assert "1,820 rows of 2,000 decisions" in shown
     assert "left out 180 gap" in shown
     assert "log and files give 1,820 rows" in harness("training-set", "verify", "march")
-    assert "log give 1,820 rows" in harness("training-set", "verify", made["id"])
+    assert "the log gives 1,820 rows" in harness("training-set", "verify", made["id"])
     assert "in 4 parts" in harness(
         "training-set", "export", made["id"], "--out", "again", "--rows-per-part", "500"
     )
@@ -139,6 +139,7 @@ def test_what_cannot_be_done_says_why_and_how_it_can(harness, words, code, said)
 
 
 def test_the_commands_start_without_loading_what_they_do_not_use():
-    code = "import sys, harness.cli.model, harness.cli.replay, harness.cli.training_set; print('pandas' in sys.modules)"
+    modules = "harness.cli.model, harness.cli.replay, harness.cli.training_set"
+    code = f"import sys, {modules}; print('pandas' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "False"
