@@ -38,6 +38,7 @@ class _Exits:
 
     def __init__(self) -> None:
         self._recorders: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._carrying: set[Flushing] = set()
         self._hooked = False
         self._previous: Any = None
         self._exit_s = 0.0
@@ -54,6 +55,14 @@ class _Exits:
         if exit_s > 0 and in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             self.take_sigterm()
 
+    def hold(self, recorder: Flushing) -> None:
+        """Keep `recorder` until it is closed: the service may drop it while events wait in its queue."""
+        self._carrying.add(recorder)
+
+    def release(self, recorder: Flushing) -> None:
+        """Forget a recorder that is closed."""
+        self._carrying.discard(recorder)
+
     def take_sigterm(self) -> None:
         """Put the flush before what SIGTERM does now."""
         current = signal.getsignal(signal.SIGTERM)
@@ -63,16 +72,17 @@ class _Exits:
 
     def _at_exit(self) -> None:
         deadline = time.monotonic() + self._exit_s
-        for recorder in list(self._recorders):
+        for recorder in list(self._carrying):
             recorder.close(max(0.0, deadline - time.monotonic()))
 
     def _after_fork(self) -> None:
+        self._carrying.clear()  # the parent's to end; a child's thread starts with its first event
         for recorder in list(self._recorders):
             recorder.renew()
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         deadline = time.monotonic() + self._exit_s
-        for recorder in list(self._recorders):
+        for recorder in list(self._carrying):
             recorder.flush(max(0.0, deadline - time.monotonic()))
         if callable(self._previous):
             self._previous(number, frame)
@@ -87,6 +97,16 @@ _exits = _Exits()
 def register(recorder: Flushing, exit_s: float) -> None:
     """Take care of `recorder` at exit, at SIGTERM and after a fork."""
     _exits.register(recorder, exit_s)
+
+
+def hold(recorder: Flushing) -> None:
+    """Keep a recorder with a running thread, and what it has queued, until it is closed."""
+    _exits.hold(recorder)
+
+
+def release(recorder: Flushing) -> None:
+    """Forget a recorder that is closed."""
+    _exits.release(recorder)
 
 
 def flush_on_sigterm() -> None:

@@ -49,10 +49,16 @@ class Losses:
         return bool(self._ranges)
 
     def take(self) -> Loss | None:
-        """Return one unreported loss and count it as reported, or None. Its frame is never given up."""
+        """Return one unreported loss and count it as reported, or None."""
         for reason, (first, last) in self._ranges.items():
             count = self._seen[reason] - self._reported[reason]
             self._reported[reason] = self._seen[reason]
             del self._ranges[reason]
             return Loss(self._writer, reason, count, first, last)
         return None
+
+    def give_back(self, loss: Loss) -> None:
+        """Count a loss as unreported again: the frame that carried it was refused."""
+        self._reported[loss.reason] -= loss.count
+        _, last = self._ranges.get(loss.reason, (0, loss.last_us))
+        self._ranges[loss.reason] = (loss.first_us, last)

@@ -18,7 +18,7 @@ from recorders.clock import Clock
 from recorders.counters import DROPS, REJECTIONS, Counters, Tally
 from recorders.frame import Frame, Kind, Receipt
 from recorders.limits import Limits
-from recorders.losses import Losses
+from recorders.losses import Loss, Losses
 
 _ARRAY32: Final = b"\xdd"  # msgpack: an array whose length follows in four bytes
 
@@ -52,6 +52,7 @@ class Outbox:
         self._sender = self.writer  # losses of a writer that was refused go out under another
         self._sequence = 0
         self._held: Frame | None = None
+        self._loss: Loss | None = None  # what the held frame reports, if it is a report
         self._attempts = 0
         self._retry_at = 0.0
         self._waiting_since: dict[Kind, float] = {}
@@ -118,8 +119,8 @@ class Outbox:
                 self._mute = True  # the report was refused as well: nothing is left to say it with
                 self._held = None
                 return
-            self.slots = 0
             self.stopped = "refused"
+            self.slots = 0
             self._give_up("refused")
             self._sender = UUID(int=self._chance.getrandbits(128), version=4)
             self._sequence = 0
@@ -128,17 +129,17 @@ class Outbox:
     def close(self) -> None:
         """Accept no more; what is queued still leaves."""
         with self._lock:
+            self.stopped = self.stopped or "closed"  # the reason before the fact: threads read both
             self.slots = 0
-            self.stopped = self.stopped or "closed"
             self._losses.look(self._clock.now_us())
             self.hurry()
 
     def abandon(self) -> None:
         """Give up what has not left by the end of the process, and count it."""
         with self._lock:
-            self.slots = 0
             if self.stopped != "refused":
                 self.stopped = "exit"
+                self.slots = 0
                 self._give_up("exit")
             self._mute = True
 
@@ -185,7 +186,7 @@ class Outbox:
             self._hurried or now >= self._reported_at + self._limits.loss_every_s
         ):
             return None
-        loss = self._losses.take()
+        self._loss = loss = self._losses.take()
         self._reported_at = now if not self._losses.pending else self._reported_at
         return self._frame("loss", [msgspec.msgpack.encode(loss)])
 
@@ -247,6 +248,8 @@ class Outbox:
             lost: dict[Kind, int] = {"decision": 0, "outcome": 0}
             if self._held is not None and self._held.kind != "loss":
                 lost[self._held.kind] = self._held.events
+            elif self._held is not None and self._loss is not None:
+                self._losses.give_back(self._loss)
             self._held = None
             while self.decisions:
                 lost["decision"] += bool(self.decisions.popleft())

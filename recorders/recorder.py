@@ -227,6 +227,7 @@ class Recorder:
         outbox.abandon()
         if self._courier is None or self._courier.stop(max(0.0, deadline - time.monotonic()) + POLL_S):
             self._link.close()
+            exits.release(self)
         return complete
 
     def __enter__(self) -> Self:
@@ -265,5 +266,6 @@ class Recorder:
             if self._courier is None:
                 try:
                     self._courier = Courier(self._outbox, self._link)
+                    exits.hold(self)
                 except RuntimeError:  # no thread can be had now; the next event tries again
                     return

@@ -62,13 +62,15 @@ def down(frame: Frame) -> None:
 class StillRecorder(Recorder):
     """The production recorder without its thread: the test carries."""
 
+    outbox_type = Outbox
+
     def __init__(self, *args: object, clock: Clock | None = None, seed: int = 0, **kwargs: object) -> None:
         self.clock = clock or HeldClock()
         self.chance = random.Random(seed)
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
 
     def _new_outbox(self) -> Outbox:
-        return Outbox(self.decision_point, self._schema_digest, self._limits, self.clock, self.chance)
+        return self.outbox_type(self.decision_point, self._schema_digest, self._limits, self.clock, self.chance)
 
     def _start(self) -> None:
         pass

@@ -75,7 +75,7 @@ def test_closing_while_threads_record_counts_what_slips_in() -> None:
     counters = recorder.counters
     assert counters.accepted == sum(accepted)
     assert counters.accepted == counters.acked + counters.dropped.get("exit", 0)
-    assert counters.dropped["stopped"] == THREADS
+    assert counters.dropped["stopped"] + counters.dropped.get("full", 0) == THREADS
     assert link.events() >= counters.acked
     assert link.closed
 
