@@ -86,7 +86,7 @@ def selected(decisions: pa.Table, where: Mapping[str, Sequence[object]]) -> pa.A
         kind = decisions.schema.field(column).type
         try:
             wanted = pc.cast(pa.array([str(value) for value in values], pa.string()), kind)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        except pa.ArrowException as error:
             raise ColumnsError(
                 f"Column {name!r} is {kind}: {error}.", "Expected values of that type."
             ) from error

@@ -80,7 +80,7 @@ def refused_parts(uri: ModelUri, content: bytes) -> list[str]:
             if size > CONTENT_BYTES_MAX:
                 raise UntrustedModel(uri.text, [f"{size} bytes unpacked"])
             schema = json.loads(archive.read(_SCHEMA))
-    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, KeyError, ValueError, RuntimeError) as error:
         raise UntrustedModel(uri.text, [f"not a skops file ({error})"]) from error
     refused = set()
     for node in _nodes(schema):
