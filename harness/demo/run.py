@@ -98,7 +98,7 @@ def _live(
     with narrate("Training the champion on January", 1) as advance:
         january = requests[requests["scheduled"] < days.CHAMPION_TRAINED]
         champion = train(new_champion(), january, january["late"])
-        trials.register_model(log, folder, champion, CHAMPION, None)
+        trials.install_champion(log, folder, champion, CHAMPION)
         advance(1)
     year.promote(CHAMPION)
     year.pass_by("February to April: the champion decides", days.OPENS, days.FIRST_WINDOW)

@@ -100,8 +100,9 @@ class Story(msgspec.Struct, frozen=True):
     def _shadow(self) -> str:
         trial, rate = self.first, self.scored / self.scored_s
         return (
-            f"Shadow: {trial.challenger}, trained on it, scored {self.scored:,} decisions at {rate:,.0f}"
-            f" rows/s; Brier score {trial.challenger_brier:.4f}, {trial.champion}'s {trial.champion_brier:.4f}."
+            f"Shadow: {trial.challenger}, trained on it, scored {self.scored:,} decisions,"
+            f" {rate:,.0f} a second; Brier score {trial.challenger_brier:.4f},"
+            f" {trial.champion}'s {trial.champion_brier:.4f}."
         )
 
     def _noise(self) -> str:
@@ -130,7 +131,11 @@ def _flights_say(trial: Trial) -> str:
     told = f"Flight by flight, paired z each week: {' '.join(f'{each:+.1f}' for each in z)}".replace("-", "−")
     if "REJECT" not in states:
         return f"{told}."
-    return f"{told}. Whoever believes it rejects in week {states.index('REJECT') + 1}."
+    told += f". Whoever believes it rejects in week {states.index('REJECT') + 1}"
+    later = states[states.index("REJECT") :]
+    if "PROMOTE" in later:
+        told += f", promotes in week {states.index('REJECT') + later.index('PROMOTE') + 1}"
+    return f"{told}."
 
 
 def _days_say(trial: Trial) -> str:

@@ -19,7 +19,7 @@ from harness.experiment_status import shown
 from harness.experiments import Experiment, register
 from harness.log.log import Log
 from harness.looks import conclusion, stored_looks
-from harness.models import add_model
+from harness.models import PROMOTED, add_model, get_model
 from harness.training_sets import TrainingSet, create_training_set
 from harness.verdicts import approve
 
@@ -28,7 +28,21 @@ WINDOW = timedelta(hours=24)
 URI = "sklearn:models/{file}?method=predict_proba&class=1&nulls=pass&threshold=0.4&decisions=late,on_time"
 
 
-def register_model(log: Log, folder: Path, model: Any, reference: str, trained_until: int | None) -> None:
+def install_champion(log: Log, folder: Path, model: Any, reference: str) -> None:
+    """Register the model that decides from the first day on, and say so: it was there before the log."""
+    _register(log, folder, model, reference, None)
+    info = get_model(log, reference)
+    body = {
+        "decision_point": POINT,
+        "model": info.name,
+        "version": info.version,
+        "digest": info.digest,
+        "reason": "In service when the log begins.",
+    }
+    log.control(PROMOTED, POINT, body, key=f"promotion:{POINT}:first")
+
+
+def _register(log: Log, folder: Path, model: Any, reference: str, trained_until: int | None) -> None:
     """Save a fitted model in the folder and register it under `name:version`."""
     name, _, version = reference.partition(":")
     file = f"{name}-{version}.skops"
@@ -67,7 +81,7 @@ def enter(log: Log, folder: Path, file: str, champion: str, *, sample: int = 1) 
     rows = training_set.to_pandas()
     model = train(new_challenger(), rows.rename(columns=_plain), rows["label"])
     declared = _declared(file, champion, sample)
-    register_model(log, folder, model, declared.challenger.model, place.position)
+    _register(log, folder, model, declared.challenger.model, place.position)
     return Contender(register(log, declared), training_set, place.time, champion)
 
 

@@ -1,0 +1,110 @@
+"""What the demo tells: ten lines for every ending, and the figures in them."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pandas as pd
+import pytest
+
+from harness.demo.calendar import midnights
+from harness.demo.figures import Month, labelled, months, naive_z
+from harness.demo.story import LookLine, Story, Trial
+
+DAY = datetime(2013, 6, 20, 14, tzinfo=UTC)
+
+
+def look(state: str, e_value: float | None, z: float) -> LookLine:
+    return LookLine(DAY, 49, 40_000, 0.01, e_value, state, z)
+
+
+def trial(*looks: LookLine, promoted_at: datetime | None = None, more_units: int | None = None) -> Trial:
+    return Trial(
+        experiment="late-gbm-1",
+        challenger="late-gbm:1",
+        champion="late-logit:1",
+        training_set="ts-1",
+        training_digest="a" * 64,
+        training_rows=78_124,
+        as_of=datetime(2013, 5, 1, 3, tzinfo=UTC),
+        looks=looks,
+        state=looks[-1].state,
+        more_units=more_units,
+        promoted_at=promoted_at,
+        champion_brier=0.1644,
+        challenger_brier=0.1480,
+    )
+
+
+HELD = trial(look("HOLD", None, 0.0), look("HOLD", 1.2, 0.4), more_units=30)
+WON = trial(look("HOLD", 0.9, -3.4), look("HOLD", 1.3, 6.6), look("PROMOTE", 31.5, 24.8), promoted_at=DAY)
+
+
+def story(first: Trial) -> Story:
+    return Story(
+        folder=Path("demo-out"),
+        report=Path("demo-out/report.html"),
+        flights=100,
+        decisions=90,
+        outcomes=80,
+        lost=0,
+        recorded_s=2.0,
+        noise_rows=90,
+        noise=0,
+        scored=50,
+        scored_s=0.5,
+        first=first,
+        second=HELD,
+        months=(Month("2013-07", "late-gbm:1", 40, 0.177, 0.28, 0.31),),
+        positions=200,
+        seconds=9.0,
+    )
+
+
+@pytest.mark.parametrize("first", [HELD, WON])
+def test_every_ending_has_ten_lines(first: Trial) -> None:
+    lines = story(first).lines
+    assert len(lines) == 10
+    assert all(line.endswith(".") and "\n" not in line for line in lines)
+
+
+def test_the_naive_reader_rejects_and_then_promotes() -> None:
+    lines = story(WON).lines
+    assert lines[4].endswith("−3.4 +6.6 +24.8. Whoever believes it rejects in week 1, promotes in week 2.")
+    assert "0.9 1.3 31.5" in lines[5]
+    assert "HOLD for 2 weeks, PROMOTE on 20 June after 49 days" in lines[6]
+
+
+def test_an_open_end_says_how_much_more_it_needs() -> None:
+    assert "HOLD for 2 weeks, and to the end, about 30 more days needed." in story(HELD).lines[6]
+
+
+def test_the_story_has_a_json_form() -> None:
+    assert msgspec.json.decode(msgspec.json.encode(story(WON), enc_hook=str))["decisions"] == 90
+
+
+def test_the_naive_z_sees_only_days_that_have_matured() -> None:
+    days = pd.date_range("2013-05-01", periods=3).date
+    losses = pd.Series([1.0, 2.0, 1.0, 2.0, 99.0], index=[days[0], days[0], days[1], days[1], days[2]])
+    at_four = datetime(2013, 5, 4, 5, tzinfo=UTC)
+    (z,) = naive_z(losses, [at_four], window=timedelta(hours=24))
+    assert z == pytest.approx(1.5 / (losses[:4].std() / 2))
+
+
+def test_the_naive_z_of_nothing_is_not_a_number() -> None:
+    (z,) = naive_z(pd.Series([], dtype="float64"), [DAY], window=timedelta(hours=24))
+    assert z != z  # noqa: PLR0124  # that is what not-a-number means
+
+
+def test_months_count_labelled_decisions_of_each_model() -> None:
+    local = pd.to_datetime(["2013-06-30T12:00-04:00", "2013-07-01T12:00-04:00", "2013-07-02T12:00-04:00"])
+    ids, models, scores = ["a", "b", "c"], ["m:1", "m:2", "m:2"], [0.5, 1.0, 0.0]
+    decisions = pd.DataFrame({"decision_id": ids, "local": local, "model": models, "score": scores})
+    known = labelled(decisions, pd.DataFrame({"decision_id": ["a", "b"], "late": [1.0, 1.0]}))
+    june, july = Month("2013-06", "m:1", 1, 0.25, 0.5, 1.0), Month("2013-07", "m:2", 1, 0.0, 1.0, 1.0)
+    assert months(known) == (june, july)
+
+
+def test_days_of_the_clock_change_are_single_days() -> None:
+    spring = midnights(datetime(2013, 3, 10, 5, tzinfo=UTC), datetime(2013, 3, 11, 4, tzinfo=UTC))
+    assert spring == [datetime(2013, 3, 11, 4, tzinfo=UTC)]
