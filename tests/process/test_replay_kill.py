@@ -15,13 +15,13 @@ from harness.models import add_model
 from harness.replays import NAMESPACE, list_replays, read_scores, run_replay
 from tests.support.history import POINT, History
 
-ROWS = 40_000
+ROWS = 24_000
 SLOW = """
 import time
 import uuid
 from pathlib import Path
 def slow(frame):
-    time.sleep(0.02)
+    time.sleep(0.1)
     return frame["items"] * 0.5
 slow.inputs = ("items",)
 """
@@ -63,7 +63,7 @@ def wait_for_batches(log, count):
 
 def test_killed_twice_it_ends_with_the_scores_of_an_undisturbed_run(world, fresh_log):
     log, part, folder = world
-    for batches in (2, 5):
+    for batches in (1, 3):
         process = command(log, folder, *replay_words(part))
         wait_for_batches(log, batches)
         process.kill()
