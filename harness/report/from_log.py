@@ -1,7 +1,6 @@
 """From control events to what happened, how to check it, and what it cannot tell."""
 
 from importlib import metadata
-from typing import Any
 
 from harness.experiments import Experiment
 from harness.log.events import ControlEvent
@@ -36,9 +35,6 @@ def events_of(log: Log, experiment: Experiment, place: int, champion: str) -> tu
     for event in log.controls("model.promoted", experiment.decision_point, up_to=place):
         if event.body.get("experiment") == experiment.id:
             found[event.position] = event
-    for event in log.controls("replay.completed", up_to=place):
-        if event.body.get("model") == experiment.declared.challenger.model:
-            found[event.position] = event
     ordered = [found[position] for position in sorted(found)]
     return tuple(Event(e.position, e.recorded_at, _said(e, experiment), e.actor or "") for e in ordered)
 
@@ -61,14 +57,8 @@ def _said(event: ControlEvent, experiment: Experiment) -> str:  # noqa: PLR0911 
             return f"approved: {body['reason']}"
         case "model.promoted":
             return f"{body.get('model')}:{body.get('version')} promoted at {event.subject}"
-        case "replay.completed":
-            return f"{_rows(body)} decisions scored by {body['model']}"
         case other:
             return other
-
-
-def _rows(body: dict[str, Any]) -> str:
-    return n.count(int(body.get("rows", 0)))
 
 
 def provenance_of(

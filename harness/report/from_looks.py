@@ -20,9 +20,9 @@ _HYPOTHESES = {"superiority": "Better", "noninferiority": "Not worse", "harm": "
 _UNIT_GATES = frozenset({"days", "units", "decisions seen"})
 SIZE_GATES = _UNIT_GATES | {"decisions used"}
 _WORDS = {
-    "plan": ("Plan", "as registered", "the registered one", "another one"),
-    "counts": ("Counts", "among the matured", "agree", "disagree"),
-    "identification": ("Identification", "by the log alone", "identified", "not identified"),
+    "plan": ("Plan", "the registered one", "yes", "no"),
+    "counts": ("Counts", "used among matured", "yes", "no"),
+    "identification": ("Identification", "by the log alone", "yes", "no"),
 }
 _SHARES = {
     "independence": ("Repeated units", "above", "at most"),

@@ -50,7 +50,7 @@ def gather(log: Log, name: str, as_of: When = None) -> ReportData:
     looks = looks_of(
         view.looks, primary(experiment), experiment.plan, claim=claim, naive=lambda taken: _naive(view, taken)
     )
-    names = (view.rows.champion or "the champion", experiment.declared.challenger.model)
+    names = (view.champion, experiment.declared.challenger.model)
     flips = from_rows.flips(view.rows, experiment)
     bounds, unseen, total = None, 0, 0
     if metric.identification == "blocked":
@@ -125,7 +125,7 @@ def _plan(view: View) -> Plan:
     declared, policy = experiment.plan, experiment.plan.policy
     kind = declared.unit.kind
     note = {
-        "day": f"local day, {declared.unit.timezone}",
+        "day": f"local day in {declared.unit.timezone}",
         "column": "what the service names",
         "request": "decision",
     }[kind]
@@ -223,7 +223,7 @@ def _coverage(view: View) -> tuple[Stage, ...] | Absent:
         )
     counted = view.last.look.integrity
     left = counted.reasons
-    stages = [Stage("In the window", counted.decisions)]
+    stages = [Stage("Eligible, in the window", counted.decisions)]
     for name, reasons in _stages(window, days=view.experiment.plan.unit.kind == "day"):
         gone = tuple(
             (words, left.get(key, 0)) for key, words, always in reasons if always or left.get(key, 0)

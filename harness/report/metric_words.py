@@ -48,4 +48,4 @@ def decimals(margin: float | None, width: float | None) -> int:
         return min(max(len(written) + 1, _FEWEST), _MOST)
     if not width:
         return 4
-    return min(max(math.ceil(-math.log10(width)) + 1, 3), _MOST)
+    return min(max(math.ceil(-math.log10(width) + 1.6), 3), _MOST)

@@ -70,7 +70,7 @@ def headline(data: ReportData) -> Markup:  # noqa: C901, PLR0911 -- one return a
         case NotIdentifiable(never_seen=clause):
             return sentence(f"The log cannot say which model is better: {clause}.")
         case NoLook() as none:
-            return _waiting_for_first(none)
+            return _waiting_for_first(data, none)
 
 
 def paragraph(data: ReportData) -> Markup:  # noqa: PLR0911 -- one return a state
@@ -138,11 +138,23 @@ def _promote(data: ReportData, finding: Promote) -> Markup:
             f", {n.percent(share)} of the champion’s {n.plain(data.levels.champion, data.metric.decimals)}"
         )
     said += "."
+    if finding.superior and look.low is not None and look.high is not None and look.low <= 0 <= look.high:
+        said += _one_sided(data)
     if finding.flipped is not None:
         said += f" The answers differ in {n.percent(finding.flipped)} of decisions."
     if finding.finding is None:
         return sentence(said)
     return sentence(said, " ", tag("a", finding.finding, href="#slices"))
+
+
+def _one_sided(data: ReportData) -> str:
+    """Return why a verdict is reached while the interval holds 0: it is two-sided, the hypothesis is not."""
+    best = max((look.log_e for look in data.looks if look.log_e is not None), default=None)
+    if best is None:
+        return ""
+    needed = n.plain(data.plan.needed_e, 0)
+    said = "The interval is two-sided and still holds 0; the e-value for “better” is"
+    return f" {said} {n.e_value(best)}, and {needed} is needed."
 
 
 def _too_few(data: ReportData, finding: TooFew) -> Markup:
@@ -164,8 +176,10 @@ def _undecided(data: ReportData, finding: Undecided) -> Markup:
     look = _last(data)
     stays = n.signed(look.difference or 0.0, data.metric.decimals)
     by = f", by {n.day(finding.by)}" if finding.by is not None else ""
+    more = n.about(finding.more)
+    noun = f"{finding.noun.removesuffix('s')} is" if more == 1 else f"{finding.noun} are"
     return sentence(
-        f"About {n.count(n.about(finding.more))} more matured {finding.noun} are needed "
+        f"About {n.count(more)} more matured {noun} needed "
         f"if the difference stays at {stays}{by}; after look {finding.max_look} the experiment ends as HOLD."
     )
 
@@ -183,10 +197,13 @@ def _not_identifiable(data: ReportData, finding: NotIdentifiable) -> Markup:
     return sentence(said)
 
 
-def _waiting_for_first(finding: NoLook) -> Markup:
+def _waiting_for_first(data: ReportData, finding: NoLook) -> Markup:
     if finding.first is None:
         return sentence("No look yet: the first is taken when it is asked for.")
-    said = f"No look yet: the first is on {n.day(finding.first)} at {n.clock(finding.first)}"
+    when = f"{n.day(finding.first)} at {n.clock(finding.first)}"
+    if finding.first < data.time:
+        return sentence(f"No look yet: the first was due on {when}.")
+    said = f"No look yet: the first is on {when}"
     if finding.expected is not None:
         said += f", when about {n.count(n.about(finding.expected))} decisions will have matured"
     return sentence(said, ".")

@@ -41,6 +41,13 @@ class View:
         return self.looks[-1] if self.looks else None
 
     @property
+    def champion(self) -> str:
+        """The model that decided, as name:version; before the first decision the one to be re-scored."""
+        declared = self.experiment.rescore
+        expected = "the champion" if declared is None else f"{declared.name}:{declared.version}"
+        return self.rows.champion or expected
+
+    @property
     def concluded(self) -> bool:
         """Whether a recorded verdict has ended the experiment."""
         return self.reached is not None and self.reached.body["state"] in FINAL
@@ -64,7 +71,7 @@ def view_of(log: Log, name: str, as_of: When) -> View:
         rows_at, scores_up_to = place, place.position
         start, stop = _open_range(log, experiment, place)
     rows = read_rows(log, experiment, rows_at, start=start, stop=stop, scores_up_to=scores_up_to)
-    window = _window(log, experiment, rows_at)
+    window = _window(log, experiment, rows_at, begun=bool(looks))
     reached = log.controls(REACHED, name, up_to=place.position)
     return View(
         experiment=experiment,
@@ -127,11 +134,11 @@ def _open_range(log: Log, experiment: Experiment, place: AsOf) -> tuple[int, int
         return place.position + 1, place.position + 1
 
 
-def _window(log: Log, experiment: Experiment, place: AsOf) -> tuple[dt.datetime, dt.datetime]:
-    """Return the window's ends as times; its end is where the page stands while that is earlier."""
+def _window(log: Log, experiment: Experiment, place: AsOf, *, begun: bool) -> tuple[dt.datetime, dt.datetime]:
+    """Return the window's ends as times; with looks it ends where the newest one stands, if earlier."""
     bounds = experiment.bounds
     start, stop = (
         log.as_of(min(end, place.position)).time if isinstance(end, int) else end
         for end in (bounds.start, bounds.stop)
     )
-    return start, max(start, min(stop, place.time))
+    return start, max(start, min(stop, place.time)) if begun else stop

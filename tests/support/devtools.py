@@ -127,7 +127,7 @@ def chromium(executable: str) -> Iterator[Browser]:
     with tempfile.TemporaryDirectory(prefix="report-chromium-", ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
             [executable, *FLAGS, f"--user-data-dir={profile}"],
-            preexec_fn=place,
+            preexec_fn=place,  # noqa: PLW1509 -- the test starts no thread before it
             close_fds=False,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

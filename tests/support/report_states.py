@@ -1,4 +1,4 @@
-"""Hand-made report data for every state: invented figures, made without a random generator so that bytes stay."""
+"""Hand-made report data for every state: invented figures, without a random generator so that bytes stay."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,6 @@ from harness.report.findings import (
     Verdict,
     Waiting,
 )
-
 from harness.report.page import render
 
 START = datetime(2013, 5, 1, 4, 0, tzinfo=UTC)
@@ -123,16 +122,82 @@ def looks(count: int) -> tuple[Look, ...]:
 
 def gates(**states: str) -> tuple[Gate, ...]:
     made = (
-        Gate("Non-inferior", "primary", "upper end below +0.0020", "passes", "difference", "above", -0.0036, -0.0055, -0.0017, 0.0020),
-        Gate("Superior", "primary", "upper end below 0", "passes", "difference", "above", -0.0036, -0.0055, -0.0017, 0.0),
-        Gate("Decisions flipped", "guardrail", "at most 15 %", "passes", "share", "above", 0.125, 0.12, 0.129, 0.15),
-        Gate("Calibration error, difference", "guardrail", "at most +0.0050", "passes", "difference", "above", -0.048, -0.0538, -0.0422, 0.005),
-        Gate("Failed to score", "guardrail", "at most 0.1 %", "passes", "share", "above", 0.00016, 0.00006, 0.00036, 0.001),
+        Gate(
+            "Non-inferior",
+            "primary",
+            "upper end below +0.0020",
+            "passes",
+            "difference",
+            "above",
+            -0.0036,
+            -0.0055,
+            -0.0017,
+            0.0020,
+        ),
+        Gate(
+            "Superior",
+            "primary",
+            "upper end below 0",
+            "passes",
+            "difference",
+            "above",
+            -0.0036,
+            -0.0055,
+            -0.0017,
+            0.0,
+        ),
+        Gate(
+            "Decisions flipped",
+            "guardrail",
+            "at most 15 %",
+            "passes",
+            "share",
+            "above",
+            0.125,
+            0.12,
+            0.129,
+            0.15,
+        ),
+        Gate(
+            "Calibration error, difference",
+            "guardrail",
+            "at most +0.0050",
+            "passes",
+            "difference",
+            "above",
+            -0.048,
+            -0.0538,
+            -0.0422,
+            0.005,
+        ),
+        Gate(
+            "Failed to score",
+            "guardrail",
+            "at most 0.1 %",
+            "passes",
+            "share",
+            "above",
+            0.00016,
+            0.00006,
+            0.00036,
+            0.001,
+        ),
         Gate("Noise floor", "data", "0 differences", "passes", "words", words="0 of 37,640"),
-        Gate("Coverage, used of eligible", "data", "at least 95 %", "passes", "share", "below", 0.969, limit=0.95),
+        Gate(
+            "Coverage, used of eligible",
+            "data",
+            "at least 95 %",
+            "passes",
+            "share",
+            "below",
+            0.969,
+            limit=0.95,
+        ),
         Gate("Matured and used", "data", "at least 35,000", "passes", "count", "below", 36_677, limit=35_000),
-        Gate("Challenger trained until", "data", "before position 216,377", "passes", "words", words="214,880"),
-    )  # fmt: skip
+        Gate(
+            "Challenger trained until", "data", "before position 216,377", "passes", "words", words="214,880"
+        ),
+    )
     return tuple(
         replace(
             gate,
@@ -220,8 +285,10 @@ def events(count: int) -> tuple[Event, ...]:
         ),
         Event(216_371, START - timedelta(minutes=2), "experiment registered, digest 7c19…54e2", "j.alvarez"),
     ]
-    for each in looks(count):
-        made.append(Event(each.position, each.time, f"look {each.number}: {each.state}", "schedule"))
+    made += [
+        Event(each.position, each.time, f"look {each.number}: {each.state}", "schedule")
+        for each in looks(count)
+    ]
     if count:
         made.append(
             Event(made[-1].position + 1, made[-1].time, f"verdict {looks(count)[-1].state}", "policy")
@@ -302,9 +369,15 @@ def promote(count: int = 6) -> ReportData:
         events=(*events(count), Event(None, None, "two approvals, then the champion is replaced")),
         provenance=provenance(position + 1),
         limits=(
-            "A shadow test is a paired prediction study, not a randomised experiment: it says which model predicted better, not what would have happened after the other answer.",
+            (
+                "A shadow test is a paired prediction study, not a randomised experiment: it says which model"
+                " predicted better, not what would have happened after the other answer."
+            ),
             "May and June are two months of one year; the comparison holds for this range of the log.",
-            "Decisions of one day share their weather and are counted as one unit; weather that lasts over midnight is not modelled.",
+            (
+                "Decisions of one day share their weather and are counted as one unit; weather that lasts "
+                "over midnight is not modelled."
+            ),
         ),
     )
 

@@ -7,7 +7,19 @@ import pytest
 from harness.report.page import style
 
 TEXT, MARK = 4.5, 3.0
-TEXTS = ("ink", "ink-2", "ink-3", "challenger", "champion", "promote", "hold", "reject", "retrain", "invalid", "blind")
+TEXTS = (
+    "ink",
+    "ink-2",
+    "ink-3",
+    "challenger",
+    "champion",
+    "promote",
+    "hold",
+    "reject",
+    "retrain",
+    "invalid",
+    "blind",
+)
 MARKS = ("challenger", "champion", "ink-3", "promote", "hold", "reject", "retrain", "invalid", "blind")
 
 

@@ -1,6 +1,7 @@
 """Scales, labels and the builder: what the drawings rest on."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,9 @@ from harness.report.metric_words import decimals
 from harness.report.scales import Linear, ticks
 from tests.support.report_states import gates
 
-ENDS = st.floats(-1e6, 1e6).flatmap(lambda low: st.tuples(st.just(low), st.floats(1e-6, 1e6).map(lambda d: low + d)))
+ENDS = st.floats(-1e6, 1e6).flatmap(
+    lambda low: st.tuples(st.just(low), st.floats(1e-6, 1e6).map(lambda d: low + d))
+)
 
 
 @given(ENDS, st.integers(2, 10))
@@ -45,7 +48,7 @@ def test_labels_never_meet_and_the_last_is_there(places: list[float], spacing: f
     ordered = sorted(places)
     chosen = sorted(labelled(ordered, spacing))
     assert not ordered or chosen[-1] == len(ordered) - 1
-    assert all(ordered[b] - ordered[a] >= spacing for a, b in zip(chosen, chosen[1:], strict=False))
+    assert all(ordered[b] - ordered[a] >= spacing for a, b in pairwise(chosen))
 
 
 @pytest.mark.parametrize("count", [0, 1, 40, 41, 47, 200, 1_000])
@@ -55,8 +58,15 @@ def test_at_most_forty_intervals_and_always_the_last(count: int) -> None:
     assert not count or count - 1 in shown
 
 
-@given(st.floats(-1, 1), st.floats(-1, 1), st.sampled_from(["above", "below"]), st.sampled_from(["share", "count", "difference"]))
-def test_the_better_side_of_a_strip_is_left_of_its_limit(value: float, limit: float, worse: str, form: str) -> None:
+@given(
+    st.floats(-1, 1),
+    st.floats(-1, 1),
+    st.sampled_from(["above", "below"]),
+    st.sampled_from(["share", "count", "difference"]),
+)
+def test_the_better_side_of_a_strip_is_left_of_its_limit(
+    value: float, limit: float, worse: str, form: str
+) -> None:
     gate = Gate("x", "data", "", "passes", form, worse, value, limit=limit)  # type: ignore[arg-type]
     drawn = strip(gate)
     at = float(drawn.partition('cx="')[2].partition("%")[0])
@@ -78,7 +88,9 @@ def test_text_and_attributes_are_escaped(words: str, value: str) -> None:
     assert '"' not in made.partition('title="')[2].partition('">')[0]
 
 
-@pytest.mark.parametrize("bad", [{"style": "x"}, {"onclick": "x"}, {"src": "x"}, {"href": "https://example.org"}])
+@pytest.mark.parametrize(
+    "bad", [{"style": "x"}, {"onclick": "x"}, {"src": "x"}, {"href": "https://example.org"}]
+)
 def test_what_the_report_forbids_cannot_be_built(bad: dict[str, str]) -> None:
     with pytest.raises(AssertionError):
         tag("a", "x", **bad)

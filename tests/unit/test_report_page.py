@@ -5,7 +5,7 @@ from base64 import b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -32,7 +32,7 @@ VOID = {"meta", "br"}
 
 
 class Reader(HTMLParser):
-    """Every element with its attributes, and the texts of those that are asked for; unclosed ones are an error."""
+    """Every element with its attributes, and the texts inside; unclosed elements are an error."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -89,10 +89,12 @@ def test_it_is_small(page: str) -> None:
 
 
 def test_every_drawing_is_xml_with_a_name_and_a_description(page: str) -> None:
-    drawings = re.findall(r"<svg class=\"plot.*?</svg>(?=<svg class=\"plot|<figcaption|</figure>|</div>)", page, re.S)
+    drawings = re.findall(
+        r"<svg class=\"plot.*?</svg>(?=<svg class=\"plot|<figcaption|</figure>|</div>)", page, re.DOTALL
+    )
     assert drawings or "INVALID" in page
     for drawing in drawings:
-        root = ElementTree.fromstring(drawing)
+        root = ET.fromstring(drawing)
         title, desc = root.find("title"), root.find("desc")
         assert title is not None
         assert title.text
@@ -101,9 +103,9 @@ def test_every_drawing_is_xml_with_a_name_and_a_description(page: str) -> None:
         assert root.get("aria-labelledby") == f"{title.get('id')} {desc.get('id')}"
         assert root.get("role") == "img"
         assert len(list(root.iter())) < MARKS_MAX
-    for strip in re.findall(r"<svg (?!class=\"plot).*?</svg>", page, re.S):
+    for strip in re.findall(r"<svg (?!class=\"plot).*?</svg>", page, re.DOTALL):
         if "<svg" not in strip[4:]:
-            assert ElementTree.fromstring(strip).get("aria-hidden") == "true"
+            assert ET.fromstring(strip).get("aria-hidden") == "true"
 
 
 def test_at_most_twelve_plots_in_either_width(read: Reader) -> None:
@@ -127,7 +129,7 @@ def test_it_cannot_ask_for_anything(page: str, read: Reader) -> None:
 
 
 def test_the_policy_names_the_style_and_nothing_else(page: str, read: Reader) -> None:
-    style = re.search(r"<style>(.*?)</style>", page, re.S)
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
     assert style is not None
     digest = b64encode(sha256(style.group(1).encode()).digest()).decode()
     policies = [a["content"] for tag, a in read.elements if a.get("http-equiv") == "Content-Security-Policy"]
@@ -174,7 +176,9 @@ def test_every_table_cell_has_a_head_with_a_scope(read: Reader) -> None:
 
 
 def test_the_state_is_said_in_words(data: ReportData, read: Reader) -> None:
-    word = {"NOT_IDENTIFIABLE": "NOT IDENTIFIABLE", "NONE": "NO LOOK YET"}.get(data.verdict.state, data.verdict.state)
+    word = {"NOT_IDENTIFIABLE": "NOT IDENTIFIABLE", "NONE": "NO LOOK YET"}.get(
+        data.verdict.state, data.verdict.state
+    )
     assert word in read.texts["main"][0]
     assert read.texts["title"][0].startswith(word)
 
@@ -204,7 +208,9 @@ def test_coverage_that_does_not_add_up_is_a_fault_of_the_programme() -> None:
 def test_what_a_user_named_is_escaped() -> None:
     from dataclasses import replace
 
-    made = render(replace(STATES["promote"](), question='<script>alert("1")</script> & more', experiment="a<b"))
+    made = render(
+        replace(STATES["promote"](), question='<script>alert("1")</script> & more', experiment="a<b")
+    )
     assert "<script" not in made
     assert "&lt;script&gt;" in made
     assert "a&lt;b" in made

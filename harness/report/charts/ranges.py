@@ -59,9 +59,7 @@ def inclusive(span: Range) -> str:
 
 def describe(data: ReportData) -> str:
     """Return the values of the plot as a sentence."""
-    said = [
-        f"{label} {'not declared' if span is None else inclusive(span)}" for label, span, _ in _rows(data)
-    ]
+    said = [f"{label} {_words(label, span)}" for label, span, _ in _rows(data)]
     return "; ".join(said) + "."
 
 
@@ -73,6 +71,12 @@ def _rows(data: ReportData) -> list[tuple[str, Range | None, str]]:
     ]
 
 
+def _words(label: str, span: Range | None) -> str:
+    if span is None:
+        return "not declared"
+    return "nothing yet" if label == "evaluated" and span[1] <= span[0] else inclusive(span)
+
+
 def _end(last: float) -> float:
     """Return the axis' end: the next tenth of the round number above the last position."""
     unit = round_up(last) / 10
@@ -82,7 +86,7 @@ def _end(last: float) -> float:
 def _row(drawing: Drawing, label: str, span: Range | None, class_: str, at: tuple[Linear, float]) -> None:
     x, y = at
     wide = drawing.width == WIDE
-    words = "not declared" if span is None else inclusive(span)
+    words = _words(label, span)
     if wide:
         drawing.text("k", 156, y + 9, label, "end")
     else:

@@ -34,7 +34,7 @@ def _rail(data: ReportData) -> tuple[str, ...]:
         return (f"Primary metric; unit: {data.plan.unit_note}.", "The axes are those of the registered plan.")
     kind = "Exact at any number of looks" if data.plan.exact else "Asymptotic: valid with many units"
     last = data.looks[-1]
-    notes = [f"Primary metric. {kind}; unit: {data.plan.unit_note}, {n.count(last.units)} {data.plan.unit}."]
+    notes = [f"Primary metric. {kind}; unit: {data.plan.unit_note}, {n.count(last.units)} so far."]
     if last.log_e is not None:
         needed = n.plain(data.plan.needed_e, 0)
         notes.append(f"e-value for {data.claim} {n.e_value(last.log_e)}; {needed} is needed.")
@@ -56,13 +56,16 @@ def _finding(data: ReportData) -> str:
 
 def _where(data: ReportData, last: Look) -> str:
     """Return where the last interval lies, in words."""
-    if last.difference is None:
-        return "No pair of scores has a known outcome yet, so there is no difference to give."
-    if last.low is None or last.high is None:
-        return "There is no interval yet: too few units have closed."
+    if last.difference is None or last.low is None or last.high is None:
+        return "There is no difference to give yet: no unit has closed with both scores and outcomes."
     if last.low == last.high:
         return "Every unit has the same difference, so the interval has no width."
     better = data.metric.direction == "lower"
+    if last.low <= 0 <= last.high and last.superior:
+        return (
+            "The interval still holds 0: it is two-sided. That the challenger is better is shown "
+            "by the e-value, which asks on one side alone."
+        )
     if last.low <= 0 <= last.high:
         return "The interval still holds 0: neither model is shown to be better."
     if (last.high < 0) == better:
@@ -80,24 +83,22 @@ def _since(data: ReportData) -> str:
 
 
 def _change(data: ReportData) -> str:
-    limit = data.metric.limit
-    beyond = "" if limit is None else f"; wholly beyond {n.signed(limit, data.metric.decimals)}, REJECT"
+    needed = n.plain(data.plan.needed_e, 0)
     match data.verdict.state:
         case "NONE":
-            return (
-                f"not known before the first look; {n.plain(data.plan.needed_e, 0)} is the e-value it needs."
-            )
+            return f"not known before the first look; {needed} is the e-value it needs."
         case "PROMOTE":
-            return f"an interval that holds 0 gives HOLD{beyond}."
+            return f"nothing that comes later; without an e-value of {needed} at any look it would be HOLD."
         case "REJECT":
-            return "an interval inside the limit gives HOLD; the next revision starts a new count."
+            return "nothing that comes later; a new experiment with another challenger starts a new count."
     needs = []
     if data.last is not None and data.last.used < data.plan.min_decisions:
         needs.append(f"{n.count(data.plan.min_decisions)} decisions used")
-    if data.last is not None and data.last.units < data.plan.min_units:
+    if data.last is not None and data.last.units < data.plan.min_units and data.plan.unit != "decisions":
         needs.append(f"{n.count(data.plan.min_units)} {data.plan.unit}")
-    with_these = f" with {' and '.join(needs)}" if needs else ""
-    return f"an interval wholly on the challenger’s side of 0{with_these} gives PROMOTE{beyond}."
+    with_these = f", with {' and '.join(needs)}," if needs else ""
+    better = "better" if data.claim == "superiority" else "not worse"
+    return f"an e-value of {needed} for “{better}”{with_these} gives PROMOTE; one for harm gives REJECT."
 
 
 def _table(data: ReportData) -> Table:
@@ -194,7 +195,7 @@ def _evalue_finding(data: ReportData, naive: list[Look]) -> str:
 def _evalue_change(data: ReportData, *, naive: bool) -> str:
     needed = n.plain(data.plan.needed_e, 0)
     leads = {"superiority": "PROMOTE", "non-inferiority": "PROMOTE", "harm": "REJECT"}[data.claim]
-    said = f"once it has reached {needed} it counts as shown at every later look; that leads to {leads}."
+    said = f"an e-value of {needed}, at any look, counts from then on and leads to {leads}."
     return f"{said} The naive rows change nothing." if naive else said
 
 

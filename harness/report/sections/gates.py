@@ -13,7 +13,7 @@ from harness.report.sections.frame import section
 from harness.report.sentences import gate_interval, gate_value
 
 _STATE_CLASS = {"passes": "ok", "fails": "no", "waits": "wait"}
-_ONE_LINE = 26
+_ONE_LINE = 32
 _ORDER = ("primary", "guardrail", "data", "people")
 
 

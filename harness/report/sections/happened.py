@@ -38,11 +38,12 @@ def _finding(data: ReportData) -> str:
             f"The marked part of the challenger’s training range, {inclusive(overlap)}, "
             "lies inside the evaluated range."
         )
+    ticks = "; the ticks are the looks." if data.looks else "."
     if data.challenger.trained is None:
-        return "The challenger’s training range is not declared; the ticks are the looks."
+        return f"The challenger’s training range is not declared{ticks}"
     if data.champion.trained is None:
-        return "The challenger was trained before the evaluated range; the ticks are the looks."
-    return "Both models were trained on positions before the evaluated range; the ticks are the looks."
+        return f"The challenger was trained before the evaluated range{ticks}"
+    return f"Both models were trained on positions before the evaluated range{ticks}"
 
 
 def _change(data: ReportData) -> str:
@@ -84,7 +85,8 @@ def _rows(events: tuple[Event, ...]) -> list[Markup]:
 
 def _row(event: Event, *, word: str = "next") -> Markup:
     position = word if event.position is None else n.count(event.position)
-    when = "" if event.time is None else n.stamp(event.time)
+    # A log with the event clock stands at 1970 until its first event: that is no time of anything.
+    when = "" if event.time is None or event.time.timestamp() == 0 else n.stamp(event.time)
     return tag(
         "tr",
         tag("th", position, scope="row", class_="n"),

@@ -34,7 +34,9 @@ def _latency(data: ReportData, found: Serving) -> Markup:
         latency_chart(found.latency, names=names, slo_ms=found.slo_ms),
         title=title,
         finding=_latency_finding(found.latency),
-        change=_change(data, "slower", "nothing by itself: no gate of this policy reads latency."),
+        change=_change(
+            data, ("slower", "slower"), "nothing by itself: no gate of this policy reads latency."
+        ),
         table=Table("Latency, ms", ("Quantile", "Champion", "Challenger"), rows),
     )
 
@@ -73,13 +75,14 @@ def _failures(data: ReportData, found: Serving) -> Markup:
         said = f"{share} decisions have no challenger score; each is a row in the log."
     else:
         said = f"The challenger scored all {n.count(found.scorings)} decisions that it was given."
-    change = _change(data, "fail", "nothing by itself: no gate of this policy reads failures.")
+    change = _change(data, ("fail", "failed"), "nothing by itself: no gate of this policy reads failures.")
     table = tag("table", tag("tbody", *rows), class_="kv")
     return tag("figure", title, table, caption(said, change))
 
 
-def _change(data: ReportData, word: str, otherwise: str) -> str:
+def _change(data: ReportData, words: tuple[str, str], otherwise: str) -> str:
+    """Return the limit of the gate whose name holds the first word, said with the second."""
     for gate in data.gates:
-        if word in gate.name.lower() and gate.limit is not None and gate.form == "share":
-            return f"more than {n.percent_tight(gate.limit)}."
+        if words[0] in gate.name.lower() and gate.limit is not None and gate.form == "share":
+            return f"more than {n.percent_tight(gate.limit)} {words[1]}."
     return otherwise

@@ -10,8 +10,9 @@ from harness.report.sentences import headline, paragraph
 
 def header(data: ReportData) -> Markup:
     """Return the head of the page: decision point, question, and the place in the log it shows."""
-    place = f" · as of position {n.count(data.position)} · {n.stamp(data.time)} UTC"
-    asof = tag("span", "Experiment ", tag("code", data.experiment), place, class_="asof")
+    place = tag("span", f"as of position {n.count(data.position)}", class_="nb")
+    time = tag("span", f"{n.stamp(data.time)} UTC", class_="nb")
+    asof = tag("span", "Experiment ", tag("code", data.experiment), " · ", place, " · ", time, class_="asof")
     return tag(
         "header",
         tag("div", tag("b", data.decision_point)),
