@@ -211,7 +211,7 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
 def histogram(difference: Floats) -> tuple[float, float, tuple[int, ...], float]:
     """Return (start, width, counts, share inside) of a symmetric histogram that holds 99.5 % of the mass."""
     size = np.abs(difference)
-    reach = float(np.quantile(size, 0.995)) if size.size else 0.0
+    reach = float(np.quantile(size, 0.995, method="higher")) if size.size else 0.0
     if reach <= 0:
         reach = 0.1
     width = step(2 * reach, 45)

@@ -23,23 +23,38 @@ H1 = {
     "no-look": "No look yet: the first is on 8 May at 20:00, when about 5,300 decisions will have matured.",
 }
 SAID = {
-    "promote": "Its Brier score is lower by 0.0036 (95 % confidence sequence: 0.0017 to 0.0055 lower), 1.9 % of "
-    "the champion’s 0.1884. The answers differ in 12.5 % of decisions. One carrier, FL, is predicted "
-    "worse.",
-    "hold-too-few": "About 15 more are needed; at one a day they will have matured by 6 June. So far the Brier score "
-    "is lower by 0.0009 (from 0.0036 lower to 0.0018 higher), and every guardrail holds.",
-    "hold-undecided": "About 21 more matured days are needed if the difference stays at +0.0003, by 8 June; after look "
-    "12 the experiment ends as HOLD.",
-    "reject": "The Brier difference is +0.0061 (+0.0041 to +0.0081); the limit is +0.0020.",
-    "retrain": "Since 21 May its Brier score is 0.2012, 0.0128 worse than at registration; the alarm passed its "
-    "threshold at position 301,442.",
-    "invalid": "Its training range ends at position 253,480; the evaluated range begins at 216,377. A model is "
-    "never evaluated on positions it was trained on, so no metric is shown.",
-    "not-identifiable": "In 6,204 of 41,870 decisions (14.8 %) the models act differently and the outcome of the "
-    "challenger’s action was never seen. Any difference from −0.0310 to +0.0442 agrees with the log; "
-    "the margin is +0.0050.",
-    "no-look": "The experiment is registered and the shadow follows the log: 641 recorded, 641 scored, none old "
-    "enough to count.",
+    "promote": (
+        "Its Brier score is lower by 0.0036 (95 % confidence sequence: 0.0017 to 0.0055 "
+        "lower), 1.9 % of the champion’s 0.1884. The answers differ in 12.5 % of decisions. "
+        "One carrier, FL, is predicted worse."
+    ),
+    "hold-too-few": (
+        "About 15 more are needed; at one a day they will have matured by 6 June. So far the "
+        "Brier score is lower by 0.0009 (from 0.0036 lower to 0.0018 higher), and every "
+        "guardrail holds."
+    ),
+    "hold-undecided": (
+        "About 21 more matured days are needed if the difference stays at +0.0003, by 8 June;"
+        " after look 12 the experiment ends as HOLD."
+    ),
+    "reject": ("The Brier difference is +0.0061 (+0.0041 to +0.0081); the limit is +0.0020."),
+    "retrain": (
+        "Since 21 May its Brier score is 0.2012, 0.0128 worse than at registration; the alarm"
+        " passed its threshold at position 301,442."
+    ),
+    "invalid": (
+        "Its training range ends at position 253,480; the evaluated range begins at 216,377. "
+        "A model is never evaluated on positions it was trained on, so no metric is shown."
+    ),
+    "not-identifiable": (
+        "In 6,204 of 41,870 decisions (14.8 %) the models act differently and the outcome of "
+        "the challenger’s action was never seen. Any difference from −0.0310 to +0.0442 "
+        "agrees with the log; the margin is +0.0050."
+    ),
+    "no-look": (
+        "The experiment is registered and the shadow follows the log: 641 recorded, 641 "
+        "scored, none old enough to count."
+    ),
 }
 
 
