@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness.experiment_errors import ExperimentConcluded, LooksExhausted, WindowNotOpen
+from harness.experiment_errors import LookRefused, WindowNotOpen
 from harness.experiments import get_experiment
 from harness.log.log import Log
 from harness.looks import range_at, take_look
@@ -21,11 +21,12 @@ DECIDED = frozenset({"PROMOTE", "REJECT", "RETRAIN"})
 def evaluate(log: Log, schedule: Schedule, position: int, folder: Path | None = None) -> dict[str, Any]:
     """Return the look at `position`, and the verdict when that look is decided and the schedule says so.
 
-    An experiment that is not open yet, or is concluded, is skipped: its schedule has not failed.
+    An experiment that is not open yet, is concluded, or was looked at by somebody else since, is skipped:
+    its schedule has not failed.
     """
     try:
         taken = take_look(log, schedule.experiment, as_of=position, only_changed=True, folder=folder)
-    except (WindowNotOpen, ExperimentConcluded, LooksExhausted) as reason:
+    except LookRefused as reason:
         return {"skipped": str(reason)}
     state = taken.look.verdict.state
     result: dict[str, Any] = {"look": taken.look.number, "look_position": taken.position, "state": state}

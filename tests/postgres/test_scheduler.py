@@ -10,7 +10,7 @@ import pytest
 from harness.experiment_lint import read_experiment
 from harness.experiments import register
 from harness.log.log import Log
-from harness.looks import stored_looks
+from harness.looks import stored_looks, take_look
 from harness.models import add_model
 from harness.schedule_file import Schedule
 from harness.schedule_jobs import jobs
@@ -129,6 +129,22 @@ def test_a_run_that_died_after_its_look_is_ended_with_that_look(
     done = runner(shop, clock, tmp_path).run_due(WEEKLY)
     assert (done.state, done.detail["look_position"]) == ("completed", look.position)
     assert len(stored_looks(shop.log, "returned-1")) == 1
+
+
+def test_a_run_that_died_before_its_look_gives_way_to_a_later_look(
+    shop: Shop, clock: FakeClock, tmp_path: Path
+) -> None:
+    def dies(log: Log, schedule: Schedule, position: int) -> dict[str, Any]:
+        raise Died
+
+    shop.days(0, 8)
+    with pytest.raises(Died):
+        runner(shop, clock, tmp_path, {"evaluate": dies}).run_due(WEEKLY)
+    shop.days(8, 10)
+    take_look(shop.log, "returned-1", folder=tmp_path)
+    done = runner(shop, clock, tmp_path).run_due(WEEKLY)
+    assert done.state == "completed"
+    assert "before the newest look" in done.detail["skipped"]
 
 
 def test_while_one_scheduler_is_at_it_another_leaves_it(shop: Shop, clock: FakeClock, tmp_path: Path) -> None:
