@@ -8,7 +8,7 @@ import pytest
 from policies import __all__ as public
 from policies import plan_from
 
-SOURCES = sorted((Path(__file__).parents[2] / "policies").glob("*.py"))
+SOURCES = sorted((Path(__file__).parents[2] / "policies").rglob("*.py"))
 IMPURE = {
     "io",
     "logging",

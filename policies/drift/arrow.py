@@ -1,0 +1,60 @@
+"""Arrow columns as a monitor reads them: numbers as doubles, categories counted, types checked."""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from policies.columns import Floats
+
+
+def whole(column: Any) -> Any:
+    """Return a column as one array, without copying where it is one already."""
+    if isinstance(column, pa.ChunkedArray):
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return column
+
+
+def fits(kind: str, found: pa.DataType) -> bool:
+    """Return whether a column of Arrow type `found` holds values of the field type `kind`.
+
+    >>> fits("float64", pa.int64()), fits("int64", pa.float64())
+    (True, False)
+    """
+    types = pa.types
+    if types.is_dictionary(found):
+        found = found.value_type
+    if kind == "float64":
+        return bool(types.is_floating(found) or types.is_integer(found))
+    if kind in ("string", "category"):
+        return bool(types.is_string(found) or types.is_large_string(found))
+    if kind == "bytes":
+        return bool(types.is_binary(found) or types.is_large_binary(found))
+    tests = {
+        "int64": types.is_integer,
+        "bool": types.is_boolean,
+        "timestamp": types.is_timestamp,
+        "list[float64]": types.is_list,
+    }
+    return bool(tests[kind](found))
+
+
+def as_numbers(values: Any) -> Floats:
+    """Return an array without nulls as doubles; timestamps count microseconds since 1970."""
+    values = whole(values)
+    if pa.types.is_timestamp(values.type):
+        values = values.cast(pa.timestamp("us", values.type.tz)).cast(pa.int64())
+    if values.type != pa.float64():
+        values = values.cast(pa.float64(), safe=False)
+    numbers: Floats = values.to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def counted(values: Any) -> tuple[Any, Any]:
+    """Return the distinct texts of an array without nulls, and how often each occurs."""
+    values = whole(values)
+    found = pc.value_counts(values)
+    levels = found.field("values")
+    if pa.types.is_dictionary(levels.type):
+        levels = levels.dictionary_decode()
+    return levels.cast(pa.string()), found.field("counts")
