@@ -45,26 +45,22 @@ class Tally:
     from the same iterator and subtracts the readings.
 
     >>> tally = Tally()
-    >>> tally.add()
+    >>> _ = tally.add()
     >>> tally.value, tally.value
     (1, 1)
     """
 
-    __slots__ = ("_lock", "_next", "_reads")
+    __slots__ = ("_lock", "_reads", "add")
 
     def __init__(self) -> None:
-        self._next: Callable[[], int] = itertools.count().__next__
+        self.add: Callable[[], int] = itertools.count().__next__  # what it returns means nothing to callers
         self._reads = 0
         self._lock = threading.RLock()  # re-entrant: a signal handler may read while a reading is interrupted
-
-    def add(self) -> None:
-        """Count one."""
-        self._next()
 
     @property
     def value(self) -> int:
         """The count so far."""
         with self._lock:
-            count = self._next() - self._reads
+            count = self.add() - self._reads
             self._reads += 1
             return count

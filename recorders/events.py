@@ -59,12 +59,12 @@ class DecisionEncoder:
         cell: Any = msgspec.defstruct("Cell", [("event", row)], array_like=True, gc=False)
         convert, size_max = msgspec.convert, self._limits.event_bytes
         fetch, sparsely, patiently = _fetcher(self._names), self._sparsely, self._patiently
-        count = len(self._names)
+        count, plainly = len(self._names), (None,)
 
         def encode(features: Mapping[str, object], envelope: tuple[object, ...], statuses: object) -> bytes:
             if statuses is None and len(features) == count:
                 try:
-                    event = (*envelope, *fetch(features), None)
+                    event = envelope + fetch(features) + plainly  # half the price of (*envelope, ...)
                 except LookupError:
                     event = (*envelope, *sparsely(features, statuses))
             else:

@@ -40,6 +40,8 @@ class Outbox:
         self.slots = limits.queue_slots  # 0 when the door is closed: one comparison on the request path
         self.stopped = ""  # why the door is closed
         self.accepted: dict[Kind, Tally] = {"decision": Tally(), "outcome": Tally()}
+        self.count_decision = self.accepted["decision"].add
+        self.count_outcome = self.accepted["outcome"].add
         self.dropped = {reason: Tally() for reason in DROPS}
         self.rejected = {reason: Tally() for reason in REJECTIONS}
         self.settled: dict[Kind, int] = {"decision": 0, "outcome": 0, "loss": 0}  # acked or given up
