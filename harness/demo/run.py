@@ -111,7 +111,9 @@ def _live(
     promotions = [days.FIRST_ENDS if trials.end(log, first) else None]
     if promotions[-1]:
         year.promote(first.experiment.declared.challenger.model)
-    year.pass_by("July to September: live performance decays", days.FIRST_ENDS, days.SECOND_WINDOW, looked)
+    # An experiment without a verdict by now has one look left, when the last of its days has matured.
+    left = [] if promotions[-1] else looked
+    year.pass_by("July to September: live performance decays", days.FIRST_ENDS, days.SECOND_WINDOW, left)
     with narrate("End of September: a second challenger", 1) as advance:
         second = trials.enter(log, folder, "experiment_autumn.toml", year.live, sample=sample)
         advance(1)
