@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+import pyarrow as pa
 
 from recorders.append import Appender, Batch
 from recorders.canonical import canonical_json, digest
@@ -32,6 +33,9 @@ class InProcessLink:
     """
 
     def __init__(self, url: str, feature_sets: Sequence[FeatureSet]) -> None:
+        # The first conversion imports pandas wherever it is installed. Left to the background thread, that made
+        # a short program's first frame miss `close`, and fail for good once the interpreter was ending.
+        pa.array([])
         self._url = url
         self._feature_sets = {feature_set.digest: feature_set for feature_set in feature_sets}
         self._begin()

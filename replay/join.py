@@ -29,8 +29,8 @@ class Joined:
     `table` has the columns of the decisions, in position order, then `label` (float64),
     `outcome_position` (int64) and `outcome_occurred_at`.
     Law: `rows_in == table.num_rows + sum(reasons.values())`. `outcomes` accounts for the outcome rows alike:
-    used, superseded (a later one came), late, withdrawn, held (its decision is immature, excluded
-    or without a place here), orphan (no such decision), other_label.
+    used, superseded (a later one came), late (it happened after its decision's window), withdrawn, held
+    (its decision is immature, excluded or without a place here), orphan (no such decision), other_label.
     """
 
     table: pa.Table
@@ -41,10 +41,15 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class _Latest:
-    """Per decision row: the row in the outcome table of the latest outcome, or -1; and the account."""
+    """Per decision row: the row of its latest outcome within the window, or -1, and whether a late one came.
+
+    The counts are of outcome rows.
+    """
 
     row: Integers
+    came_late: Flags
     superseded: int
+    late: int
     orphan: int
 
 
@@ -62,10 +67,11 @@ def join(
     Rows above `as_of.position` do not exist, even when they are handed over. A decision gets the first
     reason that holds: duplicate (an earlier position has its id), excluded (`exclude` is true there, in
     the order of `decisions`), immature (age below `window`, *however early its outcome came*: else quick
-    outcomes would be over-represented), missing (no outcome, or its latest is withdrawn: null or NaN),
-    late (its latest outcome happened after `occurred_at + window`).
-    The latest outcome is the one with the highest position. Reduced to one row per decision before
-    anything is joined, so the result has no ties to break and no rows to multiply.
+    outcomes would be over-represented), missing (no outcome within the window, or the latest one there is
+    withdrawn: null or NaN), late (outcomes came, but all happened after `occurred_at + window`).
+    The latest outcome is the one with the highest position among those that happened within the window:
+    news from after it neither replaces a label nor takes one away. Reduced to one row per decision
+    before anything is joined, so the result has no ties to break and no rows to multiply.
 
     Laws (tests/laws/test_join_laws.py): equal to a slow oracle for any arrival order; a function of the
     prefix. Cost: ids only are hashed; the other columns are filtered once.
@@ -81,7 +87,7 @@ def join(
     decisions = decisions.drop_columns(["__excluded"])
 
     of_label = outcomes.filter(pc.equal(outcomes.column("label").cast(pa.large_string()), label))
-    first, latest = _match(decisions, of_label)
+    first, latest = _match(decisions, of_label, window)
     chosen, codes = _judge(decisions, of_label, first, excluded, latest, as_of, window)
     used = np.flatnonzero(codes == _USED)
     return Joined(
@@ -118,7 +124,7 @@ def _prefix(table: pa.Table, position: int) -> pa.Table:
     return sorted_by(table, at)
 
 
-def _match(decisions: pa.Table, outcomes: pa.Table) -> tuple[Flags, _Latest]:
+def _match(decisions: pa.Table, outcomes: pa.Table, window: timedelta) -> tuple[Flags, _Latest]:
     """Return which decisions are the first with their id, and each one's latest outcome row.
 
     Both id columns go through one hash table, decisions first: an id that only outcomes name gets a
@@ -136,12 +142,20 @@ def _match(decisions: pa.Table, outcomes: pa.Table) -> tuple[Flags, _Latest]:
     first_row = np.full(size, -1, dtype=np.int64)
     first_row[codes[::-1]] = rows[::-1]
     known = np.flatnonzero(outcome_codes < size)
+    of = outcome_codes[known]
+    decided = instants(decisions.column("occurred_at"), "occurred_at")
+    happened = instants(outcomes.column("occurred_at"), "occurred_at")
+    late = happened[known] > decided[first_row[of]] + window // _MICROSECOND
     latest_row = np.full(size, -1, dtype=np.int64)
-    latest_row[outcome_codes[known]] = known
-    distinct = int(np.count_nonzero(latest_row >= 0))
+    latest_row[of[~late]] = known[~late]
+    came_late = np.zeros(size, dtype=np.bool_)
+    came_late[of[late]] = True
+    late_rows = int(np.count_nonzero(late))
     latest = _Latest(
         row=latest_row[codes],
-        superseded=int(known.size) - distinct,
+        came_late=came_late[codes],
+        superseded=int(known.size) - late_rows - int(np.count_nonzero(latest_row >= 0)),
+        late=late_rows,
         orphan=int(outcome_codes.size - known.size),
     )
     return first_row[codes] == rows, latest
@@ -165,23 +179,16 @@ def _judge(
 ) -> tuple[dict[str, int], npt.NDArray[np.int8]]:
     """Return the account of the outcomes and one code a decision."""
     decided = instants(decisions.column("occurred_at"), "occurred_at")
-    happened = instants(outcomes.column("occurred_at"), "occurred_at")
     values = outcomes.column("value").cast(pa.float64())
     withdrawn = np.isnan(values.to_numpy())  # null reads as NaN; neither is a label
 
-    width = window // _MICROSECOND
-    now = _microseconds(as_of)
     has = latest.row >= 0
-    row = np.where(has, latest.row, 0)
-    if outcomes.num_rows:
-        gone, late = has & withdrawn[row], has & (happened[row] > decided + width)
-    else:
-        gone = late = np.zeros(decided.size, dtype=np.bool_)
+    gone = has & withdrawn[np.where(has, latest.row, 0)] if outcomes.num_rows else has
 
     codes = np.full(decided.size, _USED, dtype=np.int8)  # the first reason that holds is written last
-    codes[late] = _LATE
-    codes[~has | gone] = _MISSING
-    codes[now - decided < width] = _IMMATURE
+    codes[~has & latest.came_late] = _LATE
+    codes[(~has & ~latest.came_late) | gone] = _MISSING
+    codes[_microseconds(as_of) - decided < window // _MICROSECOND] = _IMMATURE
     codes[excluded] = _EXCLUDED
     codes[~first] = _DUPLICATE
 
@@ -189,7 +196,7 @@ def _judge(
     account = {
         "used": int(np.count_nonzero(own & (codes == _USED))),
         "superseded": latest.superseded,
-        "late": int(np.count_nonzero(own & (codes == _LATE))),
+        "late": latest.late,
         "withdrawn": int(np.count_nonzero(own & (codes == _MISSING))),
         "held": int(np.count_nonzero(own & ((codes == _IMMATURE) | (codes == _EXCLUDED)))),
         "orphan": latest.orphan,

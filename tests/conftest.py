@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from harness.database import create_log, upgrade
 from harness.log.log import Log
 from tests.support import servers
+
+# Timings are benchmarks, never tests: an example has no deadline.
+settings.register_profile("suite", deadline=None, print_blob=True)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

@@ -58,6 +58,16 @@ def tables(history):
     )
 
 
+def latest_within(history, name, until):
+    """The latest outcome of `name` that happened by `until`, and whether one came that happened later."""
+    latest, came_late = None, False
+    for at, (kind, of, minute, more) in enumerate(history, start=1):
+        if kind == "outcome" and of == name and more[0] == "late":
+            happened = T0 + timedelta(minutes=minute)
+            latest, came_late = (latest, True) if happened > until else ((at, happened, more[1]), came_late)
+    return latest, came_late
+
+
 def oracle(history, position, now, window):
     """What the definition says, one event at a time."""
     kept, reasons, seen = [], dict.fromkeys(REASONS, 0), set()
@@ -65,22 +75,19 @@ def oracle(history, position, now, window):
         if kind != "decision":
             continue
         decided = T0 + timedelta(minutes=minute)
-        latest = None
-        for later, (other, of, when, more) in enumerate(history[:position], start=1):
-            if other == "outcome" and of == name and more[0] == "late":
-                latest = (later, T0 + timedelta(minutes=when), more[1])
+        latest, came_late = latest_within(history[:position], name, decided + window)
         if name in seen:
             reasons["duplicate"] += 1
         elif excluded:
             reasons["excluded"] += 1
         elif now - decided < window:
             reasons["immature"] += 1
+        elif latest is None and came_late:
+            reasons["late"] += 1
         elif latest is None or latest[2] is None or latest[2] != latest[2]:
             reasons["missing"] += 1
-        elif latest[1] > decided + window:
-            reasons["late"] += 1
         else:
-            kept.append((at, name, latest[2], latest[0], latest[1]))
+            kept.append((at, name, latest[2], *latest[:2]))
         seen.add(name)
     return kept, reasons
 
