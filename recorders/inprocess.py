@@ -33,8 +33,8 @@ class InProcessLink:
     """
 
     def __init__(self, url: str, feature_sets: Sequence[FeatureSet]) -> None:
-        # The first conversion imports pandas wherever it is installed. Left to the background thread, that made
-        # a short program's first frame miss `close`, and fail for good once the interpreter was ending.
+        # The first conversion imports pandas wherever it is installed. Left to the background thread, that
+        # made a short program's first frame miss `close`, and fail once the interpreter was ending.
         pa.array([])
         self._url = url
         self._feature_sets = {feature_set.digest: feature_set for feature_set in feature_sets}
