@@ -4,8 +4,7 @@ Pure; persisted by the outbox before it is sent.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -14,30 +13,16 @@ from recorders.columns import encode_batch, occurred_range, to_batch
 from recorders.errors import CorruptBatch, FeatureSetError
 from recorders.fields import FeatureSet
 from recorders.losses import Loss
+from recorders.sidecar.drafts import Draft, control_of
 from recorders.sidecar.report import OWN, recorder_loss
 from recorders.sidecar.salvage import Stored
 from recorders.sidecar.wire import KINDS, Arrived
 
 OUTCOME_SCHEMA_DIGEST: Final = digest(b"outcome/1")
-CONTROL_SCHEMA_DIGEST: Final = digest(b"control/1")
 BATCH_BYTES: Final = 16 * 2**20
 LOSS: Final = KINDS.index("loss")
 # How msgpack begins an array: its length follows in 4 or 2 bytes, or lies in the low four bits.
 _ARRAY32, _ARRAY16, _FIXARRAY = 0xDD, 0xDC, 0x90
-
-
-class Draft(NamedTuple):
-    """A batch before it has a writer and a sequence. `digest` is the SHA-256 of `payload` in hex."""
-
-    kind: str
-    decision_point: str
-    schema_digest: str
-    events: int
-    occurred_min: datetime | None
-    occurred_max: datetime | None
-    payload: bytes
-    digest: str
-    frames: tuple[Stored, ...]
 
 
 class Unusable(NamedTuple):
@@ -177,7 +162,7 @@ def _controls(group: list[Stored]) -> tuple[list[Draft], list[Unusable]]:
         if not stored.proven():
             unusable.append(Unusable(stored, "a report that is not what its digest names"))
         elif frame.kind == OWN:
-            drafts.append(_control(frame.payload, frame.decision_point, stored))
+            drafts.append(control_of(frame.payload, frame.decision_point, stored))
         else:
             try:
                 losses = msgspec.msgpack.decode(frame.payload, type=list[Loss])
@@ -185,16 +170,5 @@ def _controls(group: list[Stored]) -> tuple[list[Draft], list[Unusable]]:
             except (msgspec.DecodeError, OverflowError) as error:
                 unusable.append(Unusable(stored, f"a loss that cannot be read ({error})"))
                 continue
-            drafts += [_control(event, frame.decision_point, stored) for event in events]
+            drafts += [control_of(event, frame.decision_point, stored) for event in events]
     return drafts, unusable
-
-
-def control(event: dict[str, Any], decision_point: str = "") -> Draft:
-    """Return the batch that holds one control event."""
-    return _control(canonical_json(event), decision_point)
-
-
-def _control(payload: bytes, decision_point: str, *frames: Stored) -> Draft:
-    return Draft(
-        "control", decision_point, CONTROL_SCHEMA_DIGEST, 1, None, None, payload, digest(payload), frames
-    )

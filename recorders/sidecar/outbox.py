@@ -18,7 +18,7 @@ import msgspec
 
 from recorders.frame import Receipt
 from recorders.sidecar import segment
-from recorders.sidecar.compose import Draft, control
+from recorders.sidecar.drafts import Draft, control
 from recorders.sidecar.records import File, Identity, Ready, State, Witness, ready_of, row_of
 from recorders.sidecar.recovery import OUTBOX, recover
 from recorders.sidecar.report import sidecar_loss

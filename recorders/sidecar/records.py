@@ -1,14 +1,16 @@
 """Records: the rows of the outbox as values."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from recorders.append import Batch
 from recorders.canonical import digest
-from recorders.sidecar.compose import Draft
+from recorders.sidecar.drafts import Draft
+
+if TYPE_CHECKING:
+    from recorders.append import Batch
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -18,7 +20,7 @@ class Ready(NamedTuple):
     """A composed batch: its place in the order of shipping, and what is appended."""
 
     ordinal: int
-    batch: Batch
+    batch: "Batch"
 
     def proven(self) -> bool:
         """Whether the payload is what its digest names."""
@@ -110,6 +112,8 @@ def ready_of(row: tuple[Any, ...]) -> Ready:
 
     A batch is sent only after the one before it, so that one is always known acknowledged.
     """
+    from recorders.append import Batch  # with psycopg: not before there is something to ship
+
     ordinal, writer, sequence, kind, decision_point, schema, events, first, last, named, _, _, payload = row
     batch = Batch(
         kind=kind,

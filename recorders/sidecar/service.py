@@ -56,7 +56,7 @@ class House:
                 owner=self.outbox.identities[0].uuid,
                 composed=self.outbox.composed,
             )
-            self.copied = self.outbox.settle_in(self.stamp.place, self.spool.end.segment)
+            self.copied = self.outbox.settle_in(self.stamp.place, self.spool.current)
             pace = Pace(ship.target_events, ship.linger_s, ship.retain_s, ship.backoff_s, ship.backoff_max_s)
             self.shipper = Shipper(
                 self.spool, self.outbox, self.stamp, open_door or appender(settings.url), pace

@@ -6,13 +6,12 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
-from recorders.append import Appender, Batch
 from recorders.errors import AppendError, LinkUnavailable, Rewound, SequenceGap, WriterForked, WrongLog
 from recorders.frame import Receipt
-from recorders.sidecar.compose import CONTROL_SCHEMA_DIGEST, Draft, compose, control
+from recorders.sidecar.drafts import CONTROL_SCHEMA_DIGEST, Draft, control
 from recorders.sidecar.errors import SpoolDamaged, SpoolTaken
 from recorders.sidecar.outbox import Outbox
 from recorders.sidecar.records import Ready
@@ -20,6 +19,9 @@ from recorders.sidecar.report import sidecar_loss
 from recorders.sidecar.salvage import QUARANTINE, Stored
 from recorders.sidecar.spool import SQLITE_FULL, Place, Spool
 from recorders.sidecar.stamp import Stamp
+
+if TYPE_CHECKING:
+    from recorders.append import Batch
 
 ShipState = Literal["shipping", "waiting", "stopped"]
 # One round of composing: some batches of the target size, bounded in memory.
@@ -36,7 +38,7 @@ _logger = logging.getLogger("recorders.sidecar")
 class Door(Protocol):
     """The log's door as the shipper uses it."""
 
-    def append(self, batch: Batch) -> Receipt:
+    def append(self, batch: "Batch") -> Receipt:
         """Return the receipt; raise LinkUnavailable or AppendError."""
         ...
 
@@ -165,6 +167,8 @@ class Shipper:
         return 0.0
 
     def _compose(self) -> None:
+        from recorders.sidecar.compose import compose  # with pyarrow: a start takes frames before it ships
+
         target = self._pace.target_events
         self._seen_events = self._spool.counts.events
         limit = ROUND_BATCHES * target
@@ -350,11 +354,19 @@ class Shipper:
         (folder / name).write_bytes(data)
 
 
-def _question() -> Batch:
+def _question() -> "Batch":
     """Return a batch that no log takes: asked under no log's name, every log answers with its own."""
+    from recorders.append import Batch
+
     return Batch("control", "", CONTROL_SCHEMA_DIGEST, _NIL, 1, 1, None, None, b"{}", CONTROL_SCHEMA_DIGEST)
 
 
 def appender(url: str) -> Callable[[str | None], Door]:
     """Return what opens the log's door at `url`, for one log."""
-    return lambda log_id: Appender(url, log_id=None if log_id is None else UUID(log_id))
+
+    def opened(log_id: str | None) -> Door:
+        from recorders.append import Appender
+
+        return Appender(url, log_id=None if log_id is None else UUID(log_id))
+
+    return opened

@@ -87,6 +87,7 @@ class Spool:
         self._untouched: list[sqlite3.Connection] = []
         self._connection: sqlite3.Connection | None = None
         self._ordinal = self._last_id = 0
+        self._end = composed
         self._open(composed)
 
     def marks(self, writers: Sequence[bytes]) -> list[Known]:
@@ -106,9 +107,13 @@ class Spool:
 
     @property
     def end(self) -> Place:
-        """The place of the last frame that was kept."""
-        with self._lock:
-            return Place(self._ordinal, self._last_id)
+        """The place of the last frame that was kept, and is kept still or composed."""
+        return self._end
+
+    @property
+    def current(self) -> int:
+        """The number of the segment that is written."""
+        return self._ordinal
 
     def report(self, reason: str, subject: UUID, count: int | None, **details: Any) -> Arrived:
         """Return the frame that takes a loss through the spool into the log, like any other.
@@ -137,6 +142,7 @@ class Spool:
             self._marks.update(marks)
             self._feature_sets.update(new_schemas)
             self._last_id += len(keep)
+            self._end = Place(self._ordinal, self._last_id) if keep else self._end
         self.counts.frames += len(keep)
         self.counts.events += sum(frame.events for frame in keep)
         self._rotate_if_due()
@@ -183,7 +189,7 @@ class Spool:
 
     def release(self, composed: Place) -> None:
         """Unlink every closed segment whose frames are all composed."""
-        current = self.end.segment
+        current = self._ordinal
         for ordinal, path in segment.numbered(self.folder, INBOX):
             if ordinal >= current or ordinal > composed.segment:
                 return
@@ -301,6 +307,7 @@ class Spool:
         with self._lock:
             self._connection, self._ordinal, self._last_id = opened, ordinal, len(rows)
             self._marks, self._voids = marks, voids
+            self._end = Place(ordinal, len(rows)) if rows else self._end
         self._begun_at = self._clock()
         return ""
 
@@ -370,6 +377,9 @@ class Spool:
             for writer, sequence, digest, received_at in rows:
                 mark = self._marks.setdefault(writer, Mark(0, received_at))
                 mark.advance(sequence, digest, received_at)
+            (last,) = connection.execute(SQL["last_id"]).fetchone()
+        last = min(last, self._limit(ordinal))
+        self._end = max(self._end, Place(ordinal, last)) if last else self._end
 
 
 def _rows(frames: Sequence[Arrived], now: float) -> list[tuple[object, ...]]:
