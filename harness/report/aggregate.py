@@ -4,7 +4,6 @@ No row leaves this module but the dots of a comparison below 500 decisions: two 
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from harness.report.figures import (
 from harness.report.scales import step
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+Words = NDArray[np.str_]
 
 DOTS_BELOW = 500
 _BANDS = 5
@@ -138,31 +137,30 @@ def _bands(champion: Floats, challenger: Floats, low: float, high: float) -> tup
 
 
 def flip_figure(
-    champion: Sequence[str],
-    challenger: Sequence[str],
-    positive: Sequence[bool | None],
+    champion: Words,
+    challenger: Words,
+    outcome: Floats,
     *,
     words: str,
     positive_decision: str | None,
     threshold: float | None,
 ) -> Flips:
-    """Return the matrix of decisions; `positive` is the outcome where it is known, None where it is not."""
-    found = sorted({*champion, *challenger})
-    if positive_decision in found:
-        found.remove(positive_decision)
-        found.insert(0, positive_decision)
-    place = {name: index for index, name in enumerate(found)}
-    tally = np.zeros((len(found), len(found), 3), dtype=np.int64)
-    for first, second, outcome in zip(champion, challenger, positive, strict=True):
-        cell = tally[place[first], place[second]]
-        cell[0] += 1
-        if outcome is not None:
-            cell[1] += 1
-            cell[2] += outcome
-    cells = tuple(tuple(FlipCell(*cell) for cell in row) for row in tally.tolist())
-    return Flips(
-        tuple(found), cells, words, positive_decision if positive_decision in found else None, threshold
-    )
+    """Return the matrix of decisions; `outcome` is above 0 where positive, NaN where it is not known.
+
+    The positive decision comes first, the others in the order of their names.
+    """
+    names, codes = np.unique(np.concatenate([champion, challenger]), return_inverse=True)
+    known = np.isfinite(outcome)
+    size = names.size
+    place = codes[: champion.size] * size + codes[champion.size :]
+    tallies = [
+        np.bincount(place[chosen], minlength=size * size).reshape(size, size)
+        for chosen in (np.ones_like(known), known, known & (outcome > 0))
+    ]
+    order = sorted(range(size), key=lambda index: (names[index] != positive_decision, names[index]))
+    cells = tuple(tuple(FlipCell(*(int(tally[i, j]) for tally in tallies)) for j in order) for i in order)
+    found = tuple(str(names[index]) for index in order)
+    return Flips(found, cells, words, positive_decision if positive_decision in found else None, threshold)
 
 
 def calibration_figure(champion: Floats, challenger: Floats, label: Floats, *, words: str) -> Calibration:

@@ -33,8 +33,6 @@ class Model:
 
     name: str
     trained: Range | None
-    digest: str | None = None
-    uri: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """One figure: heading, drawing, caption with what would change the verdict, and its figures as a table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.report.markup import Markup, join, tag, text
+from harness.report.markup import Markup, tag
 
 NOTHING = "nothing by itself: agreement is context."
 
@@ -64,13 +64,3 @@ def absent(sentence: str, *, title: Markup | None = None) -> Markup:
 def pair(*figures: Markup, spaced: bool = False) -> Markup:
     """Return two figures beside each other."""
     return tag("div", *figures, class_="two sp" if spaced else "two")
-
-
-def code(words: str) -> Markup:
-    """Return words as code."""
-    return tag("code", words)
-
-
-def sentences(parts: Iterable[str | Markup]) -> Markup:
-    """Return sentences with a space between them, leaving empty ones out."""
-    return join([text(part) for part in parts if part], " ")

@@ -11,7 +11,7 @@ from harness.looks import Taken
 from harness.report import numbers as n
 from harness.report.data import Gate, Levels, Look, Metric
 from harness.report.metric_words import words
-from policies.estimate import Estimate, Tested
+from policies.estimate import Estimate
 from policies.gates import Gate as PolicyGate
 from policies.plan import MetricPlan, Plan
 from policies.rules import Hypothesis
@@ -180,9 +180,3 @@ def _rule(gate: PolicyGate, *, harm: bool) -> str:
     needed = n.plain(gate.e_limit or 0.0, 0)
     has = "none yet" if gate.e_value is None else n.e_value(math.log(max(gate.e_value, 1e-300)))
     return f"e-value below {needed}; it is {has}" if harm else f"e-value {needed} or more; it is {has}"
-
-
-def tested(taken: Taken, metric: MetricPlan, hypothesis: str) -> Tested | None:
-    """Return one tested hypothesis of a look."""
-    found = _estimate(taken, metric.name)
-    return next((test for test in found.tested if test.hypothesis == hypothesis), None) if found else None

@@ -4,11 +4,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from harness.experiments import Experiment
 from harness.log.log import Log
 from harness.replays import read_scores
 from harness.report import aggregate
+from harness.report.aggregate import Words
 from harness.report.figures import (
     Absent,
     Bounds,
@@ -73,44 +75,46 @@ def flips(rows: Rows, experiment: Experiment) -> Flips | Absent:
         return _NO_PAIRS
     label = experiment.declared.label.name
     limit = threshold(experiment)
-    live, other = rows.words("champion_decision"), rows.words("challenger_decision")
-    both = [a is not None and b is not None for a, b in zip(live, other, strict=True)]
-    if not any(both):
+    live, other, both = _recorded(rows)
+    if not both.any():
         if limit is None:
             return Absent("The models give scores without decisions, and the plan names no threshold.")
-        live, other = (
-            _decided(rows.floats("champion_score"), limit, label),
-            _decided(rows.floats("challenger_score"), limit, label),
-        )
-        both = [a is not None and b is not None for a, b in zip(live, other, strict=True)]
-    known, value = rows.known.tolist(), rows.floats("label").tolist()
-    kept = [index for index, fine in enumerate(both) if fine]
-    champion, challenger = [str(live[i]) for i in kept], [str(other[i]) for i in kept]
+        live, other, both = _by_threshold(rows, limit, label)
+    outcome = np.where(rows.known, rows.floats("label"), np.nan)[both]
     return aggregate.flip_figure(
-        champion,
-        challenger,
-        [value[i] > 0 if known[i] else None for i in kept],
+        live[both],
+        other[both],
+        outcome,
         words=label.replace("_", " "),
-        positive_decision=_positive(experiment, champion, rows.floats("champion_score")[kept]),
+        positive_decision=_positive(experiment, live[both], rows.floats("champion_score")[both]),
         threshold=limit,
     )
 
 
-def _decided(values: Floats, limit: float, label: str) -> list[str | None]:
-    return [None if np.isnan(v) else label if v >= limit else f"not {label}" for v in values.tolist()]
+def _recorded(rows: Rows) -> tuple[Words, Words, Flags]:
+    """Return both models' decisions, and where both decided."""
+    columns = [rows.table.column(f"{name}_decision") for name in ("champion", "challenger")]
+    both = np.asarray(pc.and_(*(pc.is_valid(column) for column in columns)).to_numpy(), dtype=np.bool_)
+    live, other = (np.asarray(pc.fill_null(column, "").to_numpy(), dtype=np.str_) for column in columns)
+    return live, other, both
 
 
-def _positive(experiment: Experiment, decisions: list[str], values: Floats) -> str | None:
+def _by_threshold(rows: Rows, limit: float, label: str) -> tuple[Words, Words, Flags]:
+    first, second = rows.floats("champion_score"), rows.floats("challenger_score")
+    live, other = (np.where(side >= limit, label, f"not {label}") for side in (first, second))
+    return live, other, np.isfinite(first) & np.isfinite(second)
+
+
+def _positive(experiment: Experiment, decisions: Words, values: Floats) -> str | None:
     """Return the decision that stands for the label: the declared one, else that with the higher scores."""
     declared = [m.positive_decision for m in experiment.plan.metrics if m.positive_decision is not None]
     if declared:
         return declared[0]
-    names = sorted(set(decisions))
-    means = {}
-    for name in names:
-        of_name = values[np.asarray([decision == name for decision in decisions])]
-        means[name] = float(np.nanmean(of_name)) if np.isfinite(of_name).any() else float("-inf")
-    return max(names, key=lambda name: means[name]) if len(names) > 1 else None
+    names, codes = np.unique(decisions, return_inverse=True)
+    fine = np.isfinite(values)
+    count = np.bincount(codes[fine], minlength=names.size)
+    total = np.bincount(codes[fine], weights=values[fine], minlength=names.size)
+    return str(names[np.argmax(total / np.maximum(count, 1))]) if names.size > 1 else None
 
 
 def _both(rows: Rows) -> tuple[Floats, Floats]:

@@ -61,10 +61,6 @@ class Rows:
         column = pc.fill_null(self.table.column(name).cast(pa.float64()), float("nan"))
         return np.asarray(column.to_numpy(), dtype=np.float64)
 
-    def words(self, name: str) -> list[str | None]:
-        """Return a column of texts."""
-        return list(self.table.column(name).to_pylist())
-
 
 def read_rows(
     log: Log, experiment: Experiment, place: AsOf, *, start: int, stop: int, scores_up_to: int

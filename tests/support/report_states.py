@@ -322,8 +322,7 @@ def provenance(position: int) -> Provenance:
 def promote(count: int = 6) -> ReportData:
     """The complete page."""
     champion, challenger, label = scores()
-    known = [bool(v) if index % 40 else None for index, v in enumerate(label.tolist())]
-    words = {True: "late", False: "on_time"}
+    known = np.where(np.arange(label.size) % 40 == 0, np.nan, label)
     position = 216_377 + 18_500 * count
     ages = 3.0 + 6.0 * _spread(35_600, 7_919) ** 2 + 8.0 * _spread(35_600, 104_729) ** 12
     return ReportData(
@@ -352,8 +351,8 @@ def promote(count: int = 6) -> ReportData:
             champion, challenger, thresholds=(0.4, 0.4), names=("rule-jan:1", "hgb-apr:1")
         ),
         flips=aggregate.flip_figure(
-            [words[v >= 0.4] for v in champion.tolist()],
-            [words[v >= 0.4] for v in challenger.tolist()],
+            np.where(champion >= 0.4, "late", "on_time"),
+            np.where(challenger >= 0.4, "late", "on_time"),
             known,
             words="late",
             positive_decision="late",
@@ -610,7 +609,12 @@ def no_variation() -> ReportData:
             champion, champion, thresholds=(None, None), names=("rule-jan:1", "hgb-apr:1")
         ),
         flips=aggregate.flip_figure(
-            ["no"] * 800, ["no"] * 800, [None] * 800, words="late", positive_decision=None, threshold=None
+            np.full(800, "no"),
+            np.full(800, "no"),
+            np.full(800, np.nan),
+            words="late",
+            positive_decision=None,
+            threshold=None,
         ),
         calibration=aggregate.calibration_figure(champion, champion, label, words="late"),
         differences=ScoreDifference(

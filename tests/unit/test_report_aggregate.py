@@ -86,9 +86,9 @@ def test_wilson_is_that_of_the_textbook() -> None:
 
 def test_flips_put_the_positive_decision_first_and_count_known_outcomes() -> None:
     made = aggregate.flip_figure(
-        ["no", "yes", "no", "no"],
-        ["yes", "yes", "no", "yes"],
-        [True, False, None, None],
+        np.array(["no", "yes", "no", "no"]),
+        np.array(["yes", "yes", "no", "yes"]),
+        np.array([1.0, 0.0, np.nan, np.nan]),
         words="late",
         positive_decision="yes",
         threshold=0.5,

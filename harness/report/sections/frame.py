@@ -5,7 +5,7 @@ from harness.report.markup import Markup, tag
 
 def section(key: str, title: str, *body: Markup | None, rail: tuple[object, ...] = ()) -> Markup:
     """Return a section; `rail` holds the short paragraphs under its heading."""
-    notes = [tag("p", note) for note in rail]
+    notes = [tag("p", note) for note in rail if note]
     return tag(
         "section",
         tag("div", tag("h2", title, id=f"{key}-h"), *notes, class_="rail"),

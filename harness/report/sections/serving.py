@@ -17,7 +17,7 @@ def serving(data: ReportData) -> Markup:
         return section("serving", "Cost of serving", absent(found.sentence))
     rail = (
         f"{n.count(found.scorings)} scorings of recorded snapshots.",
-        "The champion’s times are those recorded live.",
+        f"{n.count(found.timed)} times of the champion, as recorded live." if found.timed else "",
     )
     return section(
         "serving", "Cost of serving", pair(_latency(data, found), _failures(data, found)), rail=rail
