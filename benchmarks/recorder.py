@@ -189,7 +189,7 @@ def main() -> None:
             Row("recorded into PostgreSQL, in-process link", events, "events/s", "one service thread"),
             Row("the same, CPU of the service", real_cpu, "us/event", "Arrow, zstd and append included"),
         ],
-        notes=f"{EVENTS} events x {REPEATS} interleaved runs, medians; 30 mixed features, a list of 8 among them.",
+        notes=f"{EVENTS} events x {REPEATS} interleaved runs, medians; 30 mixed features, one a list of 8.",
     )
 
 

@@ -70,7 +70,8 @@ class StillRecorder(Recorder):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
 
     def _new_outbox(self) -> Outbox:
-        return self.outbox_type(self.decision_point, self._schema_digest, self._limits, self.clock, self.chance)
+        known = (self.decision_point, self._schema_digest, self._limits)
+        return self.outbox_type(*known, self.clock, self.chance)
 
     def _start(self) -> None:
         pass
