@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,16 +63,23 @@ def exit_code_named(command: str) -> int:
     return int(named[1]) if named else 0
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    # Not pytest's own folder: a second session resets its rights while a server of another user is inside.
+    with tempfile.TemporaryDirectory(prefix="harness-docs-") as name:
+        yield Path(name)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_document_does_what_it_says(document: Path, tmp_path: Path) -> None:
+def test_the_document_does_what_it_says(document: Path, folder: Path) -> None:
     checker = doctest.OutputChecker()
     for kind, body in blocks(document):
         if kind == "python":
-            done = run([sys.executable, "-c", body], tmp_path)
+            done = run([sys.executable, "-c", body], folder)
             assert done.returncode == 0, f"{body}\n{done.stderr}"
             continue
         for command, expected in commands(body):
-            done = run(command, tmp_path)
+            done = run(command, folder)
             shown = done.stdout + done.stderr
             assert done.returncode == exit_code_named(command), f"$ {command}\n{shown}"
             if expected.strip():
