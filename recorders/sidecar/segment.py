@@ -18,6 +18,9 @@ WAL_BYTES: Final = 4 * 2**20
 PAGE_BYTES: Final = 4096
 SYNCHRONOUS: Final = {"power": "FULL", "process": "NORMAL"}
 BUSY_MS: Final = 5_000
+SQLITE_FULL: Final = 13
+# What SQLite says when there is no room for its shared memory: SHMOPEN, SHMSIZE, SHMMAP.
+NO_ROOM: Final = (SQLITE_FULL, 4_618, 4_874, 5_386)
 NEW: Final = ".new"
 
 
@@ -79,12 +82,26 @@ def open_writer(path: Path, durability: str) -> sqlite3.Connection:
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """Return a connection that can neither write nor checkpoint."""
+    """Return a connection that can neither write nor checkpoint.
+
+    A file without a WAL beside it is closed for good. It is opened as immutable: on a full disk there is no room
+    for the files that SQLite would lay beside it otherwise, and what cannot be read cannot be shipped.
+    """
+    closed = not path.with_name(path.name + "-wal").exists()
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if closed else ''}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
     )
     connection.execute(f"pragma busy_timeout = {BUSY_MS}")
     return connection
+
+
+def no_room(error: sqlite3.Error) -> bool:
+    """Whether an error says that the disk is full; the file itself is sound then."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code in NO_ROOM or code & 0xFF == SQLITE_FULL
 
 
 def remove(path: Path) -> None:

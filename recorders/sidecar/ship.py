@@ -11,13 +11,14 @@ from uuid import UUID
 
 from recorders.errors import AppendError, LinkUnavailable, Rewound, SequenceGap, WriterForked, WrongLog
 from recorders.frame import Receipt
+from recorders.sidecar import segment
 from recorders.sidecar.drafts import CONTROL_SCHEMA_DIGEST, Draft, control
 from recorders.sidecar.errors import SpoolDamaged, SpoolTaken
 from recorders.sidecar.outbox import Outbox
 from recorders.sidecar.records import Ready
 from recorders.sidecar.report import sidecar_loss
 from recorders.sidecar.salvage import QUARANTINE, Stored
-from recorders.sidecar.spool import SQLITE_FULL, Place, Spool
+from recorders.sidecar.spool import Place, Spool
 from recorders.sidecar.stamp import Stamp
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class Shipper:
         try:
             self._compose()
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF != SQLITE_FULL:
+            if not segment.no_room(error):
                 raise SpoolDamaged(str(error)) from error
             return self._no_room(error)
         self._noticed_at = None

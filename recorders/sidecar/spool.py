@@ -22,7 +22,6 @@ INBOX: Final = "inbox-"
 SILENT_S: Final = 30 * 86_400.0
 SEGMENT_BYTES: Final = 16 * 2**20
 _EVERY: Final = 2**62
-SQLITE_FULL: Final = 13
 
 
 class Place(NamedTuple):
@@ -225,7 +224,7 @@ class Spool:
             except sqlite3.Error as error:
                 self._roll_back()
                 problem = str(error)
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF == SQLITE_FULL:
+                if segment.no_room(error):
                     self._disk.drop_ballast()
                     return problem
                 self.counts.io_errors += 1
