@@ -1,33 +1,15 @@
 """`python -m recorders.sidecar`: the sidecar's own command line, without the harness."""
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
-import msgspec
-
 from recorders.errors import HarnessError
 from recorders.sidecar import commands
+from recorders.sidecar.logs import write_json_lines
 from recorders.sidecar.settings import load
 
 VERBS = ("run", "status", "drain", "ship", "inspect")
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, logger, message."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line."""
-        line = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,9 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--from", type=int, dest="again_from", help="ship: again from this batch on")
     parser.add_argument("--new-writer", action="store_true", help="ship: under a new writer, after a fork")
     given = parser.parse_args(arguments)
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    write_json_lines()
     try:
         settings = load(given.config)
         if given.verb == "run":

@@ -84,8 +84,8 @@ def open_writer(path: Path, durability: str) -> sqlite3.Connection:
 def open_reader(path: Path) -> sqlite3.Connection:
     """Return a connection that can neither write nor checkpoint.
 
-    A file without a WAL beside it is closed for good. It is opened as immutable: on a full disk there is no room
-    for the files that SQLite would lay beside it otherwise, and what cannot be read cannot be shipped.
+    A file without a WAL beside it is closed for good. It is opened as immutable: on a full disk there is no
+    room for the files that SQLite would lay beside it otherwise, and what cannot be read cannot be shipped.
     """
     closed = not path.with_name(path.name + "-wal").exists()
     connection = sqlite3.connect(

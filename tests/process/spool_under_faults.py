@@ -1,4 +1,4 @@
-"""Keeps twelve frames in the spool of a folder and prints each one that was kept. Run under `disk_faults.c`."""
+"""Keeps twelve frames in a folder's spool and prints each that was kept. Run under `disk_faults.c`."""
 
 import hashlib
 import sys
