@@ -112,6 +112,7 @@ class Year:
             stop=stop,
             folder=self._folder,
         )
-        self.scored += run.rows
-        self.scored_s += time.perf_counter() - began
+        if run.started_at > position:  # else the window has ended, and an earlier run is told again
+            self.scored += run.rows
+            self.scored_s += time.perf_counter() - began
         return evaluate(log, schedule, position, self._folder)
