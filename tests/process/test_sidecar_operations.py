@@ -1,0 +1,251 @@
+"""What an operator sees and does: metrics, health, status, drain, ship, inspect, settings, deployment."""
+
+import contextlib
+import http.client
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from harness.database import create_log
+from harness.log.log import Log
+from recorders.errors import LinkUnavailable
+from recorders.sidecar.errors import SettingsError
+from recorders.sidecar.metrics import SERIES
+from recorders.sidecar.settings import load
+from recorders.socket_link import SocketLink
+from tests.support import servers
+from tests.support.sidecars import FEATURES, Running, decision_ids, decisions, names, new_writer, until
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "examples" / "deploy"
+NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
+
+
+def get(port: int, path: str, token: str = "", method: str = "GET") -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    connection.request(method, path, headers=headers)
+    answer = connection.getresponse()
+    body = answer.read().decode()
+    connection.close()
+    return answer.status, body
+
+
+def test_metrics_health_and_readiness(tmp_path: Path) -> None:
+    port = random.randrange(30_000, 40_000)
+    with Running(tmp_path / "s", NOWHERE, f'[ops]\nhttp = "127.0.0.1:{port}"\n') as sidecar:
+        link = SocketLink(sidecar.address, [FEATURES])
+        link.send(decisions(new_writer(), 1))
+        code, text = get(port, "/metrics")
+        assert code == 200
+        assert "harness_sidecar_spool_frames_total 1\n" in text
+        assert text.count("# TYPE ") == len(SERIES)
+        assert get(port, "/healthz") == (200, "alive\n")
+        assert get(port, "/readyz") == (200, "ready\n")
+        assert get(port, "/nothing")[0] == 404
+        assert get(port, "/drain", method="POST")[0] == 405
+        with socket.create_connection(("127.0.0.1", port)) as slow:
+            slow.sendall(b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 20_000)
+            slow.settimeout(5)
+            with contextlib.suppress(ConnectionResetError):
+                assert slow.recv(100) == b""
+        link.close()
+
+
+def test_metrics_beyond_loopback_need_the_token(tmp_path: Path) -> None:
+    port = random.randrange(30_000, 40_000)
+    with Running(
+        tmp_path / "s", NOWHERE, f'[ops]\nhttp = "0.0.0.0:{port}"\n', {"HARNESS_SIDECAR_TOKEN": "right"}
+    ):
+        assert get(port, "/metrics")[0] == 401
+        assert get(port, "/metrics", "wrong")[0] == 401
+        assert get(port, "/metrics", "right")[0] == 200
+
+
+def test_drain_takes_no_more_ships_all_and_ends(fresh_log: Log, tmp_path: Path) -> None:
+    with Running(tmp_path / "s", fresh_log.url, "[ship]\nlinger_s = 60.0\n") as sidecar:
+        link = SocketLink(sidecar.address, [FEATURES])
+        frames = [decisions(new_writer(), 1)]
+        link.send(frames[0])
+        assert sidecar.run("drain").returncode == 0
+        assert sidecar.process is not None
+        assert sidecar.process.wait(10) == 0
+        with pytest.raises(LinkUnavailable):
+            link.send(decisions(new_writer(), 1))
+        link.close()
+    assert decision_ids(fresh_log) == names(frames)
+
+
+def test_ship_empties_what_a_killed_sidecar_left_and_again_changes_nothing(
+    fresh_log: Log, tmp_path: Path
+) -> None:
+    frames = [decisions(new_writer(), 1)]
+    with Running(tmp_path / "s", NOWHERE) as sidecar:
+        link = SocketLink(sidecar.address, [FEATURES])
+        link.send(frames[0])
+        link.close()
+        assert "is in use" in sidecar.run("ship").stderr
+        sidecar.kill()
+    later = Running(tmp_path / "s", fresh_log.url)
+    done = later.run("ship")
+    assert done.returncode == 0, done.stderr
+    assert decision_ids(fresh_log) == names(frames)
+    head = fresh_log.head()
+    assert later.run("ship", "--from", "1").returncode == 0
+    assert fresh_log.head() == head
+    assert later.run("ship", "--from", "99").returncode == 2
+    listed = json.loads(later.run("inspect").stdout)
+    assert all(file["damage"] is None for file in listed["files"])
+    assert later.run("status").returncode == 1
+
+
+def test_the_harness_has_the_same_commands(fresh_log: Log, tmp_path: Path) -> None:
+    harness = Path(sys.executable).with_name("harness")
+    with Running(tmp_path / "s", fresh_log.url) as sidecar:
+        command = [str(harness), "sidecar", "status", "--config", str(sidecar.config)]
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert shown.splitlines()[2] == "shipping   shipping; 0 batches wait"
+        machine = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout
+        assert json.loads(machine)["ship"]["state"] == "shipping"
+
+
+def test_sigterm_ends_it_with_what_is_kept_on_disk(tmp_path: Path) -> None:
+    with Running(tmp_path / "s", NOWHERE) as sidecar:
+        link = SocketLink(sidecar.address, [FEATURES])
+        frame = decisions(new_writer(), 1)
+        link.send(frame)
+        assert sidecar.stop() == 0
+        assert not (tmp_path / "s" / "door.sock").exists()
+        sidecar.start()
+        link.close()
+        assert link.send(frame).duplicate
+        link.close()
+
+
+def test_a_database_that_crashes_again_and_again_loses_nothing(tmp_path: Path) -> None:
+    """SIGKILL to a backend makes the whole server recover from its WAL."""
+    with (
+        servers.embedded() as server,
+        servers.fresh_database(server) as url,
+        create_log(url=url) as log,
+        Running(
+            tmp_path / "s", url, "[ship]\nlinger_s = 0.02\nbackoff_s = 0.05\nbackoff_max_s = 0.3\n"
+        ) as sidecar,
+    ):
+        log.close()
+        link = SocketLink(sidecar.address, [FEATURES])
+        writer, told, crashes = new_writer(), [], 0
+        for sequence in range(1, 61):
+            frame = decisions(writer, sequence)
+            link.send(frame)
+            told.append(frame)
+            if sequence % 12 == 0:
+                crashes += crash(url)
+        link.close()
+        assert crashes >= 3
+        until(lambda: '"waiting": 0' in sidecar.run("status").stdout, 40)
+        sidecar.run("drain")
+        with Log(url) as again:
+            assert decision_ids(again) == names(told)
+            again.verify()
+
+
+def crash(url: str) -> bool:
+    """Kill the shipper's own backend of a server that this test started; False when it has none now."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            with psycopg.connect(url, autocommit=True) as connection:
+                row = connection.execute(
+                    "select pid from pg_stat_activity where application_name = 'harness-append'"
+                ).fetchone()
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+            continue
+        if row is None:
+            time.sleep(0.05)
+            continue
+        os.kill(row[0], signal.SIGKILL)
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("spol = 1", 'Did you mean "spool"?'),
+        ("[spool]\nquota = 1", 'Did you mean "spool.quota_bytes"?'),
+        ('[spool]\ndurability = "maybe"', "survives a power cut"),
+        ('[door]\ntcp = "0.0.0.0:7071"', "HARNESS_SIDECAR_TOKEN"),
+        ('[door]\nsocket_mode = "0666"', 'Write "0660"'),
+        ('[ops]\nhttp = "everywhere"', "host:port"),
+        ('url = "postgresql://a:b@c/d"', "Set HARNESS_DATABASE_URL instead"),
+        ("[ship]\nlinger_s = -1.0", "Expected"),
+        ("folder = [", "Correct the file"),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_be_are_named(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "sidecar.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        load(path, {})
+    assert words in str(refused.value)
+
+
+def test_the_settings_to_deploy_load() -> None:
+    assert load(DEPLOY / "sidecar.toml", {}).spool.durability == "power"
+
+
+def test_the_manifest_is_sound() -> None:
+    yaml = pytest.importorskip("yaml")
+    settings, workload = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+    pod = workload["spec"]["template"]["spec"]
+    (sidecar,) = pod["initContainers"]
+    assert sidecar["restartPolicy"] == "Always"
+    context = sidecar["securityContext"]
+    assert context["readOnlyRootFilesystem"]
+    assert not context["allowPrivilegeEscalation"]
+    volumes = {volume["name"] for volume in pod["volumes"]}
+    volumes |= {claim["metadata"]["name"] for claim in workload["spec"]["volumeClaimTemplates"]}
+    for container in (sidecar, *pod["containers"]):
+        assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+    assert "sidecar.toml" in settings["data"]
+
+
+def test_the_settings_in_the_manifest_load(tmp_path: Path) -> None:
+    yaml = pytest.importorskip("yaml")
+    settings, _ = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+    path = tmp_path / "sidecar.toml"
+    path.write_text(settings["data"]["sidecar.toml"])
+    assert load(path, {}).ops.http == "127.0.0.1:9464"
+
+
+def test_the_unit_is_sound(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not here")
+    unit = (DEPLOY / "harness-sidecar.service").read_text()
+    unit = unit.replace("/usr/bin/python3", sys.executable)
+    path = tmp_path / "harness-sidecar.service"
+    path.write_text(unit)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(path)], capture_output=True, text=True, check=False
+    )
+    assert str(path.name) not in done.stderr, done.stderr
+
+
+def test_the_container_file_copies_what_exists_and_runs_unprivileged() -> None:
+    lines = (DEPLOY / "Containerfile").read_text().splitlines()
+    for line in lines:
+        if line.startswith("COPY "):
+            assert (ROOT / line.split()[1]).exists()
+    assert "USER 10001:10001" in lines
