@@ -1,4 +1,4 @@
-"""The demo from end to end: the straight line of docs/design, told once over a year (docs/adr/0011)."""
+"""The demo from end to end: from recorded decisions to a verdict, told once over a year (docs/adr/0011)."""
 
 import time
 from collections.abc import Iterator
