@@ -1,5 +1,6 @@
 """A monitor's plan cut from a reference: bins, levels and limits as the reference shows them."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -32,7 +33,7 @@ def cut_feature(
     present = values.drop_null()
     edges: Edges | None = None
     levels: tuple[str, ...] = ()
-    closed = True
+    closed, unseen = True, 0.0
     if kind in NUMBERS and len(present):
         numbers = as_numbers(present)
         finite = numbers[np.isfinite(numbers)]
@@ -42,6 +43,7 @@ def cut_feature(
         missing = 1.0 - len(present) / len(values) if len(values) else 0.0
     if kind in CATEGORIES and len(present):
         levels, closed = _levels(present)
+        unseen = _unseen_mass(present)
     limit = min(1.0, round(missing + _MISSING_ROOM, 4))
     return FeaturePlan(
         name=name,
@@ -52,6 +54,7 @@ def cut_feature(
         levels=levels,
         closed=closed,
         max_missing=limit,
+        max_unseen=unseen,
     )
 
 
@@ -61,3 +64,14 @@ def _levels(present: Any) -> tuple[tuple[str, ...], bool]:
     pairs: Iterable[tuple[int, str]] = zip(times.to_pylist(), levels.to_pylist(), strict=True)
     ranked = sorted(pairs, key=lambda pair: (-pair[0], pair[1]))
     return tuple(sorted(level for _, level in ranked[:LEVELS_MAX])), len(ranked) <= LEVELS_MAX
+
+
+def _unseen_mass(present: Any) -> float:
+    """Return how much of the coming rows may be of levels that the reference did not happen to hold.
+
+    Good (1953): about the share of rows whose level occurred once, with three standard errors on top. It is
+    0 where every level occurred often: there the first unseen level is news.
+    """
+    _, times = counted(present)
+    once = int(np.count_nonzero(times.to_numpy(zero_copy_only=False) == 1))
+    return min(1.0, round((once + 3.0 * math.sqrt(once)) / len(present), 6))
