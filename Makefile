@@ -57,7 +57,7 @@ $(addprefix bench-,$(BENCHMARKS)): bench-%: setup
 	$(RUN) -m benchmarks.$*
 
 lock: $(UV)
-	$(UV) pip compile --quiet --universal pyproject.toml --all-extras --group dev --generate-hashes \
+	$(UV) pip compile --quiet --universal pyproject.toml --all-extras --group dev --group integrations --generate-hashes \
 	  --no-emit-index-url --custom-compile-command 'make lock' -o requirements.lock
 
 dist: setup

@@ -170,6 +170,13 @@ class Recorder:
                 self._start()  # the log hears of refusals too
             return None
 
+    def guarded(self, work: Callable[..., Any], *given: object) -> Any:
+        """Return what `work(*given)` returns; None, and a refusal counted, when it raises.
+
+        For code that a service runs for recording alone, such as the extractor of a middleware.
+        """
+        return self._guard(_call, work, given, None, None)
+
     # The operator's side.
 
     def promote(self, model: str, model_version: str) -> None:
@@ -258,3 +265,7 @@ class Recorder:
                     exits.hold(self)
                 except RuntimeError:  # no thread can be had now; the next event tries again
                     return
+
+
+def _call(work: Callable[..., Any], given: tuple[object, ...], *_: object) -> Any:
+    return work(*given)

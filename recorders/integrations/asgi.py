@@ -1,0 +1,125 @@
+"""ASGI middleware: FastAPI, Starlette, Litestar, Ray Serve and every other ASGI service."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from typing import Any
+
+from recorders.integrations.exchange import Exchange, Extract
+from recorders.integrations.watch import BODY_BYTES_MAX, BodyCopy, Watch
+from recorders.recorder import Recorder
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class AsgiMiddleware:
+    """Records the decisions that `app` answers requests with. Messages pass as they are, when they are.
+
+    Bodies are copied on their way, never read ahead and never beyond `body_bytes_max`; of an answer that
+    is streamed (more than one message and no content-length) nothing is copied. The extractor runs on
+    the event loop after the answer was handed to the server.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        recorder: Recorder,
+        extract: Extract,
+        paths: Sequence[str] = ("*",),
+        body_bytes_max: int = BODY_BYTES_MAX,
+    ) -> None:
+        self.app = app
+        self._watch = Watch(recorder, extract, paths, body_bytes_max)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http" or not self._watch.wants(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+        guarded = self._watch.guarded
+        passing = _Passing(scope, self._watch.body_bytes_max)
+
+        async def receiving() -> Message:
+            message = await receive()
+            guarded(passing.came, message)
+            return message
+
+        async def sending(message: Message) -> None:
+            guarded(passing.goes, message)
+            try:
+                await send(message)
+            finally:
+                if passing.complete:
+                    passing.complete = False
+                    self._watch.record(passing.status, passing.exchange)
+
+        await self.app(scope, receiving, sending)
+
+
+class _Passing:
+    """One request and its answer while they pass."""
+
+    __slots__ = (
+        "_headers", "_latency_us", "_request", "_response", "_scope", "_since_ns", "complete", "status",
+    )  # fmt: skip
+
+    def __init__(self, scope: Scope, bytes_max: int) -> None:
+        self._since_ns = time.perf_counter_ns()
+        self._scope = scope
+        self._request = BodyCopy(bytes_max)
+        self._response = BodyCopy(bytes_max)
+        self._headers: dict[str, str] = {}
+        self._latency_us = 0
+        self.status = 0
+        self.complete = False
+
+    def came(self, message: Message) -> None:
+        if message["type"] == "http.request":
+            self._request.add(message.get("body", b""))
+            if not message.get("more_body", False):
+                self._request.end()
+
+    def goes(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            self.status = message["status"]
+            headers = message.get("headers", ())
+            if isinstance(headers, list | tuple):  # an iterator could be read once only: it is the server's
+                self._headers = _decoded(headers)
+        elif kind == "http.response.body":
+            more = message.get("more_body", False)
+            if more and "content-length" not in self._headers:
+                self._response.give_up()
+            self._response.add(message.get("body", b""))
+            if not more:
+                self._response.end()
+                self._finish()
+        elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
+            self._response.give_up()
+            if not message.get("more_body", False):
+                self._finish()
+
+    def _finish(self) -> None:
+        self._latency_us = (time.perf_counter_ns() - self._since_ns) // 1000
+        self.complete = True
+
+    def exchange(self) -> Exchange:
+        return Exchange(
+            method=self._scope["method"],
+            path=self._scope["path"],
+            query=self._scope.get("query_string", b"").decode("latin-1"),
+            headers=_decoded(self._scope.get("headers", ())),
+            request=self._request.data,
+            status=self.status,
+            response_headers=self._headers,
+            response=self._response.data,
+            latency_us=self._latency_us,
+        )
+
+
+def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
