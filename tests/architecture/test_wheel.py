@@ -17,17 +17,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     if not uv.exists():
         pytest.skip("uv is not set up here; `make test` sets it up")
     out = tmp_path_factory.mktemp("wheel")
-    command = [
-        str(uv),
-        "build",
-        "--quiet",
-        "--wheel",
-        "--python",
-        sys.executable,
-        "--out-dir",
-        str(out),
-        str(ROOT),
-    ]
+    # Through the source distribution: built in place, files that were deleted would come back from build/lib.
+    command = [str(uv), "build", "--quiet", "--python", sys.executable, "--out-dir", str(out), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return zipfile.ZipFile(next(out.glob("*.whl")))
 
