@@ -1,0 +1,79 @@
+"""The socket link by itself: what it imports, what it refuses before it sends, and what a fork does."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recorders.errors import CorruptBatch, LinkUnavailable
+from recorders.sidecar import wire
+from recorders.socket_link import SidecarUnavailable, SocketLink
+from tests.support.sidecars import FEATURES, decisions, new_writer
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_service_loads_nothing_but_msgspec() -> None:
+    script = """
+import sys
+before = set(sys.modules)
+import recorders.socket_link
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(sorted(new - set(sys.stdlib_module_names) - {"recorders"}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "['msgspec']"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"events": 0}, {"events": 70_000}, {"payload": bytes(17 * 2**20)}, {"decision_point": "x" * 201}],
+)
+def test_a_frame_beyond_the_limits_is_refused_before_it_is_sent(change: dict) -> None:
+    frame = decisions(new_writer(), 1)
+    values = {name: getattr(frame, name) for name in frame.__struct_fields__} | change
+    with pytest.raises(CorruptBatch):
+        SocketLink("nowhere", [FEATURES]).send(type(frame)(**values))
+
+
+def test_unavailable_names_the_sidecar_and_crosses_processes(tmp_path: Path) -> None:
+    link = SocketLink(str(tmp_path / "no.sock"), [FEATURES])
+    with pytest.raises(LinkUnavailable) as refused:
+        link.send(decisions(new_writer(), 1))
+    assert "no.sock" in str(refused.value)
+    again = pickle.loads(pickle.dumps(refused.value))
+    assert (type(again), str(again)) == (SidecarUnavailable, str(refused.value))
+
+
+def test_a_child_begins_anew() -> None:
+    link = SocketLink("nowhere", [FEATURES])
+    link._aliases[new_writer()] = object()
+    read, write = os.pipe()
+    if os.fork() == 0:
+        with pytest.raises(LinkUnavailable):
+            link.send(decisions(new_writer(), 1))
+        os.write(write, str(len(link._aliases)).encode())
+        os._exit(0)
+    os.wait()
+    assert os.read(read, 10) == b"0"
+    assert len(link._aliases) == 1
+    os.close(read)
+    os.close(write)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 11, 12, 40])
+def test_a_message_may_arrive_in_pieces(cut: int) -> None:
+    frame = decisions(new_writer(), 1)
+    data = wire.encode_frame(frame) * 2
+    reader = wire.Reader()
+    found = [
+        *reader.feed(data[:cut]),
+        *(m for at in range(cut, len(data), 7) for m in reader.feed(data[at : at + 7])),
+    ]
+    assert [wire.decode_frame(body).frame() for _, body in found] == [frame, frame]
+    assert not reader.waiting
