@@ -1,0 +1,1 @@
+"""Doors: events of services that we do not control, translated into frames."""

@@ -1,0 +1,209 @@
+"""Pairing: requests and responses that arrive apart become one document a decision. Pure; told the time."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from recorders.doors.bodies import parse_json, rows_of
+from recorders.doors.cloudevents import CloudEvent
+from recorders.doors.errors import Unreadable
+from recorders.errors import InvalidEvent
+from recorders.values import instant_us
+
+Side = Literal["request", "response"]
+
+
+class Half(msgspec.Struct, frozen=True, array_like=True):
+    """A request or a response that waits for the other. `received_at` in seconds since 1970."""
+
+    key: str
+    side: Side
+    received_at: float
+    family: str
+    attributes: dict[str, Any]
+    data: bytes
+
+
+class Pair(NamedTuple):
+    """What belongs together; None for a half that did not come in time."""
+
+    request: Half | None
+    response: Half | None
+
+    @property
+    def key(self) -> str:
+        """The key that both halves bear."""
+        half = self.request or self.response
+        assert half is not None, "a pair has a half"
+        return half.key
+
+
+class Bounds(NamedTuple):
+    """How long halves wait for each other, how many, with how many bytes; how many pairs are remembered."""
+
+    wait_s: float = 60.0
+    halves: int = 100_000
+    data_bytes: int = 256 * 2**20
+    remembered: int = 200_000
+
+
+def half_of(event: CloudEvent, now: float) -> Half:
+    """Return an inference event as a half.
+
+    KServe's halves share id and source. Each of Seldon's has an id of its own and the request's in
+    `requestid`, and every node of its graph logs, so the node is part of the key.
+
+    Raises:
+        Unreadable: Seldon's request id is missing.
+    """
+    attributes = event.attributes
+    family, side = event.family
+    assert side in ("request", "response"), side
+    if family == "kserve":
+        parts: tuple[str, ...] = (family, attributes["source"], attributes["id"])
+    else:
+        if not attributes.get("requestid"):
+            raise Unreadable("the attribute requestid is missing")
+        names = ("namespace", "inferenceservicename", "endpoint", "modelid", "requestid")
+        parts = (family, *(str(attributes.get(name, "")) for name in names))
+    key = "\x1f".join(parts)
+    return Half(key, "request" if side == "request" else "response", now, family, attributes, event.data)
+
+
+class PairingTable:
+    """Halves that wait. Bounded in time, number and bytes: what goes over goes out early, never away.
+
+    Counts: `paired`, `duplicate` (a half that came again; it is dropped), `unmatched_request` and
+    `unmatched_response` (went out alone), `crowded` (of these, how many for lack of room).
+    """
+
+    def __init__(self, bounds: Bounds = Bounds()) -> None:  # noqa: B008  # a constant
+        self.counts: Counter[str] = Counter()
+        self._bounds = bounds
+        self._waiting: OrderedDict[str, Half] = OrderedDict()
+        self._done: OrderedDict[str, None] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The bytes of data that wait."""
+        return self._bytes
+
+    def offer(self, half: Half) -> Pair | None:
+        """Return the pair that a half completes, None if it waits now or came before."""
+        other = self._waiting.get(half.key)
+        if other is None:
+            if half.key in self._done:
+                self.counts["duplicate"] += 1
+                return None
+            self._waiting[half.key] = half
+            self._bytes += len(half.data)
+            return None
+        if other.side == half.side:
+            self.counts["duplicate"] += 1
+            return None
+        self._remove(half.key)
+        self.counts["paired"] += 1
+        return Pair(half, other) if half.side == "request" else Pair(other, half)
+
+    def due(self, now: float) -> list[Pair]:
+        """Return the halves that waited long enough or have no room, oldest first, and take them out."""
+        found = []
+        while self._waiting:
+            oldest = next(iter(self._waiting.values()))
+            crowded = len(self._waiting) > self._bounds.halves or self._bytes > self._bounds.data_bytes
+            if not crowded and now < oldest.received_at + self._bounds.wait_s:
+                break
+            self._remove(oldest.key)
+            self.counts[f"unmatched_{oldest.side}"] += 1
+            self.counts["crowded"] += crowded
+            found.append(Pair(oldest, None) if oldest.side == "request" else Pair(None, oldest))
+        return found
+
+    def put_back(self, pair: Pair, *, arrived: Half | None) -> None:
+        """Let the halves of a pair that could not be kept wait again; not the one that has just `arrived`."""
+        for half in pair:
+            if half is not None and half is not arrived:
+                self._waiting[half.key] = half
+                self._waiting.move_to_end(half.key, last=False)
+                self._bytes += len(half.data)
+        self._done.pop(pair.key, None)
+        if arrived is not None:
+            self.counts["paired"] -= 1
+        else:
+            self.counts["unmatched_request" if pair.request else "unmatched_response"] -= 1
+
+    def withdraw(self, half: Half) -> None:
+        """Forget a half that waits and could not be kept."""
+        if self._waiting.get(half.key) is half:
+            self._remove(half.key)
+            del self._done[half.key]
+
+    def restore(self, halves: Iterable[Half]) -> None:
+        """Let halves wait that an earlier process had kept."""
+        for half in halves:
+            if half.key not in self._waiting:
+                self._waiting[half.key] = half
+                self._bytes += len(half.data)
+
+    def _remove(self, key: str) -> None:
+        self._bytes -= len(self._waiting.pop(key).data)
+        self._done[key] = None
+        if len(self._done) > self._bounds.remembered:
+            self._done.popitem(last=False)
+
+
+def documents(pair: Pair) -> list[dict[str, Any]]:
+    """Return one document a row of a pair: `event`, `request`, `response`, `input`, `output`, `latency_us`.
+
+    `event` has the request's attributes (the response's where there is no request). `latency_us` is what lies
+    between the times of both.
+
+    Raises:
+        Unreadable: a body that cannot be read, or a response with more or fewer rows than its request.
+    """
+    request = None if pair.request is None else parse_json(pair.request.data)
+    response = None if pair.response is None else parse_json(pair.response.data)
+    inputs = None if pair.request is None else rows_of(request)
+    outputs = None if pair.response is None else rows_of(response)
+    half = pair.request or pair.response
+    assert half is not None, "a pair has a half"
+    base: dict[str, Any] = {"event": half.attributes}
+    if pair.request is not None:
+        base["request"] = request
+    if pair.response is not None:
+        base["response"] = response
+    latency = _latency_us(pair)
+    if latency is not None:
+        base["latency_us"] = latency
+    if inputs is None:
+        return [base | {"output": row} for row in outputs or ()]
+    if outputs is None:
+        return [base | {"input": row} for row in inputs]
+    if len(inputs) != len(outputs):
+        raise Unreadable(f"{len(inputs)} rows were asked, {len(outputs)} answered", reason="rows")
+    return [
+        base | {"input": asked, "output": answered} for asked, answered in zip(inputs, outputs, strict=True)
+    ]
+
+
+def _latency_us(pair: Pair) -> int | None:
+    """Return the time between the halves, None if it is not known or not positive."""
+    if pair.request is None or pair.response is None:
+        return None
+    try:
+        began = _time_us(pair.request.attributes.get("time"))
+        ended = _time_us(pair.response.attributes.get("time"))
+    except (ValueError, InvalidEvent, OverflowError):
+        return None
+    return ended - began if ended >= began else None
+
+
+def _time_us(text: Any) -> int:
+    return instant_us("time", datetime.fromisoformat(text) if isinstance(text, str) else text)

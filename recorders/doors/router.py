@@ -1,0 +1,102 @@
+"""Router: which mapping a document belongs to, and what becomes of it."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from recorders.doors import pairing
+from recorders.doors.bodies import parse_json, rows_of
+from recorders.doors.cloudevents import CloudEvent
+from recorders.doors.errors import Unreadable
+from recorders.doors.mapping import Mapping
+from recorders.doors.pairing import Pair
+from recorders.doors.translate import Event, Translator
+from recorders.errors import InvalidEvent
+
+
+class Routed(NamedTuple):
+    """An event and its decision point. `schema` is the digest of its feature set, "" for outcomes."""
+
+    decision_point: str
+    schema: str
+    event: Event
+
+
+class Router:
+    """Knows all mappings of a door. The first one of a source whose `match` holds takes a document."""
+
+    def __init__(self, mappings: Sequence[Mapping]) -> None:
+        self._by_source: dict[str, list[Translator]] = {}
+        for mapping in mappings:
+            self._by_source.setdefault(mapping.source, []).append(Translator(mapping))
+
+    def translator(self, source: str, document: dict[str, Any]) -> Translator:
+        """Return what translates a document of a source.
+
+        Raises:
+            InvalidEvent: no mapping is for it.
+        """
+        for translator in self._by_source.get(source, ()):
+            if translator.applies(document):
+                return translator
+        raise InvalidEvent(
+            "unmapped",
+            f"No mapping is for this document of {source}.",
+            f"Expected one with source = {source!r} whose match holds.",
+            "Write one, or widen `match`; see docs/doors.md.",
+        )
+
+    def document(self, source: str, document: dict[str, Any], *, row: int = 0) -> list[Routed]:
+        """Return the decision and the outcome that a document holds.
+
+        Raises:
+            InvalidEvent: no mapping is for it, or a value that cannot be.
+        """
+        translator = self.translator(source, document)
+        return _routed(translator, translator.events(document, row=row))
+
+    def pair(self, pair: Pair) -> list[Routed]:
+        """Return the decisions of a pair, one a row.
+
+        Raises:
+            InvalidEvent: no mapping is for it, a body that cannot be read, or a value that cannot be.
+        """
+        half = pair.request or pair.response
+        assert half is not None, "a pair has a half"
+        translator = self.translator(half.family, {"event": half.attributes})
+        events = [
+            translator.decision(document, row=row) for row, document in enumerate(pairing.documents(pair))
+        ]
+        return _routed(translator, events)
+
+    def feedback(self, event: CloudEvent) -> list[Routed]:
+        """Return the outcome of a Seldon feedback, of `event`, `feedback` (its body) and `truth` (its row).
+
+        Raises:
+            InvalidEvent: no mapping is for it or has an [outcome], or a value that cannot be.
+        """
+        translator = self.translator("seldon", {"event": event.attributes})
+        body = parse_json(event.data)
+        if type(body) is not dict:
+            raise Unreadable("a feedback is an object")
+        document: dict[str, Any] = {"event": event.attributes, "feedback": body}
+        if type(body.get("truth")) is dict:
+            rows = rows_of(body["truth"])
+            document["truth"] = rows[0] if len(rows) == 1 else rows
+        return _routed(translator, [translator.outcome(document)])
+
+    def event(self, event: CloudEvent) -> list[Routed]:
+        """Return what any other CloudEvent holds, as `event` and `data`.
+
+        Raises:
+            InvalidEvent: no mapping is for it, or a value that cannot be.
+        """
+        document = {"event": event.attributes, "data": parse_json(event.data) if event.data else None}
+        return self.document("cloudevents", document)
+
+
+def _routed(translator: Translator, events: list[Event]) -> list[Routed]:
+    mapping = translator.mapping
+    schema = translator.schema
+    return [
+        Routed(mapping.decision_point, schema if event.kind == "decision" else "", event) for event in events
+    ]

@@ -1,0 +1,174 @@
+"""Translate: a document and its mapping become the bytes of a decision or of an outcome."""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from recorders.doors.casts import cast_for
+from recorders.doors.mapping import DECISION_KEYS, OUTCOME_KEYS, Mapping, Pick
+from recorders.doors.paths import ABSENT, Find, compile_path
+from recorders.errors import InvalidEvent
+from recorders.events import DecisionEncoder, encode_outcome
+from recorders.limits import Limits
+
+_CASTS: Final = {"score": "float64", "propensity": "float64", "inclusion": "float64", "latency_us": "int64"}
+_OUTCOME_CASTS: Final = {"value": "float64"}
+_NEEDED: Final = ("decision_id", "occurred_at", "model", "model_version")
+
+
+class Event(NamedTuple):
+    """One event as its msgpack bytes (recorders/events.py has the order of the values)."""
+
+    kind: str
+    data: bytes
+
+
+class Translator:
+    """What one mapping makes of documents. Holds no state of events.
+
+    Nothing undeclared is taken over; a field that is not there is None with status `missing`.
+    """
+
+    def __init__(self, mapping: Mapping, limits: Limits | None = None) -> None:
+        self.mapping = mapping
+        self.schema = mapping.feature_set.digest
+        self._encode = DecisionEncoder(mapping.feature_set, limits or Limits()).encode
+        types = {field.name: field.type for field in mapping.feature_set.fields}
+        self._fields = [(name, *_picked(name, pick, types[name])) for name, pick in mapping.fields.items()]
+        envelope = dict.fromkeys(DECISION_KEYS, "text") | _CASTS | {"occurred_at": "instant"}
+        self._envelope = [
+            (key, *_picked(key, mapping.decision.get(key, Pick()), envelope[key])) for key in DECISION_KEYS
+        ]
+        outcome = dict.fromkeys(OUTCOME_KEYS, "text") | _OUTCOME_CASTS | {"occurred_at": "instant"}
+        self._outcome = {key: _picked(key, pick, outcome[key]) for key, pick in mapping.outcome.items()}
+        self._match = [(compile_path(path), text) for path, text in mapping.match.items()]
+
+    def applies(self, document: Any) -> bool:
+        """Whether the document is of this mapping."""
+        return all(find(document) == text for find, text in self._match)
+
+    def events(self, document: dict[str, Any], *, row: int = 0) -> list[Event]:
+        """Return what a document of mixed content holds: a decision, an outcome, or both.
+
+        It holds an outcome if it has the outcome's value, a decision if it has any field, score or decision.
+        `row` numbers the decisions of one request: from 1 on the number is part of the id.
+
+        Raises:
+            InvalidEvent: it holds neither, or a value that cannot be.
+        """
+        features = self._features(document)
+        outcome = self._value(document)
+        found = []
+        if features or self._answered(document):
+            found.append(self._decision(document, features, row))
+        if outcome not in (ABSENT, None):
+            found.append(self._outcome_of(document, outcome))
+        if not found:
+            raise InvalidEvent(
+                "empty",
+                "The document has neither a field, a score or a decision, nor an outcome.",
+                f"Expected what the mapping of {self.mapping.decision_point} names.",
+                "Compare both with `harness sidecar map --sample`.",
+            )
+        return found
+
+    def decision(self, document: dict[str, Any], *, row: int = 0) -> Event:
+        """Return the decision that a document is, whatever of it is there.
+
+        Raises:
+            InvalidEvent: it has no id or time, or a value that cannot be.
+        """
+        return self._decision(document, self._features(document), row)
+
+    def outcome(self, document: dict[str, Any]) -> Event:
+        """Return the outcome that a document is.
+
+        Raises:
+            InvalidEvent: the mapping declares none, or it has no id, time or value.
+        """
+        value = self._value(document)
+        if value is ABSENT:
+            raise InvalidEvent(
+                "unmapped",
+                "The document has no outcome's value.",
+                f"Expected what [outcome] of the mapping of {self.mapping.decision_point} names.",
+                "Declare [outcome] with label and value.",
+            )
+        return self._outcome_of(document, value)
+
+    def _features(self, document: dict[str, Any]) -> dict[str, Any]:
+        features = {}
+        for name, find, cast in self._fields:
+            value = find(document)
+            if value is not ABSENT:
+                features[name] = value if value is None else cast(value)
+        return features
+
+    def _answered(self, document: dict[str, Any]) -> bool:
+        return any(
+            key in ("score", "decision") and find(document) not in (ABSENT, None)
+            for key, find, _ in self._envelope
+        )
+
+    def _decision(self, document: dict[str, Any], features: dict[str, Any], row: int) -> Event:
+        envelope: list[Any] = []
+        for key, find, cast in self._envelope:
+            value = find(document)
+            if value is not ABSENT and value is not None:
+                value = cast(value)
+            elif key in _NEEDED:
+                raise _incomplete(key, self.mapping)
+            else:
+                value = 1.0 if key == "inclusion" else None
+            envelope.append(value)
+        if row:
+            envelope[0] = f"{envelope[0]}/{row}"
+        return Event("decision", self._encode(features, tuple(envelope), None))
+
+    def _value(self, document: dict[str, Any]) -> Any:
+        if not self._outcome:
+            return ABSENT
+        find, cast = self._outcome["value"]
+        value = find(document)
+        if value is ABSENT or value is None or type(value) is bool:
+            return value
+        return cast(value)
+
+    def _outcome_of(self, document: dict[str, Any], value: Any) -> Event:
+        found = {}
+        for key in ("decision_id", "label", "occurred_at"):
+            find, cast = self._outcome[key]
+            stated = find(document)
+            if stated is ABSENT or stated is None:
+                raise _incomplete(key, self.mapping)
+            found[key] = cast(stated)
+        data = encode_outcome(found["decision_id"], found["label"], value, found["occurred_at"])
+        return Event("outcome", data)
+
+
+def _incomplete(key: str, mapping: Mapping) -> InvalidEvent:
+    return InvalidEvent(
+        "incomplete",
+        f"The document has no {key}.",
+        f"Expected it where the mapping of {mapping.decision_point} looks.",
+        "Correct the path, or give a `value` that stands for all.",
+    )
+
+
+def _picked(name: str, pick: Pick, kind: str) -> tuple[Find, Callable[[Any], Any]]:
+    """Return how a value is found and what makes it one of `kind`. A null gives way to the next path."""
+    finds = [compile_path(path) for path in pick.paths]
+    fallback = ABSENT if pick.value is None else pick.value
+    cast = cast_for(name, kind, pick.unit, pick.zone)
+    if len(finds) == 1 and fallback is ABSENT:
+        return finds[0], cast
+
+    def find(document: Any) -> Any:
+        found = ABSENT
+        for one in finds:
+            value = one(document)
+            if value is not ABSENT and value is not None:
+                return value
+            found = value if found is ABSENT else found
+        return found if fallback is ABSENT else fallback
+
+    return find, cast

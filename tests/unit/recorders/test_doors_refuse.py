@@ -1,0 +1,229 @@
+"""What the doors refuse, under which reason, and what pairing does when halves do not meet."""
+
+import pytest
+
+from recorders.doors.bodies import parse_json, rows_of
+from recorders.doors.captures import read
+from recorders.doors.casts import Cell, cast_for
+from recorders.doors.cloudevents import CloudEvent
+from recorders.doors.errors import MappingError, Unreadable
+from recorders.doors.mapping import Mapping
+from recorders.doors.pairing import Bounds, Half, PairingTable, documents, half_of
+from recorders.doors.paths import compile_path
+from recorders.doors.router import Router
+from recorders.errors import InvalidEvent
+
+MAPPING = """
+source = "lines"
+decision_point = "shop.fraud"
+[feature_set]
+name = "fraud"
+version = 1
+fields = [{ name = "amount", type = "float64" }]
+"""
+
+
+def half(key: str, side: str = "request", at: float = 0.0, data: bytes = b"{}") -> Half:
+    return Half(key, side, at, "kserve", {"id": key, "time": "2026-05-04T00:00:00Z"}, data)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["", ".", "a..b", "a[", "a[x]", 'a["b]', "[99999999]", "a]"])
+def test_what_is_no_path_is_refused(path: str) -> None:
+    with pytest.raises(MappingError, match="is no path"):
+        compile_path(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('sorce = "lines"', "Did you mean 'source'"),
+        ('source = "kserv"', "Did you mean 'kserve'"),
+        ('[decision]\nscoer = "a"', "Did you mean 'score'"),
+        ('[decision]\noccurred_at = { path = "t", unit = "msec" }', "Did you mean 'ms'"),
+        ('zone = "Europe/Berlim"', "Did you mean 'Europe/Berlin'"),
+        ('[fields]\namuont = "a"', "Did you mean 'amount'"),
+        ('[outcome]\nvalue = "paid"', "has no 'label'"),
+        ("decision_point = 3", "Expected `str`"),
+        ('decision_point = ""', "1 to 200 bytes"),
+    ],
+)
+def test_a_mapping_says_what_is_wrong_with_it(line: str, told: str) -> None:
+    head, _, rest = MAPPING.partition("[feature_set]")
+    key = line.partition(" ")[0]
+    kept = "\n".join(one for one in head.splitlines() if not one.startswith(key))
+    text = (
+        f"{kept}\n[feature_set]{rest}\n{line}" if line[0] == "[" else f"{line}\n{kept}\n[feature_set]{rest}"
+    )
+    with pytest.raises(MappingError, match=None) as caught:
+        Mapping.from_toml(text)
+    assert told in str(caught.value)
+
+
+def test_two_mappings_with_one_meaning_have_one_digest() -> None:
+    explicit = MAPPING.replace("[feature_set]", '[decision]\nscore = "score"\n[feature_set]')
+    assert Mapping.from_toml(MAPPING).digest == Mapping.from_toml(explicit).digest
+    other = MAPPING.replace("[feature_set]", '[decision]\nscore = "points"\n[feature_set]')
+    assert Mapping.from_toml(MAPPING).digest != Mapping.from_toml(other).digest
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit", "value", "kept"),
+    [
+        ("instant", "ms", 1_777_888_800_123, 1_777_888_800_123_000),
+        ("instant", "ns", 1_777_888_800_123_456_789, 1_777_888_800_123_456),
+        ("instant", "s", 1_777_888_800.25, 1_777_888_800_250_000),
+        ("instant", "s", Cell("1777888800"), 1_777_888_800_000_000),
+        ("instant", "", "2026-05-04T10:00:00.1234569Z", 1_777_888_800_123_456),
+        ("int64", "", 3.5, 3.5),  # the event encoder says why not
+        ("int64", "", Cell("9007199254740993"), 9_007_199_254_740_993),
+        ("bool", "", 1.0, True),
+        ("bool", "", Cell("FALSE"), False),
+        ("float64", "", 2**60, 2**60),  # an int that only the patient encoder may judge
+        ("text", "", 1.0, "1"),
+    ],
+)
+def test_a_cast_keeps_the_value(kind: str, unit: str, value: object, kept: object) -> None:
+    assert cast_for("x", kind, unit)(value) == kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit", "value"),
+    [
+        ("instant", "", 17),
+        ("instant", "s", 1e300),
+        ("instant", "s", float("nan")),
+        ("instant", "", "yesterday"),
+        ("instant", "", "2026-05-04T10:00:00"),
+        ("instant", "s", True),
+        ("bool", "", 2),
+        ("bool", "", "yes"),
+        ("float64", "", Cell("1,5")),
+        ("text", "", [1]),
+        ("bytes", "", "no base64!"),
+    ],
+)
+def test_a_cast_refuses(kind: str, unit: str, value: object) -> None:
+    with pytest.raises(InvalidEvent):
+        cast_for("x", kind, unit)(value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"inputs": [{"name": "a", "shape": [2], "datatype": "FP32", "data": [1]}]},
+        {"inputs": [{"name": "a", "shape": [10**9], "datatype": "FP32", "data": []}]},
+        {"inputs": [{"name": "a", "shape": [-1], "datatype": "FP32", "data": []}]},
+        {"inputs": [{"name": "a", "shape": [1], "data": [1]}, {"name": "b", "shape": [2], "data": [1, 2]}]},
+        {"inputs": [{"shape": [1], "data": [1]}]},
+        {"inputs": {"a": [1], "b": [1, 2]}},
+        {"data": {}},
+        {"data": {"tensor": {"shape": [2, 2], "values": [1, 2, 3]}}},
+        {"instances": [0] * 65_537},
+    ],
+)
+def test_a_body_that_contradicts_itself_is_refused(body: object) -> None:
+    with pytest.raises(Unreadable):
+        rows_of(body)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a": NaN', b"[" * 100_000 + b"NaN"])
+def test_what_is_no_json_is_refused(data: bytes) -> None:
+    with pytest.raises(Unreadable):
+        parse_json(data)
+
+
+def test_halves_wait_in_both_orders_and_come_once() -> None:
+    table = PairingTable()
+    assert table.offer(half("a", "response")) is None
+    assert table.offer(half("a", "response")) is None
+    pair = table.offer(half("a"))
+    assert pair is not None
+    assert pair.request is not None
+    assert pair.response is not None
+    assert table.offer(half("a", "response")) is None
+    assert dict(table.counts) == {"duplicate": 2, "paired": 1}
+    assert (len(table), table.waiting_bytes) == (0, 0)
+
+
+def test_a_half_goes_out_alone_when_its_time_is_over() -> None:
+    table = PairingTable(Bounds(wait_s=10.0))
+    table.offer(half("a", at=0.0))
+    table.offer(half("b", "response", at=5.0))
+    assert table.due(9.9) == []
+    assert [pair.key for pair in table.due(10.0)] == ["a"]
+    assert [pair.key for pair in table.due(15.0)] == ["b"]
+    assert dict(table.counts) == {"unmatched_request": 1, "unmatched_response": 1, "crowded": 0}
+
+
+def test_the_table_is_bounded_in_number_and_bytes_and_loses_nothing() -> None:
+    table = PairingTable(Bounds(wait_s=1e9, halves=2, data_bytes=100))
+    for name in "abcd":
+        table.offer(half(name))
+    assert [pair.key for pair in table.due(1.0)] == ["a", "b"]
+    table.offer(half("big", data=b"x" * 99))
+    assert [pair.key for pair in table.due(1.0)] == ["c", "d"]
+    assert table.counts["crowded"] == 4
+    assert len(table) == 1
+
+
+def test_what_could_not_be_kept_waits_again() -> None:
+    table = PairingTable(Bounds(wait_s=10.0))
+    first, second = half("a"), half("a", "response")
+    table.offer(first)
+    pair = table.offer(second)
+    assert pair is not None
+    table.put_back(pair, arrived=second)
+    assert (len(table), table.counts["paired"]) == (1, 0)
+    assert table.offer(second) == pair
+    table.offer(half("b"))
+    (alone,) = table.due(60.0)
+    table.put_back(alone, arrived=None)
+    assert table.due(60.0) == [alone]
+    assert table.counts["unmatched_request"] == 1
+
+
+def test_a_half_that_could_not_be_kept_is_as_if_it_never_came() -> None:
+    table = PairingTable()
+    first = half("a")
+    table.offer(first)
+    table.withdraw(first)
+    assert (len(table), table.waiting_bytes) == (0, 0)
+    assert table.offer(half("a")) is None
+    assert table.counts["duplicate"] == 0
+
+
+def test_a_response_with_other_rows_than_its_request_is_refused() -> None:
+    table = PairingTable()
+    table.offer(half("a", data=b'{"instances": [[1], [2]]}'))
+    pair = table.offer(half("a", "response", data=b'{"predictions": [1]}'))
+    assert pair is not None
+    with pytest.raises(Unreadable, match="2 rows were asked, 1 answered"):
+        documents(pair)
+
+
+def test_seldon_without_its_request_id_is_refused() -> None:
+    attributes = {"type": "io.seldon.serving.inference.request", "id": "1", "source": "s"}
+    with pytest.raises(Unreadable, match="requestid"):
+        half_of(CloudEvent(attributes, b"{}"), 0.0)
+
+
+def test_a_document_that_no_mapping_is_for_is_named() -> None:
+    router = Router(
+        [Mapping.from_toml(MAPPING.replace("[feature_set]", '[match]\nkind = "a"\n[feature_set]'))]
+    )
+    with pytest.raises(InvalidEvent, match="No mapping") as caught:
+        router.document("lines", {"kind": "b", "amount": 1.0})
+    assert caught.value.reason == "unmapped"
+
+
+def test_files_that_are_not_what_they_say(tmp_path) -> None:
+    for name, data in [
+        ("a.parquet", b"PAR1 no"),
+        ("a.csv", b"a,b\n\xff\xfe,1\n"),
+        ("a.jsonl.gz", b"no gzip"),
+    ]:
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(Unreadable):
+            list(read(tmp_path / name, "table"))
+    with pytest.raises(Unreadable):
+        list(read(tmp_path / "absent.csv", "table"))
