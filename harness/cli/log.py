@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from harness.cli.import_ import import_
 from harness.cli.output import emit, folder_option, json_option, to_json
 
 POLL_S = 0.5
@@ -17,6 +18,9 @@ KINDS = click.Choice(["decision", "outcome", "score", "control"])
 @click.group()
 def log() -> None:
     """Show, follow and verify the log."""
+
+
+log.add_command(import_)
 
 
 def opened(folder: Path | None) -> Any:

@@ -1,0 +1,104 @@
+"""Importing a file twice adds nothing, whatever happened in between."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.imports import IMPORTED, RowsRejected, examine, import_file
+from harness.log.log import Log
+from recorders.doors.mapping import Mapping
+from recorders.errors import LinkUnavailable
+from recorders.frame import Frame, Receipt
+from recorders.inprocess import InProcessLink
+from tests.support.doors import GOLDEN
+
+CSV = """
+source = "table"
+decision_point = "shop.fraud"
+[feature_set]
+name = "fraud"
+version = 1
+fields = [{ name = "amount", type = "float64" }]
+[outcome]
+label = { value = "paid" }
+value = "paid"
+"""
+
+
+def written(folder: Path, rows: int) -> Path:
+    path = folder / "decisions.csv"
+    lines = [f"d{n},2026-05-04T10:00:00Z,{n}.5,0.25,{n % 2}" for n in range(rows)]
+    path.write_text("\n".join(["decision_id,occurred_at,amount,score,paid", *lines]) + "\n")
+    return path
+
+
+def held(log: Log, kind: str) -> int:
+    head = log.head().position
+    return sum(batch.num_rows for batch in log.read(1, head + 1, kind=kind))
+
+
+@pytest.mark.parametrize(
+    "case", ["sagemaker", "bentoml-files", "inference-table-legacy", "table-csv", "lines"]
+)
+def test_every_form_is_imported_once(fresh_log: Log, case: str, tmp_path: Path) -> None:
+    folder = GOLDEN / case
+    mapping = Mapping.from_toml(folder / "mapping.toml")
+    (file,) = folder.glob("capture.*")
+    first = import_file(fresh_log, file, mapping, skip_rejected=True)
+    position = fresh_log.head().position
+    assert first.decisions == held(fresh_log, "decision") > 0
+    assert first.outcomes == held(fresh_log, "outcome")
+    renamed = tmp_path / ("other" + "".join(file.suffixes))
+    renamed.write_bytes(file.read_bytes())
+    again = import_file(fresh_log, renamed, mapping, skip_rejected=True)
+    assert (again.known, again.writer) == (True, first.writer)
+    assert fresh_log.head().position == position
+    (event,) = fresh_log.controls(IMPORTED)
+    assert event.body["decisions"] == first.decisions
+    assert event.body["rejected"] == first.rejected
+
+
+def test_an_import_that_broke_off_goes_on(
+    fresh_log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, mapping = written(tmp_path, 9_000), Mapping.from_toml(CSV)
+    send = InProcessLink.send
+
+    def broken(link: InProcessLink, frame: Frame) -> Receipt:
+        if frame.sequence == 3:
+            raise LinkUnavailable("the test cut the line")
+        return send(link, frame)
+
+    monkeypatch.setattr(InProcessLink, "send", broken)
+    with pytest.raises(LinkUnavailable):
+        import_file(fresh_log, path, mapping)
+    assert 0 < held(fresh_log, "decision") < 9_000
+    monkeypatch.setattr(InProcessLink, "send", send)
+    done = import_file(fresh_log, path, mapping)
+    assert (done.decisions, done.outcomes) == (9_000, 9_000)
+    assert (held(fresh_log, "decision"), held(fresh_log, "outcome")) == (9_000, 9_000)
+
+
+def test_rows_that_cannot_be_taken_stop_the_whole_file(fresh_log: Log) -> None:
+    folder = GOLDEN / "table-csv"
+    mapping = Mapping.from_toml(folder / "mapping.toml")
+    before = fresh_log.head().position
+    with pytest.raises(RowsRejected, match="1 type, 1 unreadable") as caught:
+        import_file(fresh_log, folder / "capture.csv", mapping)
+    assert caught.value.rejected == {"type": 1, "unreadable": 1}
+    assert fresh_log.head().position == before
+
+
+def test_examining_appends_nothing(fresh_log: Log, tmp_path: Path) -> None:
+    before = fresh_log.head().position
+    contents = examine(written(tmp_path, 10), Mapping.from_toml(CSV))
+    assert (contents.decisions, contents.outcomes, contents.rejected) == (10, 10, {})
+    assert fresh_log.head().position == before
+
+
+def test_another_mapping_is_another_import(fresh_log: Log, tmp_path: Path) -> None:
+    path = written(tmp_path, 10)
+    import_file(fresh_log, path, Mapping.from_toml(CSV))
+    other = Mapping.from_toml(CSV.replace("shop.fraud", "shop.other"))
+    assert not import_file(fresh_log, path, other).known
+    assert held(fresh_log, "decision") == 20
