@@ -98,7 +98,7 @@ class Shipper:
         self._attempts = 0
         self._retry_at = 0.0
         self._noticed_at: float | None = None
-        self._stepped_at = monotonic()
+        self._heard_at = monotonic()
         self._seen_events = 0
         self._more = True
         self._unreadable: set[int] = set()
@@ -110,8 +110,9 @@ class Shipper:
 
     @property
     def drained(self) -> bool:
-        """Whether the log has all that the spool ever acknowledged."""
-        return self._outbox.waiting == 0 and self._spool.end <= self._outbox.composed
+        """Whether the log has all that the spool ever acknowledged, and has said so lately."""
+        asked = self._asked or not self._outbox.receipts
+        return asked and self._outbox.waiting == 0 and self._spool.end <= self._outbox.composed
 
     def step(self) -> float:
         """Do one piece of work. Return the seconds until there is more; 0 when there is more now.
@@ -120,9 +121,8 @@ class Shipper:
             SpoolTaken, SpoolDamaged: the folder is not to be used any further in this process.
         """
         now = self._monotonic()
-        if now - self._stepped_at > LONG_STOP_S:
+        if now - self._heard_at > LONG_STOP_S:
             self._asked = False
-        self._stepped_at = now
         if not self._stamp.holds():
             self._stop("another sidecar opened this spool")
             raise SpoolTaken(self._spool.folder)
@@ -131,7 +131,8 @@ class Shipper:
             return wait
         if now < self._retry_at:
             return min(wait, self._retry_at - now)
-        if self._outbox.waiting:
+        # An idle spool asks as well: only it can know that a restored log lacks what it once had.
+        if self._outbox.waiting or (self._outbox.receipts and not self._asked):
             return self._ship(now)
         self._outbox.release(retain_s=self._pace.retain_s, pressed=bool(self._spool.refusal))
         return wait
@@ -232,7 +233,7 @@ class Shipper:
             self._asked = False
             self._stop(str(error), retry_s=0.0 if isinstance(error, WrongLog) else REFUSED_RETRY_S)
             return self._pace.linger_s
-        self._attempts, self._retry_at = 0, 0.0
+        self._attempts, self._retry_at, self._heard_at = 0, 0.0, now
         self.state, self.reason = "shipping", ""
         return 0.0
 
@@ -268,6 +269,8 @@ class Shipper:
             return
         if receipt.duplicate and receipt.epoch == epoch and (receipt.position, receipt.digest) != place:
             raise WrongLog(f"with chain {place[1][:12]} at {place[0]}", f"with {receipt.digest[:12]} there")
+        if not receipt.duplicate and ready.ordinal == self._outbox.state.shipped_ordinal:
+            self._outbox.shipped(ready, receipt)
 
     def _next(self) -> Ready | None:
         ordinal = self._outbox.state.shipped_ordinal + 1

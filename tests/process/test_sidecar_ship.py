@@ -260,9 +260,10 @@ def test_another_history_under_its_writer_stops_it(fresh_log: Log, tmp_path: Pat
     once(fresh_log, [decisions(writer, 1), decisions(writer, 2), decisions(clone, 1), decisions(clone, 2)])
 
 
+@pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("composed", [True, False])
 def test_a_copied_spool_leaves_to_its_original_what_both_hold(
-    fresh_log: Log, tmp_path: Path, composed: bool
+    fresh_log: Log, tmp_path: Path, composed: bool, live: bool
 ) -> None:
     writer, late = new_writer(), new_writer()
     both = [decisions(writer, n) for n in range(1, 4)]
@@ -272,7 +273,10 @@ def test_a_copied_spool_leaves_to_its_original_what_both_hold(
         kept(house, both[1:])
         if composed:
             house.shipper._compose()
-    shutil.copytree(tmp_path / "s", tmp_path / "c")
+        if live:
+            shutil.copytree(tmp_path / "s", tmp_path / "c")
+    if not live:
+        shutil.copytree(tmp_path / "s", tmp_path / "c")
     with opened(tmp_path / "s", fresh_log.url) as house:
         kept(house, [decisions(writer, 4)])
         shipped(house)
