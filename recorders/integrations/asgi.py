@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Seque
 from typing import Any
 
 from recorders.integrations.exchange import Exchange, Extract
-from recorders.integrations.watch import BODY_BYTES_MAX, BodyCopy, Watch
+from recorders.integrations.watch import BODILESS, BODY_BYTES_MAX, BodyCopy, Watch
 from recorders.recorder import Recorder
 
 Scope = MutableMapping[str, Any]
@@ -74,6 +74,8 @@ class _Passing:
         self._response = BodyCopy(bytes_max)
         self._headers: dict[str, str] = {}
         self._latency_us = 0
+        if scope["method"] in BODILESS:
+            self._request.end()
         self.status = 0
         self.complete = False
 

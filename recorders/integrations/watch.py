@@ -9,6 +9,7 @@ from recorders.integrations.exchange import Exchange, Extract, record_decided
 from recorders.recorder import Recorder
 
 BODY_BYTES_MAX: Final = 262_144
+BODILESS: Final = ("GET", "HEAD")  # services do not read what these do not have: it is whole as it is
 _FAILED: Final = 400  # an answer from here on is an error: nothing was decided
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from recorders.integrations.exchange import Exchange, Extract
-from recorders.integrations.watch import BODY_BYTES_MAX, BodyCopy, Watch
+from recorders.integrations.watch import BODILESS, BODY_BYTES_MAX, BodyCopy, Watch
 from recorders.recorder import Recorder
 
 Environ = dict[str, Any]
@@ -76,8 +76,8 @@ class _Passing:
         self.complete = False
         length = str(environ.get("CONTENT_LENGTH") or "")
         self._length = int(length) if length.isdecimal() else None
-        if not self._length and not environ.get("wsgi.input_terminated"):
-            self.request.end()  # there is no body
+        if environ.get("REQUEST_METHOD") in BODILESS:
+            self.request.end()
 
     def came(self, data: bytes, *, to_the_end: bool) -> None:
         self.request.add(data)

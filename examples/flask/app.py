@@ -1,0 +1,47 @@
+"""A fraud check as a Flask service under gunicorn, whose every decision is recorded.
+
+gunicorn --chdir examples/flask --workers 2 --preload app:app
+"""
+
+import math
+import os
+from uuid import uuid4
+
+from flask import Flask, request
+
+from recorders import FeatureSet, Field, Recorder
+from recorders.inprocess import InProcessLink
+from recorders.integrations.exchange import Decided, Exchange
+from recorders.integrations.wsgi import WsgiMiddleware
+
+FEATURES = FeatureSet("checkout", 1, (Field("amount", "float64"), Field("country", "category")))
+
+link = InProcessLink(os.environ["HARNESS_DATABASE_URL"], [FEATURES])
+recorder = Recorder("fraud.checkout", FEATURES, link, model="rules", model_version="7")
+
+app = Flask(__name__)
+
+
+@app.post("/decide")
+def decide() -> dict[str, object]:
+    """Return the risk of an order, and what is done about it."""
+    order = request.get_json()
+    risk = 1 / (1 + math.exp(3 - order["amount"] / 100 - (order["country"] != "NZ")))
+    return {"id": str(uuid4()), "risk": risk, "action": "block" if risk > 0.5 else "allow"}  # noqa: PLR2004
+
+
+def extract(exchange: Exchange) -> Decided:
+    """Return what was decided: the extractor is the whole declaration of what leaves the service."""
+    order, answer = exchange.request_json(), exchange.response_json()
+    return {
+        "features": {"amount": order["amount"], "country": order["country"]},
+        "score": answer["risk"],
+        "decision": answer["action"],
+        "decision_id": answer["id"],
+        "unit": order["customer"],
+    }
+
+
+app.wsgi_app = WsgiMiddleware(  # type: ignore[method-assign]  # Flask's own way to add a middleware
+    app.wsgi_app, recorder=recorder, extract=extract, paths=("/decide",)
+)
