@@ -60,8 +60,11 @@ lock: $(UV)
 	$(UV) pip compile --quiet --universal pyproject.toml --all-extras --group dev --group integrations --generate-hashes \
 	  --no-emit-index-url --custom-compile-command 'make lock' -o requirements.lock
 
+# Two distributions of one version. The folders named build are emptied: what a module left there would ship.
 dist: setup
+	rm -rf build packaging/recorder/build
 	$(UV) build --quiet --out-dir dist
+	$(UV) build --quiet --wheel --out-dir dist packaging/recorder
 
 clean:
 	rm -rf $(VENV) $(TOOLS) build dist *.egg-info

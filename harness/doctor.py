@@ -17,7 +17,8 @@ from harness.database import HOME, REVISION, has_log, open_log, revision
 from harness.log.connection import Connection
 from recorders.errors import HarnessError
 
-DISTRIBUTIONS = {"shadow-harness", "shadow-harness-recorders"}
+WHOLE = "shadow-harness"
+RECORDER = "shadow-harness-recorder"  # holds `recorders` alone: the same files, if it is of the same version
 NAMES = ("harness", "recorders", "replay", "policies")
 PYTHON_MIN = (3, 11)
 # The minor releases of 14 May 2026 close eleven security faults; older ones are not to be run.
@@ -59,7 +60,7 @@ def _names() -> Iterator[Check]:
     """Our four top-level names are generic: another package may have taken one."""
     owners = metadata.packages_distributions()
     for name in NAMES:
-        others = sorted(set(owners.get(name, ())) - DISTRIBUTIONS)
+        others = sorted(set(owners.get(name, ())) - {WHOLE, RECORDER})
         spec = util.find_spec(name)
         place = Path(spec.origin).parent if spec and spec.origin else None
         ours = Path(__file__).parents[1] / name
@@ -71,8 +72,23 @@ def _names() -> Iterator[Check]:
             yield Check(
                 name, "failed", f"comes from {place}, not from {ours}", "Remove or rename what shadows it."
             )
+        elif RECORDER in owners.get(name, ()):
+            yield _beside_recorder(name, place)
         else:
             yield Check(name, "ok", str(place))
+
+
+def _beside_recorder(name: str, place: Path) -> Check:
+    """Judge the recorder's own distribution beside ours: both own the same files; the last one wrote them."""
+    ours, theirs = metadata.version(WHOLE), metadata.version(RECORDER)
+    if ours == theirs:
+        return Check(name, "ok", f"{place}, also installed by {RECORDER} {theirs}")
+    return Check(
+        name,
+        "failed",
+        f"installed by {WHOLE} {ours} and by {RECORDER} {theirs}, whose files may be mixed",
+        f"Uninstall {RECORDER}, then reinstall {WHOLE}: it has the recorder in it.",
+    )
 
 
 def _disk(folder: Path) -> Check:

@@ -1,0 +1,167 @@
+"""The recorder's own wheel: `recorders` and nothing else, installed with msgspec and nothing else."""
+
+import email
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recorders.version import VERSION
+
+ROOT = Path(__file__).parents[2]
+UV = ROOT / ".tools" / "bin" / "uv"
+PACKAGES = ("harness", "recorders", "replay", "policies")
+pytestmark = pytest.mark.xdist_group("recorder-wheel")  # it is built once
+
+RECORDS = """
+import json, sys
+from recorders import FeatureSet, Field, Limits, Recorder
+from recorders.frame import Receipt
+from recorders.integrations.predict import recorded
+from recorders.integrations import asgi, mlflow, model, wsgi
+from recorders import socket_link
+
+class Link:
+    frames = []
+    def send(self, frame):
+        self.frames.append(frame)
+        return Receipt(1, 1, "", 0, False)
+    def close(self):
+        pass
+
+features = FeatureSet("checkout", 1, (Field("amount", "float64"),))
+recorder = Recorder("fraud.checkout", features, Link(), model="rules", model_version="7")
+told = recorder.record({"amount": 250.0}, score=0.5)
+recorded(recorder)(lambda order: 0.5)({"amount": 1.0})
+assert recorder.close() and told is not None
+ours = sorted({name.split(".")[0] for name in sys.modules} - set(sys.stdlib_module_names) - {"__main__"})
+print(json.dumps({"events": sum(frame.events for frame in Link.frames), "modules": ours}))
+"""
+
+
+def tracked(*places: str) -> list[str]:
+    listing = subprocess.run(
+        ["git", "ls-files", *places], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [name for name in listing.stdout.splitlines() if (ROOT / name).exists()]
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(
+        [str(part) for part in command], cwd="/", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def build(tree: Path, place: str, out: Path) -> Path:
+    run(UV, "build", "--quiet", "--wheel", "--python", sys.executable, "--out-dir", out, tree / place)
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what git tracks: builds leave files behind, which the next build would take along."""
+    if not UV.exists():
+        pytest.skip("uv is not set up here; `make test` sets it up")
+    tree = tmp_path_factory.mktemp("tree")
+    for name in tracked(*PACKAGES, "packaging", "migrations", "README.md", "pyproject.toml", "LICENSE"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tree / name)
+    return tree
+
+
+@pytest.fixture(scope="module")
+def wheel(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tree, "packaging/recorder", tmp_path_factory.mktemp("recorder"))
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: Path) -> Any:
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/METADATA"))
+        return email.message_from_bytes(archive.read(name))
+
+
+def new_environment(folder: Path) -> Path:
+    run(UV, "venv", "--quiet", "--python", sys.executable, folder)
+    return folder / "bin" / "python"
+
+
+def install(python: Path, *what: str | Path) -> None:
+    """Install from the cache where it has all, else from the index."""
+    command = [
+        str(UV),
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        str(python),
+        "-c",
+        str(ROOT / "requirements.lock"),
+    ]
+    offline = subprocess.run([*command, "--offline", *map(str, what)], capture_output=True, check=False)
+    if offline.returncode:
+        run(*command, *what)
+
+
+def distributions(python: Path) -> dict[str, str]:
+    listed = run(UV, "pip", "list", "--quiet", "--format", "json", "--python", python)
+    return {entry["name"]: entry["version"] for entry in json.loads(listed)}
+
+
+def test_it_holds_every_tracked_file_of_recorders_and_nothing_else(wheel: Path) -> None:
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert held == set(tracked("recorders"))
+
+
+def test_both_distributions_have_one_version_and_the_same_bounds(metadata: Any) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert metadata["Version"] == VERSION
+    assert project["dynamic"] == ["version"]
+    required = metadata.get_all("Requires-Dist")
+    bare = [line for line in required if ";" not in line]
+    extra = {line.split(";")[0].strip() for line in required if 'extra == "sidecar"' in line}
+    assert [line.split(">")[0] for line in bare] == ["msgspec"]
+    whole = set(project["dependencies"]) | set(project["optional-dependencies"]["sidecar"])
+    assert {*bare, *extra} <= whole
+    names = {line.split(">")[0] for line in extra}
+    assert {"pyarrow", "psycopg[binary]", "uvicorn"} <= names
+
+
+def test_into_an_empty_environment_it_brings_msgspec_alone_and_records(wheel: Path, tmp_path: Path) -> None:
+    python = new_environment(tmp_path / "empty")
+    install(python, wheel)
+    assert set(distributions(python)) == {"msgspec", "shadow-harness-recorder"}
+    found = json.loads(run(python, "-I", "-c", RECORDS))
+    assert found["events"] == 2
+    assert [name for name in found["modules"] if not name.startswith("_")] == ["msgspec", "recorders"]
+
+
+def test_the_sidecar_extra_brings_what_the_sidecar_needs(wheel: Path, tmp_path: Path) -> None:
+    python = new_environment(tmp_path / "sidecar")
+    install(python, f"{wheel}[sidecar]")
+    assert {"pyarrow", "psycopg", "uvicorn", "shadow-harness-recorder"} <= set(distributions(python))
+    assert "sqlalchemy" not in distributions(python)
+    assert "run" in run(python, "-I", "-m", "recorders.sidecar", "--help")
+    run(python, "-I", "-c", "import recorders.inprocess, recorders.sidecar.service")
+
+
+def test_beside_the_whole_distribution_it_may_come_first_or_last(
+    tree: Path, wheel: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    whole = build(tree, ".", tmp_path_factory.mktemp("whole"))
+    for number, order in enumerate([(wheel, whole), (whole, wheel)]):
+        python = new_environment(tmp_path / str(number))
+        for one in order:
+            install(python, "--no-deps", one)
+        install(python, "msgspec")
+        owners = "import importlib.metadata as m; print(sorted(set(m.packages_distributions()['recorders'])))"
+        assert run(python, "-I", "-c", owners).strip() == "['shadow-harness', 'shadow-harness-recorder']"
+        assert json.loads(run(python, "-I", "-c", RECORDS))["events"] == 2
