@@ -52,6 +52,10 @@ KEYS = {
     "metrics.bound": "The largest value of a metric that has no bound of its own.",
     "metrics.epsilon": "Where probabilities stop in log_loss.",
     "metrics.cost": "The cost of a true positive, false positive, false negative and true negative.",
+    "metrics.gain": "What the same four cells gain, for profit; the numerator of a ratio.",
+    "metrics.per": "What the same four cells add to the denominator of a ratio.",
+    "metrics.reference": "The ratio that is to be beaten.",
+    "metrics.quantile": "For pinball: the share of labels that should lie below the score.",
     "metrics.outside": "What happens to a value beyond the bounds; it is counted either way.",
     "policy.name": "promotion: the challenger must win. noninferiority: it must not lose.",
     "policy.alpha": "The chance of a wrong promotion, over all looks together.",
@@ -96,7 +100,7 @@ def _key(table: str, key: str) -> KeyReference:
 
 
 def _toml(value: object) -> str:
-    if value is None or value in ((), ""):
+    if value is None or value is msgspec.UNSET or value in ((), ""):
         return "unset"
     if isinstance(value, msgspec.Struct):
         return str(list(msgspec.structs.astuple(value)))

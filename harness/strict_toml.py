@@ -207,6 +207,9 @@ _WORDS: dict[Any, str] = {
 }
 
 
+_ABSENT = (type(None), msgspec.UnsetType)
+
+
 def describe(kind: Any) -> str:
     """Return the words for the values that a key may hold, such as `a number above 0 and below 1`.
 
@@ -223,7 +226,7 @@ def describe(kind: Any) -> str:
             return f"[{', '.join(kind.__struct_fields__)}]" if _is_array(kind) else "a table"
         return _WORDS.get(kind, str(kind))
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(describe(arg) for arg in args if arg is not type(None))
+        return " or ".join(describe(arg) for arg in args if arg not in _ABSENT)
     if origin is typing.Literal:
         return "one of " + ", ".join(_quoted(arg) for arg in args if arg != "")
     return _describe_many(kind, args)

@@ -11,33 +11,12 @@ from typing import Literal, NamedTuple, Protocol
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET
 
 from policies.columns import Columns, Floats, Mask, Side
 from policies.errors import PlanError
-
-
-class Options(Protocol):
-    """What a metric reads of its plan (policies/plan.py, `MetricPlan`)."""
-
-    @property
-    def threshold(self) -> float | None:
-        """The score from which on an answer is positive."""
-
-    @property
-    def positive_decision(self) -> str | None:
-        """The decision that counts as positive, in place of a threshold."""
-
-    @property
-    def bound(self) -> float | None:
-        """The declared largest value of an unbounded metric."""
-
-    @property
-    def epsilon(self) -> float:
-        """How near to 0 and 1 a probability may come in log_loss."""
-
-    @property
-    def cost(self) -> tuple[float, float, float, float] | None:
-        """The cost of a true positive, false positive, false negative and true negative."""
+from policies.options import Options
+from policies.payoffs import by_cell, check_payoff, pinball, profit, profit_limit, ratio, ratio_limit
 
 
 class Values(NamedTuple):
@@ -91,10 +70,10 @@ class Loss(msgspec.Struct, frozen=True):
         """Refuse a plan that leaves out what this metric needs.
 
         Raises:
-            PlanError: `bound`, `cost` or what makes a score a decision is missing or out of range.
+            PlanError: what `needs` names, or what makes a score a decision, is missing or out of range.
         """
         for key in self.needs:
-            if getattr(options, key) is None:
+            if getattr(options, key) in (None, UNSET):
                 raise PlanError(
                     f"metrics.{key}", None, "a declared value: this metric needs one", "Declare it."
                 )
@@ -108,6 +87,7 @@ class Loss(msgspec.Struct, frozen=True):
             raise PlanError(
                 "metrics.cost", options.cost, "four finite costs of at least 0", "Add a constant to all."
             )
+        check_payoff(options)
 
     def limit(self, options: Options) -> float:
         """Return the largest value, which is also the widest paired difference."""
@@ -190,9 +170,7 @@ def _log_loss(probability: Floats, label: Floats, options: Options) -> Floats:
 
 def _cost(positive: Floats, label: Floats, options: Options) -> Floats:
     assert options.cost is not None  # `needs` was checked when the plan was made
-    true_positive, false_positive, false_negative, true_negative = options.cost
-    hit = np.where(label == 1.0, true_positive, false_positive)
-    return np.where(positive == 1.0, hit, np.where(label == 1.0, false_negative, true_negative))
+    return by_cell(positive, label, options.cost)
 
 
 def _flips(columns: Columns, options: Options) -> tuple[Mask, Mask]:
@@ -222,6 +200,12 @@ METRICS: dict[str, Metric] = {
         "lower", lambda s, y, _: (s - y) ** 2, lambda o: o.bound or 1.0, needs=("bound",), binary=False
     ),
     "cost": Loss("lower", _cost, lambda o: max(o.cost or (1.0,)), needs=("cost",), decides=True),
+    "profit": Loss("higher", profit, profit_limit, needs=("gain",), decides=True),
+    "ratio": Loss("higher", ratio, ratio_limit, needs=("gain", "per", "reference"), decides=True),
+    "pinball": Loss("lower", pinball, lambda o: o.bound or 1.0, needs=("bound", "quantile"), binary=False),
+    "decision_rate": Loss(
+        "lower", lambda d, _, __: d, lambda _: 1.0, binary=False, decides=True, ternary=True
+    ),
     "flips": Shared(_flips),
     "failed": Shared(_failed),
 }

@@ -7,10 +7,12 @@ from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from policies.checks import between, positive, refuse
 from policies.errors import PlanError
 from policies.metrics import METRICS
+from policies.options import Cells
 from policies.rules import RULES, Hypothesis, Role
 from recorders.canonical import canonical_json, digest
 
@@ -28,7 +30,9 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     may be. `bound` is the largest value of an unbounded metric, `epsilon` where probabilities stop in
     log_loss. A score of at least `threshold` counts as positive, unless `positive_decision` names the
     decision that does. `cost` is what a (true positive, false positive, false negative, true negative)
-    costs. `outside` says what happens to a value beyond the bounds: it is counted either way.
+    costs; `gain` and `per` are over the same four cells, for profit and for ratio, which is to beat
+    `reference` (policies/payoffs.py); `quantile` is that of pinball. `outside` says what happens to a value
+    beyond the bounds: it is counted either way.
     Empty `direction` and `hypotheses` are filled in by the catalogue, so the canonical form shows them.
     """
 
@@ -45,6 +49,11 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     epsilon: float = 1e-6
     cost: tuple[float, float, float, float] | None = None
     outside: Literal["clip", "refuse"] = "clip"
+    # Options that came later are unset and not null, so that the plans before them keep their digests.
+    gain: Cells | UnsetType = UNSET
+    per: Cells | UnsetType = UNSET
+    reference: float | UnsetType = UNSET
+    quantile: float | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         kind = METRICS.get(self.name)

@@ -12,6 +12,10 @@ _NAMES = {
     "absolute_error": ("mean absolute error", "difference in absolute error"),
     "squared_error": ("mean squared error", "difference in squared error"),
     "cost": ("cost per decision", "difference in cost"),
+    "profit": ("profit per decision", "difference in profit"),
+    "ratio": ("gain beyond the reference ratio", "difference in gain beyond the reference ratio"),
+    "pinball": ("pinball loss", "difference in pinball loss"),
+    "decision_rate": ("share of positive decisions", "difference in positive decisions"),
     "flips": ("share of flipped decisions", "share of flipped decisions"),
     "failed": ("share of failed scorings", "share of failed scorings"),
 }

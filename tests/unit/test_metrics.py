@@ -14,6 +14,10 @@ NEEDS = {
     "absolute_error": {"bound": 2.0},
     "squared_error": {"bound": 2.0},
     "cost": {"threshold": 0.5, "cost": [0.0, 1.0, 5.0, 0.0]},
+    "profit": {"threshold": 0.5, "gain": [4.0, -1.0, -2.0, 0.5]},
+    "ratio": {"threshold": 0.7, "gain": [1.0, 0.0, 0.0, 0.0], "per": [1.0, 1.0, 0.0, 0.0], "reference": 0.25},
+    "pinball": {"bound": 2.0, "quantile": 0.75},
+    "decision_rate": {"threshold": 0.7},
 }
 
 
@@ -44,6 +48,10 @@ ROW = ([0.8], [0.6], [1.0])
         ("squared_error", 0.04, 0.16),
         ("cost", 0.0, 0.0),
         ("failed", 0.0, 0.0),
+        ("profit", 4.0, 4.0),
+        ("ratio", 0.75, 0.0),
+        ("pinball", 0.15, 0.3),
+        ("decision_rate", 1.0, 0.0),
     ],
 )
 def test_values_of_one_row(name, champion, challenger):
@@ -60,6 +68,8 @@ def test_every_metric_is_oriented_so_that_a_better_challenger_is_above_zero(name
         return
     better = paired([0.1, 0.9], [0.9, 0.1], [1.0, 0.0])
     worse = paired([0.9, 0.1], [0.1, 0.9], [1.0, 0.0])
+    if name == "decision_rate":
+        better, worse = paired([0.9], [0.1], [1.0]), paired([0.1], [0.9], [1.0])
     assert evidence(name, better)[0].moments.total > 0
     assert evidence(name, worse)[0].moments.total < 0
     assert evidence(name, better)[0].moments.negated() == evidence(name, worse)[0].moments
@@ -166,9 +176,56 @@ def test_cost_charges_each_cell():
     assert (found.champion / scale, found.challenger / scale) == (1 + 2 + 4 + 0, 4 + 0 + 1 + 2)
 
 
+def test_profit_gains_and_loses_by_cell():
+    table = paired([1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 1.0, 0.0])
+    found, scale = evidence("profit", table)
+    assert (found.champion / scale, found.challenger / scale) == (4 - 1 - 2 + 0.5, -2 + 0.5 + 4 - 1)
+    assert found.outside == found.clipped == 0
+
+
+def test_a_ratio_is_above_its_reference_exactly_where_its_mean_is_above_zero():
+    score, label = [0.9, 0.9, 0.9, 0.1, 0.9], [1.0, 1.0, 0.0, 1.0, 0.0]  # precision 2/4
+    for reference, sign in ((0.49, 1), (0.5, 0), (0.51, -1)):
+        found, _ = evidence("ratio", paired([0.0] * 5, score, label), reference=reference)
+        assert (found.challenger > 0) - (found.challenger < 0) == sign
+        assert found.champion == 0  # it decides nothing, so it has no precision to gain by
+
+
+def test_pinball_is_smallest_at_the_quantile():
+    label = [float(k) / 100 for k in range(101)]
+    losses = {
+        q: evidence("pinball", paired([0.0] * 101, [q] * 101, label), quantile=0.75)[0].challenger
+        for q in (0.65, 0.75, 0.85)
+    }
+    assert min(losses, key=losses.__getitem__) == 0.75
+
+
+def test_options_that_came_later_leave_the_plans_before_them_as_they_were():
+    assert plan(NEEDS["cost"] | {"name": "cost"}).to_json() == (
+        b'{"metrics":[{"bound":null,"clip":null,"cost":[0.0,1.0,5.0,0.0],"direction":"lower","epsilon":1e-06,'
+        b'"hypotheses":["superiority","harm"],"identification":"direct","margin":null,"name":"cost",'
+        b'"outside":"clip","positive_decision":null,"role":"primary","threshold":0.5}],"policy":{"alpha":0.05,'
+        b'"grid":[16,0.01,0.3],"max_failed_share":0.01,"max_looks":100,"max_noise_difference":null,'
+        b'"max_noise_share":0.01,"max_repeats":0.05,"min_coverage":0.8,"min_decisions":1,"min_units":1,'
+        b'"name":"promotion"},"scale":16777216,"unit":{"kind":"request","timezone":null}}'
+    )
+    declared = plan({"name": "ratio", **NEEDS["ratio"]})
+    assert type(declared).from_json(declared.to_json()) == declared
+
+
 @pytest.mark.parametrize(
     ("metric", "key"),
     [
+        ({"name": "profit", "threshold": 0.5}, "metrics.gain"),
+        ({"name": "profit", "threshold": 0.5, "gain": [1, 1, 1, 1]}, "metrics.gain"),
+        ({"name": "profit", "threshold": 0.5, "gain": [1, float("nan"), 1, 1]}, "metrics.gain"),
+        ({"name": "ratio", **NEEDS["ratio"], "per": [0, 0, 0, 0]}, "metrics.per"),
+        ({"name": "ratio", **NEEDS["ratio"], "per": [1, -1, 0, 0]}, "metrics.per"),
+        ({"name": "ratio", **NEEDS["ratio"], "reference": float("inf")}, "metrics.reference"),
+        ({"name": "ratio", **NEEDS["ratio"], "gain": [1, 1, 0, 0], "reference": 1.0}, "metrics.gain"),
+        ({"name": "pinball", "bound": 1.0}, "metrics.quantile"),
+        ({"name": "pinball", "bound": 1.0, "quantile": 1.0}, "metrics.quantile"),
+        ({"name": "decision_rate"}, "metrics.threshold"),
         ({"name": "absolute_error"}, "metrics.bound"),
         ({"name": "cost", "threshold": 0.5}, "metrics.cost"),
         ({"name": "accuracy"}, "metrics.threshold"),
