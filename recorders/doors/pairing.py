@@ -139,6 +139,10 @@ class PairingTable:
         else:
             self.counts["unmatched_request" if pair.request else "unmatched_response"] -= 1
 
+    def holds(self, half: Half) -> bool:
+        """Whether this very half waits."""
+        return self._waiting.get(half.key) is half
+
     def withdraw(self, half: Half) -> None:
         """Forget a half that waits and could not be kept."""
         if self._waiting.get(half.key) is half:

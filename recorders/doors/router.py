@@ -22,11 +22,14 @@ class Routed(NamedTuple):
 
 
 class Router:
-    """Knows all mappings of a door. The first one of a source whose `match` holds takes a document."""
+    """Knows all mappings of a door.
+
+    The first one of a source whose `match` holds takes a document; those without `match` come last.
+    """
 
     def __init__(self, mappings: Sequence[Mapping]) -> None:
         self._by_source: dict[str, list[Translator]] = {}
-        for mapping in mappings:
+        for mapping in sorted(mappings, key=lambda mapping: not mapping.match):
             self._by_source.setdefault(mapping.source, []).append(Translator(mapping))
 
     def translator(self, source: str, document: dict[str, Any]) -> Translator:

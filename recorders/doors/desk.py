@@ -1,0 +1,223 @@
+"""Desk: what all doors take becomes one commit at a time; an answer leaves only after it.
+
+Commit-when-idle, as in the sidecar's hub: all that came during one commit is the next one.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple
+from uuid import uuid4
+
+import msgspec
+
+from recorders.doors.errors import DoorClosed
+from recorders.doors.frames import Packing, frame_of
+from recorders.doors.intake import Intake
+from recorders.doors.journal import Journal
+from recorders.doors.pairing import Bounds, Half, Pair, PairingTable
+from recorders.doors.router import Routed, Router
+from recorders.errors import AppendError, InvalidEvent, LinkUnavailable
+from recorders.frame import Frame
+from recorders.losses import Loss
+
+PENDING_MAX: Final = 16_384
+COMMIT_MAX: Final = 2_048
+LOSS_EVERY_S: Final = 5.0
+TICK_S: Final = 1.0
+SAMPLES: Final = 20
+_logger = logging.getLogger("recorders.doors")
+
+
+class Work(NamedTuple):
+    """What one HTTP request brought: events that are whole, halves that may have to wait."""
+
+    routed: Sequence[Routed] = ()
+    halves: Sequence[Half] = ()
+
+
+class _Commit(NamedTuple):
+    """One commit: its frames, what it takes out of the table, what it must write down first."""
+
+    frames: list[Frame]
+    pairs: list[tuple[Pair, Half | None]]
+    waiting: list[Half]
+    losses: list[tuple[str, Loss]]
+    rejected: list[InvalidEvent]
+
+
+class Desk:
+    """Pairs, packs and submits. For one event loop.
+
+    A frame whose submission failed is never sent again: its senders are told to come again, and the next
+    frames have a new writer. What comes twice that way has the same decision ids, and counts once.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        router: Router,
+        journal: Journal,
+        bounds: Bounds = Bounds(),  # noqa: B008  # a constant
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.router = router
+        self.table = PairingTable(bounds)
+        self.counts: Counter[str] = Counter()
+        self.samples: deque[str] = deque(maxlen=SAMPLES)
+        self._intake = intake
+        self._journal = journal
+        self._clock = clock
+        self._disk = ThreadPoolExecutor(1, "journal")
+        self._pending: deque[tuple[Work, asyncio.Future[None]]] = deque()
+        self._wake = asyncio.Event()
+        self._writer, self._sequence = uuid4(), 0
+        self._forget: list[str] = []
+        self._losses: dict[tuple[str, str], tuple[int, float, float]] = {}
+        self._reported_at = 0.0
+        self._closed = False
+        self.table.restore(journal.take_over())
+
+    def now(self) -> float:
+        """Return the time in seconds since 1970."""
+        return self._clock()
+
+    async def submit(self, work: Work) -> None:
+        """Return once all of `work` survives the death of the process.
+
+        Raises:
+            DoorClosed: nothing of it was taken; the sender may send it again.
+        """
+        if self._closed or len(self._pending) >= PENDING_MAX:
+            raise DoorClosed("the door is closing" if self._closed else f"{PENDING_MAX} requests wait")
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pending.append((work, kept))
+        self._wake.set()
+        await kept
+
+    def reject(self, error: InvalidEvent, decision_point: str = "") -> None:
+        """Count an event that cannot be taken. The log learns of it as a loss."""
+        self.counts[f"rejected.{error.reason}"] += 1
+        self.samples.append(str(error)[:500])
+        now = self.now()
+        count, first, _ = self._losses.get((decision_point, error.reason), (0, now, now))
+        self._losses[(decision_point, error.reason)] = (count + 1, first, now)
+
+    async def run(self) -> None:
+        """Commit until cancelled."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), TICK_S)
+            self._wake.clear()
+            await self.commit()
+            while self._pending:
+                await self.commit()
+
+    async def close(self) -> None:
+        """Take no more, and commit what was taken. What waits for its other half is on disk."""
+        self._closed = True
+        self._reported_at = 0.0
+        await self.commit()
+        while self._pending:
+            await self.commit()
+        self._disk.shutdown()
+        self._journal.close()
+
+    async def commit(self) -> None:
+        """Commit what is pending and what is due."""
+        group = [self._pending.popleft() for _ in range(min(len(self._pending), COMMIT_MAX))]
+        packing = Packing(self._writer, sequence=self._sequence)
+        made = self._make([work for work, _ in group], packing)
+        error: BaseException | None = None
+        try:
+            await self._keep(made)
+        except (LinkUnavailable, sqlite3.Error) as failure:
+            error = DoorClosed(str(failure))
+        except AppendError as failure:
+            _logger.error("The intake refuses: %s", failure)  # noqa: TRY400  # the message is the remedy
+            error = failure
+        if error is None:
+            self._settle(made, packing.sequence)
+        else:
+            self._take_back(made, [work for work, _ in group])
+        for _, kept in group:
+            if not kept.done():
+                if error is None:
+                    kept.set_result(None)
+                else:
+                    kept.set_exception(error)
+
+    # Inside.
+
+    def _make(self, works: Sequence[Work], packing: Packing) -> _Commit:
+        made = _Commit([], [], [], [], [])
+        for work in works:
+            made.frames.extend(packing.add(work.routed))
+            for half in work.halves:
+                pair = self.table.offer(half)
+                if pair is not None:
+                    made.pairs.append((pair, half))
+                elif self.table.holds(half):
+                    made.waiting.append(half)
+        made.pairs.extend((pair, None) for pair in self.table.due(self.now()))
+        for pair, _ in made.pairs:
+            try:
+                made.frames.extend(packing.add(self.router.pair(pair)))
+            except InvalidEvent as error:
+                made.rejected.append(error)
+        made.frames.extend(packing.rest())
+        if self._losses and self.now() >= self._reported_at + LOSS_EVERY_S:
+            self._report(made, packing)
+        gone = {pair.key for pair, _ in made.pairs}
+        return made._replace(waiting=[half for half in made.waiting if half.key not in gone])
+
+    def _report(self, made: _Commit, packing: Packing) -> None:
+        """Add a frame for each kind of loss; whatever happens next, none is counted twice."""
+        for (point, reason), (count, first, last) in self._losses.items():
+            loss = Loss(packing.writer, f"rejected.{reason}", count, round(first * 1e6), round(last * 1e6))
+            packing.sequence += 1
+            data = [msgspec.msgpack.encode(loss)]
+            made.frames.append(frame_of(packing.writer, packing.sequence, "loss", point, "", data))
+            made.losses.append((point, loss))
+        self._losses.clear()
+        self._reported_at = self.now()
+
+    async def _keep(self, made: _Commit) -> None:
+        forget = self._forget
+        if made.waiting or len(forget) >= COMMIT_MAX:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._disk, self._journal.write, made.waiting, forget)
+            self._forget = []
+        if made.frames:
+            await self._intake.submit(made.frames)
+
+    def _settle(self, made: _Commit, sequence: int) -> None:
+        self._sequence = sequence
+        self.counts["commits"] += 1
+        for error in made.rejected:
+            self.reject(error)
+        for frame in made.frames:
+            self.counts[f"{frame.kind}s"] += frame.events
+        # Forgetting may wait for the next write: a half that is found again makes the same decision ids.
+        self._forget.extend(pair.key for pair, _ in made.pairs)
+
+    def _take_back(self, made: _Commit, works: Sequence[Work]) -> None:
+        """Make it as if the commit had not been tried."""
+        self._writer, self._sequence = uuid4(), 0
+        self.counts["refused_commits"] += 1
+        for pair, arrived in reversed(made.pairs):
+            self.table.put_back(pair, arrived=arrived)
+        for work in works:
+            for half in work.halves:
+                self.table.withdraw(half)
+        self._forget.extend(half.key for half in made.waiting)
+        for point, loss in made.losses:
+            reason = loss.reason.removeprefix("rejected.")
+            count, _, last = self._losses.get((point, reason), (0, 0.0, loss.last_us / 1e6))
+            self._losses[(point, reason)] = (count + loss.count, loss.first_us / 1e6, last)
