@@ -1,4 +1,4 @@
-"""`harness log`: see what is there, follow it, check that nobody changed it."""
+"""`harness log`: see what is there and what is not, follow it, check that nobody changed it."""
 
 import time
 from collections.abc import Iterator
@@ -151,6 +151,30 @@ def verify(context: click.Context, start: int, stop: int | None, folder: Path | 
     emit(found, json=json, text=text)
     if not found.holds:
         context.exit(INTEGRITY)
+
+
+@log.command()
+@click.option("--from", "start", default="1", show_default=True, help="First position, or a time.")
+@click.option("--to", "stop", default=None, help="Position after the last, or a time. Default: the end.")
+@folder_option
+@json_option
+def gaps(start: str, stop: str | None, folder: Path | None, json: bool) -> None:
+    """Show every loss that is known: whose, where and when, why, and how many events.
+
+    Recorders and sidecars report what they could not keep; the log holds the reports.
+    """
+    from harness.log.gaps import EVENT, find, lines
+
+    with opened(folder) as source:
+        end = source.head().position + 1
+        first, last = bound(source, start), end if stop is None else min(end, bound(source, stop))
+        found = find(source.controls(EVENT, up_to=last - 1), first, last)
+    emit(found, json=json, text=lambda: "\n".join(lines(found)))
+
+
+def bound(source: Any, where: str) -> int:
+    """Return the position that a number names; of a time, the first one recorded after it."""
+    return max(1, int(where)) if where.isdecimal() else int(source.as_of(where).position) + 1
 
 
 def when(instant: Any) -> str:

@@ -1,0 +1,140 @@
+"""Gaps: what the log says is missing from it, out of the `recorder.loss` events of a range. Pure."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from harness.log.events import ControlEvent
+
+EVENT: Final = "recorder.loss"
+_NAMED: Final = ("writer", "decision_point", "reason", "count", "first", "last", "sequences")
+_SHOWN: Final = 8
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """One loss that somebody reported.
+
+    `count` is in events, None where nobody can know it; `known` then says what is (frames, batches, bytes).
+    `first` and `last` bound the time of it as ISO 8601, `sequences` are the first and last frames or
+    batches of the writer that it took, None where it took none that had a sequence.
+    """
+
+    position: int
+    recorded_at: datetime
+    writer: str
+    decision_point: str
+    reason: str
+    count: int | None
+    first: str
+    last: str
+    sequences: tuple[int, int] | None
+    reported_by: str
+    known: dict[str, Any]
+
+
+class Sum(msgspec.Struct, frozen=True):
+    """All gaps of one reason: how many, the events that they counted, and how many could not count any."""
+
+    reason: str
+    gaps: int
+    events: int
+    uncounted: int
+
+
+class Gaps(msgspec.Struct, frozen=True):
+    """Every loss known in [start, stop), in order of position, and the sums by reason."""
+
+    start: int
+    stop: int
+    gaps: tuple[Gap, ...]
+    sums: tuple[Sum, ...]
+    events: int
+    uncounted: int
+
+
+def find(events: Iterable[ControlEvent], start: int, stop: int) -> Gaps:
+    """Return the gaps that events with positions in [start, stop) report; events of other types are none.
+
+    A sum over no gaps is 0 events; one that nobody could count is no 0, it is `uncounted`.
+
+    >>> from datetime import UTC, datetime
+    >>> body = {"writer": "w", "reason": "spool_rewound", "count": None, "frames": 3}
+    >>> one = ControlEvent(7, datetime(2026, 1, 1, tzinfo=UTC), "recorder.loss", "w", "sidecar:s", body)
+    >>> find([one], 1, 8).sums
+    (Sum(reason='spool_rewound', gaps=1, events=0, uncounted=1),)
+    >>> find([one], 8, 9).sums
+    ()
+    """
+    gaps = tuple(_gap(one) for one in events if one.type == EVENT and start <= one.position < stop)
+    reasons = sorted({gap.reason for gap in gaps})
+    sums = tuple(_sum(reason, [gap for gap in gaps if gap.reason == reason]) for reason in reasons)
+    events_lost = sum(one.events for one in sums)
+    return Gaps(start, stop, gaps, sums, events_lost, sum(one.uncounted for one in sums))
+
+
+def _gap(event: ControlEvent) -> Gap:
+    """Return what an event reports. A recorder wrote it: what is missing or of another type is unknown."""
+    body = event.body
+    return Gap(
+        position=event.position,
+        recorded_at=event.recorded_at,
+        writer=str(body.get("writer") or event.subject),
+        decision_point=str(body.get("decision_point") or ""),
+        reason=str(body.get("reason") or "unknown"),
+        count=_count(body.get("count")),
+        first=str(body.get("first") or ""),
+        last=str(body.get("last") or ""),
+        sequences=_pair(body.get("sequences")),
+        reported_by=event.actor,
+        known={name: value for name, value in body.items() if name not in _NAMED},
+    )
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and value >= 0 else None
+
+
+def _pair(value: object) -> tuple[int, int] | None:
+    if isinstance(value, list) and [type(one) for one in value] == [int, int]:
+        return (value[0], value[1])
+    return None
+
+
+def _sum(reason: str, gaps: list[Gap]) -> Sum:
+    counted = [gap.count for gap in gaps if gap.count is not None]
+    return Sum(reason, len(gaps), sum(counted), len(gaps) - len(counted))
+
+
+def lines(found: Gaps) -> list[str]:
+    """Return the gaps for people: one line each, then the sums.
+
+    >>> lines(Gaps(1, 10, (), (), 0, 0))
+    ['Nothing is known to be missing from [1, 10).']
+    """
+    if not found.gaps:
+        return [f"Nothing is known to be missing from [{found.start}, {found.stop})."]
+    shown = [f"{'position':>10}  {'writer':<{_SHOWN}}  {'events':>9}  {'reason':<16}where and when"]
+    shown += [_line(gap) for gap in found.gaps]
+    for one in found.sums:
+        unknown = f", and {one.uncounted} of unknown size" if one.uncounted else ""
+        reason = one.reason if one.reason.isprintable() else repr(one.reason)
+        shown.append(f"{reason}: {one.events:,} events in {one.gaps - one.uncounted} gaps{unknown}")
+    unknown = f", and {found.uncounted} gaps whose events nobody can count" if found.uncounted else ""
+    extent = f"[{found.start}, {found.stop})"
+    shown.append(f"{found.events:,} events are known to be missing from {extent}{unknown}.")
+    return shown
+
+
+def _line(gap: Gap) -> str:
+    count = "unknown" if gap.count is None else f"{gap.count:,}"
+    parts = [gap.decision_point] if gap.decision_point else []
+    if gap.sequences:
+        parts.append(f"sequences {gap.sequences[0]} to {gap.sequences[1]}")
+    parts.append(f"{gap.first} to {gap.last}" if gap.first != gap.last else gap.first)
+    parts += [f"{name}={value}" for name, value in sorted(gap.known.items())]
+    line = f"{gap.position:>10}  {gap.writer[:_SHOWN]:<{_SHOWN}}  {count:>9}  {gap.reason:<16}"
+    line += "  ".join(parts)
+    # The words are a service's own: none of them may steer a terminal.
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
