@@ -1,25 +1,15 @@
 """A model that is saved with MLflow and served by MLflow's own scoring server records there."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 from harness.log.log import Log
-from tests.support.web import ROOT, decisions, serving
+from tests.support.web import decisions, serving
 
 SERVICE = "tests.support.pyfunc_service"
 
 
 def test_a_served_pyfunc_records_every_row_that_it_answers(fresh_log: Log, tmp_path: Path) -> None:
     model = tmp_path / "model"
-    saved = subprocess.run(
-        [sys.executable, "-m", SERVICE, "save", str(model)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert saved.returncode == 0, saved.stderr
     rows = [{"amount": 2.0, "country": "NZ"}, {"amount": 8.0, "country": "AU"}]
     environment = {"HARNESS_DATABASE_URL": fresh_log.url, "OMP_NUM_THREADS": "1"}
     with serving([SERVICE, "serve", str(model), "{socket}"], environment) as server:

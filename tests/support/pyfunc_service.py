@@ -1,6 +1,7 @@
 """An MLflow model that records where it is served.
 
-`python -m tests.support.pyfunc_service save FOLDER`, then `... serve FOLDER SOCKET`: each a process.
+`python -m tests.support.pyfunc_service serve FOLDER SOCKET` saves it, loads it and serves it: MLflow takes
+seconds to be imported, so one process does all three.
 """
 
 import os
@@ -48,6 +49,7 @@ def serve(folder: str, socket: str) -> None:
     import uvicorn
     from mlflow.pyfunc.scoring_server import init
 
+    save(folder)
     uvicorn.run(init(mlflow.pyfunc.load_model(folder)), uds=socket, log_level="warning")
 
 
