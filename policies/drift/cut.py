@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from policies.checks import refuse
-from policies.drift.arrow import as_numbers, counted, fits
+from policies.drift.arrow import as_numbers, counted, fits, plain
 from policies.drift.edges import Edges, cut_edges
 from policies.drift.plan import CATEGORIES, LEVELS_MAX, NUMBERS, FeaturePlan, Role
 
@@ -73,5 +73,5 @@ def _unseen_mass(present: Any) -> float:
     0 where every level occurred often: there the first unseen level is news.
     """
     _, times = counted(present)
-    once = int(np.count_nonzero(times.to_numpy(zero_copy_only=False) == 1))
+    once = int(np.count_nonzero(plain(times) == 1))
     return min(1.0, round((once + 3.0 * math.sqrt(once)) / len(present), 6))

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from policies.columns import Ints
-from policies.drift.arrow import as_numbers, counted, fits, whole
+from policies.drift.arrow import as_numbers, counted, fits, plain, whole
 from policies.drift.bits import bit_counts
 from policies.drift.exact import exact_total
 from policies.drift.plan import CATEGORIES, NUMBERS, FeaturePlan, MonitorPlan
@@ -77,12 +77,12 @@ def _levels(column: Any, plan: FeaturePlan) -> Ints:
     """Return the counts of the known levels, then of all other values in bins by a fixed hash of the text."""
     found = np.zeros(len(plan.levels) + OTHERS, dtype=np.int64)
     texts, times = counted(column)
-    places = pc.index_in(texts, value_set=pa.array(plan.levels, pa.string()))
-    other = places.is_null().to_numpy(zero_copy_only=False)
-    index = pc.fill_null(places, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    known = {level: place for place, level in enumerate(plan.levels)}
+    index = np.array([known.get(text, -1) for text in texts.to_pylist()], dtype=np.int64)
+    other = index < 0
     if other.any():
         index = np.where(other, len(plan.levels) + unit_keys(texts) % OTHERS, index)
-    np.add.at(found, index, times.to_numpy(zero_copy_only=False))
+    np.add.at(found, index, plain(times))
     return found
 
 

@@ -1,5 +1,9 @@
 """The state of features by example: sizes, types, statuses, and what is refused."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,6 +17,7 @@ from policies.errors import ColumnsError, PlanError
 from tests.support.features import numbers, watch
 
 HOUR = 1_000_000
+ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(14)
 COLUMNS = {
     "normal about zero": RNG.standard_normal(HOUR),
@@ -162,3 +167,18 @@ def test_a_plan_round_trips_with_its_digest():
     again = MonitorPlan.from_json(plan.to_json())
     assert again == plan
     assert again.digest == plan.digest
+
+
+def test_a_report_needs_no_pandas():
+    code = (
+        "import sys, pyarrow as pa; from policies.drift import MonitorPlan, cut_feature, fold_window;"
+        "from policies.drift import FeaturePlan;"
+        "x = pa.Array.from_buffers(pa.float64(), 2, [None, pa.py_buffer(bytes(16))]);"
+        "c = x.cast(pa.string());"
+        "t = pa.RecordBatch.from_arrays([x, c], ['f.x', 'f.c']);"
+        "x, c = cut_feature('x', 'float64', t.column(0)), cut_feature('c', 'category', t.column(1));"
+        "p = MonitorPlan(features=(x, c));"
+        "fold_window(t, p); sys.exit('pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert done.returncode == 0
