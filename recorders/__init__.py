@@ -11,6 +11,7 @@ from recorders.fields import FeatureSet, Field
 from recorders.limits import Limits
 from recorders.link import Link
 from recorders.recorder import Recorder
+from recorders.sampling import Sampling
 
 __all__ = [
     "Counters",
@@ -20,5 +21,6 @@ __all__ = [
     "Limits",
     "Link",
     "Recorder",
+    "Sampling",
     "flush_on_sigterm",
 ]

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 from recorders.errors import AppendError, LinkUnavailable
@@ -37,9 +38,10 @@ def carry(outbox: Outbox, link: Link) -> bool:
 class Courier:
     """Carries until told to stop. It polls: waking a thread for each event costs the request path more."""
 
-    def __init__(self, outbox: Outbox, link: Link) -> None:
+    def __init__(self, outbox: Outbox, link: Link, watch: Callable[[], None]) -> None:
         self._outbox = outbox
         self._link = link
+        self._watch = watch
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
@@ -54,6 +56,7 @@ class Courier:
         ended = False
         try:
             while not self._stopping:
+                self._watch()
                 if not carry(self._outbox, self._link):
                     time.sleep(POLL_S)
             ended = True

@@ -10,6 +10,8 @@ from msgspec import Meta
 
 from recorders.fields import FeatureSet
 from recorders.limits import Limits
+from recorders.pseudonyms import Pseudonyms
+from recorders.unknown import UnknownFeature
 from recorders.values import INT64_MAX, INT64_MIN, plain_value, refusal, share
 
 STATUSES: Final = ("missing", "default", "stale", "erased")
@@ -47,6 +49,7 @@ class DecisionEncoder:
         self._limits = limits
         self._names = tuple(field.name for field in feature_set.fields)
         self._known = frozenset(self._names)
+        self._hidden = Pseudonyms.of_feature_set(feature_set)
         self.encode = self._build()
 
     def _build(self) -> Callable[[Mapping[str, object], tuple[object, ...], object], bytes]:
@@ -58,7 +61,7 @@ class DecisionEncoder:
         row: Any = tuple[tuple(types)]  # type: ignore[misc]  # a tuple type made of a list of types
         cell: Any = msgspec.defstruct("Cell", [("event", row)], array_like=True, gc=False)
         convert, size_max = msgspec.convert, self._limits.event_bytes
-        fetch, sparsely, patiently = _fetcher(self._names), self._sparsely, self._patiently
+        fetch, sparsely, patiently = self._fetcher(), self._sparsely, self._patiently
         count, plainly = len(self._names), (None,)
 
         def encode(features: Mapping[str, object], envelope: tuple[object, ...], statuses: object) -> bytes:
@@ -71,6 +74,7 @@ class DecisionEncoder:
                 event = (*envelope, *sparsely(features, statuses))
             try:
                 plain = convert((event,), cell).event
+                # Not a type for floats that refuses ints: decimals and sets would still be converted.
                 if plain == event:
                     data = _encode(plain)
                     if len(data) <= size_max:
@@ -81,6 +85,18 @@ class DecisionEncoder:
 
         return encode
 
+    def _fetcher(self) -> Callable[[Mapping[str, object]], tuple[object, ...]]:
+        """Return what picks a whole snapshot's values in schema order."""
+        if len(self._names) > 1:
+            fetch: Callable[[Mapping[str, object]], tuple[object, ...]] = itemgetter(*self._names)
+        else:
+            only = self._names[0]
+
+            def fetch(features: Mapping[str, object]) -> tuple[object, ...]:
+                return (features[only],)
+
+        return fetch if self._hidden is None else self._hidden.hiding(fetch)
+
     def _sparsely(self, features: Mapping[str, object], statuses: object) -> list[object]:
         """Return the values in schema order and their statuses; what is absent is None and `missing`.
 
@@ -88,16 +104,13 @@ class DecisionEncoder:
             InvalidEvent: an undeclared field, a status that does not exist.
         """
         if not self._known.issuperset(features):
-            undeclared = next(key for key in features if key not in self._known)
-            raise refusal(
-                "undeclared",
-                "The snapshot's key",
-                undeclared,
-                f"the fields of {self.feature_set.label}",
-                "Declare it in a new version, or leave it out.",
+            raise UnknownFeature(
+                next(key for key in features if key not in self._known), self.feature_set.label, self._names
             )
         stated = {} if statuses is None else self._stated(statuses)
         values: list[object] = [features.get(name) for name in self._names]
+        if self._hidden is not None:
+            values = list(self._hidden.hide(tuple(values)))
         for name in self._names:
             if name not in features:
                 stated[name] = "missing"
@@ -205,10 +218,3 @@ def _annotation(kind: str, limits: Limits, *, nullable: bool) -> Any:
         "list[float64]": Annotated[list[float], Meta(max_length=limits.list_length)],
     }[kind]
     return plain | None if nullable else plain
-
-
-def _fetcher(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], tuple[object, ...]]:
-    if len(names) > 1:
-        return itemgetter(*names)
-    only = names[0]
-    return lambda features: (features[only],)

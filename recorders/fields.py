@@ -14,6 +14,7 @@ from recorders.errors import FeatureSetError
 
 FIELD_TYPES: Final = ("float64", "int64", "bool", "string", "category", "timestamp", "bytes", "list[float64]")
 ROLES: Final = ("feature", "context")
+HIDEABLE: Final = ("string", "category")
 FIELDS_MAX: Final = 256
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,127}")
 _VERSION_MAX = 2**31 - 1
@@ -23,7 +24,8 @@ class Field(msgspec.Struct, frozen=True):
     """One named, typed value of a snapshot.
 
     `type` is one of FIELD_TYPES. `role` is `feature` (a model may read it) or `context` (recorded
-    beside the features; no model input unless asked for by name).
+    beside the features; no model input unless asked for by name). A `pseudonym` never leaves the process
+    as it is: a keyed digest of it is recorded (recorders/pseudonyms.py); strings and categories only.
 
     >>> Field("age", "int")
     Traceback (most recent call last):
@@ -34,6 +36,7 @@ string, category, timestamp, bytes, list[float64]. Did you mean 'int64'?
     name: str
     type: str
     role: str = "feature"
+    pseudonym: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a name, type or role that no snapshot can have."""
@@ -42,6 +45,12 @@ string, category, timestamp, bytes, list[float64]. Did you mean 'int64'?
             raise _unknown(f"Field {self.name!r} has type {self.type!r}.", self.type, FIELD_TYPES)
         if self.role not in ROLES:
             raise _unknown(f"Field {self.name!r} has role {self.role!r}.", self.role, ROLES)
+        if type(self.pseudonym) is not bool or (self.pseudonym and self.type not in HIDEABLE):
+            raise FeatureSetError(
+                f"Field {self.name!r} of type {self.type} has pseudonym {self.pseudonym!r}.",
+                f"Expected true or false, and true only for {' or '.join(HIDEABLE)}.",
+                "Declare the field as a string.",
+            )
 
 
 class FeatureSet(msgspec.Struct, frozen=True):
@@ -95,10 +104,16 @@ the model reads; put long vectors into one list[float64] field.
     def canonical(self) -> bytes:
         """Return the set's canonical JSON. The order of fields counts; defaults are written out.
 
+        But for `pseudonym`, which came later: where it is false it is left out, and older digests stand.
+
         >>> FeatureSet("fraud", 1, (Field("age", "int64"),)).canonical().decode()
         '{"fields":[{"name":"age","role":"feature","type":"int64"}],"name":"fraud","version":1}'
         """
-        return canonical_json(msgspec.to_builtins(self))
+        document = msgspec.to_builtins(self)
+        for field in document["fields"]:
+            if not field["pseudonym"]:
+                del field["pseudonym"]
+        return canonical_json(document)
 
     @classmethod
     def from_json(cls, data: bytes | Mapping[str, Any]) -> "FeatureSet":
@@ -148,6 +163,8 @@ the model reads; put long vectors into one list[float64] field.
             lines += ["", "[[fields]]", f'name = "{field.name}"', f'type = "{field.type}"']
             if field.role != "feature":
                 lines.append(f'role = "{field.role}"')
+            if field.pseudonym:
+                lines.append("pseudonym = true")
         return "\n".join(lines) + "\n"
 
 

@@ -10,7 +10,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     KiB begun, so slots bound the memory too. A frame leaves when `frame_events` or `frame_bytes` are
     reached or its first event has waited `linger_s`. After a failed send the next one waits between
     half and all of `backoff_s`, doubled each time up to `backoff_max_s`. Losses are reported at most
-    every `loss_every_s`. `exit_s` bounds the flush at exit and at SIGTERM.
+    every `loss_every_s`. The kill switch is read every `switch_s`.
+    `exit_s` bounds the flush at exit and at SIGTERM.
     """
 
     queue_slots: int = 65_536
@@ -23,6 +24,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     backoff_s: float = 0.1
     backoff_max_s: float = 10.0
     loss_every_s: float = 5.0
+    switch_s: float = 1.0
     exit_s: float = 2.0
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ from recorders.frame import Frame, Kind, Receipt
 from recorders.limits import Limits
 from recorders.losses import Loss, Losses
 
+_TURNED_AWAY: Final = {"": "full", "off": "off"}  # why the door is closed -> the counter
 _ARRAY32: Final = b"\xdd"  # msgpack: an array whose length follows in four bytes
 
 
@@ -44,6 +45,7 @@ class Outbox:
         self.count_outcome = self.accepted["outcome"].add
         self.dropped = {reason: Tally() for reason in DROPS}
         self.rejected = {reason: Tally() for reason in REJECTIONS}
+        self.sampled_out = Tally()
         self.settled: dict[Kind, int] = {"decision": 0, "outcome": 0, "loss": 0}  # acked or given up
         self._decision_point = decision_point
         self._schema_digest = schema_digest
@@ -70,7 +72,7 @@ class Outbox:
 
     def turn_away(self) -> None:
         """Count an event that was not accepted, for the reason that holds now."""
-        self.dropped["stopped" if self.stopped else "full"].add()
+        self.dropped[_TURNED_AWAY.get(self.stopped, "stopped")].add()
 
     def sweep(self) -> None:
         """Give up what slipped in while the door was closed for good."""
@@ -131,10 +133,22 @@ class Outbox:
     def close(self) -> None:
         """Accept no more; what is queued still leaves."""
         with self._lock:
-            self.stopped = self.stopped or "closed"  # the reason before the fact: threads read both
+            self.stopped = (
+                self.stopped.replace("off", "") or "closed"
+            )  # the reason before the fact: threads read both
             self.slots = 0
             self._losses.look(self._clock.now_us())
             self.hurry()
+
+    def switch(self, *, off: bool) -> None:
+        """Close the door, or open it again. What is queued leaves; a door that closed for good stays so."""
+        with self._lock:
+            if self.stopped == "" and off:
+                self.stopped = "off"
+                self.slots = 0
+            elif self.stopped == "off" and not off:
+                self.slots = self._limits.queue_slots
+                self.stopped = ""
 
     def abandon(self) -> None:
         """Give up what has not left by the end of the process, and count it."""
@@ -179,6 +193,7 @@ class Outbox:
             resent=self._resent,
             rejected=_counted(self.rejected),
             dropped=_counted(self.dropped),
+            sampled_out=self.sampled_out.value,
         )
 
     # Frames.

@@ -1,12 +1,15 @@
 """The recorder: what a service calls with each decision. It never raises and never waits."""
 
 import itertools
+import logging
+import math
 import os
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from time import time_ns
 from typing import Any, Final, Self, Unpack
 
 from recorders import exits
@@ -16,15 +19,19 @@ from recorders.courier import POLL_S, Courier
 from recorders.errors import InvalidEvent
 from recorders.events import DecisionEncoder, checked_name, encode_outcome
 from recorders.fields import FeatureSet
+from recorders.guard import Guard
 from recorders.limits import Limits
 from recorders.link import Link
 from recorders.outbox import Outbox
 from recorders.pending import Known, PendingDecision
+from recorders.sampling import Sampler, Sampling, kept_share
+from recorders.switch import is_off, never
 from recorders.values import instant_us
 
 _SLOT_BYTES: Final = 1024
 _PID_CHECK_EVERY: Final = 256  # records; a power of two
 _DEFAULTS: Final = Limits()
+_logger = logging.getLogger("recorders")
 
 
 class Recorder:
@@ -33,9 +40,12 @@ class Recorder:
     An event is checked and encoded on the caller's thread and its bytes are queued: no lock, no system
     call, nothing that the garbage collector walks. One background thread carries frames over `link`.
     Memory is bounded by `limits`; what does not fit is counted by reason, and reported into the log.
+    `sampling` says which decisions are recorded; `switch` turns all of it off while it answers True, as
+    do the variables of recorders/switch.py.
 
     Raises:
         InvalidEvent: a decision point, model or version that is no name. (Only here and in `promote`.)
+        FeatureSetError: the sampling does not fit the feature set, or pseudonyms have no key.
     """
 
     def __init__(
@@ -47,6 +57,8 @@ class Recorder:
         model: str,
         model_version: str,
         limits: Limits = _DEFAULTS,
+        sampling: Sampling | None = None,
+        switch: Callable[[], bool] = never,
     ) -> None:
         self.decision_point = checked_name("decision_point", decision_point)
         self.feature_set = feature_set
@@ -54,7 +66,11 @@ class Recorder:
         self._limits = limits
         self._encode = DecisionEncoder(feature_set, limits).encode
         self._schema_digest = feature_set.digest
-        self._samples: dict[str, str] = {}
+        self._samples: dict[str, InvalidEvent | str] = {}
+        self._guard = Guard(self._refuse)
+        self._sampler = None if sampling is None else Sampler(sampling, feature_set)
+        self._switch = switch
+        self._switch_at = -math.inf
         self.promote(model, model_version)
         self.renew()
         exits.register(self, limits.exit_s)
@@ -83,58 +99,55 @@ class Recorder:
         A declared field that is absent is recorded as None with status `missing`. An undeclared field,
         or a value of another type, refuses the event (`samples` says which). Never raises.
         """
-        known = (decision_id, occurred_at, unit, model, model_version)
-        found = (score, decision, propensity, inclusion, latency_us, trace_id)
-        accepted: str | None = self._guard(self._record, features, statuses, known, found)
-        return accepted
-
-    def _record(
-        self,
-        features: Mapping[str, object],
-        statuses: object,
-        known: tuple[Any, ...],
-        found: tuple[object, ...],
-    ) -> str | None:
-        outbox = self._outbox
-        queue = outbox.decisions
-        if len(queue) >= outbox.slots:
-            outbox.turn_away()
+        try:
+            outbox = self._outbox
+            if len(outbox.decisions) >= outbox.slots:
+                self._turn_away(outbox)
+                return None
+            if decision_id is None:
+                decision_id = f"{self._prefix}{self._number()}"
+            if self._sampler is not None:
+                rate = self._sampler.chance(features, decision_id, unit, trace_id)
+                if not rate:
+                    outbox.sampled_out.add()
+                    return None
+                inclusion = kept_share(inclusion, rate)
+            at_us = time_ns() // 1000 if occurred_at is None else instant_us("occurred_at", occurred_at)
+            champion, version = self._champion
+            envelope = (
+                decision_id, at_us, unit, model or champion, model_version or version,
+                score, decision, propensity, inclusion, latency_us, trace_id,
+            )  # fmt: skip
+            data = self._encode(features, envelope, statuses)
+            if len(data) <= _SLOT_BYTES:
+                outbox.decisions.append(data)
+            else:
+                outbox.decisions.extend([data] + [b""] * ((len(data) - 1) // _SLOT_BYTES))
+            if not outbox.count_decision() % _PID_CHECK_EVERY:
+                self._own_outbox()
+            if self._courier is None:
+                self._start()
+            if not outbox.slots:
+                outbox.sweep()
+        except Exception as error:  # noqa: BLE001  # the guard, inline: a call of its own is a tenth of all
+            self._refuse(error)
             return None
-        decision_id: str | None
-        decision_id, occurred_at, unit, model, version = known
-        number = self._number()
-        if not number % _PID_CHECK_EVERY:
-            outbox = self._own_outbox()
-            queue = outbox.decisions
-        if decision_id is None:
-            decision_id = f"{self._prefix}{number}"
-        at_us = time.time_ns() // 1000 if occurred_at is None else instant_us("occurred_at", occurred_at)
-        champion = self._champion
-        envelope = (decision_id, at_us, unit, model or champion[0], version or champion[1])
-        data = self._encode(features, envelope + found, statuses)
-        if len(data) <= _SLOT_BYTES:
-            queue.append(data)
-        else:
-            queue.extend([data] + [b""] * ((len(data) - 1) // _SLOT_BYTES))
-        outbox.count_decision()
-        if self._courier is None:
-            self._start()
-        if not outbox.slots:
-            outbox.sweep()
         return decision_id
 
     def outcome(
         self, decision_id: str, label: str, value: float | bool | None, *, occurred_at: datetime | None = None
     ) -> bool:
         """Return whether the outcome of a decision is queued. None withdraws an earlier one. Never raises."""
-        return self._guard(self._outcome, decision_id, label, value, occurred_at) is True
+        with self._guard:
+            return self._outcome(decision_id, label, value, occurred_at)
+        return False
 
     def _outcome(self, decision_id: str, label: str, value: object, occurred_at: datetime | None) -> bool:
         outbox = self._own_outbox()
         if len(outbox.outcomes) >= outbox.slots:
-            outbox.turn_away()
+            self._turn_away(outbox)
             return False
-        at_us = time.time_ns() // 1000 if occurred_at is None else instant_us("occurred_at", occurred_at)
+        at_us = time_ns() // 1000 if occurred_at is None else instant_us("occurred_at", occurred_at)
         outbox.outcomes.append(encode_outcome(decision_id, label, value, at_us))
         outbox.count_outcome()
         if self._courier is None:
@@ -151,31 +164,31 @@ class Recorder:
         """
         return PendingDecision(self.record, features, known)
 
-    def _guard(self, work: Callable[..., Any], a: object, b: object, c: object, d: object) -> Any:
-        """Return what `work(a, b, c, d)` returns, None when it raises. The one broad except of the recorder.
-
-        A recorder may cost a service an event, never a request: whatever a caller's mapping or value
-        does when it is touched ends here, as a count.
-        """
-        try:
-            return work(a, b, c, d)  # four by name: packing and unpacking *arguments costs more than the rest
-        except Exception as error:  # noqa: BLE001  # the guard
-            reason = error.reason if isinstance(error, InvalidEvent) else "exception"
-            text = (
-                str(error) if isinstance(error, InvalidEvent) else f"A value raised {type(error).__name__}."
-            )
-            self._outbox.rejected[reason].add()
-            self._samples[reason] = text
-            if self._courier is None:
-                self._start()  # the log hears of refusals too
-            return None
-
     def guarded(self, work: Callable[..., Any], *given: object) -> Any:
         """Return what `work(*given)` returns; None, and a refusal counted, when it raises.
 
         For code that a service runs for recording alone, such as the extractor of a middleware.
         """
-        return self._guard(_call, work, given, None, None)
+        with self._guard:
+            return work(*given)
+        return None
+
+    def _turn_away(self, outbox: Outbox) -> None:
+        outbox.turn_away()
+        if outbox.stopped == "off" and self._courier is None:
+            self._start()  # somebody has to see when recording is switched on again
+
+    def _refuse(self, error: Exception) -> None:
+        """Count an event that raised, and keep the error as a sample: without what it holds on to."""
+        if isinstance(error, InvalidEvent):
+            error.__traceback__ = error.__context__ = error.__cause__ = None
+            self._outbox.rejected[error.reason].add()
+            self._samples[error.reason] = error
+        else:
+            self._outbox.rejected["exception"].add()
+            self._samples["exception"] = f"A value raised {type(error).__name__}."
+        if self._courier is None:
+            self._start()  # the log hears of refusals too
 
     # The operator's side.
 
@@ -195,7 +208,7 @@ class Recorder:
     @property
     def samples(self) -> Mapping[str, str]:
         """The last refusal of each reason, in words."""
-        return dict(self._samples)
+        return {reason: str(sample) for reason, sample in list(self._samples.items())}
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Return whether the log holds all that was accepted before this call. Waits up to the timeout."""
@@ -232,6 +245,14 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _watch(self) -> None:
+        """Read the kill switch when it is due. A switch that raises says nothing: the last answer stands."""
+        now = time.monotonic()
+        if now >= self._switch_at:
+            self._switch_at = now + self._limits.switch_s
+            with Guard(_warn):
+                self._outbox.switch(off=is_off(self._switch))
+
     # One process, one writer.
 
     def renew(self) -> None:
@@ -242,6 +263,8 @@ class Recorder:
         self._number = itertools.count(1).__next__
         self._courier: Courier | None = None
         self._starting = threading.Lock()
+        self._switch_at = -math.inf
+        self._watch()
 
     def _new_outbox(self) -> Outbox:
         return Outbox(
@@ -261,11 +284,11 @@ class Recorder:
         with self._starting:
             if self._courier is None:
                 try:
-                    self._courier = Courier(self._outbox, self._link)
+                    self._courier = Courier(self._outbox, self._link, self._watch)
                     exits.hold(self)
                 except RuntimeError:  # no thread can be had now; the next event tries again
                     return
 
 
-def _call(work: Callable[..., Any], given: tuple[object, ...], *_: object) -> Any:
-    return work(*given)
+def _warn(error: Exception) -> None:
+    _logger.warning("The recorder's switch raised %s; its last answer stands.", type(error).__name__)

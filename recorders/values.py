@@ -57,10 +57,11 @@ def instant_us(where: str, value: object) -> int:
 
 def refusal(reason: str, where: str, value: object, expected: str, remedy: str) -> InvalidEvent:
     """Return the error that says what `where` holds. Code of the value's own type is never run for it."""
-    return InvalidEvent(reason, f"{where} holds {_shown(value)}.", f"Expected {expected}.", remedy)
+    return InvalidEvent(reason, f"{where} holds {shown(value)}.", f"Expected {expected}.", remedy)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a short text for a value. Code of the value's own type is never run for it."""
     kind = type(value)
     if kind is str or kind is bytes:
         text = repr(value[:_SHOWN])  # type: ignore[index]  # str or bytes

@@ -1,0 +1,27 @@
+"""The kill switch: an operator turns recording off without a deployment, and on again."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+OFF_VARIABLE: Final = "HARNESS_RECORDER_OFF"
+OFF_FILE_VARIABLE: Final = "HARNESS_RECORDER_OFF_FILE"
+_NO: Final = ("", "0", "false", "no")
+
+
+def never() -> bool:
+    """Return False: the switch that a service has when it gives none."""
+    return False
+
+
+def is_off(asked: Callable[[], bool]) -> bool:
+    """Return whether recording is switched off: by the environment, by a file, or by the service itself.
+
+    HARNESS_RECORDER_OFF holds anything but "", 0, false or no; HARNESS_RECORDER_OFF_FILE names a file
+    that exists; `asked` says True. Read about once a second by the background thread, never by `record`.
+    """
+    if os.environ.get(OFF_VARIABLE, "").lower() not in _NO:
+        return True
+    path = os.environ.get(OFF_FILE_VARIABLE, "")
+    return bool(path and Path(path).exists()) or bool(asked())
