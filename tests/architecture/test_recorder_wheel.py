@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
+from harness.log.log import Log
 from recorders.version import VERSION
+from tests.support.sidecars import Running, until
+from tests.support.web import decisions
 
 ROOT = Path(__file__).parents[2]
 UV = ROOT / ".tools" / "bin" / "uv"
@@ -42,6 +45,17 @@ recorded(recorder)(lambda order: 0.5)({"amount": 1.0})
 assert recorder.close() and told is not None
 ours = sorted({name.split(".")[0] for name in sys.modules} - set(sys.stdlib_module_names) - {"__main__"})
 print(json.dumps({"events": sum(frame.events for frame in Link.frames), "modules": ours}))
+"""
+
+
+FIVE_LINES = """
+import sys
+from recorders import FeatureSet, Field, Recorder
+from recorders.socket_link import SocketLink
+features = FeatureSet("checkout", 1, (Field("amount", "float64"),))
+link = SocketLink(sys.argv[1], [features])
+with Recorder("fraud.checkout", features, link, model="rules", model_version="7") as recorder:
+    print(recorder.record({"amount": 250.0}, score=0.5, decision="allow"))
 """
 
 
@@ -142,6 +156,18 @@ def test_into_an_empty_environment_it_brings_msgspec_alone_and_records(wheel: Pa
     found = json.loads(run(python, "-I", "-c", RECORDS))
     assert found["events"] == 2
     assert [name for name in found["modules"] if not name.startswith("_")] == ["msgspec", "recorders"]
+
+
+def test_five_lines_in_it_end_as_a_decision_in_the_log(wheel: Path, tmp_path: Path, fresh_log: Log) -> None:
+    python = new_environment(tmp_path / "service")
+    install(python, wheel)
+    with Running(tmp_path / "spool", fresh_log.url, "[ship]\nlinger_s = 0.05\n") as sidecar:
+        told = run(python, "-I", "-c", FIVE_LINES, sidecar.address).strip()
+        until(lambda: fresh_log.head().position >= 1)
+        sidecar.stop()
+    assert decisions(fresh_log).select(["decision_id", "score", "f.amount"]).to_pylist() == [
+        {"decision_id": told, "score": 0.5, "f.amount": 250.0}
+    ]
 
 
 def test_the_sidecar_extra_brings_what_the_sidecar_needs(wheel: Path, tmp_path: Path) -> None:
