@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from harness.cli.doors import doors, map_
 from harness.cli.output import emit, folder_option, json_option
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ def timeout_option(seconds: float) -> Callable[[Any], Any]:
 @click.group()
 def sidecar() -> None:
     """Run and look after the recorder's sidecar."""
+
+
+sidecar.add_command(map_)
+sidecar.add_command(doors)
 
 
 @sidecar.command("run")

@@ -72,30 +72,35 @@ class BoundedProtocol(HttpToolsProtocol):
         """Take the connection in, if there is room."""
         super().connection_made(transport)
         self._head_bytes = 0
+        self._in_head = False
         self._since = time.monotonic()
         if len(self.connections) > self.limit_connections:
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes while no request is whole."""
+        """Take what came in. A head that is not whole after HEAD_BYTES ends the connection."""
         if self._since == 0.0:
             self._since = time.monotonic()
         super().data_received(data)
+        if not self._in_head:
+            self._head_bytes = 0
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_BYTES:
+            self.transport.abort()
 
     def on_message_begin(self) -> None:
-        """Begin to count a head."""
-        self._head_bytes = 0
+        """Begin a head."""
+        self._in_head = True
         super().on_message_begin()
 
-    def on_url(self, url: bytes) -> None:
-        """Refuse a head that is too long."""
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Refuse a head that is too long."""
-        self._count(len(name) + len(value))
-        super().on_header(name, value)
+    def on_headers_complete(self) -> None:
+        """Refuse a head that came at once and is too long all the same, else begin the request."""
+        self._in_head = False
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
+            self.transport.abort()
+            raise httptools.HttpParserError("the head is too long")
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Stop the clock: the request is whole."""
@@ -105,12 +110,6 @@ class BoundedProtocol(HttpToolsProtocol):
     def late(self, now: float) -> bool:
         """Whether a request has been under way for too long without being whole."""
         return self._since > 0.0 and now - self._since > self.request_s
-
-    def _count(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > HEAD_BYTES:
-            self.transport.abort()
-            raise httptools.HttpParserError("the head is too long")
 
 
 class _Quiet(uvicorn.Server):
@@ -156,6 +155,7 @@ class Server:
             loop="asyncio",
             lifespan="off",
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             date_header=False,
             log_config=None,

@@ -1,0 +1,301 @@
+"""Propose: a mapping for a sample, for a person to read, correct and keep."""
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from recorders.doors import captures, cloudevents, otlp
+from recorders.doors.bodies import parse_json, rows_of
+from recorders.doors.casts import Cell
+from recorders.doors.errors import Unreadable
+from recorders.doors.mapping import DECISION_DEFAULTS, Mapping
+from recorders.doors.pairing import Bounds, PairingTable, documents, half_of
+from recorders.doors.paths import quoted
+from recorders.doors.translate import Translator
+from recorders.errors import InvalidEvent
+from recorders.fields import FIELDS_MAX
+
+SAMPLE_ROWS: Final = 1_000
+# Where the features lie in a source's documents, "" for the document itself.
+_HOLDERS: Final = {
+    "kserve": "input",
+    "seldon": "input",
+    "sagemaker": "input",
+    "inference-table": "input",
+    "cloudevents": "data",
+    "otlp": "attributes",
+    "lines": "features",
+    "bentoml": "",
+    "table": "",
+}
+# What a name says of a value, from the surest to the vaguest.
+_ROLES: Final = (
+    ("decision_id", ("decision_id", "request_id", "order_id", "transaction_id", "id")),
+    ("occurred_at", ("occurred_at", "event_time", "timestamp", "time", "created_at", "date")),
+    ("score", ("score", "probability", "proba", "prediction_score", "p")),
+    ("decision", ("decision", "prediction", "pred", "predicted_label", "class")),
+    ("unit", ("unit", "user_id", "user", "account_id", "customer_id")),
+    ("model", ("model", "model_name")),
+    ("model_version", ("model_version",)),
+    ("propensity", ("propensity",)),
+    ("inclusion", ("inclusion", "sampling_fraction")),
+    ("latency_us", ("latency_us",)),
+    ("trace_id", ("trace_id",)),
+)
+_KNOWN: Final = frozenset({"label", "value", "bento_meta"})
+
+
+class Found(NamedTuple):
+    """A value of the sample: its path, and the field type that all its values have."""
+
+    path: str
+    name: str
+    type: str
+
+
+def propose(path: Path, decision_point: str, source: str | None = None) -> str:
+    """Return a mapping in TOML for what a file holds. It is a proposal: names were guessed, types were seen.
+
+    The file is any that `harness log import` reads, a body as a server was sent it, or a JSON object a line:
+    CloudEvents in structured mode, OTLP export requests.
+
+    Raises:
+        Unreadable: nothing in the file can be told.
+    """
+    kind = source or guess(path)
+    seen = list(islice(_documents(path, kind), SAMPLE_ROWS))
+    if not seen:
+        raise Unreadable(f"{path} holds nothing that a mapping could be made of")
+    holder = _HOLDERS[kind]
+    if kind in ("lines", "otlp") and not any(_inside(document, holder) for document in seen):
+        holder = "body" if kind == "otlp" else ""
+    values = _leaves([_inside(document, holder) if holder else document for document in seen], holder)
+    roles = {} if holder == "input" else _roles(values)
+    taken = {found.path for found in roles.values()}
+    fields = [found for found in values if found.path not in taken and found.name not in _KNOWN][:FIELDS_MAX]
+    lines = [
+        f"# Proposed from {len(seen)} rows of {path.name}. Read it: names were guessed, types seen.",
+        f'source = "{kind}"',
+        f"decision_point = {json.dumps(decision_point)}",
+        "",
+        "[feature_set]",
+        f'name = "{_name(decision_point)}"',
+        "version = 1",
+        "fields = [",
+        *(f'    {{ name = "{found.name}", type = "{found.type}" }},' for found in fields),
+        "]",
+        "",
+        "[decision]",
+        *(_entry(key, found) for key, found in roles.items() if not _default(kind, key, found)),
+        *_answers(seen),
+        "",
+        "[fields]",
+        *(f"{_key(found.name)} = {_text(found.path)}" for found in fields),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def guess(path: Path) -> str:
+    """Return the source that a file seems to be from.
+
+    Raises:
+        Unreadable: it is neither a table nor JSON.
+    """
+    entry = next(captures.read(path, "table"), None)
+    document = {} if entry is None else entry.document
+    if "databricks_request_id" in document:
+        return "inference-table"
+    if type(next(iter(document.values()), None)) is Cell or path.name.endswith(".parquet"):
+        return "table"
+    if entry is not None and entry.error is not None:
+        document = _first(path)
+    seldon = type(document.get("data")) is dict and {"ndarray", "tensor"} & set(document["data"])
+    marks = {
+        "captureData": "sagemaker",
+        "resourceLogs": "otlp",
+        "instances": "kserve",
+        "inputs": "kserve",
+        "data": "seldon" if seldon else "",
+    }
+    if "specversion" in document:
+        return cloudevents.FAMILIES.get(str(document.get("type")), ("cloudevents", ""))[0]
+    for mark, kind in marks.items():
+        if mark in document and kind:
+            return kind
+    return "bentoml" if {"request_id", "timestamp", "trace_id"} <= set(document) else "lines"
+
+
+def _first(path: Path) -> dict[str, Any]:
+    """Return a file that is one JSON object over many lines."""
+    found = parse_json(path.read_bytes())
+    if type(found) is not dict:
+        raise Unreadable(f"{path} is neither a table nor JSON objects")
+    return found
+
+
+def _documents(path: Path, kind: str) -> Iterator[dict[str, Any]]:
+    """Yield the documents that the mapping will see."""
+    if kind in ("kserve", "seldon", "cloudevents", "otlp"):
+        yield from _served(
+            kind,
+            [entry.document for entry in captures.read(path, "lines") if not entry.error] or [_first(path)],
+        )
+        return
+    whole = False
+    for entry in captures.read(path, kind):
+        if entry.error is None:
+            whole = True
+            yield entry.document
+    if not whole and kind == "lines":
+        yield _first(path)  # one object over many lines
+
+
+def _served(kind: str, lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    table = PairingTable(Bounds(wait_s=0.0))
+    for line in lines:
+        if kind == "otlp":
+            yield from otlp.read(otlp.JSON, json.dumps(line).encode())
+        elif "specversion" not in line:
+            yield from ({"input": row} for row in rows_of(line))
+        else:
+            (event,) = cloudevents.read(cloudevents.STRUCTURED, [], json.dumps(line).encode())
+            if event.family[1] == "event":
+                yield {"event": event.attributes, "data": parse_json(event.data)}
+            elif event.family[1] != "feedback":
+                pair = table.offer(half_of(event, 0.0))
+                yield from documents(pair) if pair else ()
+    for pair in table.due(1.0):
+        yield from documents(pair)
+
+
+def _inside(document: dict[str, Any], holder: str) -> Any:
+    return document.get(holder)
+
+
+def _leaves(rows: list[Any], prefix: str) -> list[Found]:
+    """Return every value of the rows by its path, in order of first sight."""
+    seen: dict[str, list[Any]] = {}
+    names: dict[str, str] = {}
+    for row in (row for row in rows if row is not None):
+        for path, name, value in _walk(row, prefix, ""):
+            seen.setdefault(path, []).append(value)
+            names[path] = name
+    found, used = [], set()
+    for path, values in seen.items():
+        kind = _type([value for value in values if value is not None])
+        name = _name(names[path])
+        while name in used:
+            name += "_"
+        if kind:
+            used.add(name)
+            found.append(Found(path, name, kind))
+    return found
+
+
+def _walk(value: Any, path: str, name: str) -> Iterator[tuple[str, str, Any]]:
+    if type(value) is dict:
+        for key, inner in value.items():
+            step = quoted(key)
+            yield from _walk(inner, f"{path}.{step}" if path else step, f"{name}_{key}" if name else key)
+    elif type(value) is list and name == "":
+        for place, inner in enumerate(value):
+            yield from _walk(inner, f"{path}[{place}]", f"x{place}")
+    elif name or path:
+        yield path, name or "x", value
+
+
+def _type(values: list[Any]) -> str:
+    """Return the field type of all values, "" for what no field holds."""
+    if values and all(type(value) is list for value in values):
+        numbers = all(type(item) in (int, float) for value in values for item in value)
+        return "list[float64]" if numbers else ""
+    cells = [_cell(value) if type(value) is Cell else value for value in values]
+    if any(isinstance(value, dict | list) for value in cells):
+        return ""
+    kinds = {type(value) for value in cells}
+    for kind, members in (("bool", {bool}), ("int64", {int}), ("float64", {int, float})):
+        if kinds and kinds <= members:
+            return kind
+    return "timestamp" if kinds and all(hasattr(value, "tzinfo") for value in cells) else "category"
+
+
+def _cell(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return True
+    for parse in (int, float):
+        try:
+            found = parse(text)
+        except ValueError:
+            continue
+        # A number that begins with 0 is a code: a whole number would lose the zero.
+        return str(text) if parse is int and len(text) > 1 and text[0] == "0" else found
+    return str(text)
+
+
+def _roles(values: list[Found]) -> dict[str, Found]:
+    by_name = {found.name.lower(): found for found in reversed(values)}
+    roles: dict[str, Found] = {}
+    for key, words in _ROLES:
+        for word in words:
+            found = by_name.get(word)
+            if found is not None and found not in roles.values():
+                roles[key] = found
+                break
+    return roles
+
+
+def _default(kind: str, key: str, found: Found) -> bool:
+    """Whether the source looks there anyway."""
+    paths = DECISION_DEFAULTS[kind].get(key, ())
+    number = key == "occurred_at" and found.type in ("int64", "float64")
+    return not number and (found.path == paths or found.path in (paths if isinstance(paths, list) else ()))
+
+
+def _entry(key: str, found: Found) -> str:
+    if key == "occurred_at" and found.type in ("int64", "float64"):
+        return f'{key} = {{ path = {_text(found.path)}, unit = "s" }}  # or ms, us, ns'
+    if key == "occurred_at":
+        return f'{key} = {_text(found.path)}  # without an offset it needs zone = "..."'
+    return f"{key} = {_text(found.path)}"
+
+
+def _answers(seen: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield what the answers of servers may be: a score if they are numbers that are no whole ones."""
+    outputs = [document["output"] for document in seen if document.get("output") is not None]
+    for found in _leaves(outputs, "output") if outputs else ():
+        key = (
+            "score" if found.type == "float64" else "decision" if found.type != "list[float64]" else "# score"
+        )
+        end = "[1]" if found.type == "list[float64]" else ""
+        yield f"{key} = {_text(found.path + end)}"
+        return
+
+
+def _name(text: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9_.\-]", "_", text)[:128]
+    return name if re.match(r"[A-Za-z_]", name) else f"x{name}"[:128]
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_\-]+", name) else f'"{name}"'
+
+
+def _text(path: str) -> str:
+    return json.dumps(path, ensure_ascii=False)
+
+
+def fits(text: str, path: Path) -> tuple[int, int, list[str]]:
+    """Return how many rows of a sample a mapping takes, how many it refuses, and why the first ones."""
+    mapping = Mapping.from_toml(text)
+    translator = Translator(mapping)
+    taken, refused = 0, []
+    for row, document in enumerate(islice(_documents(path, mapping.source), SAMPLE_ROWS)):
+        try:
+            translator.events(document, row=row)
+            taken += 1
+        except InvalidEvent as error:
+            refused.append(str(error))
+    return taken, len(refused), refused[:3]

@@ -1,0 +1,77 @@
+"""A proposed mapping is a mapping, and takes the sample that it was made of."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recorders.doors.errors import Unreadable
+from recorders.doors.mapping import Mapping
+from recorders.doors.propose import fits, guess, propose
+from tests.support.doors import GOLDEN, requests_of
+
+FILES = [
+    next((GOLDEN / case).glob("capture.*"))
+    for case in (
+        "sagemaker",
+        "inference-table-legacy",
+        "inference-table-gateway",
+        "bentoml-files",
+        "table-csv",
+    )
+]
+
+
+def structured(case: str, folder: Path) -> Path:
+    """Return a capture over HTTP as structured events, one a line."""
+    lines = []
+    for _, headers, body in requests_of(GOLDEN / case):
+        attributes = {name[3:].decode(): value.decode() for name, value in headers if name[:3] == b"ce-"}
+        lines.append(json.dumps(attributes | {"data": json.loads(body)}) if attributes else body.decode())
+    path = folder / "sample.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.parent.name)
+def test_a_file_is_told_by_what_it_holds(file: Path) -> None:
+    assert guess(file) == Mapping.from_toml(file.parent / "mapping.toml").source
+    Mapping.from_toml(propose(file, "some.point"))
+
+
+@pytest.mark.parametrize(
+    ("case", "taken"), [("kserve-v1", 4), ("kserve-v2", 2), ("seldon-1", 3), ("otlp-json", 2)]
+)
+def test_what_a_service_sends_is_mapped_whole(case: str, taken: int, tmp_path: Path) -> None:
+    path = structured(case, tmp_path)
+    text = propose(path, "some.point")
+    assert Mapping.from_toml(text).source == Mapping.from_toml(GOLDEN / case / "mapping.toml").source
+    assert fits(text, path) == (taken, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"instances": [{"age": 3, "city": "Oslo"}]}, 'age = "input.age"'),
+        ({"inputs": [{"name": "a b", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}]}, 'input.a b"'),
+        ({"features": {"amount": 1.5}, "decision_id": "a"}, 'name = "amount", type = "float64"'),
+        ({"user_id": "u", "amount": 1.5, "ts": "x"}, 'unit = "user_id"'),
+    ],
+)
+def test_a_request_as_it_was_sent_is_a_sample_too(body: object, told: str, tmp_path: Path) -> None:
+    (tmp_path / "request.json").write_text(json.dumps(body, indent=2))
+    text = propose(tmp_path / "request.json", "some.point")
+    assert told in text
+    Mapping.from_toml(text)
+
+
+def test_a_code_with_a_leading_zero_stays_text(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("zip,n\n01067,1\n12345,2\n")
+    assert 'name = "zip", type = "category"' in propose(tmp_path / "a.csv", "p")
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00\x01", b"[1, 2]"])
+def test_a_sample_of_nothing_is_refused(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(data)
+    with pytest.raises(Unreadable):
+        propose(tmp_path / "a.json", "p")
