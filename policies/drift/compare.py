@@ -72,7 +72,10 @@ def compare(
     weekday: int | None = None,
     importance: Mapping[str, float] | None = None,
 ) -> Drift:
-    """Return how a window stands against the reference; `weekday` (0 for Monday) names the days it is like.
+    """Return how a window stands against the reference.
+
+    `weekday` (0 for Monday) names the days it is like; None compares with all days, which suits windows of
+    whole weeks.
 
     A feature that moves as it always did is called drift at most at the chosen rate, whatever its rows.
     With fewer days than `min_days` that usual movement is not known: an effect must then be shown beyond
