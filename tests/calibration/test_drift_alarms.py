@@ -15,9 +15,9 @@ from policies.drift.detector import Baseline, Detector, DetectorPlan, LossDay, b
 from policies.drift.distance import compare_counts, counts_chance, effective, ks_chance, ks_distance
 from tests.support.worlds import JITTER, day, past
 
-SIZE, DAYS, WINDOWS = 1000, 28, 60
+SIZE, DAYS, WINDOWS = 1000, 28, 40
 ALPHA = 1.0 / 365.0
-# Three standard errors above the level: 60 windows allow one false alarm, not two.
+# Three standard errors above the level: 40 windows allow one false alarm, not two.
 MOST = math.floor(WINDOWS * ALPHA + 3.0 * math.sqrt(WINDOWS * ALPHA * (1.0 - ALPHA)))
 
 

@@ -53,19 +53,22 @@ def _levels(levels: int, top: float) -> tuple[pa.Array, np.ndarray]:
     return pa.array([f"level {i}" for i in range(levels)]), moved / moved.sum()
 
 
+def plan_of(sample: pa.Table) -> MonitorPlan:
+    """Return the plan with bins and levels from these rows, weekdays not told apart."""
+    features = tuple(
+        cut_feature(name[2:], "float64" if name[2] == "n" else "category", sample.column(name))
+        for name in sample.column_names
+    )
+    return MonitorPlan(features=features, rule=DriftRule(season="none"))
+
+
 def past(
     rng: np.random.Generator, size: int, days: int, *, jitter: float = 0.0
 ) -> tuple[MonitorPlan, Reference]:
     """Return the plan and the reference of `days` quiet days with `size` rows each."""
     tables = [rows(rng, size, "null", jitter=jitter) for _ in range(days)]
     sample = pa.concat_tables(tables[: max(1, 20_000 // size)], promote_options="permissive")
-    plan = MonitorPlan(
-        features=tuple(
-            cut_feature(name[2:], "float64" if name[2] == "n" else "category", sample.column(name))
-            for name in sample.column_names
-        ),
-        rule=DriftRule(season="none"),
-    )
+    plan = plan_of(sample)
     found = [Day(number, fold_window(table, plan)) for number, table in enumerate(tables)]
     return plan, reference_of(found, plan)
 
