@@ -23,6 +23,14 @@ STRUCTURED: Final = b"application/cloudevents+json"
 BATCH: Final = b"application/cloudevents-batch+json"
 EVENTS_MAX: Final = 4_096
 _NEEDED: Final = ("id", "source", "type", "specversion")
+# What nearly every event has; looking a name up is half the price of decoding it.
+_KNOWN_NAMES: Final = {
+    b"ce-" + name.encode(): name
+    for name in (
+        *("id", "source", "type", "specversion", "time", "subject", "requestid", "modelid", "protocol"),
+        *("inferenceservicename", "namespace", "component", "endpoint", "metadata", "annotations"),
+    )
+}
 _ATTRIBUTE_MAX: Final = 4_096
 _JSON_ATTRIBUTES: Final = ("metadata", "annotations")
 
@@ -62,7 +70,8 @@ def read(content_type: bytes, headers: Iterable[tuple[bytes, bytes]], body: byte
     for name, value in headers:
         if name[:3] == b"ce-":
             text = value.decode("latin-1")
-            attributes[name[3:].decode("latin-1")] = unquote(text, errors="replace") if "%" in text else text
+            key = _KNOWN_NAMES.get(name) or name[3:].decode("latin-1")
+            attributes[key] = unquote(text, errors="replace") if "%" in text else text
     return [_checked(CloudEvent(attributes, body))]
 
 

@@ -4,7 +4,6 @@ Commit-when-idle, as in the sidecar's hub: all that came during one commit is th
 """
 
 import asyncio
-import contextlib
 import logging
 import sqlite3
 import time
@@ -111,13 +110,22 @@ class Desk:
 
     async def run(self) -> None:
         """Commit until cancelled."""
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_S)
-            self._wake.clear()
-            await self.commit()
-            while self._pending:
+        ticks = asyncio.create_task(self._tick())
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
                 await self.commit()
+                while self._pending:
+                    await self.commit()
+        finally:
+            ticks.cancel()
+
+    async def _tick(self) -> None:
+        """Wake the desk for what is due though nothing comes."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._wake.set()
 
     async def close(self) -> None:
         """Take no more, and commit what was taken. What waits for its other half is on disk."""
