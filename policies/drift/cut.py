@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from policies.checks import refuse
-from policies.drift.arrow import as_numbers, counted, fits, plain
+from policies.drift.arrow import as_numbers, counted, fits
 from policies.drift.edges import Edges, cut_edges
 from policies.drift.plan import CATEGORIES, LEVELS_MAX, NUMBERS, FeaturePlan, Role
 
 _MISSING_ROOM = 0.02
+_OTHERS_ROOM = 0.005
 
 
 def cut_feature(
@@ -42,8 +43,7 @@ def cut_feature(
     else:
         missing = 1.0 - len(present) / len(values) if len(values) else 0.0
     if kind in CATEGORIES and len(present):
-        levels, closed = _levels(present)
-        unseen = _unseen_mass(present)
+        levels, closed, unseen = _levels(present)
     limit = min(1.0, round(missing + _MISSING_ROOM, 4))
     return FeaturePlan(
         name=name,
@@ -58,20 +58,19 @@ def cut_feature(
     )
 
 
-def _levels(present: Any) -> tuple[tuple[str, ...], bool]:
-    """Return the most frequent levels in order of their names, and whether these are all."""
+def _levels(present: Any) -> tuple[tuple[str, ...], bool, float]:
+    """Return the most frequent levels by name, whether these are all, and how many other values are no news.
+
+    Where these are all: about the share of rows whose level occurred once (Good 1953), which is 0 where every
+    level occurred often. Else the share of the levels left out, and half a point for its own movement. Both
+    with three standard errors on top.
+    """
     levels, times = counted(present)
     pairs: Iterable[tuple[int, str]] = zip(times.to_pylist(), levels.to_pylist(), strict=True)
     ranked = sorted(pairs, key=lambda pair: (-pair[0], pair[1]))
-    return tuple(sorted(level for _, level in ranked[:LEVELS_MAX])), len(ranked) <= LEVELS_MAX
-
-
-def _unseen_mass(present: Any) -> float:
-    """Return how much of the coming rows may be of levels that the reference did not happen to hold.
-
-    Good (1953): about the share of rows whose level occurred once, with three standard errors on top. It is
-    0 where every level occurred often: there the first unseen level is news.
-    """
-    _, times = counted(present)
-    once = int(np.count_nonzero(plain(times) == 1))
-    return min(1.0, round((once + 3.0 * math.sqrt(once)) / len(present), 6))
+    closed = len(ranked) <= LEVELS_MAX
+    once = sum(count == 1 for count, _ in ranked)
+    left = once if closed else sum(count for count, _ in ranked[LEVELS_MAX:])
+    others = (left + 3.0 * math.sqrt(left)) / len(present) + (0.0 if closed else _OTHERS_ROOM)
+    kept = tuple(sorted(level for _, level in ranked[:LEVELS_MAX]))
+    return kept, closed, min(1.0, round(others, 6))

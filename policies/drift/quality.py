@@ -72,7 +72,7 @@ def _feature(plan: FeaturePlan, state: FeatureState, alpha: float) -> Iterator[F
     missing = sum(count for name, count in state.absences().items() if name != "mistyped")
     said = "rows have no finite value" if plan.edges else "rows have no value"
     yield _share(plan, "missing", (missing, state.rows, said), plan.max_missing, alpha)
-    if plan.type in CATEGORIES and plan.closed and plan.levels:
+    if plan.type in CATEGORIES and plan.levels and (plan.closed or plan.max_unseen):
         unseen = int(state.levels[len(plan.levels) :].sum())
         said = f"values are none of the {len(plan.levels)} known levels"
         yield _share(plan, "unseen", (unseen, state.present, said), plan.max_unseen, alpha)

@@ -1,9 +1,10 @@
 """Quality rules by example: what is broken at once, what may be chance, and what cannot be told."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from policies.drift import FeaturePlan, MonitorPlan, WindowState, check_quality, fold_window
+from policies.drift import FeaturePlan, MonitorPlan, WindowState, check_quality, cut_feature, fold_window
 from policies.drift.quality import Freshness, broken
 
 HOUR_US = 3_600_000_000
@@ -61,6 +62,17 @@ def test_open_vocabularies_have_no_unseen_rule():
     table = column(["new"], pa.string())
     assert "unseen" not in found(table, type="category", levels=("a",), closed=False)
     assert "unseen" not in found(table, type="category")
+
+
+def test_a_new_level_among_two_thousand_is_seen_by_the_share_of_all_others():
+    rng = np.random.default_rng(3)
+    texts = [f"level {code}" for code in np.minimum(rng.geometric(0.003, 100_000), 2000).tolist()]
+    plan = MonitorPlan(features=(cut_feature("x", "category", pa.array(texts)),))
+    assert not plan.features[0].closed
+    for new, answer in ((0, "ok"), (500, "broken")):
+        rows = pa.table({"f.x": texts[: 10_000 - new] + ["new"] * new})
+        finding = next(f for f in check_quality(fold_window(rows, plan), plan) if f.rule == "unseen")
+        assert finding.answer == answer
 
 
 def test_nothing_is_not_enough_data():
