@@ -23,8 +23,8 @@ class FeaturePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     `edges` are the frozen bins of a number, `levels` the known values of a category; `closed` says that the
     levels are all there were, so that any other one is unseen; of an open list the share of other values is
-    limited where `max_unseen` is above 0. `low` and `high` bound the allowed values. The shares are limits: of
-    values missing (null, NaN or infinite), outside the bounds, of an unseen level, and served stale.
+    limited where `max_unseen` is above 0. `low` and `high` bound the allowed values. The shares are limits:
+    of values missing (null, NaN or infinite), outside the bounds, of an unseen level, and served stale.
     """
 
     name: str
