@@ -78,10 +78,12 @@ def _whole(text: str) -> int | float:
 
 
 def _parsed(where: str, kind: str, text: str, parse: Callable[[str], Any]) -> Any:
-    try:
-        return parse(text)
-    except ValueError:
-        raise refusal("type", where, str(text), kind, "Correct the file, or declare a string.") from None
+    if "_" not in text:  # Python reads 1_000 as a number; nobody else does
+        try:
+            return parse(text)
+        except ValueError:
+            pass
+    raise refusal("type", where, str(text), kind, "Correct the file, or declare a string.")
 
 
 def _bool(where: str) -> Cast:

@@ -32,6 +32,8 @@ _KNOWN_NAMES: Final = {
     )
 }
 _ATTRIBUTE_MAX: Final = 4_096
+_ATTRIBUTES_MAX: Final = 65_536
+_SCALARS: Final = frozenset({bool, int, float})
 _JSON_ATTRIBUTES: Final = ("metadata", "annotations")
 
 
@@ -40,6 +42,21 @@ class CloudEvent(NamedTuple):
 
     attributes: dict[str, Any]
     data: bytes
+
+    @property
+    def attributes_bytes(self) -> int:
+        """How much the attributes hold, in characters.
+
+        Raises:
+            Unreadable: one of them is no scalar, which CloudEvents does not know.
+        """
+        size = 0
+        for value in self.attributes.values():
+            if type(value) is str:
+                size += len(value)
+            elif value is not None and type(value) not in _SCALARS:
+                raise Unreadable("an attribute is neither text, a number nor a bool")
+        return size
 
     @property
     def family(self) -> tuple[str, str]:
@@ -97,11 +114,24 @@ def _checked(event: CloudEvent) -> CloudEvent:
         value = attributes.get(key)
         if type(value) is not str or not value or len(value) > _ATTRIBUTE_MAX:
             raise Unreadable(f"the attribute {key} is missing, empty or no text")
+    if event.attributes_bytes > _ATTRIBUTES_MAX:
+        raise Unreadable(f"its attributes have more than {_ATTRIBUTES_MAX} characters", reason="size")
+    return event
+
+
+def opened(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return attributes with those parsed that hold JSON: KServe sends headers and annotations in one each.
+
+    Text that is no JSON stays text.
+
+    >>> opened({"id": "1", "metadata": '{"X-Request-Id":["a"]}'})
+    {'id': '1', 'metadata': {'X-Request-Id': ['a']}}
+    """
+    found = attributes
     for key in _JSON_ATTRIBUTES:
-        # KServe sends headers and annotations as JSON in one attribute; text that is no JSON stays text.
         if type(attributes.get(key)) is str and attributes[key][:1] == "{":
             try:
-                attributes[key] = msgspec.json.decode(attributes[key])
+                found = found | {key: msgspec.json.decode(attributes[key])}
             except (msgspec.DecodeError, RecursionError):
                 continue
-    return event
+    return found

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from recorders.doors.bodies import parse_json, rows_of
-from recorders.doors.cloudevents import CloudEvent
+from recorders.doors.cloudevents import CloudEvent, opened
 from recorders.doors.errors import Unreadable
 from recorders.errors import InvalidEvent
 from recorders.values import instant_us
@@ -25,6 +25,12 @@ class Half(msgspec.Struct, frozen=True, array_like=True):
     family: str
     attributes: dict[str, Any]
     data: bytes
+
+    @property
+    def size(self) -> int:
+        """What it takes, in bytes, but for what every half takes."""
+        held = sum(len(value) for value in self.attributes.values() if type(value) is str)
+        return held + len(self.data)
 
 
 class Pair(NamedTuple):
@@ -92,7 +98,7 @@ class PairingTable:
 
     @property
     def waiting_bytes(self) -> int:
-        """The bytes of data that wait."""
+        """The bytes of data and attributes that wait."""
         return self._bytes
 
     def offer(self, half: Half) -> Pair | None:
@@ -103,7 +109,7 @@ class PairingTable:
                 self.counts["duplicate"] += 1
                 return None
             self._waiting[half.key] = half
-            self._bytes += len(half.data)
+            self._bytes += half.size
             return None
         if other.side == half.side:
             self.counts["duplicate"] += 1
@@ -132,7 +138,7 @@ class PairingTable:
             if half is not None and half is not arrived:
                 self._waiting[half.key] = half
                 self._waiting.move_to_end(half.key, last=False)
-                self._bytes += len(half.data)
+                self._bytes += half.size
         self._done.pop(pair.key, None)
         if arrived is not None:
             self.counts["paired"] -= 1
@@ -154,10 +160,10 @@ class PairingTable:
         for half in halves:
             if half.key not in self._waiting:
                 self._waiting[half.key] = half
-                self._bytes += len(half.data)
+                self._bytes += half.size
 
     def _remove(self, key: str) -> None:
-        self._bytes -= len(self._waiting.pop(key).data)
+        self._bytes -= self._waiting.pop(key).size
         self._done[key] = None
         if len(self._done) > self._bounds.remembered:
             self._done.popitem(last=False)
@@ -178,7 +184,7 @@ def documents(pair: Pair) -> list[dict[str, Any]]:
     outputs = None if pair.response is None else rows_of(response)
     half = pair.request or pair.response
     assert half is not None, "a pair has a half"
-    base: dict[str, Any] = {"event": half.attributes}
+    base: dict[str, Any] = {"event": opened(half.attributes)}
     if pair.request is not None:
         base["request"] = request
     if pair.response is not None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from recorders.doors import pairing
 from recorders.doors.bodies import parse_json, rows_of
-from recorders.doors.cloudevents import CloudEvent
+from recorders.doors.cloudevents import CloudEvent, opened
 from recorders.doors.errors import Unreadable
 from recorders.doors.mapping import Mapping
 from recorders.doors.pairing import Pair
@@ -81,7 +81,7 @@ class Router:
         body = parse_json(event.data)
         if type(body) is not dict:
             raise Unreadable("a feedback is an object")
-        document: dict[str, Any] = {"event": event.attributes, "feedback": body}
+        document: dict[str, Any] = {"event": opened(event.attributes), "feedback": body}
         if type(body.get("truth")) is dict:
             rows = rows_of(body["truth"])
             document["truth"] = rows[0] if len(rows) == 1 else rows
@@ -93,7 +93,7 @@ class Router:
         Raises:
             InvalidEvent: no mapping is for it, or a value that cannot be.
         """
-        document = {"event": event.attributes, "data": parse_json(event.data) if event.data else None}
+        document = {"event": opened(event.attributes), "data": parse_json(event.data) if event.data else None}
         return self.document("cloudevents", document)
 
 

@@ -1,7 +1,10 @@
 """What the doors refuse, under which reason, and what pairing does when halves do not meet."""
 
+import json
+
 import pytest
 
+from recorders.doors import cloudevents
 from recorders.doors.bodies import parse_json, rows_of
 from recorders.doors.captures import read
 from recorders.doors.casts import Cell, cast_for
@@ -98,6 +101,7 @@ def test_a_cast_keeps_the_value(kind: str, unit: str, value: object, kept: objec
         ("bool", "", 2),
         ("bool", "", "yes"),
         ("float64", "", Cell("1,5")),
+        ("int64", "", Cell("1_000")),
         ("text", "", [1]),
         ("bytes", "", "no base64!"),
     ],
@@ -156,11 +160,11 @@ def test_a_half_goes_out_alone_when_its_time_is_over() -> None:
 
 
 def test_the_table_is_bounded_in_number_and_bytes_and_loses_nothing() -> None:
-    table = PairingTable(Bounds(wait_s=1e9, halves=2, data_bytes=100))
+    table = PairingTable(Bounds(wait_s=1e9, halves=2, data_bytes=2_000))
     for name in "abcd":
         table.offer(half(name))
     assert [pair.key for pair in table.due(1.0)] == ["a", "b"]
-    table.offer(half("big", data=b"x" * 99))
+    table.offer(half("big", data=b"x" * 1_970))
     assert [pair.key for pair in table.due(1.0)] == ["c", "d"]
     assert table.counts["crowded"] == 4
     assert len(table) == 1
@@ -199,6 +203,13 @@ def test_a_response_with_other_rows_than_its_request_is_refused() -> None:
     assert pair is not None
     with pytest.raises(Unreadable, match="2 rows were asked, 1 answered"):
         documents(pair)
+
+
+@pytest.mark.parametrize("value", [["x"] * 1000, {"a": 1}, "x" * 70_000])
+def test_attributes_are_scalars_and_bounded(value: object) -> None:
+    event = {"id": "1", "source": "s", "type": "t", "specversion": "1.0", "ext": value}
+    with pytest.raises(Unreadable):
+        cloudevents.read(cloudevents.STRUCTURED, [], json.dumps(event).encode())
 
 
 def test_seldon_without_its_request_id_is_refused() -> None:
