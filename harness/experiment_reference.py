@@ -57,7 +57,7 @@ KEYS = {
     "metrics.reference": "The ratio that is to be beaten.",
     "metrics.quantile": "For pinball: the share of labels that should lie below the score.",
     "metrics.outside": "What happens to a value beyond the bounds; it is counted either way.",
-    "policy.name": "promotion: the challenger must win. noninferiority: it must not lose.",
+    "policy.name": "promotion: the challenger must win. noninferiority: not lose. equivalence: neither.",
     "policy.alpha": "The chance of a wrong promotion, over all looks together.",
     "policy.min_units": "The least independent units before a promotion.",
     "policy.min_decisions": "The least mature, used decisions before a promotion.",

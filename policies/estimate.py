@@ -32,8 +32,9 @@ class Tested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One registered hypothesis: the null, in the metric's unit, and the evidence against it.
 
     `superiority` tests "better by at most 0", `noninferiority` "worse by at least the margin", `harm`
-    "not worse (by more than the margin)". `log_e` is the natural logarithm of the e-value, None of
-    nothing. `more_units` projects the units still needed at the present rate, None when more of the same
+    "not worse (by more than the margin)", `equivalence` "better or worse by at least the margin". `log_e`
+    is the natural logarithm of the e-value, None of nothing. `more_units` projects the units still needed
+    at the present rate, None when more of the same
     will not show it.
     """
 
@@ -132,9 +133,7 @@ def _estimate(evidence: MetricEvidence, metric: MetricPlan, plan: Plan) -> Estim
 
 def _tested(sample: Sample, hypothesis: Hypothesis, metric: MetricPlan, plan: Plan, *, seen: bool) -> Tested:
     clip, margin = plan.clip(metric.name), metric.margin or 0.0
-    swapped = hypothesis == "harm"
-    scaled = {"superiority": 0.0, "noninferiority": -margin / clip, "harm": margin / clip}[hypothesis]
-    capital = sample.capital(scaled, swapped=swapped) if seen else np.zeros(1)
+    capital = _capital(sample, hypothesis, margin / clip) if seen else np.zeros(1)
     wanted = -math.log(plan.policy.alpha)
     return Tested(
         hypothesis=hypothesis,
@@ -145,6 +144,19 @@ def _tested(sample: Sample, hypothesis: Hypothesis, metric: MetricPlan, plan: Pl
         validity="exact",
         assumption=_ASSUMPTIONS[plan.unit.kind],
     )
+
+
+def _capital(sample: Sample, hypothesis: Hypothesis, margin: float) -> Floats:
+    """Return the log capital of each bet against the null; `margin` is scaled by the clip.
+
+    Equivalence denies two nulls, worse and better by the margin. The smaller e-value is one against either:
+    whichever is true, it is not above the e-value of that side (intersection-union, Berger 1982).
+    """
+    if hypothesis == "equivalence":
+        sides = (sample.capital(-margin), sample.capital(-margin, swapped=True))
+        return min(sides, key=mixture)
+    scaled = {"superiority": 0.0, "noninferiority": -margin, "harm": margin}[hypothesis]
+    return sample.capital(scaled, swapped=hypothesis == "harm")
 
 
 def more_needed(capital: Floats, units: int, wanted: float) -> int | None:

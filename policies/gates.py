@@ -259,6 +259,7 @@ def _hypothesis(each: Estimate, test: Tested, plan: Plan, previous: Sequence[Loo
         "superiority": "is better",
         "noninferiority": f"is not worse{beyond}",
         "harm": f"is worse{beyond}",
+        "equivalence": f"is neither better nor worse{beyond}",
     }[test.hypothesis]
     e_value = None if best is None else tidy(math.exp(min(best, _LOG_MAX)))
     return Gate(

@@ -196,7 +196,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         needed = RULES[self.policy.name].hypotheses(metric.role)[0]
         if needed not in wanted:
             refuse(f"metrics.{metric.name}.hypotheses", wanted, f'"{needed}" among them', "Add it.")
-        if "noninferiority" in wanted and metric.margin is None:
+        if {"noninferiority", "equivalence"} & set(wanted) and metric.margin is None:
             raise PlanError(
                 f"metrics.{metric.name}.margin",
                 None,

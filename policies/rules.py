@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-Hypothesis = Literal["superiority", "noninferiority", "harm"]
+Hypothesis = Literal["superiority", "noninferiority", "harm", "equivalence"]
 Role = Literal["primary", "guardrail", "context"]
 
 
@@ -42,6 +42,12 @@ RULES: dict[str, Rule] = {
             promotes_on="noninferiority",
             sentence="Promote when the challenger is shown not worse, by more than the margin, on every "
             "primary metric and every guardrail; reject when harm is shown on any of them.",
+        ),
+        Rule(
+            name="equivalence",
+            promotes_on="equivalence",
+            sentence="Promote when the challenger is shown neither better nor worse, by more than the "
+            "margin, on every primary metric and not worse on every guardrail; reject when harm is shown.",
         ),
     )
 }

@@ -24,7 +24,7 @@ from harness.report.figures import (
 from harness.report.findings import Range, State, Verdict
 
 GateState = Literal["passes", "fails", "waits"]
-Claim = Literal["superiority", "non-inferiority", "harm"]
+Claim = Literal["superiority", "non-inferiority", "equivalence", "harm"]
 
 
 @dataclass(frozen=True, slots=True)

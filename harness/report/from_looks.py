@@ -16,7 +16,12 @@ from policies.gates import Gate as PolicyGate
 from policies.plan import MetricPlan, Plan
 from policies.rules import Hypothesis
 
-_HYPOTHESES = {"superiority": "Better", "noninferiority": "Not worse", "harm": "Not harmed"}
+_HYPOTHESES = {
+    "superiority": "Better",
+    "noninferiority": "Not worse",
+    "harm": "Not harmed",
+    "equivalence": "Equivalent",
+}
 _UNIT_GATES = frozenset({"days", "units", "decisions seen"})
 SIZE_GATES = _UNIT_GATES | {"decisions used"}
 _WORDS = {

@@ -28,6 +28,7 @@ from policies.rules import RULES
 _CLAIMS: dict[str, Claim] = {
     "superiority": "superiority",
     "noninferiority": "non-inferiority",
+    "equivalence": "equivalence",
     "harm": "harm",
 }
 _DAY = dt.timedelta(days=1)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from policies import Evidence, Look, Verdict, decide, fold
-from policies.errors import EvidenceMismatch
+from policies.errors import EvidenceMismatch, PlanError
 from policies.estimate import estimate
 from policies.metrics import METRICS
 from policies.rules import RULES
@@ -61,7 +61,8 @@ def test_every_policy_gives_a_reason_for_every_gate_and_the_same_bytes_again(nam
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_can_stand_in_a_verdict(metric):
-    needs = {"bound": 1.0} if "error" in metric else {"threshold": 0.3, "cost": [0, 1, 2, 0]}
+    needs = {"bound": 1.0, "threshold": 0.3, "cost": [0, 1, 2, 0], "gain": [1, -1, 0, 0]}
+    needs |= {"per": [1, 1, 0, 0], "reference": 0.3, "quantile": 0.5}
     chosen = (
         plan({"name": "brier"}, {"name": metric, "role": "context", **needs}) if metric != "brier" else plan()
     )
@@ -252,3 +253,29 @@ def test_scores_that_move_too_far_are_a_broken_noise_floor_where_the_plan_says_s
     shown, gated = plan({"name": "brier"}), plan({"name": "brier"}, max_noise_difference=1e-9)
     assert verdict(BETTER, shown, noise_floor=floor).state == "PROMOTE"
     assert verdict(BETTER, gated, noise_floor=floor).state == "INVALID"
+
+
+LIKE = {"name": "brier", "margin": 0.03, "clip": 0.5}
+
+
+def test_equivalence_promotes_what_is_alike_holds_on_little_and_rejects_what_is_worse():
+    chosen = plan(LIKE, name="equivalence")
+    assert verdict(SAME, chosen).state == "PROMOTE"
+    assert verdict(WORSE, chosen).state == "REJECT"
+    assert verdict(SAME.slice(0, 50), chosen).state == "HOLD"
+    found = gate(verdict(SAME, chosen), "brier: equivalence")
+    assert "neither better nor worse by more than 0.03" in found.rule
+
+
+def test_equivalence_is_the_weaker_of_both_sides_and_never_shown_for_a_better_challenger():
+    both = plan(
+        {**LIKE, "margin": 0.005, "hypotheses": ["equivalence", "noninferiority"]}, name="equivalence"
+    )
+    tests = {test.hypothesis: test for test in estimate(fold(BETTER, both), both)[0].tested}
+    assert tests["equivalence"].log_e < 0 < tests["noninferiority"].log_e
+    assert tests["equivalence"].more_units is None
+
+
+def test_equivalence_needs_a_margin():
+    with pytest.raises(PlanError, match="margin"):
+        plan({"name": "brier"}, name="equivalence")

@@ -15,6 +15,7 @@ NAIVE_Z = 1.96
 NULLS = {
     "superiority": "the challenger is not better",
     "non-inferiority": "the challenger is worse by the margin",
+    "equivalence": "the challenger is better or worse by the margin",
     "harm": "the challenger is not worse",
 }
 _TOP, _BOTTOM = 26.0, 138.0

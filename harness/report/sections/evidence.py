@@ -97,7 +97,7 @@ def _change(data: ReportData) -> str:
     if data.last is not None and data.last.units < data.plan.min_units and data.plan.unit != "decisions":
         needs.append(f"{n.count(data.plan.min_units)} {data.plan.unit}")
     with_these = f", with {' and '.join(needs)}," if needs else ""
-    better = "better" if data.claim == "superiority" else "not worse"
+    better = {"superiority": "better", "equivalence": "neither better nor worse"}.get(data.claim, "not worse")
     return f"an e-value of {needed} for “{better}”{with_these} gives PROMOTE; one for harm gives REJECT."
 
 
@@ -194,7 +194,7 @@ def _evalue_finding(data: ReportData, naive: list[Look]) -> str:
 
 def _evalue_change(data: ReportData, *, naive: bool) -> str:
     needed = n.plain(data.plan.needed_e, 0)
-    leads = {"superiority": "PROMOTE", "non-inferiority": "PROMOTE", "harm": "REJECT"}[data.claim]
+    leads = "REJECT" if data.claim == "harm" else "PROMOTE"
     said = f"an e-value of {needed}, at any look, counts from then on and leads to {leads}."
     return f"{said} The naive rows change nothing." if naive else said
 
