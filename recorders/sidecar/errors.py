@@ -5,6 +5,7 @@ HarnessError (recorders.errors)
 ├── SpoolBusy               another sidecar has the folder                          exit 1
 ├── SpoolTaken              another sidecar took the folder while this one slept    exit 40
 ├── SpoolDamaged            a spool file went bad while it was in use               exit 40
+├── SpoolUnusable           the disk does not let a spool be opened                 exit 1
 ├── SpoolTooNew             a folder that a newer sidecar wrote                     exit 1
 └── SidecarUnreachable      no sidecar answers                                      exit 1
 """
@@ -54,11 +55,24 @@ class SpoolDamaged(HarnessError):
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"A spool file cannot be read: {what}.",
+            f"A spool file cannot be used: {what}.",
             "Expected the file as it was written.",
             "Start the sidecar again: it puts the file aside, counts what it held and goes on.",
         )
         self.what = what
+
+
+class SpoolUnusable(HarnessError):
+    """The disk does not let a spool be opened."""
+
+    def __init__(self, folder: Path, why: str) -> None:
+        super().__init__(
+            f"The spool {folder} cannot be opened: {why}.",
+            "Expected a disk that takes two small files.",
+            "Make room or mend the disk and start again; what was acknowledged is still there.",
+        )
+        self.folder = folder
+        self.why = why
 
 
 class SpoolTooNew(HarnessError):

@@ -234,7 +234,8 @@ class Outbox:
                 return
             if self._reader is not None and self._reader[0] == number:
                 self._close_reader()
-            segment.remove(self._path(number))
+            if not segment.let_go(self._path(number)):
+                return
             del self._files[number]
             self.unlinked += 1
             self.unlinked_uncovered += not safe
@@ -336,8 +337,7 @@ class Outbox:
         self._connection, self._number = opened, number
 
     def _open(self) -> None:
-        for leftover in self.folder.glob(f"{OUTBOX}*{segment.NEW}*"):
-            leftover.unlink()
+        segment.sweep(self.folder, OUTBOX)
         found = recover(self.folder, SQL)
         self.state, self.identities, self.damaged = found.state, found.identities, found.damaged
         self._files, self._settled = found.files, found.settled

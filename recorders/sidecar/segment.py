@@ -5,6 +5,7 @@ it read-only. A file is born under another name and renamed when it is complete,
 made.
 """
 
+import logging
 import os
 import sqlite3
 from collections.abc import Callable
@@ -22,6 +23,7 @@ SQLITE_FULL: Final = 13
 # What SQLite says when there is no room for its shared memory: SHMOPEN, SHMSIZE, SHMMAP.
 NO_ROOM: Final = (SQLITE_FULL, 4_618, 4_874, 5_386)
 NEW: Final = ".new"
+_logger = logging.getLogger("recorders.sidecar")
 
 
 @cache
@@ -108,6 +110,25 @@ def remove(path: Path) -> None:
     """Unlink a file with all that SQLite keeps beside it; what is not there is no error."""
     for name in (path, *beside(path)):
         name.unlink(missing_ok=True)
+
+
+def let_go(path: Path) -> bool:
+    """Remove a file that is not needed any more; False when the disk does not let it go now."""
+    try:
+        remove(path)
+    except OSError as error:
+        _logger.warning("%s stays for now: %s", path, error)
+        return False
+    return True
+
+
+def sweep(folder: Path, prefix: str) -> None:
+    """Unlink what a death left: files half born, and what lay beside a file that is gone."""
+    for path in folder.glob(f"{prefix}*"):
+        name, found, _ = path.name.partition(".db-")
+        half_born = NEW in path.name
+        if half_born or (found and not path.with_name(f"{name}.db").exists()):
+            path.unlink(missing_ok=True)
 
 
 def beside(path: Path) -> tuple[Path, ...]:

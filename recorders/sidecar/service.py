@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from recorders.errors import HarnessError
 from recorders.sidecar import segment
 from recorders.sidecar.disk import Disk
 from recorders.sidecar.door import Bounds, Connection, Reception
-from recorders.sidecar.errors import SpoolDamaged, SpoolTooNew
+from recorders.sidecar.errors import SpoolDamaged, SpoolTooNew, SpoolUnusable
 from recorders.sidecar.hub import Hub
 from recorders.sidecar.ops import REQUEST_BYTES_MAX, Ops
 from recorders.sidecar.outbox import Outbox
@@ -37,16 +38,27 @@ class House:
 
     def __init__(self, settings: Settings, open_door: Callable[[str | None], Door] | None = None) -> None:
         self.settings = settings
+        spool = settings.spool
+        self.disk = Disk(
+            settings.path,
+            quota_bytes=spool.quota_bytes,
+            free_bytes_min=spool.free_bytes_min,
+            ballast_bytes=spool.ballast_bytes,
+        )
+        try:
+            self._open(open_door)
+        except (OSError, sqlite3.Error) as error:
+            # A sidecar that cannot start on a full disk could not make room on it either.
+            if not self.disk.drop_ballast():
+                raise SpoolUnusable(settings.path, str(error)) from error
+            self._open(open_door)
+
+    def _open(self, open_door: Callable[[str | None], Door] | None) -> None:
+        settings = self.settings
         self.stamp = Stamp(settings.path)
         try:
             _check_formats(settings.path)
             spool, ship = settings.spool, settings.ship
-            self.disk = Disk(
-                settings.path,
-                quota_bytes=spool.quota_bytes,
-                free_bytes_min=spool.free_bytes_min,
-                ballast_bytes=spool.ballast_bytes,
-            )
             self.outbox = Outbox(settings.path, segment_bytes=spool.segment_bytes)
             rules = Rules(spool.durability, spool.segment_bytes, spool.segment_age_s)
             self.spool = Spool(

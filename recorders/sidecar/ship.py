@@ -162,9 +162,7 @@ class Shipper:
         try:
             self._compose()
         except sqlite3.Error as error:
-            if not segment.no_room(error):
-                raise SpoolDamaged(str(error)) from error
-            return self._no_room(error)
+            return self._disk_refuses(error)
         self._noticed_at = None
         return 0.0
 
@@ -204,8 +202,14 @@ class Shipper:
         )
         return control(event, frame.decision_point)
 
-    def _no_room(self, error: sqlite3.Error) -> float:
-        """Make room for a composition: give up what is only kept for a second failure, then the ballast."""
+    def _disk_refuses(self, error: sqlite3.Error) -> float:
+        """Make room on a full disk: give up what is only kept for a second failure, then the ballast.
+
+        Raises:
+            SpoolDamaged: the disk is not full, it fails. Opening anew writes to another file.
+        """
+        if not segment.no_room(error):
+            raise SpoolDamaged(str(error)) from error
         self._outbox.release(retain_s=self._pace.retain_s, pressed=True)
         self._spool.drop_ballast()
         self._wait(f"the outbox cannot be written ({error})")
@@ -227,6 +231,8 @@ class Shipper:
             self.counts.retries += 1
             self._wait(error.what)
             return max(0.0, self._retry_at - now)
+        except sqlite3.Error as error:  # the log has the batch; that it does could not be written down
+            return self._disk_refuses(error)
         except WriterForked as error:
             return self._forked(error)
         except (WrongLog, AppendError) as error:

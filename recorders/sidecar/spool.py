@@ -95,6 +95,12 @@ class Spool:
             found = [(writer, self._marks.get(writer) or Mark(0, 0.0)) for writer in writers]
             return [Known(writer, mark.sequence, mark.last) for writer, mark in found]
 
+    def seen_at(self, writer: bytes) -> float:
+        """Return when a writer's last frame came, in seconds since 1970; 0 for one that is not known."""
+        with self._lock:
+            mark = self._marks.get(writer)
+            return mark.seen_at if mark else 0.0
+
     def feature_set(self, digest: bytes) -> bytes | None:
         """Return the canonical JSON of a feature set that a service announced."""
         return self._feature_sets.get(digest)
@@ -194,7 +200,8 @@ class Spool:
                 return
             if ordinal == composed.segment and self._last_in(ordinal, path) > composed.id:
                 return
-            segment.remove(path)
+            if not segment.let_go(path):
+                return
             self.counts.unlinked += 1
 
     def _last_in(self, ordinal: int, path: Path) -> int:
@@ -311,8 +318,7 @@ class Spool:
         return ""
 
     def _open(self, composed: Place) -> None:
-        for leftover in self.folder.glob(f"{INBOX}*{segment.NEW}*"):
-            leftover.unlink()
+        segment.sweep(self.folder, INBOX)
         self.counts.quarantined = len(quarantine_damaged(self.folder, INBOX))
         segments = segment.numbered(self.folder, INBOX)
         for _, path in segments:

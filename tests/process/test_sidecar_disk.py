@@ -3,9 +3,7 @@
 import collections
 import contextlib
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,9 +28,6 @@ from tests.support.sidecars import (
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 SCHEMA = (bytes.fromhex(FEATURES.digest), FEATURES.canonical())
-CC = shutil.which("cc")
-SCRIPT = Path(__file__).with_name("spool_under_faults.py")
-FAULTS = Path(__file__).with_name("disk_faults.c")
 
 
 @pytest.fixture
@@ -126,52 +121,3 @@ def test_the_quota_refuses_and_never_forgets(tmp_path: Path) -> None:
     assert 20 < kept < 120
     assert len(spool.read(Place(0, 0), events=10**9, payload_bytes=10**12)) == kept
     spool.close()
-
-
-@pytest.fixture(scope="session")
-def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library that makes the n-th write or sync of a spool file fail."""
-    if CC is None:
-        pytest.skip("no C compiler here")
-    library = tmp_path_factory.mktemp("faults") / "faults.so"
-    subprocess.run([CC, "-shared", "-fPIC", "-O1", "-o", library, FAULTS, "-ldl"], check=True)
-    return library
-
-
-@pytest.mark.parametrize("call", ["write", "sync"])
-@pytest.mark.parametrize("fault", ["eio", "enospc", "short", "kill", "torn"])
-def test_a_fault_at_a_write_or_sync_loses_nothing_acknowledged(
-    faults: Path, tmp_path: Path, call: str, fault: str
-) -> None:
-    if call == "sync" and fault in ("short", "torn"):
-        pytest.skip("a sync is neither short nor torn")
-    struck = 0
-    for place in (1, 2, 5, 9, 14, 23, 31):
-        folder = tmp_path / f"{place}"
-        environment = os.environ | {
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "LD_PRELOAD": str(faults),
-            "FAULT": f"{call}:{fault}:{place}",
-        }
-        done = subprocess.run(
-            [sys.executable, str(SCRIPT), str(folder)],
-            cwd=Path(__file__).parents[2],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        lines = done.stdout.split("\n")
-        told = [int(line) for line in lines if line.isdecimal()]
-        struck += "fault" in done.stderr
-        spool = spool_in(folder)
-        items = spool.read(Place(0, 0), events=10**9, payload_bytes=10**12)
-        held = [item.frame.sequence for item in items if item.frame.kind == 0]
-        assert all(item.proven() for item in items)
-        assert set(told) <= set(held), (place, done.stderr)
-        assert len(held) == len(set(held))
-        spool.close()
-        if fault in ("eio", "enospc", "short") and done.returncode == 0:
-            assert told == list(range(1, 13)), (place, done.stdout)
-    assert struck >= 3

@@ -13,75 +13,20 @@ from uuid import UUID
 
 import pytest
 
-from recorders.canonical import digest
-from recorders.columns import decode_batch
-from recorders.errors import LinkUnavailable, Rewound, WriterForked, WrongLog
-from recorders.frame import Frame, Receipt
+from recorders.errors import WriterForked
+from recorders.frame import Frame
 from recorders.sidecar.drafts import Draft
 from recorders.sidecar.outbox import Outbox
 from recorders.sidecar.service import House, ship_all
 from recorders.sidecar.spool import Place
 from recorders.sidecar.stamp import Stamp
+from tests.support.fake_log import FakeLog
 from tests.support.sidecars import FEATURES, arrived, decisions, names, settings_in
 
 SCHEMA = (bytes.fromhex(FEATURES.digest), FEATURES.canonical())
-LOG_ID = UUID(int=99)
 SEEDS = range(100)
 PLANTED_SEEDS = range(12)
 STEPS = 30
-
-
-class FakeLog:
-    """Keeps batches by the rules of `harness.append`; may be restored to an earlier end, and lose answers."""
-
-    def __init__(self) -> None:
-        self.batches: list = []
-        self.epoch = 1
-        self.losing = False
-
-    def restore(self, count: int) -> None:
-        self.batches = self.batches[:count]
-        self.epoch += 1
-
-    def door(self, log_id: str | None) -> "FakeDoor":
-        return FakeDoor(self, log_id)
-
-    def held(self) -> list[str]:
-        found = []
-        for batch in self.batches:
-            if batch.kind == "decision":
-                found += decode_batch(batch.payload).column("decision_id").to_pylist()
-        return found
-
-
-class FakeDoor:
-    def __init__(self, log: FakeLog, log_id: str | None) -> None:
-        self._log = log
-        self._log_id = log_id
-
-    def append(self, batch) -> Receipt:
-        log = self._log
-        if self._log_id != str(LOG_ID):
-            raise WrongLog(str(self._log_id), str(LOG_ID))
-        mine = [(place, one) for place, one in enumerate(log.batches) if one.writer == batch.writer]
-        if batch.sequence > len(mine) + 1:
-            raise Rewound(batch.writer, len(mine), batch.acked)
-        duplicate = batch.sequence <= len(mine)
-        if duplicate:
-            place, stored = mine[batch.sequence - 1]
-            if stored.digest != batch.digest:
-                raise WriterForked(batch.writer, batch.sequence)
-        else:
-            place = len(log.batches)
-            log.batches.append(batch)
-        if log.losing:
-            log.losing = False
-            raise LinkUnavailable("the reply was lost")
-        position = sum(one.events for one in log.batches[:place]) + 1
-        return Receipt(log.epoch, position, digest(batch.digest.encode()), 0, duplicate)
-
-    def close(self) -> None:
-        return
 
 
 class World:
