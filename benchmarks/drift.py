@@ -136,6 +136,19 @@ def alarm_table() -> Iterator[Row]:
     yield at_most(f"false alarms over {quiet} quiet days", 365 * false / quiet, "a year", 1.0)
 
 
+def jittering_years() -> Iterator[Row]:
+    """Yield false alarms a year over many references and days at 1,000 rows, features moving as usual."""
+    references, windows, false = 10, 100, 0
+    for number in range(references):
+        rng = np.random.default_rng([365, number])
+        plan, reference = worlds.past(rng, 1_000, 28, jitter=worlds.JITTER)
+        for _ in range(windows):
+            window = worlds.day(rng, 1_000, "null", plan, jitter=worlds.JITTER)
+            false += compare(window, reference, plan).answers["feature"] == "drift"
+    days = references * windows
+    yield at_most(f"1k rows, jitter: false alarms over {days} days", 365 * false / days, "a year", 1.0)
+
+
 def cell(where: str, world: str, size: int, counted: tuple[int, int, int]) -> Row:
     """Return one cell of the alarm table with the target that it has."""
     alarms, named, windows = counted
@@ -245,7 +258,7 @@ def states() -> Iterator[Row]:
 def main() -> None:
     """Run all and write benchmarks/results/drift.json."""
     rows: list[Row] = []
-    for part in (states, reports, alarm_table, other_rules, detectors, proofs):
+    for part in (states, reports, alarm_table, jittering_years, other_rules, detectors, proofs):
         rows += part()
     absent = [name for name, python in OTHERS.items() if not python]
     notes: Any = "Processor time of one thread; memory is the largest resident size of a process of its own."
