@@ -1,11 +1,15 @@
 """Frames: what a recorder hands to a link, and what it gets back."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
 
+from recorders.canonical import digest
+
 Kind = Literal["decision", "outcome", "loss"]
+_ARRAY32: Final = b"\xdd"  # msgpack: an array whose length follows in four bytes
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -24,6 +28,25 @@ class Frame(msgspec.Struct, frozen=True):
     events: int
     payload: bytes
     digest: str
+
+
+def payload_of(events: Sequence[bytes]) -> bytes:
+    """Return encoded events as one msgpack array."""
+    return b"".join((_ARRAY32, len(events).to_bytes(4, "big"), *events))
+
+
+def frame_of(
+    writer: UUID,
+    sequence: int,
+    kind: Kind,
+    decision_point: str,
+    schema_digest: str,
+    events: int,
+    payload: bytes,
+) -> Frame:
+    """Return the frame of a payload, with its digest; only decisions have a schema."""
+    schema = schema_digest if kind == "decision" else ""
+    return Frame(writer, sequence, kind, decision_point, schema, events, payload, digest(payload))
 
 
 class Receipt(msgspec.Struct, frozen=True):

@@ -13,15 +13,14 @@ from uuid import UUID
 
 import msgspec
 
-from recorders.canonical import digest
 from recorders.clock import Clock
 from recorders.counters import DROPS, REJECTIONS, Counters, Tally
-from recorders.frame import Frame, Kind, Receipt
+from recorders.frame import Frame, Kind, Receipt, frame_of, payload_of
 from recorders.limits import Limits
 from recorders.losses import Loss, Losses
+from recorders.segment_file import SegmentFile
 
 _TURNED_AWAY: Final = {"": "full", "off": "off"}  # why the door is closed -> the counter
-_ARRAY32: Final = b"\xdd"  # msgpack: an array whose length follows in four bytes
 
 
 class Outbox:
@@ -46,6 +45,7 @@ class Outbox:
         self.dropped = {reason: Tally() for reason in DROPS}
         self.rejected = {reason: Tally() for reason in REJECTIONS}
         self.sampled_out = Tally()
+        self.journal: SegmentFile | None = None  # with crash_proof: where events are kept beside the queue
         self.settled: dict[Kind, int] = {"decision": 0, "outcome": 0, "loss": 0}  # acked or given up
         self._decision_point = decision_point
         self._schema_digest = schema_digest
@@ -107,6 +107,8 @@ class Outbox:
             self.settled[frame.kind] += frame.events
             if frame.kind != "loss":
                 self._acked += frame.events
+            if self.journal is not None:
+                self.journal.acked(frame.sequence, self.settled)
 
     def failed(self) -> None:
         """Take note that no answer came: the same frame goes again after a wait that doubles, with jitter."""
@@ -129,6 +131,14 @@ class Outbox:
             self._sender = UUID(int=self._chance.getrandbits(128), version=4)
             self._sequence = 0
             self._attempts = 0
+            self.release_journal(remove=True)  # what the log refuses it would refuse again
+
+    def release_journal(self, *, remove: bool) -> None:
+        """Keep no more in shared memory; what is there stays for `drain` unless it is removed."""
+        with self._lock:
+            if self.journal is not None:
+                self.journal.close(remove=remove)
+                self.journal = None
 
     def close(self) -> None:
         """Accept no more; what is queued still leaves."""
@@ -153,6 +163,7 @@ class Outbox:
     def abandon(self) -> None:
         """Give up what has not left by the end of the process, and count it."""
         with self._lock:
+            self.release_journal(remove=self.drained)
             if self.stopped != "refused":
                 self.stopped = "exit"
                 self.slots = 0
@@ -247,18 +258,18 @@ class Outbox:
 
     def _frame(self, kind: Kind, events: list[bytes]) -> Frame:
         self._sequence += 1
-        payload = b"".join((_ARRAY32, len(events).to_bytes(4, "big"), *events))
-        schema = self._schema_digest if kind == "decision" else ""
-        return Frame(
+        frame = frame_of(
             self._sender,
             self._sequence,
             kind,
             self._decision_point,
-            schema,
+            self._schema_digest,
             len(events),
-            payload,
-            digest(payload),
+            payload_of(events),
         )
+        if self.journal is not None:
+            self.journal.cut(frame, self.settled[kind])
+        return frame
 
     def _give_up(self, reason: str) -> None:
         with self._lock:

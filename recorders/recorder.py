@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from time import time_ns
 from typing import Any, Final, Self, Unpack
 
@@ -19,12 +20,14 @@ from recorders.courier import POLL_S, Courier
 from recorders.errors import InvalidEvent
 from recorders.events import DecisionEncoder, checked_name, encode_outcome
 from recorders.fields import FeatureSet
+from recorders.frame import Kind
 from recorders.guard import Guard
 from recorders.limits import Limits
 from recorders.link import Link
 from recorders.outbox import Outbox
 from recorders.pending import Known, PendingDecision
 from recorders.sampling import Sampler, Sampling, kept_share
+from recorders.segment_file import FOLDER, SegmentFile
 from recorders.switch import is_off, never
 from recorders.values import instant_us
 
@@ -41,14 +44,15 @@ class Recorder:
     call, nothing that the garbage collector walks. One background thread carries frames over `link`.
     Memory is bounded by `limits`; what does not fit is counted by reason, and reported into the log.
     `sampling` says which decisions are recorded; `switch` turns all of it off while it answers True, as
-    do the variables of recorders/switch.py.
+    do the variables of recorders/switch.py. `crash_proof` keeps events in shared memory too (or in files
+    of the folder that it names), from which recorders/segment_file.py has them after a SIGKILL.
 
     Raises:
         InvalidEvent: a decision point, model or version that is no name. (Only here and in `promote`.)
         FeatureSetError: the sampling does not fit the feature set, or pseudonyms have no key.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a recorder is made of, each by name
         self,
         decision_point: str,
         feature_set: FeatureSet,
@@ -59,6 +63,7 @@ class Recorder:
         limits: Limits = _DEFAULTS,
         sampling: Sampling | None = None,
         switch: Callable[[], bool] = never,
+        crash_proof: bool | Path = False,
     ) -> None:
         self.decision_point = checked_name("decision_point", decision_point)
         self.feature_set = feature_set
@@ -70,6 +75,7 @@ class Recorder:
         self._guard = Guard(self._refuse)
         self._sampler = None if sampling is None else Sampler(sampling, feature_set)
         self._switch = switch
+        self._folder = FOLDER if crash_proof is True else crash_proof or None
         self._switch_at = -math.inf
         self.promote(model, model_version)
         self.renew()
@@ -77,7 +83,7 @@ class Recorder:
 
     # The request path.
 
-    def record(  # noqa: PLR0913  # one keyword for each column of the envelope
+    def record(  # noqa: C901, PLR0913  # calls cost more than branches; one keyword for each column of the envelope
         self,
         features: Mapping[str, object],
         *,
@@ -119,10 +125,13 @@ class Recorder:
                 score, decision, propensity, inclusion, latency_us, trace_id,
             )  # fmt: skip
             data = self._encode(features, envelope, statuses)
-            if len(data) <= _SLOT_BYTES:
+            if outbox.journal is None and len(data) <= _SLOT_BYTES:
                 outbox.decisions.append(data)
             else:
-                outbox.decisions.extend([data] + [b""] * ((len(data) - 1) // _SLOT_BYTES))
+                kept = self._keep(outbox, "decision", data)
+                if kept is None:
+                    return None
+                outbox = kept
             if not outbox.count_decision() % _PID_CHECK_EVERY:
                 self._own_outbox()
             if self._courier is None:
@@ -148,7 +157,8 @@ class Recorder:
             self._turn_away(outbox)
             return False
         at_us = time_ns() // 1000 if occurred_at is None else instant_us("occurred_at", occurred_at)
-        outbox.outcomes.append(encode_outcome(decision_id, label, value, at_us))
+        if self._keep(outbox, "outcome", encode_outcome(decision_id, label, value, at_us)) is None:
+            return False
         outbox.count_outcome()
         if self._courier is None:
             self._start()
@@ -172,6 +182,19 @@ class Recorder:
         with self._guard:
             return work(*given)
         return None
+
+    def _keep(self, outbox: Outbox, kind: Kind, data: bytes) -> Outbox | None:
+        """Queue an event that is large, or is kept in shared memory too. Return the outbox that has it."""
+        if outbox.journal is not None:
+            outbox = self._own_outbox()  # a fork without hooks shares the parent's memory: never write there
+        items = [data] + [b""] * ((len(data) - 1) // _SLOT_BYTES)
+        queue = outbox.decisions if kind == "decision" else outbox.outcomes
+        if outbox.journal is None:
+            queue.extend(items)
+        elif not outbox.journal.keep(kind, items, queue):
+            outbox.turn_away()
+            return None
+        return outbox
 
     def _turn_away(self, outbox: Outbox) -> None:
         outbox.turn_away()
@@ -258,7 +281,14 @@ class Recorder:
     def renew(self) -> None:
         """Begin again as another writer with empty queues: what was queued is the parent's to send."""
         self._pid = os.getpid()
-        self._outbox = self._new_outbox()
+        inherited: Outbox | None = self.__dict__.get("_outbox")
+        if inherited is not None and inherited.journal is not None:
+            inherited.journal.disown()
+        outbox = self._new_outbox()
+        if self._folder is not None:
+            names = (self.decision_point, self._schema_digest)
+            outbox.journal = SegmentFile(self._folder, outbox.writer, *names)
+        self._outbox = outbox
         self._prefix = f"{self._outbox.writer.hex[:20]}-"
         self._number = itertools.count(1).__next__
         self._courier: Courier | None = None

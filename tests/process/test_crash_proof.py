@@ -1,0 +1,174 @@
+"""SIGKILL of a service that keeps its events in shared memory: every accepted one is found again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from recorders.frame import Frame
+from recorders.limits import Limits
+from recorders.recorder import Recorder
+from recorders.segment_file import Abandoned, drain
+from tests.support import service
+from tests.support.recording import PLAIN, TWO, MemoryLink, down
+
+ROOT = Path(__file__).parents[2]
+KILLS = 12
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Path:
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    return folder
+
+
+def ids(frames: list[Frame]) -> list[str]:
+    return [
+        event[0]
+        for frame in frames
+        if frame.kind == "decision"
+        for event in msgspec.msgpack.decode(frame.payload)
+    ]
+
+
+def killed_after(seconds: float, folder: Path, memory: Path) -> None:
+    command = [sys.executable, "-m", "tests.support.crash_service", str(folder), str(memory)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert list(drain(memory)) == [], "a running service's files are left alone"
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.parametrize("kill", range(KILLS))
+def test_a_killed_service_owes_exactly_what_it_accepted(kill: int, tmp_path: Path, memory: Path) -> None:
+    killed_after(0.05 + 0.04 * kill, tmp_path, memory)
+    told = (tmp_path / "told").read_bytes()
+    accepted = told.rstrip(b"\x00").decode().split()
+    sent = service.frames(tmp_path)
+    (owed,) = drain(memory)
+    assert list(drain(memory)) == [owed], "draining again gives the same"
+    by_sequence = {frame.sequence: frame for frame in sent}
+    for frame in owed.frames:
+        assert by_sequence.setdefault(frame.sequence, frame) == frame, "a resend is the same, bit for bit"
+    assert sorted(by_sequence) == list(range(1, len(by_sequence) + 1)), "no gap for the log to refuse"
+    found = ids([by_sequence[sequence] for sequence in sorted(by_sequence)])
+    assert len(set(found)) == len(found)
+    assert set(accepted) <= set(found)
+    assert len(found) <= len(accepted) + 1, "at most the one whose caller was not told yet"
+    assert len(accepted) > 100
+    owed.remove()
+    assert list(memory.iterdir()) == []
+
+
+def abandoned(recorder: Recorder, memory: Path) -> Abandoned:
+    """Return what another process would find after this one is gone: locks do not hold within a process."""
+    (owed,) = drain(memory)
+    assert owed.writer == recorder._outbox.writer
+    return owed
+
+
+def still_recorder(link: MemoryLink, memory: Path, **limits: object) -> Recorder:
+    bounds = Limits(**{"linger_s": 0.0, "backoff_s": 0.01, "backoff_max_s": 0.01, **limits})  # type: ignore[arg-type]
+    return Recorder("p", TWO, link, model="m", model_version="1", limits=bounds, crash_proof=memory)
+
+
+def test_a_clean_end_leaves_nothing(memory: Path) -> None:
+    link = MemoryLink()
+    recorder = still_recorder(link, memory)
+    assert recorder.record(PLAIN)
+    assert recorder.outcome("d", "late", True)
+    assert recorder.close(10)
+    assert list(memory.iterdir()) == []
+    assert (link.events(), link.events("outcome")) == (1, 1)
+
+
+def test_an_end_without_an_answer_leaves_what_is_owed(memory: Path) -> None:
+    recorder = still_recorder(MemoryLink(down), memory, frame_events=3)
+    names = [recorder.record(PLAIN) for _ in range(8)]
+    recorder.outcome("d", "late", True)
+    time.sleep(0.1)
+    assert recorder.close(0.2) is False
+    owed = abandoned(recorder, memory)
+    assert ids(list(owed.frames)) == names
+    assert sum(frame.events for frame in owed.frames if frame.kind == "outcome") == 1
+    assert [frame.sequence for frame in owed.frames] == list(range(1, len(owed.frames) + 1))
+
+
+def test_a_file_that_is_full_is_followed_and_removed_when_the_log_has_it(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorders.segment_file.SEGMENT_BYTES", 70_000)
+    link = MemoryLink(down)
+    recorder = still_recorder(link, memory)
+    names = [recorder.record(PLAIN) for _ in range(200)]
+    files = sorted(memory.iterdir())
+    assert len(files) > 2
+    link.answer = None
+    assert recorder.flush(10)
+    assert len(list(memory.iterdir())) < len(files)
+    link.answer = down
+    names += [recorder.record(PLAIN) for _ in range(50)]
+    recorder.close(0.1)
+    owed = abandoned(recorder, memory)
+    assert ids(link.frames) + ids(list(owed.frames)) == names
+    assert owed.frames[0].sequence == len(link.frames) + 1
+
+
+def test_no_room_is_a_counted_drop(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = still_recorder(MemoryLink(), memory)
+    monkeypatch.setattr("recorders.segment_file.SEGMENT_BYTES", 1_000)
+    assert recorder.record(PLAIN) is None
+    assert recorder.counters.dropped == {"full": 1}
+    monkeypatch.undo()
+    assert recorder.record(PLAIN)
+    assert recorder.close(5)
+
+
+def test_torn_and_flipped_bytes_end_the_file(memory: Path) -> None:
+    recorder = still_recorder(MemoryLink(down), memory, linger_s=60.0, exit_s=0.0)
+    names = [recorder.record(PLAIN) for _ in range(10)]
+    (path,) = memory.iterdir()
+    data = bytearray(path.read_bytes())
+    last = data.rindex(names[-1].encode() if names[-1] else b"?")
+    data[last] ^= 0xFF
+    recorder._outbox.release_journal(remove=True)
+    path.write_bytes(data)
+    assert ids(list(abandoned(recorder, memory).frames)) == names[:-1]
+    path.write_bytes(b"something else" + zlib.crc32(b"").to_bytes(4, "big"))
+    assert list(drain(memory)) == []
+    recorder.close(0.1)
+
+
+def test_a_fork_keeps_files_of_its_own(memory: Path) -> None:
+    recorder = still_recorder(MemoryLink(), memory)
+    recorder.record(PLAIN)
+    child = os.fork()
+    if not child:
+        recorder.record(PLAIN)
+        os._exit(0 if recorder.close(10) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert recorder.flush(10)
+    assert len(list(memory.iterdir())) == 1
+    assert recorder.close(10)
+    assert list(memory.iterdir()) == []
+
+
+def test_a_fork_without_hooks_never_writes_into_its_parents_memory(memory: Path) -> None:
+    recorder = still_recorder(MemoryLink(down), memory)
+    first = recorder.record(PLAIN)
+    before = {path: path.read_bytes() for path in memory.iterdir()}
+    recorder._pid = -1  # as if the process had been forked behind Python's back
+    assert recorder.record(PLAIN) not in (None, first)
+    written = [path for path in memory.iterdir() if path not in before]
+    assert len(written) == 1
+    recorder.close(0.1)
