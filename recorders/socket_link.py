@@ -1,5 +1,6 @@
 """The socket link: frames go to the sidecar beside the service; its word is that they are on disk."""
 
+import contextlib
 import os
 import socket
 import threading
@@ -21,6 +22,7 @@ CONNECT_S: Final = 2.0
 ANSWER_S: Final = 15.0
 # After a pause of this length the sidecar is asked how far it is, before anything is sent again.
 LONG_STOP_S: Final = 60.0
+BYE_S: Final = 0.2
 # Frames that may be under way at once: less than the sidecar remembers digests of.
 WINDOW: Final = 64
 
@@ -115,9 +117,13 @@ class SocketLink:
                 raise
 
     def close(self) -> None:
-        """Close the connection. A later `send` opens it again."""
+        """Close the connection, and say so. A later `send` opens it again."""
         if self._pid == os.getpid():
             with self._lock:
+                if self._socket is not None:
+                    with contextlib.suppress(OSError):
+                        self._socket.settimeout(BYE_S)
+                        self._socket.sendall(wire.message(Type.BYE, b""))
                 self._drop()
 
     # Inside.

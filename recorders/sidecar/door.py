@@ -30,6 +30,7 @@ class Bounds(NamedTuple):
     connections: int = 1_024
     hello_s: float = 5.0
     message_s: float = 30.0
+    lost_s: float = 60.0
     body_bytes: int = wire.BODY_BYTES_MAX
 
 
@@ -41,6 +42,7 @@ class Reception:
         self.bounds = bounds
         self.open: set[Connection] = set()
         self.counts: Counter[str] = Counter()
+        self.gone: dict[bytes, float] = {}
         self._token = token.encode()
 
     def admits(self, token: str) -> bool:
@@ -54,6 +56,11 @@ class Reception:
             if late:
                 self.counts["timeouts"] += 1
                 connection.refuse(WireError(late))
+        for writer, since in list(self.gone.items()):
+            if now - since >= self.bounds.lost_s:
+                del self.gone[writer]
+                self.counts["lost_writers"] += 1
+                self.hub.lost(writer)
 
     def close(self) -> None:
         """Close every connection."""
@@ -72,6 +79,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._service = ""
         self._welcomed = False
+        self._ended = False
+        self._writers: set[bytes] = set()
         self._since = self._loop.time()
 
     # asyncio.Protocol
@@ -89,9 +98,14 @@ class Connection(asyncio.Protocol):
         reception.counts["connections"] += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection; its frames that wait for the disk are kept all the same."""
+        """Forget the connection; its frames that wait for the disk are kept all the same.
+
+        Writers that did not say goodbye are missed from now on, until they come again.
+        """
         del exc
         self._reception.open.discard(self)
+        if not self._ended:
+            self._reception.gone |= dict.fromkeys(self._writers, self._loop.time())
 
     def data_received(self, data: bytes) -> None:
         """Handle the messages that `data` completes."""
@@ -168,6 +182,8 @@ class Connection(asyncio.Protocol):
             ask = wire.decode(kind, body)
             assert isinstance(ask, wire.Ask), ask
             self._write(wire.encode(wire.Marks(self._compare(ask.writers))))
+        elif kind is Type.BYE:
+            self._ended = True
         else:
             raise WireError(f"a {kind.name}, which is for services")
 
@@ -186,6 +202,8 @@ class Connection(asyncio.Protocol):
     def _compare(self, known: list[wire.Known]) -> list[wire.Known]:
         if len(known) > WRITERS_MAX or any(len(one.writer) != 16 or one.sequence < 0 for one in known):  # noqa: PLR2004  # bytes of a UUID
             raise WireError("writers that cannot be")
+        for one in known:
+            self._meet(one.writer)
         return self._reception.hub.compare(known)
 
     def _schema(self, body: bytes) -> None:
@@ -200,12 +218,20 @@ class Connection(asyncio.Protocol):
     def _frame(self, frame: Arrived) -> None:
         hub = self._reception.hub
         self._reception.counts["frames"] += 1
+        if frame.writer not in self._writers:
+            self._meet(frame.writer)
         if hub.draining:
             self._no(frame, "draining", "the sidecar is being drained")
         elif frame.kind == 0 and not hub.knows(frame.schema):
             self._no(frame, "schema", "its feature set was not announced")
         else:
             hub.take(self, frame)
+
+    def _meet(self, writer: bytes) -> None:
+        """Take note that a writer is here. Beyond the limit it is not missed when it goes."""
+        self._reception.gone.pop(writer, None)
+        if len(self._writers) < WRITERS_MAX:
+            self._writers.add(writer)
 
     def _no(self, frame: Arrived, reason: str, text: str) -> None:
         self._write(wire.encode(wire.Refused(frame.writer, frame.sequence, reason, 0, text)))

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from recorders.sidecar.marks import Answer
+from recorders.sidecar.report import instant
 from recorders.sidecar.spool import Spool
 from recorders.sidecar.wire import Arrived, Known
 
@@ -89,6 +90,18 @@ class Hub:
                 report = self.spool.report("spool_rewound", writer, None, frames=frames, sequences=missing)
                 self.take(None, report)
         return marks
+
+    def lost(self, writer: bytes) -> None:
+        """Report a writer that went without a goodbye and did not come back.
+
+        What it had not sent died with it: nobody can know how much. It lies after its last frame here.
+        """
+        (mark,) = self.spool.marks([writer])
+        if mark.sequence:
+            seen = instant(self.spool.seen_at(writer))
+            subject = UUID(bytes=writer)
+            report = self.spool.report("writer_lost", subject, None, first=seen, after=mark.sequence)
+            self.take(None, report)
 
     @property
     def rewound(self) -> int:

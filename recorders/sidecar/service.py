@@ -139,7 +139,7 @@ class Service:
         committer = ThreadPoolExecutor(1, "spool")
         self.hub = Hub(self._house.spool, committer, kept=self._wake.set)
         door = self.settings.door
-        bounds = Bounds(door.connections, door.hello_s, door.message_s)
+        bounds = Bounds(door.connections, door.hello_s, door.message_s, door.lost_s)
         self.reception = Reception(self.hub, bounds, self.settings.token)
         shipper = threading.Thread(target=self._ship, args=(loop, stop), name="ship", daemon=True)
         commits = asyncio.create_task(self.hub.run())

@@ -30,6 +30,7 @@ class DoorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     connections: Positive = 1_024
     hello_s: Seconds = 5.0
     message_s: Seconds = 30.0
+    lost_s: Seconds = 60.0
 
 
 class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -32,7 +32,10 @@ NO_SCHEMA: Final = bytes(32)
 
 
 class Type(IntEnum):
-    """What a message is. Services send the odd ones, the sidecar the even ones."""
+    """What a message is. Services send the odd ones, the sidecar the even ones.
+
+    BYE has no body: the service ends its connection on purpose. Whoever goes without it may have been killed.
+    """
 
     HELLO = 1
     WELCOME = 2
@@ -42,6 +45,7 @@ class Type(IntEnum):
     REFUSED = 6
     ASK = 7
     MARKS = 8
+    BYE = 9
 
 
 class Known(msgspec.Struct, array_like=True, frozen=True):
