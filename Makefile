@@ -13,6 +13,8 @@ RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 WORKERS ?= 2
 
+# The recorder's peers have an environment of their own: neither the product nor its tests carry them.
+PEERS  := .venv-bench
 BENCHMARKS := $(filter-out results,$(patsubst benchmarks/%.py,%,$(filter-out benchmarks/__init__.py,$(wildcard benchmarks/*.py))))
 
 .PHONY: setup demo test check lint types contracts bench lock dist clean $(addprefix bench-,$(BENCHMARKS))
@@ -53,12 +55,22 @@ contracts: setup
 
 bench: $(addprefix bench-,$(BENCHMARKS))
 
-$(addprefix bench-,$(BENCHMARKS)): bench-%: setup
+$(PEERS)/.ready: requirements-bench.lock | $(UV)
+	@test -x $(PEERS)/bin/python || $(UV) venv --quiet --python $(TOOLS)/bin/python $(PEERS)
+	@VIRTUAL_ENV=$(abspath $(PEERS)) $(UV) pip sync --quiet --require-hashes requirements-bench.lock
+	@touch $@
+
+bench-recorder: $(PEERS)/.ready
+	$(PEERS)/bin/python -m benchmarks.recorder
+
+$(addprefix bench-,$(filter-out recorder,$(BENCHMARKS))): bench-%: setup
 	$(RUN) -m benchmarks.$*
 
 lock: $(UV)
 	$(UV) pip compile --quiet --universal pyproject.toml --all-extras --group dev --group integrations --generate-hashes \
 	  --no-emit-index-url --custom-compile-command 'make lock' -o requirements.lock
+	$(UV) pip compile --quiet --universal requirements-bench.in --generate-hashes \
+	  --no-emit-index-url --custom-compile-command 'make lock' -o requirements-bench.lock
 
 # Two distributions of one version. The folders named build are emptied: what a module left there would ship.
 dist: setup
@@ -67,4 +79,4 @@ dist: setup
 	$(UV) build --quiet --wheel --out-dir dist packaging/recorder
 
 clean:
-	rm -rf $(VENV) $(TOOLS) build dist *.egg-info
+	rm -rf $(VENV) $(PEERS) $(TOOLS) build dist *.egg-info

@@ -40,7 +40,7 @@ print("longest", longest)
 
 
 def test_greenlets_lose_nothing_and_the_loop_goes_on() -> None:
-    pytest.importorskip("gevent", reason="gevent is installed by `uv sync --group gevent`")
+    pytest.importorskip("gevent", reason="gevent is in the dev group; `make setup` installs it")
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
