@@ -20,11 +20,14 @@ from scipy.special import betaln, logsumexp
 from benchmarks.results import Row, at_least, at_most, publish
 from policies import Evidence, Integrity, Plan, decide, fold, plan_from
 from policies.evalues import grid, mcnemar_prior
+from policies.planning import suited_grid
 
 ALPHA, RUNS, LOOKS, PER_LOOK, DISCORDANT = 0.05, 8_000, 100, 400, 0.15
 CHUNK = 1_000
 FIXED_N = 11_773  # what a single planned look needs for 80 % power at +1 percentage point
 BETS = grid(16, 0.01, 0.3)
+PLANNED = suited_grid(0.01, discordant=DISCORDANT)
+SUITED = grid(PLANNED.size, PLANNED.low, PLANNED.high)
 LIMIT = -math.log(ALPHA)
 ROWS = 1_000_000
 Counts = npt.NDArray[np.int64]
@@ -50,6 +53,13 @@ def sums_side(better: Counts, worse: Counts) -> npt.NDArray[np.float64]:
     psi = -np.log1p(-BETS) - BETS
     capital = (better - worse)[..., None] * BETS - (better + worse)[..., None] * psi
     log_e: npt.NDArray[np.float64] = logsumexp(capital, axis=-1) - math.log(BETS.size)
+    return log_e
+
+
+def suited_side(better: Counts, worse: Counts) -> npt.NDArray[np.float64]:
+    """Return log e of the grid that `suited_grid` plans for +1 percentage point, against "not better"."""
+    capital = better[..., None] * np.log1p(SUITED) + worse[..., None] * np.log1p(-SUITED)
+    log_e: npt.NDArray[np.float64] = logsumexp(capital, axis=-1) - math.log(SUITED.size)
     return log_e
 
 
@@ -81,6 +91,7 @@ def naive(better: Counts, worse: Counts) -> Reached:
 METHODS: dict[str, Callable[[Counts, Counts], Reached]] = {
     "gate, one side": one_side,
     "betting grid": both(grid_side),
+    "betting grid, planned": both(suited_side),
     "sequential McNemar": mcnemar,
     "three sums": both(sums_side),
     "naive paired z": naive,

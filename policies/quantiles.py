@@ -15,6 +15,7 @@ from scipy.special import betaln
 from policies.checks import between
 from policies.columns import Floats, Ints
 from policies.errors import ColumnsError
+from recorders.canonical import canonical_json
 
 _PRIOR_WEIGHT = 200.0  # the mixture is sharpest when a few hundred were seen
 _SHIFT = 47  # of 52 bits of mantissa five are kept: 32 bins per octave, 3 % wide
@@ -58,6 +59,10 @@ class Histogram(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Histogram(
             {k: _at(self.counts, k) + _at(other.counts, k) for k in sorted(self.counts | other.counts)}
         )
+
+    def to_json(self) -> bytes:
+        """Return the canonical JSON."""
+        return canonical_json(msgspec.to_builtins(self, str_keys=True))
 
     @property
     def count(self) -> int:

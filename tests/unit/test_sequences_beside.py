@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ def test_histograms_are_a_commutative_monoid(a, b, c):
     assert x.merge(y) == y.merge(x) == Histogram.of(np.concatenate([b, a]))
     assert x.merge(y).merge(z) == x.merge(y.merge(z))
     assert Histogram.empty().merge(x) == x
+    assert msgspec.json.decode(x.to_json(), type=Histogram) == x
 
 
 @given(st.floats(0, 1e300))
