@@ -145,15 +145,27 @@ class WrongLog(AppendError):
 
 
 class CorruptBatch(AppendError):
-    """Bytes that are not what they claim to be. `what` says where they differ."""
+    """Bytes that are not what they claim to be. `what` says where they differ.
+
+    `position` is where the log holds them, None for a batch that is still to be appended.
+    """
 
     exit_code = 40
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, position: int | None = None) -> None:
+        if position is None:
+            happened = f"The batch is not usable: {what}."
+            remedy = "Nothing was taken from it. Send it again from its source."
+        else:
+            happened = f"The batch at position {position} cannot be read: {what}."
+            remedy = (
+                f"Its writer made it so: `harness log show {position}` names it, `harness log verify` tells "
+                "whether the log was altered. Ranges before and after it can be read."
+            )
         super().__init__(
-            f"The batch is not usable: {what}.",
-            "Expected one Arrow record batch of the allowed types, as its digest names it.",
-            "Nothing was taken from it. Send it again from its source; if it was read from the log, "
-            "run `harness log verify`.",
+            happened,
+            "Expected one Arrow record batch of the allowed types, with the events it counts.",
+            remedy,
         )
         self.what = what
+        self.position = position

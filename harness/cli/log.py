@@ -86,7 +86,8 @@ def show(position: str, folder: Path | None, json: bool) -> None:
         if place.position == 0:
             raise UnknownPosition(0, source.head().position)
         row = source.rows("latest", stop=place.position + 1, kind=None, decision_point=None, rows=1)[0]
-        event = next(event for event in events_of(row) if event["position"] == place.position)
+        found = list(events_of(row))
+        event = next((event for event in found if event["position"] == place.position), found[0])
     emit(event, json=json, text=lambda: "\n".join([line(event), *fields(event)]))
 
 
@@ -132,25 +133,34 @@ def tail(
 @json_option
 @click.pass_context
 def verify(context: click.Context, start: int, stop: int | None, folder: Path | None, json: bool) -> None:
-    """Recompute every digest of the chain. Exit 40 if a batch is not as it was appended."""
+    """Recompute every digest and read every batch. Exit 40 if one is altered, or cannot be read."""
     from harness.cli.progress import progress
 
     with opened(folder) as source:
         end = stop or source.head().position + 1
         with progress(end - start, "verifying") as done:
             found = source.verify(start, stop, done)
-    if found.holds:
+    emit(found, json=json, text="\n".join(findings(found)))
+    if not found.holds:
+        context.exit(INTEGRITY)
+
+
+def findings(found: Any) -> Iterator[str]:
+    """Yield what a verification found, a sentence or two a line."""
+    if found.altered is None:
         extent = f"{found.events:,} events in {found.batches:,} batches of [{found.start}, {found.stop})"
-        text = f"{extent} are as appended."
+        yield f"{extent} are as appended."
     else:
-        text = (
+        yield (
             f"Altered at position {found.altered}: {found.reason}. "
             f"{found.events:,} events before it are as appended. "
             "Restore the range from a backup, and find out who could write to the database."
         )
-    emit(found, json=json, text=text)
-    if not found.holds:
-        context.exit(INTEGRITY)
+    if found.unreadable is not None:
+        yield (
+            f"Unreadable at position {found.unreadable}, as it was appended: {found.fault}. "
+            f"Correct its writer (harness log show {found.unreadable}), and leave its range out."
+        )
 
 
 @log.command()

@@ -31,7 +31,9 @@ class ControlEvent(msgspec.Struct, frozen=True):
 class Verification(msgspec.Struct, frozen=True):
     """What recomputing the chain over [start, stop) found.
 
-    `altered` is the position of the first batch that is not as it was appended, None when all are.
+    `altered` is the position of the first batch that is not as it was appended, None when all are; `reason`
+    says how. `unreadable` is that of the first batch that is as it was appended and that nobody can read:
+    its writer made it so. `fault` says how.
     """
 
     start: int
@@ -40,8 +42,10 @@ class Verification(msgspec.Struct, frozen=True):
     events: int
     altered: int | None = None
     reason: str = ""
+    unreadable: int | None = None
+    fault: str = ""
 
     @property
     def holds(self) -> bool:
-        """Whether every batch in the range is as it was appended."""
-        return self.altered is None
+        """Whether every batch in the range is as it was appended, and can be read."""
+        return self.altered is None and self.unreadable is None

@@ -5,13 +5,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.log.log import Log
-from harness.log.reader import DECODED_BYTES_MAX, check
-from recorders.columns import decode_batch
+from harness.log.reader import check, decoded
+from recorders.errors import CorruptBatch
 
 SHOWN_BODY = 100
 SHOWN_FEATURES = 6
 FEATURE = "f."
 CHUNK = 200
+# What a line shows of each kind: a batch without it has no lines.
+SHOWN = {
+    "decision": {"decision_id", "model", "model_version", "score", "decision"},
+    "outcome": {"decision_id", "label", "value"},
+    "score": {"decision_position", "decision_id", "score", "decision", "error"},
+}
 
 
 def last(
@@ -43,15 +49,32 @@ def after(
 
 
 def events_of(row: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
-    """Yield each event of a stored batch as a dictionary."""
-    position, _events, kind, decision_point, recorded_at, digest, payload = row
-    check(position, digest, payload)
-    place = {"kind": kind, "decision_point": decision_point, "recorded_at": recorded_at}
+    """Yield each event of a stored batch as a dictionary; a batch that cannot be read is one, `unreadable`.
+
+    Raises:
+        DigestMismatch: the batch was altered.
+    """
+    position, events, kind, decision_point, recorded_at, digest, writer, sequence, payload = row
+    place = {
+        "position": position,
+        "kind": kind,
+        "decision_point": decision_point,
+        "recorded_at": recorded_at,
+    }
     if kind == "control":
-        yield {"position": position, **place, **json.loads(payload)}
+        check(position, digest, payload)
+        yield place | json.loads(payload) | place
         return
-    for offset, values in enumerate(decode_batch(payload, max_bytes=DECODED_BYTES_MAX).to_pylist()):
-        yield {"position": position + offset, **place, **values}
+    try:
+        batch = decoded(position, events, digest, payload)
+        missing = SHOWN[kind] - set(batch.schema.names)
+        if missing:
+            raise CorruptBatch(f"it has no column {min(missing)!r}", position=position)
+    except CorruptBatch as error:
+        yield place | {"unreadable": error.what, "events": events, "writer": writer, "sequence": sequence}
+        return
+    for offset, values in enumerate(batch.to_pylist()):
+        yield place | values | place | {"position": position + offset}
 
 
 def line(event: dict[str, Any]) -> str:
@@ -63,12 +86,29 @@ def line(event: dict[str, Any]) -> str:
     >>> line(place | {"label": "late", "value": None, "decision_id": "a1"})
     '         7  2013-05-01T00:00:00Z  outcome   flights.late  a1 late withdrawn'
     """
-    text = {"decision": _decision, "outcome": _outcome, "score": _score, "control": _control}[event["kind"]](
-        event
-    )
+    forms = {"decision": _decision, "outcome": _outcome, "score": _score, "control": _control}
+    text = _unreadable(event) if "unreadable" in event else forms[event["kind"]](event)
     point = f"{event['decision_point']}  " if event["decision_point"] else ""
     time = f"{event['recorded_at']:%Y-%m-%dT%H:%M:%SZ}"
-    return f"{event['position']:>10}  {time}  {event['kind']:<8}  {point}{text}"
+    return escaped(f"{event['position']:>10}  {time}  {event['kind']:<8}  {point}{text}")
+
+
+def escaped(text: str) -> str:
+    r"""Return `text` on one line, with what could steer a terminal written out: the words are a service's own.
+
+    >>> escaped("a\x1b[2J\nb é\x9b")
+    'a\\x1b[2J\\nb é\\x9b'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )
+
+
+def _unreadable(event: dict[str, Any]) -> str:
+    batch = f"{event['events']} events, batch {event['sequence']} of writer {event['writer']}"
+    return f"unreadable ({batch}): {event['unreadable']}"
 
 
 def _decision(event: dict[str, Any]) -> str:

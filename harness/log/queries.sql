@@ -74,8 +74,8 @@ select c.* from (
 
 -- name: latest
 -- The last batches of the log up to a position, newest first, with their payload.
-select b.position, b.events, b.kind, b.decision_point, b.recorded_at, b.digest, b.payload from harness.batch b
-where b.position < %(stop)s and (%(kind)s::text is null or b.kind = %(kind)s)
+select b.position, b.events, b.kind, b.decision_point, b.recorded_at, b.digest, b.writer, b.sequence, b.payload
+from harness.batch b where b.position < %(stop)s and (%(kind)s::text is null or b.kind = %(kind)s)
     and (%(decision_point)s::text is null or b.decision_point = %(decision_point)s)
 order by b.position desc limit %(rows)s
 

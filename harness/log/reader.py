@@ -11,6 +11,7 @@ from harness.errors import DigestMismatch, UsageError
 from harness.log.connection import Connection
 from harness.log.queries import query
 from recorders.columns import decode_batch
+from recorders.errors import CorruptBatch
 
 # Chunks: each is one statement, so one short snapshot. A long one would stop the pruning of the head row.
 ROWS_MAX = 2_000
@@ -37,6 +38,7 @@ def read(
     Raises:
         UsageError: the range or the kind cannot be.
         DigestMismatch: a payload is not what its digest names.
+        CorruptBatch: a payload is not the events that its header counts; the error names the position.
     """
     if kind not in {"decision", "outcome", "score"}:
         raise UsageError(
@@ -49,9 +51,8 @@ def read(
             f"The range [{start}, {stop}) is none.", "Expected 1 <= start <= stop.", "Positions begin at 1."
         )
     for chunk in chunks(connection, start, stop, kind, decision_point):
-        for position, _events, recorded_at, digest, payload in chunk:
-            check(position, digest, payload)
-            batch = decode_batch(payload, max_bytes=DECODED_BYTES_MAX)
+        for position, events, recorded_at, digest, payload in chunk:
+            batch = decoded(position, events, digest, payload)
             yield _placed(batch, position, recorded_at, start, stop, columns)
 
 
@@ -81,6 +82,27 @@ def check(position: int, digest: bytes, payload: bytes) -> None:
     found = hashlib.sha256(payload).digest()
     if found != digest:
         raise DigestMismatch(position, digest.hex(), found.hex())
+
+
+def decoded(position: int, events: int, digest: bytes, payload: bytes) -> pa.RecordBatch:
+    """Return the events of a stored batch, as many as its header counts.
+
+    The database cannot count what is inside a payload: a writer that miscounts would give two events one
+    position, or a position none.
+
+    Raises:
+        DigestMismatch: the bytes are not those that were appended.
+        CorruptBatch: they are, and cannot be read, or hold another number of events.
+    """
+    check(position, digest, payload)
+    try:
+        batch = decode_batch(payload, max_bytes=DECODED_BYTES_MAX)
+    except CorruptBatch as error:
+        raise CorruptBatch(error.what, position=position) from error
+    if batch.num_rows != events:
+        what = f"its payload holds {batch.num_rows} events, its header counts {events}"
+        raise CorruptBatch(what, position=position)
+    return batch
 
 
 def _placed(

@@ -4,10 +4,15 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
+from harness.errors import UnknownPosition, UsageError
 from harness.log.chain import Header, genesis, link
 from harness.log.connection import Connection
 from harness.log.events import Verification
 from harness.log.queries import query
+from harness.log.reader import decoded
+from recorders.errors import CorruptBatch
 
 ROWS_MAX = 2_000
 BYTES_MAX = 32 * 2**20
@@ -21,30 +26,61 @@ def verify(
 ) -> Verification:
     """Return what recomputing every digest over [start, stop) found; `stop` None also compares the head.
 
+    Each batch is read too: what its writer miscounted or garbled is as it was appended, and still no use.
     `progress` is called with the number of positions done. A range that begins later than 1 trusts the stored
     digest of the batch before it.
+
+    Raises:
+        UnknownPosition: the range begins beyond the end of the log.
+        UsageError: it ends before it begins.
     """
     _epoch, head, chain, _time, log_id = connection.row(query("head"))
+    _check_range(start, stop, head)
     end = head + 1 if stop is None else min(stop, head + 1)
     previous, expected = _before(connection, start, log_id)
-    batches = events = 0
+    found = Verification(start, end, 0, 0)
     at = expected
     while at < end:
         rows = connection.rows(query("links"), start=at, stop=end, rows=ROWS_MAX, bytes=BYTES_MAX)
         if not rows:
-            return Verification(start, end, batches, events, expected, "the batch is missing")
+            return replace(found, altered=expected, reason="the batch is missing")
         for row in rows:
             reason = _fault(row, expected, previous)
             if reason:
-                return Verification(start, end, batches, events, min(expected, row[0]), reason)
-            batches, events = batches + 1, events + row[1]
+                return replace(found, altered=min(expected, row[0]), reason=reason)
+            found = _counted(found, row)
             previous, expected = row[11], row[0] + row[1]
         at = expected
         if progress is not None:
             progress(min(at, end) - start)
     if end == head + 1 and (expected != head + 1 or previous != chain):
-        return Verification(start, end, batches, events, expected, "the head names another history")
-    return Verification(start, end, batches, events)
+        return replace(found, altered=expected, reason="the head names another history")
+    return found
+
+
+def _check_range(start: int, stop: int | None, head: int) -> None:
+    # All of an empty log is none of it, and holds.
+    if start > max(head, 1):
+        raise UnknownPosition(start, head, first=1)
+    if start < 1 or (stop is not None and stop < start):
+        raise UsageError(
+            f"The range [{start}, {'the end' if stop is None else stop}) is none.",
+            "Expected a first position from 1, and one after the last that is not before it.",
+            "Ranges are half-open: --from 3 --to 5 is positions 3 and 4.",
+        )
+
+
+def _counted(found: Verification, row: tuple[Any, ...]) -> Verification:
+    """Return `found` with one more batch that is as it was appended, read if it holds columns."""
+    position, events, kind, digest, payload = row[0], row[1], row[2], row[10], row[12]
+    found = replace(found, batches=found.batches + 1, events=found.events + events)
+    if found.unreadable is not None or kind == "control":
+        return found
+    try:
+        decoded(position, events, digest, payload)
+    except CorruptBatch as error:
+        return replace(found, unreadable=position, fault=error.what)
+    return found
 
 
 def _before(connection: Connection, start: int, log_id: Any) -> tuple[bytes, int]:

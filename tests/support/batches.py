@@ -75,8 +75,8 @@ def stored(
 def raw(
     writer: uuid.UUID, sequence: int, *, events: int = 1, seed: int = 0, at: datetime = START, acked: int = 0
 ) -> Batch:
-    """Return a batch whose payload is a few bytes that nobody decodes: for tests of the door alone."""
-    payload = b"%d/%d" % (sequence, seed)
+    """Return a batch of one column that no reader knows: for tests of the door alone."""
+    payload = encode_batch(pa.RecordBatch.from_pydict({"mark": [f"{sequence}/{seed}"] * events}))
     return Batch(
         kind="decision",
         decision_point="flights.late",
