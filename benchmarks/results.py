@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from benchmarks.tools import readme
+
 FOLDER = Path(__file__).parent / "results"
 LIBRARIES = ("numpy", "pandas", "psycopg", "pyarrow", "duckdb", "msgspec", "scikit-learn", "sqlalchemy")
 
@@ -43,7 +45,7 @@ def at_most(name: str, value: float, unit: str, target: float, *, against: str =
 def publish(
     name: str, rows: Iterable[Row], *, notes: str = "", versions: dict[str, str] | None = None
 ) -> None:
-    """Print the table and write `benchmarks/results/<name>.json` with machine, load and versions."""
+    """Print the table, write `benchmarks/results/<name>.json` with machine and versions, and the README."""
     found = list(rows)
     for row in found:
         mark = {True: "holds", False: "MISSED", None: ""}[row.holds]
@@ -60,6 +62,7 @@ def publish(
         "rows": [msgspec.to_builtins(row) for row in found],
     }
     (FOLDER / f"{name}.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    readme.main()
 
 
 def machine() -> dict[str, Any]:
