@@ -90,7 +90,7 @@ class PairingTable:
         self.counts: Counter[str] = Counter()
         self._bounds = bounds
         self._waiting: OrderedDict[str, Half] = OrderedDict()
-        self._done: OrderedDict[str, None] = OrderedDict()
+        self._done: OrderedDict[str, str] = OrderedDict()  # by key: the side that went out, or "both"
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -102,10 +102,13 @@ class PairingTable:
         return self._bytes
 
     def offer(self, half: Half) -> Pair | None:
-        """Return the pair that a half completes, None if it waits now or came before."""
+        """Return the pair that a half completes, None if it waits now or came before.
+
+        One that comes after the other went out alone waits too, and goes out alone in its turn.
+        """
         other = self._waiting.get(half.key)
         if other is None:
-            if half.key in self._done:
+            if self._done.get(half.key) in ("both", half.side):
                 self.counts["duplicate"] += 1
                 return None
             self._waiting[half.key] = half
@@ -114,7 +117,7 @@ class PairingTable:
         if other.side == half.side:
             self.counts["duplicate"] += 1
             return None
-        self._remove(half.key)
+        self._remove(half.key, "both")
         self.counts["paired"] += 1
         return Pair(half, other) if half.side == "request" else Pair(other, half)
 
@@ -126,7 +129,8 @@ class PairingTable:
             crowded = len(self._waiting) > self._bounds.halves or self._bytes > self._bounds.data_bytes
             if not crowded and now < oldest.received_at + self._bounds.wait_s:
                 break
-            self._remove(oldest.key)
+            earlier = self._done.get(oldest.key, oldest.side)
+            self._remove(oldest.key, oldest.side if earlier == oldest.side else "both")
             self.counts[f"unmatched_{oldest.side}"] += 1
             self.counts["crowded"] += crowded
             found.append(Pair(oldest, None) if oldest.side == "request" else Pair(None, oldest))
@@ -152,7 +156,7 @@ class PairingTable:
     def withdraw(self, half: Half) -> None:
         """Forget a half that waits and could not be kept."""
         if self._waiting.get(half.key) is half:
-            self._remove(half.key)
+            self._remove(half.key, "")
             del self._done[half.key]
 
     def restore(self, halves: Iterable[Half]) -> None:
@@ -162,9 +166,9 @@ class PairingTable:
                 self._waiting[half.key] = half
                 self._bytes += half.size
 
-    def _remove(self, key: str) -> None:
+    def _remove(self, key: str, gone: str) -> None:
         self._bytes -= self._waiting.pop(key).size
-        self._done[key] = None
+        self._done[key] = gone
         if len(self._done) > self._bounds.remembered:
             self._done.popitem(last=False)
 

@@ -159,6 +159,20 @@ def test_a_half_goes_out_alone_when_its_time_is_over() -> None:
     assert dict(table.counts) == {"unmatched_request": 1, "unmatched_response": 1, "crowded": 0}
 
 
+def test_a_half_that_comes_too_late_is_kept_too() -> None:
+    table = PairingTable(Bounds(wait_s=10.0))
+    table.offer(half("a"))
+    assert [pair.response for pair in table.due(10.0)] == [None]
+    assert table.offer(half("a", at=11.0)) is None
+    late = half("a", "response", at=11.0)
+    assert table.offer(late) is None
+    assert table.due(21.0) == [(None, late)]
+    assert table.offer(late) is None
+    assert dict(table.counts) == {
+        "unmatched_request": 1, "unmatched_response": 1, "crowded": 0, "duplicate": 2,
+    }  # fmt: skip
+
+
 def test_the_table_is_bounded_in_number_and_bytes_and_loses_nothing() -> None:
     table = PairingTable(Bounds(wait_s=1e9, halves=2, data_bytes=2_000))
     for name in "abcd":
