@@ -36,8 +36,15 @@ _logger = logging.getLogger("recorders.sidecar")
 class House:
     """An open spool folder: what a sidecar works on. `copied` says that it is a copy of another."""
 
-    def __init__(self, settings: Settings, open_door: Callable[[str | None], Door] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        open_door: Callable[[str | None], Door] | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.settings = settings
+        self.clock = clock
         spool = settings.spool
         self.disk = Disk(
             settings.path,
@@ -59,7 +66,7 @@ class House:
         try:
             _check_formats(settings.path)
             spool, ship = settings.spool, settings.ship
-            self.outbox = Outbox(settings.path, segment_bytes=spool.segment_bytes)
+            self.outbox = Outbox(settings.path, segment_bytes=spool.segment_bytes, clock=self.clock)
             rules = Rules(spool.durability, spool.segment_bytes, spool.segment_age_s)
             self.spool = Spool(
                 settings.path,
@@ -67,6 +74,7 @@ class House:
                 rules,
                 owner=self.outbox.identities[0].uuid,
                 composed=self.outbox.composed,
+                clock=self.clock,
             )
             self.copied = self.outbox.settle_in(self.stamp.place, self.spool.current)
             pace = Pace(ship.target_events, ship.linger_s, ship.retain_s, ship.backoff_s, ship.backoff_max_s)

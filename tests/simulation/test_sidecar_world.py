@@ -6,8 +6,9 @@ each seed the log must hold exactly that, each writer's frames in order. Planted
 
 import random
 import shutil
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -32,7 +33,8 @@ STEPS = 30
 class World:
     """One seed: what happens, in what order, is chance; what must hold at the end is not."""
 
-    def __init__(self, seed: int, home: Path) -> None:
+    def __init__(self, seed: int, home: Path, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
         self.chance = random.Random(seed)
         self.home = home
         self.lives = 0
@@ -43,7 +45,7 @@ class World:
 
     def open(self, folder: Path) -> House:
         settings = settings_in(folder, durability="process", segment_bytes=65_536)
-        house = House(settings, self.log.door)
+        house = House(settings, self.log.door, clock=self.clock)
         house.shipper.draining = True
         return house
 

@@ -1,0 +1,128 @@
+"""The sidecar is away for an hour at 2,000 decisions a second; and clocks that jump."""
+
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from harness.log.controls import decode
+from harness.log.gaps import Gaps, find
+from recorders.errors import LinkUnavailable
+from recorders.frame import Frame, Receipt
+from recorders.limits import Limits
+from recorders.sidecar.service import House, ship_all
+from recorders.sidecar.stamp import Stamp
+from tests.simulation.test_sidecar_world import World
+from tests.support.fake_log import FakeLog
+from tests.support.recording import HeldClock, StillRecorder
+from tests.support.sidecars import FEATURES, POINT, arrived, settings_in
+
+RATE, HOUR_S, TURN_S = 2_000, 3_600, 0.1
+SCHEMA = (bytes.fromhex(FEATURES.digest), FEATURES.canonical())
+DAY_S = 86_400.0
+
+
+class SpoolLink:
+    """A link straight into a house's spool, while there is one."""
+
+    def __init__(self) -> None:
+        self.house: House | None = None
+
+    def send(self, frame: Frame) -> Receipt:
+        if self.house is None:
+            raise LinkUnavailable("no sidecar")
+        (answer,) = self.house.spool.commit([arrived(frame)], [SCHEMA])
+        assert answer.kept
+        return Receipt(0, frame.sequence, "", 0, answer.duplicate)
+
+    def close(self) -> None:
+        return
+
+
+def gaps_in(log: FakeLog) -> Gaps:
+    controls = [
+        decode(place, datetime.now(UTC), batch.payload)
+        for place, batch in enumerate(log.batches, start=1)
+        if batch.kind == "control"
+    ]
+    return find(controls, 1, len(log.batches) + 1)
+
+
+def recorder_over(link: SpoolLink, clock: HeldClock) -> StillRecorder:
+    return StillRecorder(POINT, FEATURES, link, model="m", model_version="1", limits=Limits(), clock=clock)
+
+
+def test_an_hour_without_a_sidecar_costs_bounded_memory_and_an_exact_count(tmp_path: Path) -> None:
+    link, clock, log = SpoolLink(), HeldClock(), FakeLog()
+    recorder = recorder_over(link, clock)
+    outbox, features = recorder.outbox, {"amount": 1.0, "country": "NZ"}
+    offered = told = 0
+    for _ in range(int(HOUR_S / TURN_S)):
+        for _ in range(int(RATE * TURN_S)):
+            told += recorder.record(features, score=0.5, decision="yes") is not None
+        offered += int(RATE * TURN_S)
+        clock.seconds += TURN_S
+        recorder.carry()
+    assert offered == 7_200_000
+    slots = Limits().queue_slots
+    assert len(outbox.decisions) <= slots
+    assert sum(map(len, outbox.decisions)) < 0.65 * 1_000 * slots
+    assert recorder.counters.dropped["full"] == offered - told
+    link.house = House(settings_in(tmp_path / "s", durability="process"), log.door)
+    clock.seconds += 60
+    while not outbox.drained:
+        recorder.carry_all()
+        clock.seconds += 10
+    assert ship_all(link.house, timeout_s=60)
+    link.house.close()
+    assert len(log.held()) == len(set(log.held())) == told
+    found = gaps_in(log)
+    assert found.uncounted == 0
+    assert {one.reason: one.events for one in found.sums} == {"full": offered - told}
+
+
+@pytest.mark.parametrize("jump_s", [-DAY_S, -3_600.0, DAY_S])
+def test_a_service_whose_clock_jumps_loses_and_hides_nothing(tmp_path: Path, jump_s: float) -> None:
+    link, log = SpoolLink(), FakeLog()
+
+    class Jumping(HeldClock):
+        """Its wall time jumps; its monotonic time cannot."""
+
+        jump_s = 0.0
+
+        def now_us(self) -> int:
+            return int((self.seconds + DAY_S * 2 + self.jump_s) * 1e6)
+
+    clock = Jumping()
+    recorder = recorder_over(link, clock)
+    link.house = House(settings_in(tmp_path / "s", durability="process"), log.door)
+    told = 0
+    for turn in range(40):
+        if turn == 20:
+            clock.jump_s = jump_s
+        told += recorder.record({"amount": 1.0, "country": "NZ"}) is not None
+        assert recorder.record({"amount": "x"}) is None
+        clock.seconds += 1
+        recorder.carry()
+    recorder.carry_all()
+    clock.seconds += 10
+    recorder.carry_all()
+    assert ship_all(link.house, timeout_s=20)
+    link.house.close()
+    assert len(log.held()) == told == 40
+    assert {one.reason: one.events for one in gaps_in(log).sums} == {"rejected.type": 40}
+
+
+@pytest.fixture
+def one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crashed sidecar's folder is copied, and must not be taken for a copy."""
+    monkeypatch.setattr(Stamp, "place", property(lambda _: "here", lambda *_: None), raising=False)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.usefixtures("one_place")
+def test_a_sidecar_whose_clock_jumps_loses_nothing(seed: int, tmp_path: Path) -> None:
+    """Whenever it is read it is elsewhere in six hours to either side. (Beyond `retain_s` it lets go.)"""
+    chance = random.Random(seed)
+    World(seed, tmp_path, lambda: 1_700_000_000.0 + chance.uniform(-DAY_S / 4, DAY_S / 4)).run()
