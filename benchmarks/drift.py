@@ -39,6 +39,7 @@ from tests.support import worlds
 TOOLS = Path(__file__).parent / "tools" / "drift_reports.py"
 OTHERS = {name: os.environ.get(f"HARNESS_BENCH_{name.upper()}") for name in ("evidently", "nannyml")}
 WORLDS: tuple[worlds.World, ...] = ("null", "immaterial", "meaningful", "broken", "missing", "level")
+RULE_WINDOWS = ((1_000, 20), (10_000, 5))  # rows a day, days
 
 
 def run_tool(tool: str, folder: Path) -> dict[str, float]:
@@ -161,7 +162,7 @@ def cell(where: str, world: str, size: int, counted: tuple[int, int, int]) -> Ro
 
 def other_rules() -> Iterator[Row]:
     """Yield such a table for the rules that other tools ship as defaults, computed by us."""
-    for size, windows in ((1_000, 20), (10_000, 5)):
+    for size, windows in RULE_WINDOWS:
         rng = np.random.default_rng([7, size])
         for world, jitter in (("null", 0.0), ("null", worlds.JITTER), ("meaningful", 0.0), ("broken", 0.0)):
             said = f"{size // 1000}k rows, {'jitter' if jitter else 'still'}, {world}"
@@ -170,7 +171,7 @@ def other_rules() -> Iterator[Row]:
                 a = worlds.rows(rng, size, "null")
                 b = worlds.rows(rng, size, world, jitter=jitter)  # type: ignore[arg-type]  # a world by name
                 for rule, alarm in rules(a, b, size).items():
-                    hits[rule] = hits.get(rule, 0) + alarm
+                    hits[rule] = hits.get(rule, 0) + bool(alarm)
             for rule, count in hits.items():
                 yield Row(f"{said}: {rule}", count / windows, "share of days", "rule of another tool")
 
