@@ -76,7 +76,7 @@ def add_model(
     info = model.info
     for event in log.controls(REGISTERED, f"{name}:{version}"):
         if info_of(event) != msgspec.structs.replace(info, uri=event.body["uri"]):
-            raise ModelExists(name, version, event.body["digest"], info.digest)
+            raise ModelExists(name, version, info_of(event), info)
         _keep(home, artefact)
         return event
     _keep(home, artefact)

@@ -5,10 +5,12 @@ HarnessError (recorders.errors)
 ├── TrainedInRange          the model learned from the decisions it is to be judged on     exit 30
 ├── NothingToScore          a range without decisions of this decision point               exit 2
 ├── MixedFeatureSets        a range with several schemas, none of them chosen              exit 2
+├── FeatureSetUnregistered  snapshots whose schema the log does not know                   exit 2
 ├── FeatureUnknown          a feature that the chosen schema does not have                 exit 2
 ├── EmptyTrainingSet        no decision counts; why is in the counts                       exit 1
 ├── ExportFailed            files could not be written; nothing half-written is left       exit 1
 ├── FolderTaken             something else is where the training set should be             exit 2
+├── ManifestUnreadable      a manifest that is damaged or of another format                exit 40
 └── TrainingSetDiffers      the log or the files give other values than were registered    exit 40
 """
 
@@ -18,16 +20,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from recorders.errors import HarnessError
+from replay.model import ModelInfo
 
 
 class ModelExists(HarnessError):
-    """Another model stands under this name and version: count the version up."""
+    """Another model, or another claim about it, stands under this name and version: count the version up."""
 
     exit_code = 2
 
-    def __init__(self, name: str, version: str, registered: str, found: str) -> None:
+    def __init__(self, name: str, version: str, registered: ModelInfo, found: ModelInfo) -> None:
+        differing = [
+            f"{field} {getattr(registered, field)!s:.60} registered, {getattr(found, field)!s:.60} here"
+            for field in ModelInfo.__struct_fields__
+            if field != "uri" and getattr(registered, field) != getattr(found, field)
+        ]
         super().__init__(
-            f"Model {name}:{version} is registered as {registered[:12]}, this one is {found[:12]}.",
+            f"Model {name}:{version} is registered and differs: {'; '.join(differing)}.",
             "Expected one model for one version, with one trained-until position.",
             "Register this one under another version.",
         )
@@ -75,6 +83,21 @@ class MixedFeatureSets(HarnessError):
             f"Choose one with --feature-set {next(iter(found))} (the others are excluded and counted).",
         )
         self.found = dict(found)
+
+
+class FeatureSetUnregistered(HarnessError):
+    """The range holds snapshots whose schema was never registered: nobody can say what they mean."""
+
+    exit_code = 2
+
+    def __init__(self, decision_point: str, schema_digest: str, rows: int) -> None:
+        super().__init__(
+            f"{rows:,} snapshots of {decision_point!r} are of feature set {schema_digest[:12]}, "
+            "which is not registered.",
+            "Expected every feature set to be registered before it is recorded with.",
+            "Register it (Log.register_feature_set), then run the same command again.",
+        )
+        self.decision_point, self.schema_digest, self.rows = decision_point, schema_digest, rows
 
 
 class FeatureUnknown(HarnessError):
@@ -142,3 +165,17 @@ class TrainingSetDiffers(HarnessError):
             'Run "harness log verify"; if it holds, write the files anew ("harness training-set export").',
         )
         self.name, self.what, self.registered, self.found = name, what, registered, found
+
+
+class ManifestUnreadable(HarnessError):
+    """The manifest is damaged, or not one of ours."""
+
+    exit_code = 40
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The manifest {path} cannot be used: {reason}.",
+            "Expected the JSON object that was written with the training set.",
+            'Write it anew: "harness training-set list", then "harness training-set export ID --out FOLDER".',
+        )
+        self.path, self.reason = path, reason

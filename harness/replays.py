@@ -146,7 +146,7 @@ def _begin(log: Log, model: Model, reference: str, decision_point: str, start: i
     if stored is not None:
         return stored
     earlier = _of_model(log, model.info.digest, decision_point)
-    done = [part for run in earlier if run.completed_at is not None for part in run.ranges]
+    done = [part for run in earlier for part in _scored(log, run)]
     body = {
         "model": reference,
         "model_digest": model.info.digest,
@@ -163,6 +163,17 @@ def _begin(log: Log, model: Model, reference: str, decision_point: str, start: i
         begun = _find(log, run_id)
         assert begun is not None, "a writer forks only on what is stored"
         return begun
+
+
+def _scored(log: Log, run: ReplayRun) -> list[tuple[int, int]]:
+    """Return the parts that a run has scored; of one that was stopped, those up to its last score."""
+    if run.completed_at is not None:
+        return list(run.ranges)
+    at = _stored(log, run, run.start, run.stop, log.head().position).column("decision_position")
+    if not len(at):
+        return []
+    stop = pc.max(at).as_py() + 1
+    return [(first, min(after, stop)) for first, after in run.ranges if first < stop]
 
 
 def _find(log: Log, run_id: str) -> ReplayRun | None:
@@ -182,9 +193,13 @@ def _check_inputs(log: Log, model: Model, run: ReplayRun) -> None:
     first = next(_decisions(log, run, (run.start, run.stop), None), None)
     if first is None:
         raise NothingToScore(run.decision_point, run.start, run.stop)
+    # Snapshots of one range may be of several feature sets: what any of them declares may be there.
+    registered = log.feature_sets()
+    present = log.rows(
+        "schemas", start=run.start, stop=run.stop, kind="decision", decision_point=run.decision_point
+    )
     known = {name.removeprefix(FEATURE) for name in first.schema.names if name.startswith(FEATURE)}
-    # Later snapshots of the range may be of another feature set: what any of them declares may be there.
-    known |= {field.name for feature_set in log.feature_sets().values() for field in feature_set.fields}
+    known |= {field.name for (name,) in present if name in registered for field in registered[name].fields}
     lacking = [name for name in model.info.inputs if name not in known]
     if lacking:
         raise ModelInputsError(lacking, sorted(known))

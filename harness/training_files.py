@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import NotFound
-from harness.replay_errors import ExportFailed, FolderTaken, TrainingSetDiffers
+from harness.replay_errors import ExportFailed, FolderTaken, ManifestUnreadable, TrainingSetDiffers
 
 ROWS_PER_PART = 250_000
 MANIFEST = "manifest.json"
@@ -27,7 +27,8 @@ def write_set(
 ) -> Iterator[tuple[dict[str, Any], Path | None]]:
     """Yield the manifest and the folder beside `folder` that holds everything, on disk and synced.
 
-    The folder is None when the same set is in place already. Whatever happens, nothing is left beside.
+    The folder is None when the same set is in place already, whole; parts of it that are missing or
+    damaged make it be written anew. Whatever happens, nothing is left beside.
 
     Raises:
         FolderTaken: something else is in place.
@@ -38,8 +39,9 @@ def write_set(
         # The log may have grown since: the same cut with the same values is the same set.
         if any(present.get(key) != core[key] for key in ("digest", "cut", "log")):
             raise FolderTaken(folder)
-        yield present, None
-        return
+        if _whole(folder, present):
+            yield present, None
+            return
     partial = _beside(folder)
     try:
         yield _write(partial, folder, core, table, rows_per_part), partial
@@ -50,8 +52,14 @@ def write_set(
 def placed(partial: Path, folder: Path) -> None:
     """Put the written folder where it belongs, in one step."""
     try:
+        if folder.is_dir() and any(folder.iterdir()):  # the same set with damaged parts: out of the way first
+            damaged = _beside(folder)
+            folder.rename(damaged / "damaged")
+            partial.rename(folder)
+            shutil.rmtree(damaged, ignore_errors=True)
+            return
         if folder.is_dir():
-            folder.rmdir()  # it is empty, or it would have been refused
+            folder.rmdir()
         partial.rename(folder)
     except OSError as error:
         raise ExportFailed(folder, str(error)) from error
@@ -61,13 +69,22 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest in `folder`.
 
     Raises:
-        NotFound: there is none that can be read.
+        NotFound: there is none.
+        ManifestUnreadable: it is damaged, or not one of ours.
     """
+    path = folder / MANIFEST
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
         raise NotFound("training set", str(folder), []) from error
-    return dict(manifest)
+    except ValueError as error:
+        raise ManifestUnreadable(path, f"it is no JSON ({error})") from error
+    if not isinstance(manifest, dict):
+        raise ManifestUnreadable(path, "it is no JSON object")
+    lacking = sorted({"id", "digest", "cut", "log", "parts"} - set(manifest))
+    if lacking:
+        raise ManifestUnreadable(path, f"it lacks {', '.join(lacking)}")
+    return manifest
 
 
 def read_parts(folder: Path, manifest: dict[str, Any]) -> pa.Table:
@@ -84,6 +101,12 @@ def read_parts(folder: Path, manifest: dict[str, Any]) -> pa.Table:
             raise TrainingSetDiffers(str(manifest["id"]), f"Part {part['file']}", part["sha256"], found)
         tables.append(pq.read_table(path))
     return pa.concat_tables(tables)
+
+
+def _whole(folder: Path, manifest: dict[str, Any]) -> bool:
+    """Return whether every part is there with the bytes that the manifest names."""
+    parts = [(folder / part["file"], part["sha256"]) for part in manifest["parts"]]
+    return all(path.is_file() and _sha256(path) == expected for path, expected in parts)
 
 
 def _beside(folder: Path) -> Path:

@@ -73,7 +73,14 @@ class TrainingSet:
             found = canonical_digest(self.to_arrow())
             if found != self.digest:
                 raise TrainingSetDiffers(self.id, "The files", self.digest, found)
-        return verify_training_set(log, self.id, claimed=self.digest)
+        registered = get_training_set(log, self.id).body
+        for key, value in registered.items():
+            if self.manifest.get(key) != value:
+                claimed = digest(canonical_json(self.manifest.get(key)))
+                raise TrainingSetDiffers(
+                    self.id, f"The manifest's {key!r}", digest(canonical_json(value)), claimed
+                )
+        return verify_training_set(log, self.id)
 
 
 def create_training_set(  # noqa: PLR0913  each is one line of the manifest
@@ -144,16 +151,13 @@ def get_training_set(log: Log, name: str) -> ControlEvent:
     return found[0]
 
 
-def verify_training_set(log: Log, name: str, *, claimed: str | None = None) -> dict[str, Any]:
+def verify_training_set(log: Log, name: str) -> dict[str, Any]:
     """Return the account of a rebuild: the registered set is cut from the log again and compared.
 
     Raises:
-        TrainingSetDiffers: the log's history or values at that place are not those of the registration, or
-            the files claim another digest than was registered.
+        TrainingSetDiffers: the log's history or values at that place are not those of the registration.
     """
     registered = get_training_set(log, name).body
-    if claimed is not None and claimed != registered["digest"]:
-        raise TrainingSetDiffers(name, "The manifest", registered["digest"], claimed)
     rows = _recut(log, name, registered)
     return {"id": name, "rows": rows.table.num_rows, "digest": registered["digest"], "holds": True}
 

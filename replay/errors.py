@@ -152,6 +152,6 @@ class ModelBroken(ModelError):
         super().__init__(
             f"Model {name!r} raised for each of the first {rows} rows: {error}.",
             "Expected at least one row of the first block to be scored.",
-            "Try the model on rows of a training set of this decision point; nothing was written.",
+            "Try the model on rows of a training set of this decision point; no score was written.",
         )
         self.name, self.rows, self.error = name, rows, error

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -14,6 +14,8 @@ from harness.log.places import parse
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _MICROSECOND = timedelta(microseconds=1)
+_SHOWN = 40
+_FIRST = datetime.min.replace(tzinfo=UTC)
 
 Command = Callable[..., Any]
 
@@ -33,15 +35,26 @@ def range_options(command: Command) -> Command:
     return command
 
 
-def range_of(log: Log, start: str, stop: str | None) -> tuple[int, int]:
-    """Return the half-open range of positions; a time means the first position recorded then or later."""
-    return _edge(log, start), (log.head().position + 1 if stop is None else _edge(log, stop))
+def range_of(log: Log, decision_point: str, start: str, stop: str | None) -> tuple[int, int]:
+    """Return the half-open range of positions; a time means the first position recorded then or later.
+
+    Without `stop` it ends after the last decision there, not at the end of the log, which what the command
+    itself appends would move: the same command again means the same range.
+    """
+    first = _edge(log, start)
+    if stop is not None:
+        return first, _edge(log, stop)
+    head = log.head().position
+    latest = log.rows("latest", stop=head + 1, kind="decision", decision_point=decision_point, rows=1)
+    return first, latest[0][0] + latest[0][1] if latest else head + 1
 
 
 def _edge(log: Log, text: str) -> int:
     place = parse(text)
     if isinstance(place, datetime):
-        return log.as_of(place - _MICROSECOND).position + 1
+        # Nothing is recorded before the first instant there is.
+        before = max(place, _FIRST + _MICROSECOND) - _MICROSECOND
+        return log.as_of(before).position + 1
     assert place is not None, "parse answers None for None alone"
     return place
 
@@ -57,7 +70,14 @@ def duration(text: str) -> timedelta:
         raise UsageError(
             f"{text!r} is no duration.", "Expected a number and s, m, h, d or w.", "Write 24h or 7d."
         )
-    return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    try:
+        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    except OverflowError as error:
+        raise UsageError(
+            f"{text.strip()[:_SHOWN]!r} is longer than time itself.",
+            "Expected less than 999999999 days.",
+            "Write 24h or 7d.",
+        ) from error
 
 
 def names(text: str | None) -> tuple[str, ...] | None:

@@ -36,7 +36,7 @@ def run(
     from harness.replays import run_replay
 
     with opened(folder) as log:
-        first, after = range_of(log, start, stop)
+        first, after = range_of(log, decision_point, start, stop)
         with _interruptible(reference, decision_point, first, after), _progress(after - first) as done:
             found = run_replay(
                 log,
@@ -97,7 +97,7 @@ def noise_floor(decision_point: str, start: str, stop: str | None, folder: Path 
     from harness.noise import noise_floor as measured
 
     with opened(folder) as log:
-        first, after = range_of(log, start, stop)
+        first, after = range_of(log, decision_point, start, stop)
         with _progress(after - first) as done:
             floor = measured(log, decision_point, first, after, progress=done, folder=folder)
     emit(floor, json=json, text=_noise(floor))

@@ -46,7 +46,7 @@ def create(
 
     home = folder or Path.cwd()
     with opened(folder) as log:
-        first, after = range_of(log, start, stop)
+        first, after = range_of(log, given["decision_point"], start, stop)
         place = log.as_of(given["as_of"])
         made = create_training_set(
             log,

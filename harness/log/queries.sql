@@ -89,3 +89,9 @@ from harness.batch b group by 1, 2 order by 1, 2
 -- name: stored_bytes
 -- What the log takes on disk, with indexes and out-of-line payloads.
 select coalesce(sum(pg_total_relation_size(p.relid)), 0)::bigint from pg_partition_tree('harness.batch') p where p.isleaf
+
+-- name: schemas
+-- The schemas of the batches that a range touches.
+select distinct encode(b.schema_digest, 'hex') from harness.batch b
+where b.position < %(stop)s and b.position + b.events > %(start)s and b.kind = %(kind)s
+    and b.decision_point = %(decision_point)s

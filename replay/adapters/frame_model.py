@@ -1,6 +1,5 @@
 """A model that is called with a DataFrame: its guard, its canonical calls and what its answers mean."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,15 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recorders.columns import SCORE_SCHEMA
+from replay.adapters.guard import guard
 from replay.columns import FEATURE
 from replay.errors import ModelInputsError
 from replay.frames import to_frame
 from replay.model import ModelInfo
 from replay.score import BLOCK_ROWS
 
-ERROR_CHARACTERS = 200
 MISSING = "missing input: "
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 
 Scores = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.object_]
@@ -116,7 +114,7 @@ class FrameModel:
         open_parts = [rows]
         while open_parts:
             part = open_parts.pop()
-            result, reason = _guard(self._canonical, features, part)
+            result, reason = guard(self._canonical, features, part)
             if result is not None:
                 scores[part], decisions[part], errors[part] = result
             elif part.size == 1:
@@ -195,24 +193,3 @@ def _checked(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if values.shape != (BLOCK_ROWS,):
         raise ValueError(f"answer of shape {values.shape} for {BLOCK_ROWS} rows")
     return values
-
-
-def _guard(call: Callable[..., Any], *arguments: Any) -> tuple[Any, str | None]:
-    """Return the result, or the reason why there is none: the challenger's guard.
-
-    The one broad `except` in replay: a model may raise anything, and it must cost rows, not the run.
-    """
-    try:
-        return call(*arguments), None
-    except Exception as error:  # noqa: BLE001  see above
-        return None, reason_of(error)
-
-
-def reason_of(error: BaseException) -> str:
-    """Return a short, repeatable text: one line, no addresses, which would change from run to run.
-
-    >>> reason_of(ValueError("bad <X at 0x7f3a>"))
-    'ValueError: bad <X at 0x>'
-    """
-    text = _ADDRESS.sub("0x", " ".join(str(error).split()))
-    return f"{type(error).__name__}: {text}"[:ERROR_CHARACTERS]

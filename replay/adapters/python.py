@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from replay.adapters.guard import guard
 from replay.adapters.uri import METHODS, ModelUri
 from replay.errors import ModelNotFound, NotAModel
 
@@ -31,15 +32,15 @@ class _Pinned(importlib.abc.SourceLoader):
 def source_of(uri: ModelUri, folder: Path | None) -> tuple[str, bytes]:
     """Return the path and the bytes of the module's source, without running it.
 
-    `folder` is searched beside what is installed. Of a dotted name the parent packages are imported.
+    `folder` is searched first, then what is installed. Of a dotted name the parents are searched in turn,
+    so that `pkg.model` is never some other `model` that lies beside.
 
     Raises:
         ModelNotFound: no such module, or one without source (a built-in, an extension).
     """
     name = uri.target.split(":")[0]
     try:
-        spec = importlib.machinery.PathFinder.find_spec(name, [str(folder)]) if folder else None
-        spec = spec or importlib.util.find_spec(name)
+        spec = (_below(folder, name) if folder else None) or importlib.util.find_spec(name)
     except (ImportError, ValueError) as error:
         raise ModelNotFound(uri.text, str(error)) from error
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
@@ -48,6 +49,18 @@ def source_of(uri: ModelUri, folder: Path | None) -> tuple[str, bytes]:
         return spec.origin, Path(spec.origin).read_bytes()
     except OSError as error:
         raise ModelNotFound(uri.text, str(error)) from error
+
+
+def _below(folder: Path, name: str) -> importlib.machinery.ModuleSpec | None:
+    places: Sequence[str] = [str(folder)]
+    spec = None
+    parts = name.split(".")
+    for depth in range(1, len(parts) + 1):
+        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:depth]), places)
+        if spec is None:
+            return None
+        places = list(spec.submodule_search_locations or [])
+    return spec
 
 
 def load_attribute(uri: ModelUri, path: str, source: bytes, digest: str) -> Any:
@@ -61,13 +74,18 @@ def load_attribute(uri: ModelUri, path: str, source: bytes, digest: str) -> Any:
     name, _, attribute = uri.target.partition(":")
     alias = f"{name}@{digest[:16]}"
     module = sys.modules.get(alias) or _run(uri, alias, name, path, source)
-    try:
-        found: Any = module
-        for part in attribute.split("."):
+    found: Any = module
+    for part in attribute.split("."):
+        try:
             found = getattr(found, part)
-        return found() if isinstance(found, type) else found
-    except (AttributeError, TypeError) as error:
-        raise ModelNotFound(uri.text, str(error)) from error
+        except AttributeError as error:
+            raise ModelNotFound(uri.text, str(error)) from error
+    if not isinstance(found, type):
+        return found
+    made, reason = guard(found)
+    if reason is not None:
+        raise ModelNotFound(uri.text, f"{attribute}() failed: {reason}")
+    return made
 
 
 def _run(uri: ModelUri, alias: str, name: str, path: str, source: bytes) -> ModuleType:
@@ -76,11 +94,11 @@ def _run(uri: ModelUri, alias: str, name: str, path: str, source: bytes) -> Modu
     module = importlib.util.module_from_spec(spec)
     module.__package__ = name.rpartition(".")[0]  # relative imports mean what they mean in the file
     sys.modules[alias] = module
-    try:
-        spec.loader.exec_module(module)  # type: ignore[union-attr]  # the loader above
-    except (ImportError, SyntaxError, AttributeError, NameError, TypeError, ValueError, OSError) as error:
+    assert spec.loader is not None, "it was just made with one"
+    _nothing, reason = guard(spec.loader.exec_module, module)
+    if reason is not None:
         del sys.modules[alias]
-        raise ModelNotFound(uri.text, f"{path} does not run: {error}") from error
+        raise ModelNotFound(uri.text, f"{path} does not run: {reason}")
     return module
 
 

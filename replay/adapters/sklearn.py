@@ -85,7 +85,8 @@ def named_parts(uri: ModelUri, content: bytes) -> tuple[list[str], list[str]]:
             schema = json.loads(archive.read(_SCHEMA))
     except (zipfile.BadZipFile, KeyError, ValueError, RuntimeError) as error:
         raise UntrustedModel(uri.text, [f"not a skops file ({error})"]) from error
-    types, refused = set(), set()
+    types: set[str] = set()
+    refused: set[str] = set()
     for node in _nodes(schema):
         kind, name = node.get("__loader__"), f"{node.get('__module__')}.{node.get('__class__')}"
         if kind not in ALLOWED_NODES:

@@ -107,3 +107,20 @@ def test_a_trained_range_ends_with_code_30_and_names_the_positions(world):
     _out, err = process.communicate(timeout=60)
     assert process.returncode == 30
     assert f"from position {part[0] + 10} on" in err
+
+
+def test_without_an_end_the_same_command_goes_on_and_then_answers_from_the_log(world):
+    log, part, folder = world
+    words = ("replay", "run", "--model", "slow:1", "-d", POINT, "--from", str(part[0]))
+    process = command(log, folder, *words)
+    wait_for_batches(log, 2)
+    process.kill()
+    process.communicate()
+    told = []
+    for _again in range(2):
+        out, err = command(log, folder, *words, "--json").communicate(timeout=120)
+        assert out, err
+        told.append(json.loads(out))
+    assert told[0] == told[1]
+    assert told[0]["rows"] == ROWS
+    assert len(list_replays(log)) == 1

@@ -10,6 +10,7 @@ from harness.noise import noise_floor
 from harness.replay_errors import ModelExists, NothingToScore, TrainedInRange
 from harness.replays import list_replays, read_scores, run_replay
 from recorders.errors import LinkUnavailable
+from recorders.fields import FeatureSet, Field
 from replay.digest import canonical_digest
 from replay.errors import ModelBroken, ModelChanged, ModelInputsError
 from replay.join import join
@@ -70,6 +71,8 @@ def test_a_model_is_registered_once_and_kept_by_content(event_log, folder):
     assert [path.read_text() for path in kept] == [SOURCE]
     with pytest.raises(ModelExists, match="under another version"):
         added(event_log, folder, "logistic", name="linear")
+    with pytest.raises(ModelExists, match="differs: trained_until 0 registered, 1 here"):
+        added(event_log, folder, "linear", trained_until=1)
     with pytest.raises(NotFound, match="linear:1"):
         get_model(event_log, "liner:1")
 
@@ -267,3 +270,37 @@ def test_who_was_champion_is_told_by_promotions_and_by_what_was_recorded(event_l
     assert now.promoted is not None
     assert now.agrees is False
     assert champion_at(event_log, "nowhere").model is None
+
+
+def test_inputs_are_looked_for_in_the_feature_sets_of_the_range_alone(event_log, history, folder):
+    part = history.decisions(0, 10)
+    event_log.register_feature_set(FeatureSet("elsewhere", 1, (Field("colour", "string"),)))
+    added(event_log, folder, "unknown")
+    with pytest.raises(ModelInputsError, match="colour"):
+        replayed(event_log, folder, "unknown:1", part)
+
+
+class StoppedError(Exception):
+    """Somebody stops a replay in the middle."""
+
+
+def stop_at(done):
+    if done > 4_096:
+        raise StoppedError
+
+
+def test_another_range_scores_nothing_again_that_a_stopped_run_had_scored(event_log, history, folder):
+    start, stop = history.decisions(0, 9_000)
+    added(event_log, folder, "linear")
+    with pytest.raises(StoppedError):
+        replayed(event_log, folder, "linear:1", (start, stop), progress=stop_at)
+    _first, grown = history.decisions(9_000, 10_000)
+    run = replayed(event_log, folder, "linear:1", (start, grown))
+    stored = [
+        position
+        for batch in event_log.read(1, event_log.head().position + 1, kind="score", decision_point=POINT)
+        for position in batch.column("decision_position").to_pylist()
+    ]
+    assert len(stored) == len(set(stored)) == 10_000
+    assert run.rows < 10_000
+    assert read_scores(event_log, run.model_digest, POINT, start, grown).num_rows == 10_000

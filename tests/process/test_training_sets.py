@@ -2,14 +2,17 @@ import json
 from datetime import timedelta
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from harness.errors import NotFound, UnknownPosition
 from harness.replay_errors import (
     EmptyTrainingSet,
+    FeatureSetUnregistered,
     FeatureUnknown,
     FolderTaken,
+    ManifestUnreadable,
     MixedFeatureSets,
     TrainingSetDiffers,
 )
@@ -22,9 +25,10 @@ from harness.training_sets import (
     verify_training_set,
 )
 from recorders.canonical import canonical_json
+from recorders.columns import decision_schema
 from recorders.fields import FeatureSet, Field
 from replay.digest import canonical_digest
-from tests.support.history import FEATURES, MINUTE, POINT, START, History
+from tests.support.history import FEATURES, MINUTE, POINT, START, History, rows
 
 HOURS = timedelta(hours=1)
 
@@ -212,3 +216,57 @@ def test_what_cannot_be_cut_says_why(event_log, history, tmp_path):
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["notes.txt"]
     assert not (tmp_path / "x").exists()
     assert list_training_sets(event_log) == []
+
+
+def test_a_damaged_part_is_written_anew_by_an_export_in_place(event_log, history, tmp_path):
+    made = created(event_log, history, tmp_path / "set", rows_per_part=300)
+    damaged, missing, *_rest = (tmp_path / "set" / part["file"] for part in made.manifest["parts"])
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"\0")
+    missing.unlink()
+    with pytest.raises(TrainingSetDiffers):
+        TrainingSet.open(tmp_path / "set").verify(event_log)
+    export_training_set(event_log, made.id, tmp_path / "set")
+    assert TrainingSet.open(tmp_path / "set").verify(event_log)["holds"]
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"rows": 12_345}, {"counts": {"missing": 999}}, {"cut": {"label": "chargeback"}}]
+)
+def test_a_falsified_manifest_does_not_verify(event_log, history, tmp_path, change):
+    created(event_log, history, tmp_path / "set")
+    path = tmp_path / "set" / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(TrainingSetDiffers, match=f"manifest's '{next(iter(change))}'"):
+        TrainingSet.open(tmp_path / "set").verify(event_log)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("{", "no JSON"), ("[1]", "no JSON object"), ("{}", "lacks cut")]
+)
+def test_a_damaged_manifest_is_named(tmp_path, text, reason):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(ManifestUnreadable, match=reason) as caught:
+        TrainingSet.open(tmp_path)
+    assert caught.value.exit_code == 40
+
+
+def test_snapshots_of_an_unregistered_feature_set_are_named(event_log, history, tmp_path):
+    stranger = FeatureSet("stranger", 1, (Field("x", "float64"),))
+    columns = rows(np.arange(3), FEATURES).select([*range(11)])
+    columns = columns.append_column("f.x", pa.array([1.0, 2.0, 3.0])).append_column(
+        "statuses", pa.nulls(3, decision_schema(stranger).field("statuses").type)
+    )
+    first = event_log.head().position + 1
+    history.append(
+        "decision",
+        pa.RecordBatch.from_arrays(columns.columns, schema=decision_schema(stranger)),
+        stranger.digest,
+    )
+    with pytest.raises(FeatureSetUnregistered, match=r"3 snapshots of .* not registered"):
+        created(event_log, history, tmp_path / "set", part=(first, first + 3))
+
+
+def test_a_feature_named_twice_is_one_column(event_log, history, tmp_path):
+    made = created(event_log, history, tmp_path / "set", features=["amount", "amount"])
+    assert made.manifest["cut"]["features"] == ["amount"]

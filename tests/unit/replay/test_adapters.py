@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from replay.adapters import check_digest, open_model
+from replay.adapters.python import source_of
 from replay.adapters.sklearn import load_estimator
 from replay.adapters.uri import parse_uri
 from replay.errors import (
@@ -146,7 +147,7 @@ def test_what_is_no_model_is_told_apart(folder, uri, error, said):
 
 def test_a_module_that_does_not_run_says_why(folder):
     (folder / "broken_candidate.py").write_text("import no_such_thing_at_all")
-    with pytest.raises(ModelNotFound, match="does not run: No module named 'no_such_thing_at_all'"):
+    with pytest.raises(ModelNotFound, match=r"does not run: ModuleNotFoundError: .*no_such_thing"):
         open_model("py:broken_candidate:f", inputs=["x"], folder=folder)
 
 
@@ -230,3 +231,31 @@ def test_a_file_of_another_library_version_is_not_trusted_to_score_alike():
     older = altered(content, lambda d: d.replace(b'"content": "\\"1.9', b'"content": "\\"1.2'))
     with pytest.raises(ModelNotFound, match=r"scikit-learn 1\.2"):
         load_estimator(parse_uri("sklearn:x.skops"), older)
+
+
+def test_a_dotted_module_is_not_some_other_file_of_that_last_name(tmp_path):
+    (tmp_path / "near.py").write_text("def f(frame): return frame\nf.inputs = ('a',)\n")
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "near.py").write_text("def f(frame): return frame['a']\nf.inputs = ('a',)\n")
+    for name, expected in (("near", tmp_path / "near.py"), ("pkg.near", tmp_path / "pkg" / "near.py")):
+        path, _source = source_of(parse_uri(f"py:{name}:f"), tmp_path)
+        assert path == str(expected)
+    with pytest.raises(ModelNotFound):
+        source_of(parse_uri("py:nosuch.near:f"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("raise KeyError('gone')", "does not run: KeyError"),
+        ("import sys; sys.exit(5)", "does not run: SystemExit: 5"),
+        (
+            "class f:\n    def __init__(self): raise RuntimeError('no weights')",
+            "failed: RuntimeError: no weights",
+        ),
+    ],
+)
+def test_a_module_that_does_not_run_is_named_with_its_reason(tmp_path, source, reason):
+    (tmp_path / "odd.py").write_text(source)
+    with pytest.raises(ModelNotFound, match=reason):
+        open_model("py:odd:f", name="m", version="1", inputs=("a",), folder=tmp_path)

@@ -1,10 +1,13 @@
+import sys
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 from recorders.columns import SCORE_SCHEMA
-from replay.adapters.frame_model import FrameModel, Output, reason_of
+from replay.adapters.frame_model import FrameModel, Output
+from replay.adapters.guard import guard, reason_of
 from replay.adapters.recorded import RecordedModel
 from replay.errors import ColumnsError, ModelInputsError
 from replay.model import ModelInfo
@@ -173,3 +176,8 @@ def test_reasons_are_short_and_on_one_line():
     reason = reason_of(ValueError("a\n b" + "x" * 500))
     assert len(reason) == 200
     assert "\n" not in reason
+
+
+def test_a_model_that_exits_costs_its_rows_alone():
+    result, reason = guard(sys.exit, 3)
+    assert (result, reason) == (None, "SystemExit: 3")
