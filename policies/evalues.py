@@ -75,7 +75,9 @@ def betting_values(values: Floats, null: float, bets: Floats, *, rounded: bool =
     gains = (values - null) / (null + 1.0)
     if rounded:
         return np.array(GridCapital.of(gains, bets).log_capital())
-    capital: Floats = np.log(1.0 + np.multiply.outer(bets, gains)).sum(axis=1)
+    won = np.multiply.outer(bets, gains)
+    won += 1.0
+    capital: Floats = np.log(won, out=won).sum(axis=1)
     return capital
 
 
@@ -110,7 +112,7 @@ def mixture(capital: Floats) -> float:
     logs: list[float] = capital.tolist()
     top = max(logs)
     # Sixteen numbers: scipy's general logsumexp takes forty times as long, and was most of a look.
-    return top + math.log(math.fsum(math.exp(log - top) for log in logs) / len(logs))
+    return top + math.log(math.fsum([math.exp(log - top) for log in logs]) / len(logs))
 
 
 def two_sided(log_e_plus: float, log_e_minus: float) -> float:
