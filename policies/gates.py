@@ -12,6 +12,7 @@ from policies.plan import Plan
 from policies.rules import RULES
 
 State = Literal["PROMOTE", "HOLD", "REJECT", "RETRAIN", "INVALID", "NOT_IDENTIFIABLE"]
+GateState = Literal["passes", "fails", "waits"]
 _LOG_MAX = 700.0
 
 
@@ -22,8 +23,9 @@ class Integrity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     and compared. `reasons` tells why others were left. `scored` and `failed` split the decisions that the
     challenger was given. `trained_until`: last position that it learned from, 0 for none, None when it is
     not declared. The window is [window_start, window_stop) in positions. `noise_floor` is the champion
-    scored again (`rows`, `decisions_compared`, `differing_decisions`, `max_abs_difference`), None when
-    that was not possible.
+    scored again (`rows`, `failed`, `unscored`, `decisions_compared`, `differing_decisions`,
+    `differing_scores`, `max_abs_difference`; `error` when the model raised on what it was given), None
+    when that was not possible.
     """
 
     decisions: int
@@ -47,7 +49,7 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     name: str
     rule: str
-    state: Literal["passes", "fails", "waits"]
+    state: GateState
     reason: str
     leads_to: State = "HOLD"
     value: float | None = None
@@ -130,29 +132,55 @@ def _training_range(integrity: Integrity) -> Gate:
 
 def _noise_floor(floor: Mapping[str, Any] | None, plan: Plan) -> Gate:
     limit, distance = plan.policy.max_noise_share, plan.policy.max_noise_difference
-    rule = f"scored again, the champion decides differently in at most {limit:.3g} of decisions"
+    found = floor or {}
+    by_scores = bool(found.get("rows")) and found.get("decisions_compared") == 0
+    rule = f"scored again, the champion {'scores' if by_scores else 'decides'} differently "
+    rule += f"in at most {limit:.3g} of decisions"
     if distance is not None:
         rule += f", and no score moves by more than {distance:.3g}"
-    rows = int(floor.get("decisions_compared", floor.get("rows", 0))) if floor else 0
-    if not floor or not floor.get("rows"):
-        reason = "The champion was not scored again, so the harness's own noise is not known."
-        return Gate(name="noise floor", rule=rule, state="passes", limit=limit, reason=reason)
-    differing, moved = (
-        int(floor.get("differing_decisions") or 0),
-        float(floor.get("max_abs_difference") or 0.0),
-    )
-    share = differing / rows if rows else 0.0
-    quiet = share <= limit and (distance is None or moved <= distance)
+    state, share, reason = _noise(found, limit, distance, by_scores=by_scores)
+    value = None if share is None else tidy(share)
     return Gate(
         name="noise floor",
         rule=rule,
-        state="passes" if quiet else "fails",
-        leads_to="INVALID",
-        value=tidy(share),
+        state=state,
+        # What was not scored again leads nowhere: nothing is known against it.
+        leads_to="INVALID" if found else "HOLD",
+        value=value,
         limit=limit,
-        reason=f"{differing} of {rows} decisions differ, scores by at most {moved:.3g}"
-        + ("." if quiet else ": find the skew between service and replay first."),
+        reason=reason,
     )
+
+
+def _noise(
+    floor: Mapping[str, Any], limit: float, distance: float | None, *, by_scores: bool
+) -> tuple[GateState, float | None, str]:
+    """Return how the noise floor stands, the share that differs (None: nothing was compared), and why.
+
+    Where no decision was recorded the scores are compared. A difference within the registered tolerance is
+    none there; without a tolerance every other bit is one.
+    """
+    rows, failed = int(floor.get("rows") or 0), int(floor.get("failed") or 0)
+    if floor.get("error") or (failed and not rows):
+        why = f": {floor['error']}" if floor.get("error") else ""
+        return "fails", None, f"Scored again, the champion failed on {failed} of its own snapshots{why}."
+    if not rows:
+        return "passes", None, "The champion was not scored again, so the harness's own noise is not known."
+    moved = float(floor.get("max_abs_difference") or 0.0)
+    near = distance is None or moved <= distance
+    compared, differing = floor.get("decisions_compared", rows), floor.get("differing_decisions") or 0
+    if by_scores:
+        compared = rows - int(floor.get("unscored") or 0)
+        differing = 0 if distance is not None and near else floor.get("differing_scores") or 0
+    if not compared:
+        return "waits", None, f"Neither decisions nor scores were recorded with the {rows} scored again."
+    share = differing / compared
+    quiet = share <= limit and near
+    beyond = f" by more than {distance:.3g}" if by_scores and distance is not None and near else ""
+    figures = f"{differing} of {compared} {'scores' if by_scores else 'decisions'} differ{beyond}, "
+    figures += f"scores by at most {moved:.3g}"
+    remedy = "." if quiet else ": find the skew between service and replay first."
+    return ("passes" if quiet else "fails"), share, figures + remedy
 
 
 def _independence(evidence: Evidence, limit: float) -> Gate:

@@ -29,6 +29,8 @@ _WORDS = {
     "counts": ("Counts", "used among matured", "yes", "no"),
     "identification": ("Identification", "by the log alone", "yes", "no"),
 }
+# What a noise floor without a figure says, by the state of its gate.
+_UNCOMPARED = {"passes": "not re-scored", "waits": "nothing to compare", "fails": "failed when re-scored"}
 _SHARES = {
     "independence": ("Repeated units", "above", "at most"),
     "coverage": ("Coverage, used of matured", "below", "at least"),
@@ -135,7 +137,7 @@ def gate_of(gate: PolicyGate, plan: Plan, metric: Metric) -> Gate:  # noqa: PLR0
     if gate.name == "noise floor":
         rule = f"at most {n.percent_tight(gate.limit or 0.0)} differ"
         if gate.value is None:
-            return Gate("Noise floor", "data", rule, gate.state, "words", words="not re-scored")
+            return Gate("Noise floor", "data", rule, gate.state, "words", words=_UNCOMPARED[gate.state])
         return Gate("Noise floor", "data", rule, gate.state, "share", "above", gate.value, limit=gate.limit)
     return Gate(gate.name.capitalize(), "data", gate.rule, gate.state, "words", words=gate.reason)
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from harness.looks import Taken
+from harness.looks import Look, Taken
 from harness.report import numbers as n
 from harness.report.data import Metric
 from harness.report.findings import (
@@ -119,7 +119,7 @@ def _invalid(gate: Gate, taken: Taken, reading: Reading) -> Invalid:
     span = f"positions {n.count(start)} to {n.count(stop - 1)} were evaluated"
     if gate.name == "noise floor":
         return Invalid(
-            defect=f"{reading.champion}, scored again, decides differently than it did live",
+            defect=f"{reading.champion}, scored again, {_scored_again(gate, look)}",
             facts=f"{_clause(gate.reason)}; {span}",
             law="What cannot be reproduced cannot be compared",
             next=("the owner finds the skew", "between service and replay"),
@@ -144,6 +144,14 @@ def _invalid(gate: Gate, taken: Taken, reading: Reading) -> Invalid:
         law="Figures that do not add up are not read",
         next=("the owner runs", "harness verdict explain"),
     )
+
+
+def _scored_again(gate: Gate, look: Look) -> str:
+    """Return what the champion does when it is scored again, as the noise floor read it."""
+    if gate.value is None:
+        return "fails on what it decided live"
+    compared = (look.integrity.noise_floor or {}).get("decisions_compared") != 0
+    return f"{'decides' if compared else 'scores'} differently than it did live"
 
 
 def _clause(reason: str) -> str:

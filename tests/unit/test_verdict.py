@@ -255,6 +255,54 @@ def test_scores_that_move_too_far_are_a_broken_noise_floor_where_the_plan_says_s
     assert verdict(BETTER, gated, noise_floor=floor).state == "INVALID"
 
 
+SCORES_ONLY = {
+    "rows": 400,
+    "failed": 0,
+    "unscored": 0,
+    "decisions_compared": 0,
+    "differing_decisions": 0,
+    "differing_scores": 0,
+    "max_abs_difference": 0.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "tolerance", "state", "share"),
+    [
+        ({}, None, "passes", 0.0),
+        ({"differing_scores": 4, "max_abs_difference": 0.9}, None, "passes", 0.01),
+        ({"differing_scores": 400, "max_abs_difference": 0.9}, None, "fails", 1.0),
+        ({"differing_scores": 400, "max_abs_difference": 1e-16}, 1e-12, "passes", 0.0),
+        ({"differing_scores": 1, "max_abs_difference": 0.9}, 1e-12, "fails", 0.0025),
+        ({"differing_scores": 5, "unscored": 300, "max_abs_difference": 0.9}, None, "fails", 0.05),
+        ({"unscored": 400}, None, "waits", None),
+        ({"rows": 0, "failed": 400}, None, "fails", None),
+        ({"rows": 0, "failed": 0}, None, "passes", None),
+        ({"error": "ValueError: no"}, None, "fails", None),
+    ],
+)
+def test_without_decision_text_the_noise_floor_reads_the_scores(changes, tolerance, state, share):
+    chosen = plan({"name": "brier"}, max_noise_difference=tolerance)
+    found = gate(verdict(BETTER, chosen, noise_floor=SCORES_ONLY | changes), "noise floor")
+    assert (found.state, found.value) == (state, share)
+    assert "0 of 0" not in found.reason
+
+
+def test_a_champion_whose_scores_are_chance_is_no_verdict_on_quality():
+    floor = SCORES_ONLY | {"differing_scores": 400, "max_abs_difference": 0.9}
+    found = verdict(BETTER, plan({"name": "brier"}), noise_floor=floor)
+    assert found.state == "INVALID"
+    assert "400 of 400 scores differ" in found.reasons[0]
+
+
+def test_a_champion_that_raises_when_scored_again_is_named_as_that():
+    floor = SCORES_ONLY | {"rows": 0, "failed": 400, "error": "ValueError: no such level"}
+    found = verdict(BETTER, plan({"name": "brier"}), noise_floor=floor)
+    assert found.state == "INVALID"
+    said = "Scored again, the champion failed on 400 of its own snapshots: ValueError: no such level."
+    assert found.reasons == (f"noise floor: {said}",)
+
+
 LIKE = {"name": "brier", "margin": 0.03, "clip": 0.5}
 
 
