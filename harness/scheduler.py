@@ -73,8 +73,9 @@ class Runner:
     def run_due(self, schedule: Schedule) -> Run:
         """Return what became of the newest slot that is due now; older ones are never run.
 
-        A job that fails with a HarnessError ends its slot as `failed`, and the next slot is run as if
-        nothing had been. While the database does not answer, the slot stays open.
+        A job that fails ends its slot as `failed`, and the next slot is run as if nothing had been. What
+        is no error of ours is raised again after that. While the database does not answer, the slot stays
+        open.
 
         Raises:
             LinkUnavailable, DatabaseUnavailable: try again later.
@@ -99,25 +100,20 @@ class Runner:
         except (LinkUnavailable, DatabaseUnavailable):
             raise
         except HarnessError as error:
-            return _end(
-                log, schedule, slot, FAILED, {"error": str(error), "error_type": type(error).__name__}
-            )
+            return _end(log, schedule, slot, FAILED, _told(error))
+        except Exception as error:
+            _end(log, schedule, slot, FAILED, _told(error))
+            raise
         return _end(log, schedule, slot, COMPLETED, detail)
-
-    def fail(self, schedule: Schedule, error: BaseException) -> None:
-        """End the newest claimed slot as failed: its job raised what is no error of ours."""
-        with self._open_log() as log:
-            claims = log.controls(CLAIMED, schedule.name)
-            if claims:
-                slot = dt.datetime.fromisoformat(claims[-1].body["slot"])
-                if _end_of(log, schedule, slot) is None:
-                    text = {"error": str(error), "error_type": type(error).__name__}
-                    _end(log, schedule, slot, FAILED, text)
 
 
 def history(log: Log, schedule: str) -> list[ControlEvent]:
     """Return the ends of the schedule's slots, oldest first."""
     return [event for event in log.controls("schedule.*", schedule) if event.type in (COMPLETED, FAILED)]
+
+
+def _told(error: Exception) -> dict[str, str]:
+    return {"error": str(error), "error_type": type(error).__name__}
 
 
 def _end_of(log: Log, schedule: Schedule, slot: dt.datetime) -> ControlEvent | None:
