@@ -21,6 +21,10 @@ HOME = ".harness"
 # The newest revision that this code knows; tests/postgres/test_schema.py compares it with the folder.
 REVISION = "0001"
 PARTITION_POSITIONS = 2**24
+INIT_RIGHTS = (
+    'Expected for "harness init" a superuser, or a login that owns the database and may make roles '
+    "(CREATEROLE), or one that owns it and was granted harness_owner."
+)
 
 
 def open_log(
@@ -122,7 +126,7 @@ def _optional(url: str, name: str) -> list[tuple[Any, ...]]:
 
 
 def _create(url: str, clock: str, partition_positions: int) -> None:
-    with translated(shown_url(url)), psycopg.connect(url) as connection:
+    with translated(shown_url(url), INIT_RIGHTS), psycopg.connect(url) as connection:
         connection.execute("select pg_advisory_xact_lock(%s)", [0x6861726E657373])
         connection.execute("set local role harness_owner")
         connection.execute(
@@ -131,18 +135,30 @@ def _create(url: str, clock: str, partition_positions: int) -> None:
 
 
 def upgrade(url: str) -> None:
-    """Bring the schema at `url` to our revision, in one transaction. Two at once take turns."""
+    """Bring the schema at `url` to our revision, in one transaction. Two at once take turns.
+
+    Raises:
+        DatabaseUnavailable: nothing answers there.
+        DatabaseRefused: the login has not the rights that this needs; the error names them.
+    """
     from alembic import command
     from alembic.config import Config as AlembicConfig
+    from sqlalchemy.exc import DBAPIError
 
     settings = AlembicConfig()
     settings.set_main_option("script_location", str(migrations()).replace("%", "%%"))
     settings.set_main_option("path_separator", "os")
     bound = engine(url)
-    with translated(shown_url(url)), bound.connect() as connection:
-        settings.attributes["connection"] = connection
-        command.upgrade(settings, "head")
-    bound.dispose()
+    with translated(shown_url(url), INIT_RIGHTS):
+        try:
+            with bound.connect() as connection:
+                settings.attributes["connection"] = connection
+                command.upgrade(settings, "head")
+        except DBAPIError as error:
+            # SQLAlchemy wraps the driver's error, which says what happened in words of the server.
+            raise (error.orig or error) from error
+        finally:
+            bound.dispose()
 
 
 def engine(url: str | None = None) -> "Engine":

@@ -5,6 +5,7 @@ HarnessError (recorders.errors)
 ├── UsageError              an argument that cannot be used                                 exit 2
 │   ├── NaiveTime           a time without its offset
 │   ├── UnknownPosition     a place beyond the end of the log
+│   ├── FolderUnusable      a folder that cannot be made or written
 │   └── NotFound            a name that nobody registered
 ├── DatabaseError           the database, not the log in it                                 exit 1
 │   ├── DatabaseUnavailable nothing answers at the address
@@ -23,6 +24,16 @@ import difflib
 from collections.abc import Iterable
 
 from recorders.errors import HarnessError
+
+# Where each noun is listed.
+_LISTS = {
+    "experiment": "harness experiment list",
+    "model": "harness model list",
+    "replay": "harness replay list",
+    "schedule": "harness schedule list",
+    "training set": "harness training-set list",
+    "verdict": "harness experiment list",
+}
 
 
 class ConfigError(HarnessError):
@@ -50,16 +61,41 @@ class NaiveTime(UsageError):
 
 
 class UnknownPosition(UsageError):
-    """A place that the log has not reached."""
+    """A place that the log has not reached, or that holds no event where one is asked for (`first` is 1).
 
-    def __init__(self, position: int, head: int) -> None:
-        super().__init__(
-            f"Position {position} does not exist: the log ends at {head}.",
-            f"Expected a position from 0 to {head}.",
-            'See "harness log head", or leave the position out to mean the end of the log.',
-        )
+    With `cut`, `head` is where --as-of ends what is read, which need not be the end of the log.
+    """
+
+    def __init__(self, position: int, head: int, *, first: int = 0, cut: bool = False) -> None:
+        if cut:
+            happened = f"Position {position} does not exist as of position {head}."
+            expected = f"Expected a range that stops at {head + 1} or before."
+        elif head == 0:
+            happened = f"Position {position} does not exist: the log is empty."
+            expected = "Expected an event in the log." if first else "Expected 0, the start of the log."
+        elif position == 0:
+            happened = "Position 0 is the start of the log and holds no event."
+            expected = f"Expected a position from {first} to {head}."
+        else:
+            happened = f"Position {position} does not exist: the log ends at {head}."
+            expected = f"Expected a position from {first} to {head}."
+        end = 'See "harness log head", or leave the position out to mean the end of the log.'
+        super().__init__(happened, expected, "Choose a later --as-of or an earlier --to." if cut else end)
         self.position = position
         self.head = head
+
+
+class FolderUnusable(UsageError):
+    """A folder that cannot be made, entered or written. `reason` is the system's own."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(
+            f"The folder {path} cannot be used: {reason}.",
+            "Expected a folder that may be made and written.",
+            "Name another one with -C, or correct its rights.",
+        )
+        self.path = str(path)
+        self.reason = reason
 
 
 class NotFound(UsageError):
@@ -72,7 +108,7 @@ class NotFound(UsageError):
         super().__init__(
             f'There is no {noun} "{name}".',
             expected,
-            f'Check the name; "harness {noun.replace(" ", "-")} --help" shows how to list them.',
+            f'Check the name: "{_LISTS.get(noun, "harness log tail --kind control")}" shows what there is.',
         )
         self.noun = noun
         self.name = name
@@ -99,10 +135,11 @@ class DatabaseUnavailable(DatabaseError):
 class DatabaseRefused(DatabaseError):
     """The server answers, and does not let us in or does not let us do this."""
 
-    def __init__(self, address: str, reason: str) -> None:
+    def __init__(self, address: str, reason: str, expected: str = "") -> None:
         super().__init__(
             f"The database at {address} refused: {reason}.",
-            "Expected a login that may do this: harness_reader to read, harness_operator to evaluate.",
+            expected
+            or "Expected a login that may do this: harness_reader to read, harness_operator to evaluate.",
             "Correct user, password and database in HARNESS_DATABASE_URL, or have the role granted.",
         )
         self.address = address

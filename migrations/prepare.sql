@@ -3,6 +3,7 @@
 do $$
 declare
     role_name text;
+    modern boolean := pg_catalog.current_setting('server_version_num')::int >= 160000;
 begin
     foreach role_name in array array['harness_owner', 'harness_recorder', 'harness_reader', 'harness_operator'] loop
         if not exists (select from pg_catalog.pg_roles r where r.rolname = role_name) then
@@ -14,8 +15,10 @@ begin
             end;
         end if;
     end loop;
-    if not pg_catalog.pg_has_role(current_user, 'harness_owner', 'MEMBER') then
-        execute pg_catalog.format('grant harness_owner to %I', current_user);
+    -- Since 16 who makes a role is a member that may administer it, and nothing else: to become it takes SET.
+    if not pg_catalog.pg_has_role(current_user, 'harness_owner', case when modern then 'SET' else 'MEMBER' end) then
+        execute pg_catalog.format('grant harness_owner to %I', current_user)
+            || case when modern then ' with set true, inherit true' else '' end;
     end if;
     execute pg_catalog.format('revoke temporary, create on database %I from public', pg_catalog.current_database());
     if pg_catalog.to_regnamespace('public') is not null then

@@ -11,9 +11,8 @@ from psycopg.rows import TupleRow
 
 from harness.config import shown_url
 from harness.errors import DatabaseRefused, DatabaseUnavailable, NotALog
+from recorders.append import PATIENCE
 
-# A peer that vanished without a word is noticed after 25 s.
-PATIENCE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 # Before a session stands, libpq hands out a text and no SQLSTATE.
 REFUSALS = (
     "authentication failed",
@@ -76,8 +75,8 @@ class Connection:
 
 
 @contextmanager
-def translated(address: str) -> Iterator[None]:
-    """Turn the driver's errors into ours while the block runs."""
+def translated(address: str, rights: str = "") -> Iterator[None]:
+    """Turn the driver's errors into ours while the block runs; a refusal says that it needs `rights`."""
     try:
         yield
     except (
@@ -87,14 +86,15 @@ def translated(address: str) -> Iterator[None]:
     ) as error:
         raise NotALog(address, _reason(error)) from error
     except psycopg.errors.InsufficientPrivilege as error:
-        raise DatabaseRefused(address, _reason(error)) from error
+        raise DatabaseRefused(address, _reason(error), rights) from error
     except psycopg.OperationalError as error:
-        reason = _reason(error)
-        if any(text in reason for text in REFUSALS):
-            raise DatabaseRefused(address, reason) from error
-        raise DatabaseUnavailable(address, reason) from error
+        if any(text in str(error) for text in REFUSALS):
+            raise DatabaseRefused(address, _reason(error), rights) from error
+        raise DatabaseUnavailable(address, _reason(error)) from error
 
 
 def _reason(error: psycopg.Error) -> str:
+    """Return the first reason: libpq asks back, and repeats itself for each address, on the lines below."""
     text = (error.diag.message_primary or str(error)).strip()
-    return text.splitlines()[-1].strip().rstrip(".") if text else type(error).__name__
+    first = text.partition("\n")[0].rpartition("failed: ")[2]
+    return first.removeprefix("FATAL:").strip().rstrip(".") or type(error).__name__
