@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 from recorders.errors import (
     AppendError,
     CorruptBatch,
+    EventAhead,
     LinkUnavailable,
     Rewound,
     SequenceGap,
@@ -135,5 +136,7 @@ def _refusal(code: str, detail: dict[str, Any], text: str) -> AppendError:
             return Rewound(UUID(detail["writer"]), detail["have"], detail["acked"])
         case "HA004":
             return WrongLog(str(detail["expected"]), str(detail["found"]))
+        case "HA006":
+            return EventAhead(detail["occurred"], detail["clock"])
         case _:
             return CorruptBatch(detail.get("reason") or text)

@@ -9,6 +9,7 @@ HarnessError
     ├── SequenceGap         a batch was skipped
     ├── Rewound             the log is behind what it had acknowledged
     ├── WrongLog            another log than the one that was agreed on
+    ├── EventAhead          an event of a day that is still to come
     └── CorruptBatch        the bytes are not those that their digest names
 """
 
@@ -142,6 +143,24 @@ class WrongLog(AppendError):
         )
         self.expected_log = expected
         self.found = found
+
+
+class EventAhead(AppendError):
+    """An event over a day ahead of the server's clock: both instants are ISO 8601 in UTC.
+
+    The time of a log never goes back. One event of the year 9999 would make it the time of all after it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, occurred: str, clock: str) -> None:
+        super().__init__(
+            f"The batch holds an event that occurred at {occurred}; the server's clock says {clock}.",
+            "Expected no event more than a day ahead of the server's clock.",
+            "Nothing was taken from it. Correct the clock or the time's unit where the event was recorded.",
+        )
+        self.occurred = occurred
+        self.clock = clock
 
 
 class CorruptBatch(AppendError):

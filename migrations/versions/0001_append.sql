@@ -1,7 +1,8 @@
 -- harness.append: the only way into the log. All or nothing: a gapless position, one link of the chain, the writer's
 -- high-water mark. The head row is always locked first, so that two appends can never wait for each other, also when
 -- one transaction makes several. Refusals have SQLSTATEs of their own and their values as JSON in the detail:
--- HA001 writer forked, HA002 sequence gap, HA003 rewound, HA004 wrong log, HA005 corrupt batch.
+-- HA001 writer forked, HA002 sequence gap, HA003 rewound, HA004 wrong log, HA005 corrupt batch, HA006 event ahead of
+-- the server's clock.
 create function harness.append(
     _log_id uuid, _kind text, _decision_point text, _schema_digest bytea, _writer uuid, _sequence bigint,
     _acked bigint, _events integer, _occurred_min timestamptz, _occurred_max timestamptz, _digest bytea, _payload bytea,

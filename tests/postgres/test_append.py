@@ -10,7 +10,15 @@ from harness.database import create_log
 from harness.log.controls import control_batch
 from harness.log.log import Log
 from recorders.append import Appender, Batch
-from recorders.errors import CorruptBatch, LinkUnavailable, Rewound, SequenceGap, WriterForked, WrongLog
+from recorders.errors import (
+    CorruptBatch,
+    EventAhead,
+    LinkUnavailable,
+    Rewound,
+    SequenceGap,
+    WriterForked,
+    WrongLog,
+)
 from tests.support import servers
 from tests.support.batches import START, raw
 
@@ -165,6 +173,21 @@ def test_the_server_clock_never_goes_back(fresh_log: Log, writer: uuid.UUID) -> 
         connection.execute("update harness.head set recorded_at = %s", [future])
     fresh_log.append(raw(writer, 1))
     assert fresh_log.head().recorded_at == future
+
+
+@pytest.mark.parametrize("clock", ["server", "event"])
+def test_an_event_of_a_day_to_come_is_refused_and_moves_no_clock(
+    fresh_log: Log, event_log: Log, writer: uuid.UUID, clock: str
+) -> None:
+    log = fresh_log if clock == "server" else event_log
+    before = log.head()
+    with pytest.raises(EventAhead, match=r"occurred at 9999-12-31T00:00:00Z; .* a day ahead") as caught:
+        log.append(raw(writer, 1, at=datetime(9999, 12, 31, tzinfo=UTC)))
+    assert caught.value.occurred == "9999-12-31T00:00:00Z"
+    assert log.head() == before
+    # Clocks of services differ: what is a little ahead is taken.
+    log.append(raw(writer, 1, at=datetime.now(UTC) + timedelta(hours=23)))
+    assert log.head().position == 1
 
 
 def test_partitions_are_ready_before_they_are_needed(database_url: str, writer: uuid.UUID) -> None:
