@@ -2,10 +2,12 @@
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -15,7 +17,11 @@ FILE = "harness.toml"
 VARIABLE = "HARNESS_DATABASE_URL"
 CLOCKS = ("server", "event")
 # Sections with a reader elsewhere are passed through in `sections`.
-KNOWN = {"database": ("url",), "log": ("clock",), "schedule": None, "jobs": None, "report": None}
+KNOWN = {"database": ("url",), "log": ("clock",), "schedule": None, "jobs": None}
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,19}")
+_PLACE = re.compile(r"([^:/@]*|\[[^\]/]*\])(:\d*)?(,([^:/@]*|\[[^\]/]*\])(:\d*)?)*(/[^@]*)?")
+_PARTS = re.compile(r"([A-Za-z_%0-9]+=[^&]*(&|$))*")
+_SECRET = ("password", "secret")
 DRIVERS = ("postgresql://", "postgres://", "postgresql+psycopg://", "postgresql+psycopg2://")
 
 
@@ -43,6 +49,12 @@ class Config(msgspec.Struct, frozen=True):
         if clock not in CLOCKS:
             raise ConfigError(
                 f'log.clock is "{clock}" in {where / FILE}.', 'Expected "server" or "event".', "Correct it."
+            )
+        if url is not None and not isinstance(url, str):
+            raise ConfigError(
+                f"database.url is no text in {where / FILE}.",
+                "Expected postgresql://user:password@host/database.",
+                "Correct it, or leave it out to use the embedded PostgreSQL.",
             )
         return cls(where, None if url is None else plain_url(url), clock, sections)
 
@@ -79,31 +91,58 @@ def _check_name(path: Path, name: str, known: Any) -> None:
 def plain_url(url: str) -> str:
     """Return the address as libpq reads it; SQLAlchemy's forms are accepted too.
 
+    Raises:
+        ConfigError: libpq cannot read it. The message quotes nothing that may be a password.
+
     >>> plain_url("postgresql+psycopg://db.example/log")
     'postgresql://db.example/log'
     """
     for driver in DRIVERS:
         if url.startswith(driver):
-            return "postgresql://" + url.removeprefix(driver)
+            return _readable("postgresql://" + url.removeprefix(driver))
+    scheme, mark, _ = url.partition("://")
+    known = mark and _SCHEME.fullmatch(scheme)
     raise ConfigError(
-        f'The database address begins with "{url.split("://", maxsplit=1)[0][:20]}".',
+        f'The database address begins with "{scheme}".' if known else "The database address has no scheme.",
         "Expected postgresql://user:password@host/database.",
         f"Correct {VARIABLE} (or unset it to use the embedded PostgreSQL).",
     )
 
 
+def _readable(url: str) -> str:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        conninfo_to_dict(url)
+    except (psycopg.Error, UnicodeError, ValueError) as error:
+        # libpq quotes what it stumbles over, which may be the password.
+        reason = str(error).strip().partition("\n")[0].partition('"')[0].strip().rstrip(":")
+        raise ConfigError(
+            f"The database address {shown_url(url)} cannot be read: {reason}.",
+            "Expected postgresql://user:password@host/database, with %25 for % and %40 for @ in a password.",
+            f"Correct {VARIABLE} or [database] url.",
+        ) from error
+    return url
+
+
 def shown_url(url: str) -> str:
-    """Return the address without its password, for messages.
+    """Return the address without its passwords, for messages; of one that is not plain, the scheme alone.
 
-    >>> shown_url("postgresql://ada:secret@db.example/log")
-    'postgresql://ada@db.example/log'
+    >>> shown_url("postgresql://ada:secret@db.example/log?sslpassword=secret&sslmode=require")
+    'postgresql://ada@db.example/log?sslmode=require'
+    >>> shown_url("postgresql://ada:se?cret@db.example/log")
+    'postgresql://...'
     """
-    scheme, _, rest = url.partition("://")
-    login, at, host = rest.rpartition("@")
-    return f"{scheme}://{login.partition(':')[0]}{at}{_without_password(host)}"
+    scheme, mark, rest = url.partition("://")
+    body, _, query = rest.partition("?")
+    login, at, place = body.rpartition("@")
+    # A password with a bare ? or / ends the login early: what follows it is then no host and no query.
+    if not mark or _PLACE.fullmatch(place) is None or (not at and _PARTS.fullmatch(query) is None):
+        return f"{scheme}://..." if mark and _SCHEME.fullmatch(scheme) else "..."
+    kept = [part for part in query.split("&") if part and not _secret(part.partition("=")[0])]
+    return f"{scheme}://{login.partition(':')[0]}{at}{place}{'?' if kept else ''}{'&'.join(kept)}"
 
 
-def _without_password(host: str) -> str:
-    place, mark, query = host.partition("?")
-    kept = [part for part in query.split("&") if part and not part.startswith("password=")]
-    return place + (mark + "&".join(kept) if kept else "")
+def _secret(key: str) -> bool:
+    return any(word in unquote(key).lower() for word in _SECRET)

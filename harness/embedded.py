@@ -17,6 +17,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from harness.errors import EmbeddedFailed
+from harness.errors import EmbeddedFailed, FolderUnusable
 
 DATABASE = "harness"
 ACCOUNT = "pgserver"
@@ -61,7 +62,11 @@ class Embedded:
         self._port = port  # names the socket; nothing listens on the network
         self._account = account()
         self._users: int | None = None
-        _make_home(home, self._account)
+        try:
+            _make_home(home, self._account)
+            os.close(os.open(home / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise FolderUnusable(home, error.strerror or str(error)) from error
         with self._turn(), ExitStack() as failing:
             users = os.open(home / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
             failing.callback(os.close, users)
@@ -277,11 +282,17 @@ def account() -> str | None:
 def _make_home(home: Path, user: str | None) -> None:
     """Make `.harness`; as root, let the server's account pass through (not read) the folders above it."""
     home.mkdir(mode=0o711 if user else 0o700, parents=True, exist_ok=True)
-    if user:
-        for folder in (home, *home.parents, *binaries().parents):
-            mode = folder.stat().st_mode
-            if not mode & 0o001:
-                folder.chmod(mode | 0o001)
+    if not user:
+        return
+    opened = []
+    for folder in (home, *home.parents, *binaries().parents):
+        mode = folder.stat().st_mode
+        if not mode & 0o001:
+            folder.chmod(mode | 0o001)
+            opened.append(str(folder))
+    if opened:
+        # Once: the next start finds them open.
+        sys.stderr.write(f"Opened {', '.join(opened)} to pass through (o+x) for {user}, root's PostgreSQL.\n")
 
 
 def _make_private(folder: Path, user: str | None) -> None:

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from harness.cli.import_ import import_
-from harness.cli.output import emit, folder_option, json_option, to_json
+from harness.cli.output import emit, folder_option, json_option, one_line, to_json
 
 POLL_S = 0.5
 INTEGRITY = 40
@@ -78,23 +79,31 @@ def stats(folder: Path | None, json: bool) -> None:
 @json_option
 def show(position: str, folder: Path | None, json: bool) -> None:
     """Show the event at POSITION (a number, or a time: the last event recorded by then)."""
-    from harness.errors import UnknownPosition
-    from harness.log.lines import events_of, line
+    from harness.errors import UnknownPosition, UsageError
+    from harness.log.lines import escaped, events_of, line
+    from harness.log.places import parse
 
     with opened(folder) as source:
         place = source.as_of(position)
         if place.position == 0:
-            raise UnknownPosition(0, source.head().position)
+            end = source.head().position
+            if end and isinstance(parse(position), datetime):
+                raise UsageError(
+                    f"Nothing was recorded by {position}.",
+                    "Expected the time of the first event or a later one.",
+                    'See "harness log show 1".',
+                )
+            raise UnknownPosition(0, end, first=1)
         row = source.rows("latest", stop=place.position + 1, kind=None, decision_point=None, rows=1)[0]
         found = list(events_of(row))
         event = next((event for event in found if event["position"] == place.position), found[0])
-    emit(event, json=json, text=lambda: "\n".join([line(event), *fields(event)]))
+    emit(event, json=json, text=lambda: "\n".join([line(event), *map(escaped, fields(event))]))
 
 
 def fields(event: dict[str, Any]) -> Iterator[str]:
     """Yield one line for each value of an event."""
     for name, value in event.items():
-        yield f"  {name:<20} {value if isinstance(value, str) else to_json(value)}"
+        yield f"  {name:<20} {value if isinstance(value, str) else one_line(value)}"
 
 
 @log.command()
@@ -138,7 +147,7 @@ def verify(context: click.Context, start: int, stop: int | None, folder: Path | 
 
     with opened(folder) as source:
         end = stop or source.head().position + 1
-        with progress(end - start, "verifying") as done:
+        with progress(max(end - start, 0), "verifying") as done:
             found = source.verify(start, stop, done)
     emit(found, json=json, text="\n".join(findings(found)))
     if not found.holds:
@@ -184,7 +193,10 @@ def gaps(start: str, stop: str | None, folder: Path | None, json: bool) -> None:
 
 def bound(source: Any, where: str) -> int:
     """Return the position that a number names; of a time, the first one recorded after it."""
-    return max(1, int(where)) if where.isdecimal() else int(source.as_of(where).position) + 1
+    from harness.log.places import parse
+
+    place = parse(where)
+    return max(1, place) if isinstance(place, int) else int(source.as_of(place).position) + 1
 
 
 def when(instant: Any) -> str:

@@ -1,5 +1,6 @@
 """The command `harness`: noun, then verb. Nothing is imported before it is asked for."""
 
+import errno
 import importlib
 import os
 import signal
@@ -31,6 +32,7 @@ COMMANDS = {
 }
 INTERRUPTED = 130
 TERMINATED = 143
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 class LazyGroup(click.Group):
@@ -86,11 +88,22 @@ def run(arguments: Sequence[str] | None = None) -> int:
         else:
             error.show()
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output has left (`| head`). What is still buffered goes where nobody reads.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        return _output_failed(error)
     return outcome if isinstance(outcome, int) else 0
+
+
+def _output_failed(error: OSError) -> int:
+    """Return the exit code after a write to the standard output failed; any other error is raised again."""
+    # A write to what is open already has no name in its error: this is none of our files.
+    if error.errno not in {errno.EPIPE, *DISK_ERRORS} or error.filename is not None:
+        raise error
+    # What is still buffered goes where nobody reads, so that the end of the process does not fail on it.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno == errno.EPIPE:  # the reader has left (`| head`)
+        return 0
+    click.echo(f"Error: The output cannot be written: {error.strerror}. Free some space there.", err=True)
+    return 1
 
 
 def main() -> None:

@@ -34,13 +34,17 @@ def init(folder: Path | None, clock: str | None, json: bool) -> None:
     """Create harness.toml and the log; a second run changes nothing but an old schema."""
     from harness.config import FILE
     from harness.database import create_log
+    from harness.errors import FolderUnusable
 
     where = (folder or Path.cwd()).absolute()
-    where.mkdir(parents=True, exist_ok=True)
     path = where / FILE
-    wrote = not path.exists()
-    if wrote:
-        path.write_text(TEMPLATE.format(clock=clock or "server"), encoding="utf-8")
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        wrote = not path.exists()
+        if wrote:
+            path.write_text(TEMPLATE.format(clock=clock or "server"), encoding="utf-8")
+    except OSError as error:
+        raise FolderUnusable(where, error.strerror or str(error)) from error
     with create_log(where, clock=clock) as log:
         head = log.head()
     data = {"folder": where, "wrote_config": wrote, "log_id": head.log_id, "position": head.position}

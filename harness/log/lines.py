@@ -67,11 +67,13 @@ def events_of(row: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
         return
     try:
         batch = decoded(position, events, digest, payload)
-        missing = SHOWN[kind] - set(batch.schema.names)
-        if missing:
-            raise CorruptBatch(f"it has no column {min(missing)!r}", position=position)
     except CorruptBatch as error:
-        yield place | {"unreadable": error.what, "events": events, "writer": writer, "sequence": sequence}
+        fault = error.what
+    else:
+        missing = SHOWN[kind] - set(batch.schema.names)
+        fault = f"it has no column {min(missing)!r}" if missing else ""
+    if fault:
+        yield place | {"unreadable": fault, "events": events, "writer": writer, "sequence": sequence}
         return
     for offset, values in enumerate(batch.to_pylist()):
         yield place | values | place | {"position": position + offset}
@@ -94,7 +96,7 @@ def line(event: dict[str, Any]) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Return `text` on one line, with what could steer a terminal written out: the words are a service's own.
+    r"""Return `text` on one line, what could steer a terminal written out: the words are a service's own.
 
     >>> escaped("a\x1b[2J\nb é\x9b")
     'a\\x1b[2J\\nb é\\x9b'

@@ -1,5 +1,6 @@
 """From what a user says to a place in the log, once."""
 
+import re
 from datetime import UTC, datetime
 
 from harness.errors import NaiveTime, UnknownPosition, UsageError
@@ -9,6 +10,9 @@ from harness.log.queries import query
 from replay.ranges import AsOf
 
 When = int | datetime | str | None
+_NUMBER = re.compile(r"[+-]?[0-9]+")
+_SHOWN = 40
+_DIGITS_MAX = 19  # as many as a position can have in the database
 
 
 def resolve(connection: Connection, when: When) -> AsOf:
@@ -51,21 +55,32 @@ def parse(when: When) -> int | datetime | None:
     """
     if isinstance(when, str):
         text = when.strip()
-        if text.lstrip("-").isdecimal():
+        if _NUMBER.fullmatch(text) and len(text) <= _DIGITS_MAX:
             return int(text)
         try:
             when = datetime.fromisoformat(text)
         except ValueError as error:
-            raise UsageError(
-                f'"{text}" is no place in the log.',
-                "Expected a position or an ISO 8601 time with offset.",
-                "Write 120000 or 2013-05-01T00:00:00Z.",
-            ) from error
+            raise _no_place(text) from error
     if isinstance(when, datetime):
         if when.tzinfo is None:
             raise NaiveTime(when.isoformat().removesuffix("T00:00:00"))
-        return when.astimezone(UTC)
+        try:
+            return when.astimezone(UTC)
+        except OverflowError as error:
+            raise _no_place(when.isoformat()) from error
+    # True is an int to Python, and nobody's position.
+    if when is not None and (isinstance(when, bool) or not isinstance(when, int)):
+        raise _no_place(repr(when))
     return when
+
+
+def _no_place(said: str) -> UsageError:
+    shown = said if len(said) <= _SHOWN else f"{said[:_SHOWN]}... ({len(said)} characters)"
+    return UsageError(
+        f'"{shown}" is no place in the log.',
+        "Expected a position or an ISO 8601 time with offset, of the years 1 to 9999 in UTC.",
+        "Write 120000 or 2013-05-01T00:00:00Z.",
+    )
 
 
 def utc(instant: datetime) -> datetime:

@@ -49,6 +49,14 @@ URLS = [
     ("postgresql://ada:s@cret@db/log?sslmode=require", "postgresql://ada@db/log?sslmode=require"),
     ("postgresql://db/log?password=secret&user=ada", "postgresql://db/log?user=ada"),
     ("postgresql://db/log?password=secret", "postgresql://db/log"),
+    ("postgresql://db/log?password=s@cret&user=ada", "postgresql://db/log?user=ada"),
+    (
+        "postgresql://ada:x@db/log?sslpassword=s@cret&sslmode=require",
+        "postgresql://ada@db/log?sslmode=require",
+    ),
+    ("postgresql://a:1,[::1]:2/log?pass%77ord=s", "postgresql://a:1,[::1]:2/log"),
+    ("postgresql://ada:se?cret@db/log", "postgresql://..."),
+    ("postgresql://db?password=s@cret", "postgresql://db"),
     ("postgresql://postgres@/harness?host=%2Fa%2Fb", "postgresql://postgres@/harness?host=%2Fa%2Fb"),
 ]
 
@@ -56,3 +64,39 @@ URLS = [
 @pytest.mark.parametrize(("url", "shown"), URLS)
 def test_a_password_is_never_shown(url: str, shown: str) -> None:
     assert shown_url(plain_url(url)) == shown
+
+
+UNREADABLE = [
+    "postgresql://ada:pa%zzword@db/log",
+    "postgresql://db/log?foo=bar&password=pa%zzword",
+    "ada:password@db/log",
+    "password",
+    "postgresql://ada:pa?ssword@db:x/log",
+    "postgresql://ada:12/3?password@db/log",
+]
+
+
+@pytest.mark.parametrize("url", UNREADABLE)
+def test_an_address_that_cannot_be_read_is_refused_and_its_password_not_quoted(url: str) -> None:
+    try:
+        said = plain_url(url)
+    except ConfigError as error:
+        said = str(error)
+        assert "Expected postgresql://user:password@host/database" in said
+        said = said.replace("user:password@host", "").replace("in a password", "")
+    else:
+        said = shown_url(said)
+    for word in ("pa%zzword", "ssword", "password", "12"):
+        assert word not in said
+
+
+def test_an_address_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "harness.toml").write_text("[database]\nurl = 3\n")
+    with pytest.raises(ConfigError, match=r"database\.url is no text"):
+        Config.load(tmp_path)
+
+
+def test_the_section_that_nobody_reads_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "harness.toml").write_text("[report]\n")
+    with pytest.raises(ConfigError, match='"report"'):
+        Config.load(tmp_path)
