@@ -14,13 +14,16 @@ from replay.model import ModelInfo
 EDGES = (0.0, 1e-15, 1e-12, 1e-9, 1e-6, 1e-3)
 
 
-def champion_noise(decisions: pa.Table, again: pa.Table, champion: ModelInfo) -> dict[str, Any] | None:
+def champion_noise(
+    decisions: pa.Table, again: pa.Table, champion: ModelInfo, *, error: str | None = None
+) -> dict[str, Any] | None:
     """Return how far the champion's new scores are from the recorded ones; None when there are none.
 
     A function of the log: the new scores are those that a replay of the champion stored there. Only
     decisions that this very model and version made count. `rows` of them were scored again, `failed` could
     not be, `unscored` lack a score on one side. `differing_scores` have other bits, `differing_decisions`
-    of `decisions_compared` another text. `histogram` counts |difference| up to each edge.
+    of `decisions_compared` another text. `histogram` counts |difference| up to each edge. `error` is what
+    the champion raised on snapshots of which it has no score: they count as failed.
     """
     own = pc.and_(
         pc.equal(decisions.column("model"), champion.name),
@@ -28,9 +31,10 @@ def champion_noise(decisions: pa.Table, again: pa.Table, champion: ModelInfo) ->
     )
     live = decisions.filter(own)
     at = pc.index_in(live.column("position"), again.column("decision_position"))
+    given_up = at.null_count if error is not None else 0
     live, again = live.filter(pc.is_valid(at)), again.take(at.drop_null())
     good = pc.is_null(again.column("error"))
-    failed = again.num_rows - _count(good)
+    failed = given_up + again.num_rows - _count(good)
     live, again = live.filter(good), again.filter(good)
     if not live.num_rows and not failed:
         return None
@@ -48,6 +52,7 @@ def champion_noise(decisions: pa.Table, again: pa.Table, champion: ModelInfo) ->
         "decisions_compared": live.num_rows - differs.null_count,
         "differing_decisions": _count(differs),
         "histogram": _histogram(gaps),
+        **({"error": error} if given_up else {}),
     }
 
 

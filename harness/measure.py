@@ -14,6 +14,7 @@ from harness.champion_again import champion_noise
 from harness.experiments import Experiment
 from harness.log.log import Log
 from harness.replays import read_scores
+from harness.scoring import failure_of
 from harness.window import COUNTED, OPEN, OUTSIDE, PARTIAL, Codes, row_codes
 from policies.evidence import Evidence
 from policies.fold import fold
@@ -88,7 +89,8 @@ def measure(
     noise = None
     if experiment.rescore is not None:
         again = read_scores(log, experiment.rescore.digest, point, start, stop, up_to=scores_up_to)
-        noise = champion_noise(decisions, again, experiment.rescore)
+        error = failure_of(log, experiment.rescore, point, (start, stop), up_to=scores_up_to)
+        noise = champion_noise(decisions, again, experiment.rescore, error=error)
     left_out = _left_out(decisions, codes)
     return Measured(
         start=start,

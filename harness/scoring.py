@@ -7,6 +7,12 @@ from harness.experiments import Experiment
 from harness.log.log import Log
 from harness.replay_errors import NothingToScore, TrainedInRange
 from harness.replays import run_replay
+from recorders.canonical import canonical_json, digest
+from replay.errors import ModelBroken
+from replay.model import ModelInfo
+
+# The champion raised on what it decided itself: kept, so that the look that follows can say it.
+RESCORE_FAILED = "rescore.failed"
 
 Progress = Callable[[int], None]
 
@@ -22,7 +28,11 @@ def score_range(
 ) -> None:
     """Score the decisions in [start, stop) that have no score yet; what is scored stays scored.
 
-    A model that was trained on the range is not given it: the look says INVALID whatever it would score.
+    A model that was trained on the range is not given it: the look says INVALID whatever it would score. A
+    champion that raises whatever it is given is kept as `rescore.failed`, for the noise floor to say.
+
+    Raises:
+        ModelBroken: the challenger raises whatever it is given.
     """
     declared = experiment.declared
     for model in (declared.challenger.model, declared.champion.rescore):
@@ -40,3 +50,35 @@ def score_range(
             )
         except (NothingToScore, TrainedInRange):
             continue
+        except ModelBroken as broken:
+            if model == declared.challenger.model:
+                raise
+            _keep(log, experiment, (start, stop), broken)
+
+
+def _keep(log: Log, experiment: Experiment, places: tuple[int, int], broken: ModelBroken) -> None:
+    assert experiment.rescore is not None, "a champion was scored again"
+    body = {
+        "model_digest": experiment.rescore.digest,
+        "decision_point": experiment.decision_point,
+        "start": places[0],
+        "stop": places[1],
+        "error": broken.error,
+    }
+    subject = f"{experiment.rescore.name}:{experiment.rescore.version}"
+    log.control(RESCORE_FAILED, subject, body, key=f"{RESCORE_FAILED}:{digest(canonical_json(body))}")
+
+
+def failure_of(
+    log: Log, champion: ModelInfo, decision_point: str, places: tuple[int, int], *, up_to: int
+) -> str | None:
+    """Return what the champion last raised on snapshots of [start, stop), None when nothing, at `up_to`."""
+    events = log.controls(RESCORE_FAILED, f"{champion.name}:{champion.version}", up_to=up_to)
+    told = [
+        str(event.body["error"])
+        for event in events
+        if (event.body["model_digest"], event.body["decision_point"]) == (champion.digest, decision_point)
+        and event.body["start"] < places[1]
+        and event.body["stop"] > places[0]
+    ]
+    return told[-1] if told else None

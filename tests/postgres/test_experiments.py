@@ -286,6 +286,23 @@ def test_the_champion_scored_again_is_the_noise_floor(shop: Shop, declare: Any, 
     explain(shop.log, "returned-1")
 
 
+def test_a_champion_that_raises_on_its_own_snapshots_fails_the_noise_floor_and_not_the_look(
+    shop: Shop, declare: Any, tmp_path: Path
+) -> None:
+    uri = "py:tests.support.shop:broken"
+    add_model(shop.log, uri, name="plain", version="1", trained_until=0, inputs=["x"], folder=tmp_path)
+    register(shop.log, declare(rescore="plain:1"))
+    shop.days(0, 8)
+    found = look(shop).look
+    assert found.verdict.state == "INVALID"
+    assert "failed on 420 of its own snapshots" in found.verdict.reasons[0]
+    assert "no such level" in found.verdict.reasons[0]
+    explain(shop.log, "returned-1")
+    shop.days(8, 10)
+    look(shop)
+    explain(shop.log, "returned-1")
+
+
 def test_nothing_to_decide_or_explain_is_said(shop: Shop, declare: Any) -> None:
     register(shop.log, declare())
     with pytest.raises(NoLook):

@@ -47,6 +47,10 @@ def drifted(frame: pd.DataFrame) -> pd.Series:
     return (0.25 + frame["x"] / 2).where(frame["x"] < 0.9, 0.0)
 
 
+def broken(frame: pd.DataFrame) -> pd.Series:
+    raise ValueError("no such level")
+
+
 class Shop:
     """Writes days of one decision point into a log; the same days are the same batches."""
 

@@ -39,3 +39,15 @@ def test_what_this_very_model_decided_is_compared_bit_by_bit() -> None:
 def test_nothing_scored_again_is_no_noise_floor() -> None:
     nothing = again(decision_position=[], score=[], decision=[], error=[])
     assert champion_noise(DECISIONS, nothing, PLAIN) is None
+
+
+def test_what_the_champion_raised_on_counts_as_failed_until_it_has_a_score() -> None:
+    nothing = again(decision_position=[], score=[], decision=[], error=[])
+    found = champion_noise(DECISIONS, nothing, PLAIN, error="ValueError: no")
+    assert found is not None
+    assert (found["rows"], found["failed"], found["error"]) == (0, 4, "ValueError: no")
+    scores = again(decision_position=[1, 2, 3, 4], score=[0.5] * 4, decision=[None] * 4, error=[None] * 4)
+    later = champion_noise(DECISIONS, scores, PLAIN, error="ValueError: no")
+    assert later is not None
+    assert later["failed"] == 0
+    assert "error" not in later
