@@ -10,7 +10,12 @@ import pyarrow as pa
 
 from harness.errors import NotFound, UnknownPosition
 from harness.log.log import Log
-from harness.replay_errors import FeatureUnknown, MixedFeatureSets, NothingToScore
+from harness.replay_errors import (
+    FeatureSetUnregistered,
+    FeatureUnknown,
+    MixedFeatureSets,
+    NothingToScore,
+)
 from recorders.columns import OUTCOME_SCHEMA, decision_schema
 from recorders.fields import FeatureSet
 from replay.columns import FEATURE, INSTANT, count_values
@@ -65,7 +70,7 @@ def cut_rows(log: Log, cut: Cut, as_of: AsOf) -> Rows:
         raise UnknownPosition(cut.stop - 1, as_of.position, cut=True)
     source = log.read(cut.start, cut.stop, kind="decision", decision_point=cut.decision_point)
     batches = [batch for batch in source if batch.num_rows]
-    present = _present(log, batches)
+    present = _present(log, cut.decision_point, batches)
     chosen = _chosen(cut, present)
     features = _features(cut, chosen)
     decisions, foreign = _decisions(batches, chosen)
@@ -99,13 +104,18 @@ def cut_rows(log: Log, cut: Cut, as_of: AsOf) -> Rows:
 _PLACED = (pa.field("position", pa.int64(), nullable=False), pa.field("recorded_at", INSTANT, nullable=False))
 
 
-def _present(log: Log, batches: Sequence[pa.RecordBatch]) -> list[tuple[FeatureSet, int]]:
+def _present(
+    log: Log, decision_point: str, batches: Sequence[pa.RecordBatch]
+) -> list[tuple[FeatureSet, int]]:
     """Return the feature sets of the batches with their rows, in order of first appearance."""
     rows: dict[str, int] = {}
     for batch in batches:
         name = _digest_of(batch)
         rows[name] = rows.get(name, 0) + batch.num_rows
     known = log.feature_sets()
+    for name, count in rows.items():
+        if name not in known:
+            raise FeatureSetUnregistered(decision_point, name, count)
     return [(known[name], count) for name, count in rows.items()]
 
 
@@ -133,7 +143,7 @@ def _features(cut: Cut, chosen: FeatureSet) -> tuple[str, ...]:
     unknown = [name for name in cut.features if name not in known]
     if unknown:
         raise FeatureUnknown(unknown, known)
-    return cut.features
+    return tuple(dict.fromkeys(cut.features))  # a feature named twice is one column
 
 
 def _decisions(

@@ -35,9 +35,18 @@ def range_options(command: Command) -> Command:
     return command
 
 
-def range_of(log: Log, start: str, stop: str | None) -> tuple[int, int]:
-    """Return the half-open range of positions; a time means the first position recorded then or later."""
-    return _edge(log, start), (log.head().position + 1 if stop is None else _edge(log, stop))
+def range_of(log: Log, decision_point: str, start: str, stop: str | None) -> tuple[int, int]:
+    """Return the half-open range of positions; a time means the first position recorded then or later.
+
+    Without `stop` it ends after the last decision there, not at the end of the log, which what the command
+    itself appends would move: the same command again means the same range.
+    """
+    first = _edge(log, start)
+    if stop is not None:
+        return first, _edge(log, stop)
+    head = log.head().position
+    latest = log.rows("latest", stop=head + 1, kind="decision", decision_point=decision_point, rows=1)
+    return first, latest[0][0] + latest[0][1] if latest else head + 1
 
 
 def _edge(log: Log, text: str) -> int:
