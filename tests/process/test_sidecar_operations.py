@@ -1,5 +1,6 @@
 """What an operator sees and does: metrics, health, status, drain, ship, inspect, settings, deployment."""
 
+import argparse
 import contextlib
 import http.client
 import json
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -133,31 +135,34 @@ def test_sigterm_ends_it_with_what_is_kept_on_disk(tmp_path: Path) -> None:
 
 
 def test_a_database_that_crashes_again_and_again_loses_nothing(tmp_path: Path) -> None:
-    """SIGKILL to a backend makes the whole server recover from its WAL."""
+    assert crash_again_and_again(tmp_path / "s", 3)["crashes"] == 3
+
+
+def crash_again_and_again(folder: Path, kills: int) -> dict[str, int]:
+    """Return the counts of a run that held. SIGKILL to a backend makes the whole server recover."""
+    pace = "[ship]\nlinger_s = 0.02\nbackoff_s = 0.05\nbackoff_max_s = 0.3\n"
     with (
         servers.embedded() as server,
         servers.fresh_database(server) as url,
         create_log(url=url) as log,
-        Running(
-            tmp_path / "s", url, "[ship]\nlinger_s = 0.02\nbackoff_s = 0.05\nbackoff_max_s = 0.3\n"
-        ) as sidecar,
+        Running(folder, url, pace) as sidecar,
     ):
         log.close()
         link = SocketLink(sidecar.address, [FEATURES])
         writer, told, crashes = new_writer(), [], 0
-        for sequence in range(1, 61):
-            frame = decisions(writer, sequence)
-            link.send(frame)
-            told.append(frame)
-            if sequence % 12 == 0:
-                crashes += crash(url)
+        while crashes < kills:
+            for _ in range(12):
+                frame = decisions(writer, len(told) + 1)
+                link.send(frame)
+                told.append(frame)
+            crashes += crash(url)
         link.close()
-        assert crashes >= 3
         until(lambda: '"waiting": 0' in sidecar.run("status").stdout, 40)
         sidecar.run("drain")
         with Log(url) as again:
             assert decision_ids(again) == names(told)
             again.verify()
+    return {"crashes": crashes, "events": len(names(told))}
 
 
 def crash(url: str) -> bool:
@@ -249,3 +254,11 @@ def test_the_container_file_copies_what_exists_and_runs_unprivileged() -> None:
         if line.startswith("COPY "):
             assert (ROOT / line.split()[1]).exists()
     assert "USER 10001:10001" in lines
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--database-kills", type=int, default=20)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        print(crash_again_and_again(Path(home) / "s", given.database_kills))  # noqa: T201
