@@ -16,6 +16,7 @@ from recorders.values import INT64_MAX, INT64_MIN, plain_value, refusal, share
 
 STATUSES: Final = ("missing", "default", "stale", "erased")
 IDENTIFIER_MAX: Final = 256
+POINT_BYTES_MAX: Final = 200  # as migrations/versions/0001_check_batch.sql has it
 
 # What stands before the features in a decision event: name, kind, whether None is allowed.
 # A `name` is text that is not empty, a `share` lies in (0, 1], a `count` is an int64 from 0.
@@ -65,7 +66,8 @@ class DecisionEncoder:
         count, plainly = len(self._names), (None,)
 
         def encode(features: Mapping[str, object], envelope: tuple[object, ...], statuses: object) -> bytes:
-            if statuses is None and len(features) == count:
+            # A dict and no other mapping: a defaultdict would answer for fields that were not served.
+            if statuses is None and type(features) is dict and len(features) == count:
                 try:
                     event = envelope + fetch(features) + plainly  # half the price of (*envelope, ...)
                 except LookupError:
@@ -196,6 +198,19 @@ def checked_name(where: str, value: object) -> str:
     if not isinstance(text, str) or not text:
         raise refusal("type", where, value, "a name", "It may be neither None nor empty.")
     return text
+
+
+def checked_point(value: object) -> str:
+    """Return a decision point's name: what the log keeps in its own columns, so at most 200 bytes of UTF-8.
+
+    Raises:
+        InvalidEvent: no name, longer, or with a zero character.
+    """
+    name = checked_name("decision_point", value)
+    if len(name.encode()) > POINT_BYTES_MAX or "\0" in name:
+        expected = f"at most {POINT_BYTES_MAX} bytes of UTF-8 and no zero character"
+        raise refusal("size", "decision_point", value, expected, "Choose a shorter, plain name.")
+    return name
 
 
 _IDENTIFIER: Final = Limits(text_length=IDENTIFIER_MAX)

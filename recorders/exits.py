@@ -10,6 +10,7 @@ not can be chained to with `flush_on_sigterm`. `Limits(exit_s=0)` installs nothi
 import atexit
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -42,6 +43,7 @@ class _Exits:
         self._hooked = False
         self._previous: Any = None
         self._exit_s = 0.0
+        self._finalized = 0  # the process that has the finalizer
 
     def register(self, recorder: Flushing, exit_s: float) -> None:
         """Close `recorder` at exit, within `exit_s` together with all others, and renew it after a fork."""
@@ -58,6 +60,19 @@ class _Exits:
     def hold(self, recorder: Flushing) -> None:
         """Keep `recorder` until it is closed: the service may drop it while events wait in its queue."""
         self._carrying.add(recorder)
+        self._end_with_multiprocessing()
+
+    def _end_with_multiprocessing(self) -> None:
+        """Close at the end of a `multiprocessing` child, which leaves without atexit.
+
+        Only once its first event came: the child forgets finalizers that were made while it was forked.
+        """
+        util, process = (sys.modules.get(f"multiprocessing.{name}") for name in ("util", "process"))
+        if util is None or process is None or process.parent_process() is None:
+            return
+        if self._finalized != os.getpid():
+            self._finalized = os.getpid()
+            util.Finalize(None, self._at_exit, exitpriority=100)
 
     def release(self, recorder: Flushing) -> None:
         """Forget a recorder that is closed."""

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Self, TypedDict, Unpack
 
+from recorders.guard import Guard
+
 
 class Known(TypedDict, total=False):
     """The keywords of `Recorder.record`: what is known of a decision beside its features."""
@@ -46,14 +48,18 @@ class PendingDecision:
         self._known.update(known)
 
     def __enter__(self) -> Self:
-        if type(self._features) is dict:
-            self._features = self._features.copy()  # the block may change its dict; the snapshot stays
+        with Guard(_left_to_record):
+            self._features = dict(self._features)  # the block may change its own; the snapshot stays
         self._entered_ns = time.perf_counter_ns()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._known.setdefault("latency_us", (time.perf_counter_ns() - self._entered_ns) // 1000)
         self.decision_id = self._record(self._features, **self._known)
+
+
+def _left_to_record(_error: Exception) -> None:
+    """A mapping that cannot be copied is refused, and counted, where it is recorded."""
 
 
 def _check(known: Known) -> None:

@@ -18,7 +18,7 @@ from recorders.clock import SystemClock
 from recorders.counters import Counters
 from recorders.courier import POLL_S, Courier
 from recorders.errors import InvalidEvent
-from recorders.events import DecisionEncoder, checked_name, encode_outcome
+from recorders.events import DecisionEncoder, checked_name, checked_point, encode_outcome
 from recorders.fields import FeatureSet
 from recorders.frame import Kind
 from recorders.guard import Guard
@@ -65,7 +65,7 @@ class Recorder:
         switch: Callable[[], bool] = never,
         crash_proof: bool | Path = False,
     ) -> None:
-        self.decision_point = checked_name("decision_point", decision_point)
+        self.decision_point = checked_point(decision_point)
         self.feature_set = feature_set
         self._link = link
         self._limits = limits
@@ -205,8 +205,12 @@ class Recorder:
         """Count an event that raised, and keep the error as a sample: without what it holds on to."""
         if isinstance(error, InvalidEvent):
             error.__traceback__ = error.__context__ = error.__cause__ = None
-            self._outbox.rejected[error.reason].add()
-            self._samples[error.reason] = error
+            known = (
+                self._outbox.rejected
+            )  # a mapping of the caller's may raise our own error, with its own reason
+            reason = error.reason if error.reason in known else "exception"
+            known[reason].add()
+            self._samples[reason] = error
         else:
             self._outbox.rejected["exception"].add()
             self._samples["exception"] = f"A value raised {type(error).__name__}."

@@ -18,6 +18,8 @@ INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_FIRST_US: Final = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
+_LAST_US: Final = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 _SHOWN = 60  # characters of a refused value that a sample shows
 
 
@@ -46,13 +48,16 @@ def instant_us(where: str, value: object) -> int:
     """Return an aware datetime as microseconds since 1970 in UTC; finer digits are cut off.
 
     Raises:
-        InvalidEvent: no datetime, or one without a zone.
+        InvalidEvent: no datetime, one without a zone, or one outside years 1 to 9999 in UTC.
     """
     if not isinstance(value, datetime):
         raise refusal("type", where, value, "timestamp", "Pass an aware datetime.")
     if value.utcoffset() is None:
         raise refusal("naive", where, value, "timestamp", "Say its zone, such as datetime.now(UTC).")
-    return (value - EPOCH) // _MICROSECOND
+    at_us = (value - EPOCH) // _MICROSECOND
+    if not _FIRST_US <= at_us <= _LAST_US:  # its zone took it there: no reader could show it
+        raise refusal("range", where, value, "years 1 to 9999 in UTC", "Check the clock and the zone.")
+    return at_us
 
 
 def refusal(reason: str, where: str, value: object, expected: str, remedy: str) -> InvalidEvent:

@@ -107,3 +107,10 @@ def test_importing_recorders_starts_nothing() -> None:
     )
     command = [sys.executable, "-I", "-W", "error", "-c", program, str(ROOT)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "1 True\n"
+
+
+def test_children_of_multiprocessing_deliver_what_they_accepted(tmp_path: Path) -> None:
+    status, errors = finish(start("multiprocess", tmp_path))
+    assert status == 0, errors
+    assert len(told(tmp_path)) == 2 * service.EACH
+    assert Counter(delivered(tmp_path)) == Counter(told(tmp_path))

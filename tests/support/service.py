@@ -4,6 +4,7 @@ It records through a link that writes each frame to a file named after the proce
 callers were told, so that a test can compare both after the process is gone.
 """
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -132,6 +133,22 @@ def untouched_handler(folder: Path) -> None:
     say(folder, [service.record(SNAPSHOT) for _ in range(EACH)])
     ready()
     time.sleep(60)
+
+
+def _child(folder: Path) -> None:
+    child = recorder(folder)
+    say(folder, [child.record(SNAPSHOT) for _ in range(EACH)])
+
+
+def multiprocess(folder: Path) -> None:
+    """Children of multiprocessing end by os._exit: no atexit runs in them."""
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=_child, args=(folder,)) for _ in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    sys.exit(max(child.exitcode or 0 for child in children))
 
 
 def plain_exit(folder: Path) -> None:

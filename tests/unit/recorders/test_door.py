@@ -3,6 +3,8 @@
 import decimal
 import enum
 import math
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
@@ -10,7 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.support.recording import EVERY, NOON, PLAIN, MemoryLink, StillRecorder, still
+from recorders import Recorder
+from recorders.errors import InvalidEvent
+from tests.support.recording import EVERY, NOON, PLAIN, TWO, MemoryLink, StillRecorder, still
 
 GOOD: dict[str, object] = {
     "float64": 1.5,
@@ -231,3 +235,58 @@ def test_an_outcome_that_is_no_finite_number_is_refused(value: object) -> None:
     assert recorder.outcome("", "late", 1) is False
     assert recorder.outcome("d", "", 1) is False
     assert sum(recorder.counters.rejected.values()) == 3
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
+        datetime.max.replace(tzinfo=timezone(-timedelta(hours=14))),
+    ],
+)
+def test_an_instant_that_its_zone_takes_out_of_the_calendar_costs_its_event_alone(instant: datetime) -> None:
+    link = MemoryLink()
+    recorder = still(link)
+    assert recorder.record(PLAIN, occurred_at=instant) is None
+    assert not recorder.outcome("d", "late", 1.0, occurred_at=instant)
+    assert recorder.record(PLAIN, occurred_at=NOON) is not None
+    assert recorder.counters.rejected == {"range": 2}
+
+
+@pytest.mark.parametrize("point", ["x" * 201, "é" * 101, "a\0b", ""])
+def test_a_decision_point_that_the_log_would_refuse_is_refused_at_once(point: str) -> None:
+    with pytest.raises(InvalidEvent, match="decision_point"):
+        Recorder(point, TWO, MemoryLink(), model="m", model_version="1")
+
+
+def test_a_mapping_that_makes_up_values_is_read_for_what_it_holds() -> None:
+    link = MemoryLink()
+    recorder = still(link)
+    made_up = defaultdict(int, {"age": 3, "county": 2})
+    assert recorder.record(made_up) is None
+    assert made_up == {"age": 3, "county": 2}
+    assert recorder.counters.rejected == {"undeclared": 1}
+    assert recorder.record(defaultdict(float, {"age": 3})) is not None
+
+
+def test_the_snapshot_of_any_mapping_is_taken_on_entry() -> None:
+    recorder = still(MemoryLink())
+    seen: list[object] = []
+    recorder.record = lambda features, **_known: seen.append(features)  # type: ignore[method-assign]
+    features = OrderedDict(PLAIN)
+    with recorder.decision(features):
+        features["age"] = 99
+    assert seen == [PLAIN]
+
+
+def test_a_mapping_that_raises_our_own_error_is_counted_and_not_raised() -> None:
+    class Odd(dict[str, object]):
+        def __len__(self) -> int:
+            raise InvalidEvent("foo", "a", "b", "c")
+
+        def __iter__(self) -> Iterator[str]:
+            raise InvalidEvent("foo", "a", "b", "c")
+
+    recorder = still(MemoryLink())
+    assert recorder.record(Odd(PLAIN)) is None
+    assert recorder.counters.rejected == {"exception": 1}

@@ -153,7 +153,7 @@ def test_a_link_that_is_down_is_not_felt() -> None:
 
 def test_keyboard_interrupts_pass() -> None:
     class Interrupting(dict[str, object]):
-        def __len__(self) -> int:
+        def __iter__(self) -> Iterator[str]:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
