@@ -10,7 +10,6 @@ from harness.experiments import Experiment, get_experiment
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.looks import (
-    FINAL,
     REACHED,
     TAKEN,
     Look,
@@ -175,8 +174,3 @@ def _promotion(log: Log, experiment: Experiment, digest: str, approval: ControlE
     }
     key = f"promotion:{experiment.id}:{digest}"
     return log.control(PROMOTED, experiment.decision_point, body, key=key, actor=approval.actor)
-
-
-def is_final(state: str) -> bool:
-    """Return whether a recorded verdict of this state concludes its experiment."""
-    return state in FINAL

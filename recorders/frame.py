@@ -9,6 +9,8 @@ import msgspec
 from recorders.canonical import digest
 
 Kind = Literal["decision", "outcome", "loss"]
+# The schema of control events, which every writer of one names.
+CONTROL_SCHEMA_DIGEST: Final = digest(b"control/1")
 _ARRAY32: Final = b"\xdd"  # msgpack: an array whose length follows in four bytes
 
 

@@ -15,11 +15,10 @@ from recorders.canonical import canonical_json, digest
 from recorders.columns import encode_batch, occurred_range, to_batch
 from recorders.errors import AppendError, CorruptBatch
 from recorders.fields import FeatureSet
-from recorders.frame import Frame, Receipt
+from recorders.frame import CONTROL_SCHEMA_DIGEST, Frame, Receipt
 from recorders.losses import Loss
 
 OUTCOME_DIGEST: Final = digest(b"outcome/1")
-CONTROL_DIGEST: Final = digest(b"control/1")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Connections that a fork left in this process belong to the parent: closing one here would end its session.
@@ -115,7 +114,7 @@ class InProcessLink:
         return Batch(
             kind="control",
             decision_point="",
-            schema_digest=CONTROL_DIGEST,
+            schema_digest=CONTROL_SCHEMA_DIGEST,
             writer=frame.writer,
             sequence=frame.sequence,
             events=1,

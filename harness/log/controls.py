@@ -16,9 +16,9 @@ from harness.log.queries import query
 from harness.log.reader import check
 from recorders.append import Batch
 from recorders.canonical import canonical_json
+from recorders.frame import CONTROL_SCHEMA_DIGEST
 
 NAMESPACE = uuid.UUID("6c1f8d0e-6a4d-5b0c-9c39-3f0b6f7e2a11")
-SCHEMA_DIGEST = hashlib.sha256(b"control/1").hexdigest()
 ACTOR = "harness"
 ROWS_MAX = 5_000
 
@@ -37,7 +37,7 @@ def control_batch(
     return Batch(
         kind="control",
         decision_point="",
-        schema_digest=SCHEMA_DIGEST,
+        schema_digest=CONTROL_SCHEMA_DIGEST,
         writer=uuid.uuid4() if key is None else uuid.uuid5(NAMESPACE, key),
         sequence=1,
         events=1,

@@ -1,12 +1,11 @@
 """Drafts: batches before they have a writer and a sequence. Light to import: a start takes frames at once."""
 
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from recorders.canonical import canonical_json, digest
+from recorders.frame import CONTROL_SCHEMA_DIGEST
 from recorders.sidecar.salvage import Stored
-
-CONTROL_SCHEMA_DIGEST: Final = digest(b"control/1")
 
 
 class Draft(NamedTuple):

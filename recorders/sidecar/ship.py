@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from recorders.errors import AppendError, LinkUnavailable, Rewound, SequenceGap, WriterForked, WrongLog
-from recorders.frame import Receipt
+from recorders.frame import CONTROL_SCHEMA_DIGEST, Receipt
 from recorders.sidecar import segment
-from recorders.sidecar.drafts import CONTROL_SCHEMA_DIGEST, Draft, control
+from recorders.sidecar.drafts import Draft, control
 from recorders.sidecar.errors import SpoolDamaged, SpoolTaken
 from recorders.sidecar.outbox import Outbox
 from recorders.sidecar.records import Ready
