@@ -146,7 +146,7 @@ class WrongLog(AppendError):
 
 
 class EventAhead(AppendError):
-    """An event over a day ahead of the server's clock: both instants are ISO 8601 in UTC.
+    """An event over a day ahead of the server's clock, for an event-clock log: both are ISO 8601 in UTC.
 
     The time of a log never goes back. One event of the year 9999 would make it the time of all after it.
     """
@@ -156,7 +156,7 @@ class EventAhead(AppendError):
     def __init__(self, occurred: str, clock: str) -> None:
         super().__init__(
             f"The batch holds an event that occurred at {occurred}; the server's clock says {clock}.",
-            "Expected no event more than a day ahead of the server's clock.",
+            "Expected, for the event clock, no event more than a day ahead of the server's.",
             "Nothing was taken from it. Correct the clock or the time's unit where the event was recorded.",
         )
         self.occurred = occurred

@@ -26,6 +26,13 @@ begin
     end if;
     perform harness.check_batch(_kind, _decision_point, _schema_digest, _sequence, _events,
         _occurred_min, _occurred_max, _digest, _payload);
+    -- The time of a log never goes back: one event of the year 9999 would make it the time of all after it. On the
+    -- server's clock it harms nobody, and a refusal would hold up the sidecar that has it in its spool.
+    if _log.clock = 'event' and _occurred_max > statement_timestamp() + interval '1 day' then
+        raise exception 'An event of % is ahead of the clock.', _occurred_max using errcode = 'HA006',
+            detail = json_build_object('occurred', to_char(_occurred_max at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                'clock', to_char(statement_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
+    end if;
     -- What the harness itself says (scores, verdicts, approvals) is not for services to write. session_user, because
     -- inside a definer function current_user is its owner.
     if _kind in ('score', 'control')

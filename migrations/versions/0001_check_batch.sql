@@ -1,6 +1,4 @@
--- harness.check_batch: raises HA005 with the reason when a batch is not what its header says, or is over a limit; HA006
--- when an event lies over a day ahead of this server's clock: one such event would carry the time of an event log, which
--- never goes back, to its own.
+-- harness.check_batch: raises HA005 with the reason when a batch is not what its header says, or is over a limit.
 create function harness.check_batch(
     _kind text, _decision_point text, _schema_digest bytea, _sequence bigint, _events integer,
     _occurred_min timestamptz, _occurred_max timestamptz, _digest bytea, _payload bytea
@@ -40,11 +38,6 @@ begin
     end if;
     if _reason is not null then
         raise exception 'Corrupt batch: %.', _reason using errcode = 'HA005', detail = json_build_object('reason', _reason);
-    end if;
-    if _occurred_max > statement_timestamp() + interval '1 day' then
-        raise exception 'An event of % is ahead of the clock.', _occurred_max using errcode = 'HA006',
-            detail = json_build_object('occurred', to_char(_occurred_max at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-                'clock', to_char(statement_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
     end if;
 end
 $$;
