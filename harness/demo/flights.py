@@ -18,6 +18,9 @@ from harness.demo.errors import DemoDataMissing
 
 LATE_AFTER_MIN = 15
 RECENT = timedelta(hours=2)
+# A row of the weather table is the first report of its hour, which mostly comes at minute 51: whoever asks
+# within an hour has that of the hour before, whole.
+OBSERVED = timedelta(hours=1)
 HOME = "America/New_York"
 YEAR = 2013
 WEATHER = {
@@ -155,11 +158,12 @@ def _arrivals(flights: pd.DataFrame, departed: pd.Series, airports: pd.DataFrame
 
 
 def _add_weather(frame: pd.DataFrame, flights: pd.DataFrame, weather: pd.DataFrame) -> None:
-    """Add the observation of the origin in the scheduled hour; hours without one stay NaN."""
-    observed = weather.drop_duplicates(["origin", "time_hour"]).rename(columns=WEATHER)
-    found = flights[["origin", "time_hour"]].merge(
-        observed, on=["origin", "time_hour"], how="left", validate="many_to_one"
-    )
+    """Add the observation of the origin in the hour before the scheduled one; without one it stays NaN."""
+    observed = weather.rename(columns=WEATHER)
+    observed = observed.assign(known=_instants(observed["time_hour"]) + OBSERVED)
+    observed = observed.drop_duplicates(["origin", "known"])
+    asked = pd.DataFrame({"origin": flights["origin"], "known": _instants(flights["time_hour"])})
+    found = asked.merge(observed, on=["origin", "known"], how="left", validate="many_to_one")
     for name in WEATHER.values():
         frame[name] = found[name].to_numpy(dtype="float64")
 

@@ -25,20 +25,24 @@ def flight(**changes: object) -> dict[str, object]:
     return {"hour": local.hour, **row}
 
 
-def tables(*flights: dict[str, object]) -> Tables:
-    """Return source tables with these flights."""
+def tables(*flights: dict[str, object], observed: pd.DataFrame | None = None) -> Tables:
+    """Return source tables with these flights, and with the weather `observed` or that of one hour."""
     frame = pd.DataFrame(list(flights))
     for name in ("dep_delay", "arr_time", "arr_delay"):
         frame[name] = frame[name].astype("float64")
     frame["tailnum"] = frame["tailnum"].astype("str" if frame["tailnum"].notna().all() else "object")
-    return Tables(frame, weather(), planes(), airports())
+    return Tables(frame, weather() if observed is None else observed, planes(), airports())
 
 
 def weather() -> pd.DataFrame:
     """Return one hour of weather at EWR, its pressure missing."""
-    row = {"origin": "EWR", "time_hour": "2013-01-01T10:00:00Z", "temp": 39.0, "humid": 60.0}
-    rest = {"wind_speed": 12.0, "precip": 0.0, "pressure": float("nan"), "visib": 10.0}
-    return pd.DataFrame([row | rest])
+    return pd.DataFrame([report("2013-01-01T10:00:00Z")])
+
+
+def report(time_hour: str, *, origin: str = "EWR", temp: float = 39.0) -> dict[str, object]:
+    """Return one row of the weather table, without pressure."""
+    row = {"origin": origin, "time_hour": time_hour, "temp": temp, "humid": 60.0}
+    return row | {"wind_speed": 12.0, "precip": 0.0, "pressure": float("nan"), "visib": 10.0}
 
 
 def planes() -> pd.DataFrame:

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from harness.demo.flights import FEATURES, Tables, build_requests
-from tests.unit.demo_tables import airports, flight, planes, tables, weather
+from tests.unit.demo_tables import airports, flight, planes, report, tables, weather
 
 
 def one(**changes: object) -> pd.Series:
@@ -63,7 +63,7 @@ def test_weekday_and_id_follow_the_local_day() -> None:
 
 
 def test_gaps_of_weather_and_planes_stay_gaps() -> None:
-    unknown_plane = flight(tailnum="N2", time_hour="2013-01-01T10:00:00Z")
+    unknown_plane = flight(tailnum="N2", time_hour="2013-01-01T11:00:00Z")
     rows = build_requests(tables(unknown_plane, flight(tailnum=None)))
     assert rows["seats"].isna().all()
     assert rows["plane_age"].isna().all()
@@ -72,8 +72,23 @@ def test_gaps_of_weather_and_planes_stay_gaps() -> None:
 
 
 def test_plane_and_weather_are_joined_by_tail_number_and_hour() -> None:
-    row = one(tailnum="N1", time_hour="2013-01-01T10:00:00Z")
+    row = one(tailnum="N1", time_hour="2013-01-01T11:00:00Z")
     assert (row["plane_age"], row["seats"], row["temperature"]) == (9.0, 55.0, 39.0)
+
+
+@pytest.mark.parametrize("minute", [0, 59])
+def test_the_weather_is_that_of_the_hour_before(minute: int) -> None:
+    # A row is the first report of its hour, which may come in the hour's last minutes.
+    observed = [report(f"2013-01-01T{hour}:00:00Z", temp=float(hour)) for hour in (9, 10, 11, 12)]
+    rows = build_requests(
+        tables(flight(time_hour="2013-01-01T11:00:00Z", minute=minute), observed=pd.DataFrame(observed))
+    )
+    assert rows["temperature"].tolist() == [10.0]
+
+
+def test_a_gap_in_the_weather_is_not_filled_from_an_older_hour() -> None:
+    assert pd.isna(one(time_hour="2013-01-01T12:00:00Z")["temperature"])
+    assert pd.isna(one(time_hour="2013-01-01T10:00:00Z")["temperature"])
 
 
 def test_every_feature_is_there_and_nothing_of_the_future_is_a_feature() -> None:

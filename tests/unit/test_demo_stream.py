@@ -104,7 +104,7 @@ def test_an_arrival_after_the_cut_waits_for_the_next_stretch() -> None:
 
 def test_gaps_are_recorded_as_gaps_and_scores_as_given() -> None:
     listener = Listener()
-    year = service(listener, flight(tailnum="N2", time_hour="2013-01-01T10:00:00Z"))
+    year = service(listener, flight(tailnum="N2", time_hour="2013-01-01T11:00:00Z"))
     year.serve(year.decide(Half(), START, NIGHT), START, NIGHT)
     kept = listener.kept["UA1-EWR-2013-01-01"]
     gaps = dict.fromkeys(("pressure", "plane_age", "seats", "recent_delay"), "missing")
