@@ -26,6 +26,21 @@ class Month(msgspec.Struct, frozen=True):
     predicted: float
     late: float
 
+    @property
+    def skill(self) -> float:
+        """How much smaller the Brier score is than that of always saying the month's share of late flights.
+
+        1 - Brier / (p (1 - p)): unlike the Brier score it does not improve when fewer flights are late. It
+        is 0 for saying the share, negative for worse, and NaN where all flights were alike.
+
+        >>> Month("2013-07", "m:1", 4, 0.15, 0.5, 0.5).skill
+        0.4
+        >>> Month("2013-08", "m:1", 4, 0.15, 0.5, 1.0).skill
+        nan
+        """
+        base = self.late * (1 - self.late)
+        return 1 - self.brier / base if base > 0 else math.nan
+
 
 def live_decisions(log: Log, decision_point: str) -> pd.DataFrame:
     """Return all live decisions as recorded: id, instant, local day, model and score."""

@@ -113,7 +113,7 @@ def _live(
         year.promote(first.experiment.declared.challenger.model)
     # An experiment without a verdict by now has one look left, when the last of its days has matured.
     left = [] if promotions[-1] else looked
-    year.pass_by("July to September: live performance decays", days.FIRST_ENDS, days.SECOND_WINDOW, left)
+    year.pass_by(f"July to September: {year.live} decides", days.FIRST_ENDS, days.SECOND_WINDOW, left)
     with narrate("End of September: a second challenger", 1) as advance:
         second = trials.enter(log, folder, "experiment_autumn.toml", year.live, sample=sample)
         advance(1)

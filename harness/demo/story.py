@@ -23,7 +23,10 @@ class LookLine(msgspec.Struct, frozen=True):
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """A challenger's way: what it was trained on, what its experiment saw, how that ended."""
+    """A challenger's way: what it was trained on, what its experiment saw, how that ended.
+
+    `over` says that the last look saw all days of the window: no further day can change its state.
+    """
 
     experiment: str
     challenger: str
@@ -34,7 +37,7 @@ class Trial(msgspec.Struct, frozen=True):
     as_of: datetime
     looks: tuple[LookLine, ...]
     state: str
-    more_units: int | None
+    over: bool
     promoted_at: datetime | None
     champion_brier: float
     challenger_brier: float
@@ -148,17 +151,20 @@ def _ended(trial: Trial) -> str:
     held = sum(look.state == "HOLD" for look in trial.looks)
     told = f"Verdict on {trial.experiment}: HOLD for {held} {'week' if held == 1 else 'weeks'}"
     if trial.state == "HOLD":
-        return f"{told}, and to the end{_more(trial)}."
+        return f"{told}, and to the end{_over(trial)}."
     live = f"; it decides from {_day(trial.promoted_at)} on" if trial.promoted_at else ""
     return f"{told}, {trial.state} on {_day(last.time)} after {last.days} days{live}."
 
 
 def _live(months: tuple[Month, ...]) -> str:
-    """Return how the last live model fared: its first month, its best, its last."""
+    """Return the last live model's skill by month: calm months flatter a Brier score, but not the skill."""
     own = [each for each in months if each.model == months[-1].model]
-    first, best, last = own[0], min(own, key=lambda each: each.brier), own[-1]
-    scores = ", ".join(f"{each.brier:.3f} in {_month(each)}" for each in (first, best, last))
-    return f"Live, {last.model}: Brier score {scores} ({last.late:.0%} late, {last.predicted:.0%} expected)."
+    skills = ", ".join(f"{each.skill:.0%} in {_month(each)}" for each in own).replace("-", "−")
+    scores = [each.brier for each in own]
+    return (
+        f"Live, {own[-1].model}: skill against the month's base rate {skills}"
+        f" (Brier score {min(scores):.3f} to {max(scores):.3f})."
+    )
 
 
 def _second(trial: Trial) -> str:
@@ -167,12 +173,13 @@ def _second(trial: Trial) -> str:
     return (
         f"{trial.challenger}, trained as of {_day(trial.as_of)}, is {abs(better):.4f}"
         f" {'better' if better > 0 else 'worse'}; e-value {_e(last)} after {last.days} days:"
-        f" {trial.state}{_more(trial)}."
+        f" {trial.state}{_over(trial)}."
     )
 
 
-def _more(trial: Trial) -> str:
-    return f", about {trial.more_units:,} more days needed" if trial.more_units else ""
+def _over(trial: Trial) -> str:
+    """Return why nothing more is coming, for a trial that ended without a verdict."""
+    return "; its window is over" if trial.state == "HOLD" and trial.over else ""
 
 
 def _e(look: LookLine) -> str:

@@ -146,7 +146,7 @@ def tell(
             for (_, row), each in zip(taken, z, strict=True)
         ),
         state=last.state,
-        more_units=last.more_units,
+        over=taken[-1][1].time >= stop + WINDOW,
         promoted_at=live,
         champion_brier=primary.champion,
         challenger_brier=primary.challenger,

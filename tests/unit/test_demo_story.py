@@ -18,7 +18,7 @@ def look(state: str, e_value: float | None, z: float) -> LookLine:
     return LookLine(DAY, 49, 40_000, 0.01, e_value, state, z)
 
 
-def trial(*looks: LookLine, promoted_at: datetime | None = None, more_units: int | None = None) -> Trial:
+def trial(*looks: LookLine, promoted_at: datetime | None = None, over: bool = True) -> Trial:
     return Trial(
         experiment="late-gbm-1",
         challenger="late-gbm:1",
@@ -29,15 +29,23 @@ def trial(*looks: LookLine, promoted_at: datetime | None = None, more_units: int
         as_of=datetime(2013, 5, 1, 3, tzinfo=UTC),
         looks=looks,
         state=looks[-1].state,
-        more_units=more_units,
+        over=over,
         promoted_at=promoted_at,
         champion_brier=0.1644,
         challenger_brier=0.1480,
     )
 
 
-HELD = trial(look("HOLD", None, 0.0), look("HOLD", 1.2, 0.4), more_units=30)
+HELD = trial(look("HOLD", None, 0.0), look("HOLD", 1.2, 0.4))
 WON = trial(look("HOLD", 0.9, -3.4), look("HOLD", 1.3, 6.6), look("PROMOTE", 31.5, 24.8), promoted_at=DAY)
+
+
+MONTHS = (
+    Month("2013-06", "late-logit:1", 40, 0.190, 0.28, 0.31),
+    Month("2013-07", "late-gbm:1", 40, 0.200, 0.28, 0.5),
+    Month("2013-09", "late-gbm:1", 40, 0.153, 0.28, 0.1),
+    Month("2013-11", "late-gbm:1", 40, 0.144, 0.28, 0.2),
+)
 
 
 def story(first: Trial) -> Story:
@@ -55,7 +63,7 @@ def story(first: Trial) -> Story:
         scored_s=0.5,
         first=first,
         second=HELD,
-        months=(Month("2013-07", "late-gbm:1", 40, 0.177, 0.28, 0.31),),
+        months=MONTHS,
         positions=200,
         seconds=9.0,
     )
@@ -75,8 +83,31 @@ def test_the_naive_reader_rejects_and_then_promotes() -> None:
     assert "HOLD for 2 weeks, PROMOTE on 20 June after 49 days" in lines[6]
 
 
-def test_an_open_end_says_how_much_more_it_needs() -> None:
-    assert "HOLD for 2 weeks, and to the end, about 30 more days needed." in story(HELD).lines[6]
+def test_a_hold_whose_window_is_over_promises_no_more_days() -> None:
+    told = story(HELD)
+    assert told.lines[6].endswith("HOLD for 2 weeks, and to the end; its window is over.")
+    assert told.lines[8].endswith("HOLD; its window is over.")
+    assert not any("more days" in line for line in told.lines)
+
+
+def test_a_verdict_does_not_speak_of_its_window() -> None:
+    told = msgspec.structs.replace(story(WON), second=WON)
+    assert told.lines[8].endswith("after 49 days: PROMOTE.")
+    waiting = msgspec.structs.replace(story(WON), second=trial(look("HOLD", 1.2, 0.4), over=False))
+    assert waiting.lines[8].endswith("after 49 days: HOLD.")
+
+
+def test_live_skill_is_told_for_each_month_of_the_last_live_model() -> None:
+    skills = "20% in July, −70% in September, 10% in November"
+    live = f"Live, late-gbm:1: skill against the month's base rate {skills} (Brier score 0.144 to 0.200)."
+    assert story(WON).lines[7] == live
+
+
+def test_the_brier_score_may_fall_while_the_skill_falls() -> None:
+    july, calm = Month("2013-07", "m:1", 9, 0.20, 0.4, 0.5), Month("2013-09", "m:1", 9, 0.10, 0.2, 0.12)
+    assert calm.brier < july.brier
+    assert calm.skill < july.skill
+    assert Month("2013-10", "m:1", 9, 0.0, 0.0, 0.0).skill != 0.0, "a month without lateness has no skill"
 
 
 def test_the_story_has_a_json_form() -> None:
