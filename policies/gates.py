@@ -289,7 +289,7 @@ def _hypothesis(each: Estimate, test: Tested, plan: Plan, previous: Sequence[Loo
         "harm": f"is worse{beyond}",
         "equivalence": f"is neither better nor worse{beyond}",
     }[test.hypothesis]
-    e_value = None if best is None else tidy(math.exp(min(best, _LOG_MAX)))
+    largest = None if best is None else e_value(best)
     return Gate(
         name=f"{each.metric}: {test.hypothesis}",
         rule=f'the e-value for "the challenger {claim}" '
@@ -300,23 +300,30 @@ def _hypothesis(each: Estimate, test: Tested, plan: Plan, previous: Sequence[Loo
         low=each.low,
         high=each.high,
         limit=test.null,
-        e_value=e_value,
+        e_value=largest,
         e_limit=tidy(limit),
         validity=test.validity,
         assumption=test.assumption,
         metric=each.metric,
         hypothesis=test.hypothesis,
-        reason=_why(each, test, e_value, limit, shown=shown),
+        reason=_why(each, test, largest, limit, shown=shown),
     )
 
 
-def _why(each: Estimate, test: Tested, e_value: float | None, limit: float, *, shown: bool) -> str:
+def e_value(log: float) -> float:
+    """Return the e-value of its natural logarithm, the same on every machine; at most exp(700)."""
+    return tidy(math.exp(min(log, _LOG_MAX)))
+
+
+def _why(each: Estimate, test: Tested, largest: float | None, limit: float, *, shown: bool) -> str:
     noun = UNIT_NOUNS[each.unit]
-    if e_value is None or each.point is None or each.low is None or each.high is None:
+    if largest is None or each.point is None or each.low is None or each.high is None:
         return f"{each.metric}: no matured {noun} yet."
+    own = None if test.log_e is None else e_value(test.log_e)
+    before = "" if own == largest else "largest "
     figures = (
-        f"{each.metric}: e-value {e_value:.3g} of {limit:.3g} after {each.units} {noun}; the difference is "
-        f"{each.point:+.4g} ({each.low:+.4g} to {each.high:+.4g})."
+        f"{each.metric}: {before}e-value {largest:.3g} of {limit:.3g} after {each.units} {noun}; "
+        f"the difference is {each.point:+.4g} ({each.low:+.4g} to {each.high:+.4g})."
     )
     if shown or test.hypothesis == "harm":
         return figures

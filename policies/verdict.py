@@ -41,6 +41,14 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.json.decode(data, type=cls)
 
     @property
+    def more_leads_to(self) -> State | None:
+        """Return the verdict that `more_units` more units would give at this rate, None without them."""
+        if self.more_units is None:
+            return None
+        ways = _ways(self.gates, self.estimates)
+        return next(state for state, more in ways.items() if more == self.more_units)
+
+    @property
     def digest(self) -> str:
         """Return the digest of the canonical JSON: 64 hex digits."""
         return digest(self.to_json())
@@ -69,7 +77,7 @@ def decide(evidence: Evidence, plan: Plan, *, integrity: Integrity, previous: Se
         ),
         gates=tuple(gates),
         estimates=estimates,
-        more_units=_more_units(gates, estimates, plan) if state == "HOLD" else None,
+        more_units=min(_ways(gates, estimates).values(), default=None) if state == "HOLD" else None,
         plan=plan.digest,
         evidence=evidence.digest,
     )
@@ -89,31 +97,34 @@ def _state(gates: Sequence[Gate]) -> tuple[State, list[Gate]]:
     return "PROMOTE", [gate for gate in gates if gate.hypothesis not in (None, "harm")]
 
 
-def _more_units(gates: Sequence[Gate], estimates: Sequence[Estimate], plan: Plan) -> int | None:
-    """Return about how many more units would decide: every waiting gate to pass, or one harm to be shown."""
-    units = min((each.units for each in estimates if each.role != "context"), default=0)
+def _ways(gates: Sequence[Gate], estimates: Sequence[Estimate]) -> dict[State, int]:
+    """Return about how many more units would decide, and for what: every gate to pass, or one harm shown."""
+    gating = [each for each in estimates if each.role != "context"]
+    units = min((each.units for each in gating), default=0)
     if not units:
-        return None
+        return {}
     tests = {(each.metric, test.hypothesis): test.more_units for each in estimates for test in each.tested}
     promote: list[int | None] = []
     for gate in gates:
-        if gate.state == "fails":
-            promote.append(None)
-        elif gate.state == "waits" and gate.metric is not None:
+        if gate.state == "waits" and gate.metric is not None:
             promote.append(tests[gate.metric, gate.hypothesis])  # type: ignore[index]  # set with `metric`
         elif gate.state == "waits" and gate.value is not None and gate.limit is not None:
-            promote.append(_missing(gate, units, plan))
-    harm = [more for (_, hypothesis), more in tests.items() if hypothesis == "harm"]
-    ways = [more for more in harm if more is not None]
+            promote.append(_missing(gate, units, gating[0].unit))
+        elif gate.state != "passes":
+            promote.append(None)
+    harm = [more for (_, hypothesis), more in tests.items() if hypothesis == "harm" and more is not None]
     needed = [more for more in promote if more is not None]
+    ways: dict[State, int] = {}
     if len(needed) == len(promote) and needed:
-        ways.append(max(needed))
-    return min(ways) if ways else None
+        ways["PROMOTE"] = max(needed)
+    if harm:
+        ways["REJECT"] = min(harm)
+    return ways
 
 
-def _missing(gate: Gate, units: int, plan: Plan) -> int:
+def _missing(gate: Gate, units: int, kind: str) -> int:
     assert gate.value is not None
     assert gate.limit is not None
     missing = gate.limit - gate.value
-    per_unit = gate.value / units if gate.name == "decisions used" and plan.unit.kind != "request" else 1.0
+    per_unit = gate.value / units if gate.name == "decisions used" and kind != "request" else 1.0
     return rounded_up(-int(-missing // per_unit))

@@ -205,6 +205,24 @@ def test_no_projection_where_more_of_the_same_will_not_decide():
     assert "More of the same will not show it." in found.reasons[0]
 
 
+def test_the_projection_names_the_verdict_that_it_leads_to():
+    chosen = plan(BRIER, min_units=1)
+    up, down = (verdict(simulated(400, gain=gain), chosen) for gain in (0.03, -0.1))
+    assert (up.state, up.more_leads_to) == ("HOLD", "PROMOTE")
+    assert (down.state, down.more_leads_to) == ("HOLD", "REJECT")
+    assert "More of the same will not show it." in down.reasons[-1]
+    assert verdict(BETTER, chosen).more_leads_to is None
+
+
+def test_a_reason_says_when_its_e_value_is_of_an_earlier_look():
+    chosen = plan({"name": "brier"}, min_units=1)
+    before = Look(1, {"brier": {"superiority": math.log(7.5)}})
+    now = verdict(SAME, chosen)
+    later = verdict(SAME, chosen, [before])
+    assert "brier: e-value" in now.reasons[-1]
+    assert "brier: largest e-value 7.5 of 20" in later.reasons[-1]
+
+
 def test_one_unit_is_an_estimate_and_no_verdict():
     found = verdict(paired([0.9], [0.1], [0.0]), plan({"name": "brier"}))
     only = found.estimates[0]
