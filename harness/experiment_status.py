@@ -9,11 +9,16 @@ from harness.experiments import Experiment
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.looks import REACHED, Look, Taken, conclusion, stored_looks
-from policies.gates import Gate
+from policies.estimate import UNIT_NOUNS, Estimate
+from policies.gates import Gate, e_value
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A look in a line: figures of the first primary metric, None where there are none yet."""
+    """A look in a line: figures of the first primary metric, None where there are none yet.
+
+    `e_value` is the look's own; the gate reads `largest_e_value`, the largest so far. `more_units` more of
+    `noun` would give the verdict `more_leads_to`, if there were that many.
+    """
 
     number: int
     position: int | None
@@ -26,14 +31,18 @@ class Shown(msgspec.Struct, frozen=True):
     low: float | None
     high: float | None
     e_value: float | None
+    largest_e_value: float | None
     e_limit: float | None
+    noun: str
     more_units: int | None
+    more_leads_to: str | None
 
 
 class Status(msgspec.Struct, frozen=True):
     """An experiment in the log. `verdict` is the newest recorded one, `state` in words for a list.
 
-    `next_look` is when the next look was intended, None once the experiment is concluded or used up.
+    `next_look` is when the next look was intended, None once the experiment is concluded or used up, or when
+    the newest look saw the whole window (`window_over`).
     """
 
     id: str
@@ -45,6 +54,7 @@ class Status(msgspec.Struct, frozen=True):
     looks: tuple[Shown, ...]
     max_looks: int
     next_look: dt.datetime | None
+    window_over: bool
     verdict: ControlEvent | None
     concluded: bool
 
@@ -55,7 +65,8 @@ def status(log: Log, experiment: Experiment) -> Status:
     final = conclusion(log, experiment.id)
     reached = log.controls(REACHED, experiment.id)
     limit = experiment.plan.policy.max_looks
-    over = final is not None or len(looks) >= limit
+    saw_all = bool(looks) and saw_whole_window(log, experiment, looks[-1].look)
+    over = final is not None or len(looks) >= limit or saw_all
     return Status(
         id=experiment.id,
         decision_point=experiment.decision_point,
@@ -66,9 +77,15 @@ def status(log: Log, experiment: Experiment) -> Status:
         looks=tuple(shown(each) for each in looks),
         max_looks=limit,
         next_look=None if over else _next_look(experiment, looks),
+        window_over=saw_all,
         verdict=final or (reached[-1] if reached else None),
         concluded=final is not None,
     )
+
+
+def saw_whole_window(log: Log, experiment: Experiment, look: Look) -> bool:
+    """Return whether all decisions of the window had matured at a look: a later one can see no more."""
+    return experiment.bounds.over(log, look.as_of, late=experiment.label_window)
 
 
 def _state(final: ControlEvent | None, looks: list[Taken]) -> str:
@@ -99,10 +116,19 @@ def shown(taken: Taken) -> Shown:
         point=primary.point if primary else None,
         low=primary.low if primary else None,
         high=primary.high if primary else None,
-        e_value=gate.e_value if gate else None,
+        e_value=_own_e_value(primary, gate) if primary and gate else None,
+        largest_e_value=gate.e_value if gate else None,
         e_limit=gate.e_limit if gate else None,
+        noun=UNIT_NOUNS[primary.unit] if primary else "units",
         more_units=look.verdict.more_units,
+        more_leads_to=look.verdict.more_leads_to,
     )
+
+
+def _own_e_value(estimate: Estimate, gate: Gate) -> float | None:
+    """Return the e-value that the look itself gives to the hypothesis of a gate."""
+    logs = [test.log_e for test in estimate.tested if test.hypothesis == gate.hypothesis]
+    return e_value(logs[0]) if logs and logs[0] is not None else None
 
 
 def _promoting_gate(look: Look, metric: str | None) -> Gate | None:

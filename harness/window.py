@@ -53,6 +53,13 @@ class Bounds(msgspec.Struct, frozen=True):
         end = self.stop + late
         return None if now.time < end else places.as_of(end).position + 1
 
+    def over(self, places: Places, now: AsOf, *, late: dt.timedelta) -> bool:
+        """Return whether at `now` all decisions of the window have matured: a later look can see no more."""
+        if isinstance(self.stop, dt.datetime):
+            return now.time >= self.stop + late
+        last = self.stop - 1
+        return last <= now.position and places.as_of(last).time + late <= now.time
+
     def seen_from(self, now: AsOf) -> str:
         """Return where `now` stands: "ahead" of the window, in it ("open"), or "past" it."""
         if not self._reached(self.start, now):

@@ -21,18 +21,21 @@ def evaluate(
     """Take a look at EXPERIMENT: the evidence so far and the verdict that follows from it."""
     from harness.cli.experiment_text import look_text
     from harness.cli.progress import progress
+    from harness.experiment_status import saw_whole_window
+    from harness.experiments import get_experiment
     from harness.looks import take_look
 
     with opened(folder) as log, progress(None, "scoring") as done:
         taken = take_look(
             log, experiment, as_of, replay=replay, dry_run=dry_run, folder=folder, progress=done
         )
+        over = saw_whole_window(log, get_experiment(log, experiment), taken.look)
     note = "" if taken.new or dry_run else "Nothing has changed since this look was taken.\n"
     unscored = taken.look.integrity.reasons["unscored"]
     if dry_run and unscored:
         note = f"{unscored:,} mature decisions have no score yet; a look scores them first.\n"
     data = {"position": taken.position, "new": taken.new, "look": taken.look}
-    emit(data, json=json, text=lambda: note + look_text(taken.look, taken.position))
+    emit(data, json=json, text=lambda: note + look_text(taken.look, taken.position, over=over))
 
 
 @click.command()

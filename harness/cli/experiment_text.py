@@ -6,6 +6,7 @@ from datetime import datetime
 from harness.experiment_status import Shown, Status
 from harness.experiments import Experiment
 from harness.looks import Look
+from policies.estimate import UNIT_NOUNS
 
 SEEN_FROM = {
     "ahead": "before its window opened",
@@ -99,27 +100,50 @@ def next_line(state: Status) -> str:
         return f"Concluded: {state.verdict.body['state']}, recorded at position {state.verdict.position}."
     if state.next_look is None and len(state.looks) >= state.max_looks:
         return f'All {state.max_looks} looks are taken; record the verdict with "harness decide {state.id}".'
-    more = state.looks[-1].more_units if state.looks else None
-    needs = "" if more is None else f" Needs about {more} more mature units."
+    if state.window_over:
+        return f'{ends_as(state.looks[-1].state)} Record it with "harness decide {state.id}".'
+    last = state.looks[-1] if state.looks else None
+    needs = "" if last is None else projection(last.more_units, last.noun, last.more_leads_to)
     due = "" if state.next_look is None else f" The next look is due {when(state.next_look)}."
     return f"Look {len(state.looks)} of at most {state.max_looks}.{due}{needs}"
 
 
-def look_text(look: Look, position: int | None) -> str:
-    """Return a look in full: verdict, gates, what was left out and why."""
+def ends_as(state: str) -> str:
+    """Return what is said when the newest look has seen the whole window.
+
+    >>> ends_as("HOLD")
+    'The window is over; it ends as HOLD.'
+    """
+    return f"The window is over; it ends as {state}."
+
+
+def projection(more: int | None, noun: str, leads_to: str | None) -> str:
+    """Return a sentence, with a space before it, on how many more units would decide and for what.
+
+    >>> projection(160, "days", "REJECT")
+    ' At this rate about 160 more mature days would end it as REJECT.'
+    """
+    if more is None:
+        return ""
+    return f" At this rate about {more} more mature {noun} would end it as {leads_to}."
+
+
+def look_text(look: Look, position: int | None, *, over: bool = False) -> str:
+    """Return a look in full: verdict, gates, what was left out and why. `over`: it saw the whole window."""
     verdict, seen = look.verdict, look.integrity
     place = "not stored" if position is None else f"position {position}"
     lines = [
         f"{verdict.state}  {look.experiment}, look {look.number}, {place}",
         f"  as of position {look.as_of.position}, {when(look.as_of.time)}",
-        *(f"  {reason}" for reason in verdict.reasons),
+        *(f"  {_reason(reason, over=over)}" for reason in verdict.reasons),
     ]
-    if verdict.more_units is not None:
-        lines.append(f"  Needs about {verdict.more_units} more mature units.")
-    lines += ["", f"  {'':<2}{'gate':<28}{'e-value':>10}  rule and figures"]
+    noun = UNIT_NOUNS[verdict.estimates[0].unit] if verdict.estimates else "units"
+    more = ends_as(verdict.state) if over else projection(verdict.more_units, noun, verdict.more_leads_to)
+    lines += [f"  {more.strip()}"] if more else []
+    lines += ["", f"  {'':<2}{'gate':<28}{'e, largest so far':>18}  rule and figures"]
     for gate in verdict.gates:
-        lines.append(f"  {_MARKS[gate.state]} {gate.name:<28}{_e(gate.e_value):>10}  {gate.rule}")
-        lines.append(f"  {'':<2}{'':<28}{'':>10}  {gate.reason}")
+        lines.append(f"  {_MARKS[gate.state]} {gate.name:<28}{_e(gate.e_value):>18}  {gate.rule}")
+        lines.append(f"  {'':<2}{'':<28}{'':>18}  {_reason(gate.reason, over=over)}")
     lines += [
         "",
         f"  decisions {seen.decisions:,} = {seen.used:,} used"
@@ -129,3 +153,8 @@ def look_text(look: Look, position: int | None) -> str:
         f"  verdict  {look.verdict_digest}",
     ]
     return "\n".join(lines)
+
+
+def _reason(reason: str, *, over: bool) -> str:
+    """Return a gate's reason, without the projection that ends it once no more can come."""
+    return reason.partition(" About ")[0] if over else reason

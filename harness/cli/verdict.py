@@ -26,14 +26,17 @@ def verdict() -> None:
 def show(place: str, number: int | None, folder: Path | None, json: bool) -> None:
     """Show a stored look with its verdict, gates and figures."""
     from harness.cli.experiment_text import look_text
+    from harness.experiment_status import saw_whole_window
+    from harness.experiments import get_experiment
     from harness.verdicts import find_look
 
     with opened(folder) as log:
         taken = find_look(log, place, number)
+        over = saw_whole_window(log, get_experiment(log, taken.look.experiment), taken.look)
     emit(
         {"position": taken.position, "look": taken.look},
         json=json,
-        text=lambda: look_text(taken.look, taken.position),
+        text=lambda: look_text(taken.look, taken.position, over=over),
     )
 
 
@@ -48,12 +51,16 @@ def explain(place: str, number: int | None, folder: Path | None, json: bool) -> 
     Exit code 40 when a stored look is not what the log gives: the first differing field is named.
     """
     from harness.cli.experiment_text import look_text
+    from harness.experiment_status import saw_whole_window
+    from harness.experiments import get_experiment
     from harness.verdicts import explain
 
     with opened(folder) as log:
         found = explain(log, place, number)
+        over = saw_whole_window(log, get_experiment(log, found.look.experiment), found.look)
     same = "1 look was" if found.looks == 1 else f"{found.looks} looks were"
-    text = f"{look_text(found.look, found.position)}\n\n{same} recomputed from the log: every byte agrees."
+    shown = look_text(found.look, found.position, over=over)
+    text = f"{shown}\n\n{same} recomputed from the log: every byte agrees."
     data = {"position": found.position, "recomputed": found.looks, "agrees": True, "look": found.look}
     emit(data, json=json, text=text)
 

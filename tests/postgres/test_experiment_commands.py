@@ -76,6 +76,24 @@ def test_from_registration_to_promotion(shop: Shop, harness: Command, tmp_path: 
     assert "concluded" in out
 
 
+def test_after_the_window_no_look_is_promised(shop: Shop, harness: Command, tmp_path: Path) -> None:
+    file = Path(declared(tmp_path))
+    file.write_text(file.read_text().replace("min_units = 5", "min_units = 100"))
+    harness("experiment", "register", str(file))
+    shop.days(0, 41)
+    assert "The window is over" not in harness("evaluate", "returned-1")[1]
+    assert "The next look is due" in harness("experiment", "show", "returned-1")[1]
+    shop.days(41, 43)
+    seen = [harness("evaluate", "returned-1")[1], harness("verdict", "show", "returned-1")[1]]
+    seen.append(harness("experiment", "show", "returned-1")[1])
+    for out in seen:
+        assert "The window is over; it ends as HOLD." in out
+        assert "About" not in out
+        assert "next look" not in out
+    status = json.loads(harness("experiment", "show", "returned-1", "--json")[1])["status"]
+    assert (status["next_look"], status["window_over"]) == (None, True)
+
+
 def test_a_worse_challenger_ends_in_exit_code_20(shop: Shop, harness: Command, tmp_path: Path) -> None:
     harness("experiment", "register", declared(tmp_path, model="contrary:1"))
     shop.days(0, 30)

@@ -25,6 +25,7 @@ from harness.experiment_errors import (
 )
 from harness.experiment_file import ExperimentFile
 from harness.experiment_lint import read_experiment
+from harness.experiment_status import shown
 from harness.experiments import REGISTERED, check, get_experiment, register
 from harness.log.log import Log
 from harness.looks import Taken, stored_looks, take_look
@@ -190,6 +191,21 @@ def test_one_position_is_one_look(shop: Shop, declare: Any) -> None:
     assert (first.new, again.new) == (True, False)
     assert first.event == again.event
     assert len(stored_looks(shop.log, "returned-1")) == 1
+
+
+def test_a_look_shows_its_own_e_value_beside_the_largest_so_far(shop: Shop, declare: Any) -> None:
+    register(shop.log, declare())
+    shop.days(0, 10)
+    taken = look(shop)
+    own = shown(taken)
+    assert own.e_value == own.largest_e_value
+    gates = [
+        msgspec.structs.replace(gate, e_value=19.5) if gate.hypothesis == "superiority" else gate
+        for gate in taken.look.verdict.gates
+    ]
+    reached = msgspec.structs.replace(taken.look.verdict, gates=tuple(gates))
+    later = shown(Taken(msgspec.structs.replace(taken.look, verdict=reached), taken.event))
+    assert (later.e_value, later.largest_e_value) == (own.e_value, 19.5)
 
 
 def test_a_look_that_sees_nothing_new_is_none(shop: Shop, declare: Any) -> None:

@@ -67,6 +67,8 @@ class Hours:
     """A log of which position n was recorded at hour n of 2013-03-09."""
 
     def as_of(self, when: int | dt.datetime | str | None) -> AsOf:
+        if isinstance(when, int):
+            return place(when, (at("2013-03-09T00:00:00+00:00") + when * dt.timedelta(hours=1)).isoformat())
         assert isinstance(when, dt.datetime)
         hours = int((when - at("2013-03-09T00:00:00+00:00")) // dt.timedelta(hours=1))
         return AsOf(1, hours, when, "0" * 64)
@@ -81,3 +83,12 @@ def test_a_time_becomes_the_first_position_recorded_at_it_or_after() -> None:
 def test_an_end_that_the_log_has_not_reached_has_no_position() -> None:
     assert MARCH.positions(Hours(), place(1, "2013-03-09T04:00:00+00:00"), late=DAY) == (None, None)
     assert MARCH.positions(Hours(), place(5, "2013-03-12T05:00:00+00:00"), late=DAY) == (5, None)
+
+
+def test_a_window_is_over_when_its_last_decisions_have_matured() -> None:
+    by_position = Bounds(10, 20)  # position 19 is recorded at 19:00
+    assert not by_position.over(Hours(), place(18, "2013-04-01T00:00:00+00:00"), late=DAY)
+    assert not by_position.over(Hours(), place(30, "2013-03-10T18:59:59+00:00"), late=DAY)
+    assert by_position.over(Hours(), place(30, "2013-03-10T19:00:00+00:00"), late=DAY)
+    assert not MARCH.over(Hours(), place(30, "2013-03-13T03:59:59+00:00"), late=DAY)
+    assert MARCH.over(Hours(), place(30, "2013-03-13T04:00:00+00:00"), late=DAY)
