@@ -172,7 +172,10 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """One experiment at one position. `claim` is the hypothesis whose e-value the looks carry."""
+    """One experiment at one position. `claim` is the hypothesis whose e-value the looks carry.
+
+    `window_over`: the newest look saw all decisions of the window matured, so that no later one sees more.
+    """
 
     decision_point: str
     question: str
@@ -205,6 +208,7 @@ class ReportData:
     limits: tuple[str, ...]
     claim: Claim = "superiority"
     next_look: datetime | None = None
+    window_over: bool = False
 
     @property
     def last(self) -> Look | None:

@@ -12,6 +12,7 @@ from harness.report.findings import (
     Retrain,
     TooFew,
     Undecided,
+    Waiting,
 )
 from harness.report.markup import Markup, tag
 from harness.report.sentences import sentence
@@ -83,6 +84,8 @@ def _next(data: ReportData) -> tuple[str, ...]:  # noqa: PLR0911 -- one return a
     match finding:
         case Promote():
             return _approve(data)
+        case TooFew() | Undecided() | Waiting() if data.window_over:
+            return ("the window is over;", f"it ends as {data.verdict.state}")
         case TooFew() | Undecided() | NoLook():
             if data.next_look is None:
                 return ("somebody looks again:", f"harness evaluate {data.experiment}")
@@ -105,6 +108,8 @@ def _next(data: ReportData) -> tuple[str, ...]:  # noqa: PLR0911 -- one return a
 def _approve(data: ReportData) -> tuple[str, ...]:
     if data.verdict.approvals is None:
         return ("the owner promotes it;", "live decisions change only then")
+    if data.verdict.promoted is not None:
+        return (f"the promotion is recorded at {n.count(data.verdict.promoted)};", "recorders report it")
     have, need = data.verdict.approvals
     if have >= need:
         return ("the promotion takes effect;", "recorders report it")

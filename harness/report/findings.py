@@ -105,8 +105,9 @@ Finding = Promote | TooFew | Undecided | Waiting | Reject | Retrain | Invalid | 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The state and what its sentences need."""
+    """The state and what its sentences need; `promoted` is the position of the recorded promotion."""
 
     state: State
     finding: Finding
     approvals: tuple[int, int] | None = None
+    promoted: int | None = None

@@ -186,4 +186,5 @@ def _rule(gate: PolicyGate, *, harm: bool) -> str:
     """Return what the gate reads: the e-value, with the figure that stands beside its limit."""
     needed = n.plain(gate.e_limit or 0.0, 0)
     has = "none yet" if gate.e_value is None else n.e_value(math.log(max(gate.e_value, 1e-300)))
-    return f"e-value below {needed}; it is {has}" if harm else f"e-value {needed} or more; it is {has}"
+    best = "the largest so far is" if gate.e_value is not None else "there is"
+    return f"e-value below {needed}; {best} {has}" if harm else f"e-value {needed} or more; {best} {has}"

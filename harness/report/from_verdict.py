@@ -26,16 +26,27 @@ _HOPELESS = 10
 
 
 class Reading:
-    """What the sentences read beside the look: plan, metric, the window's begin, and the models' names."""
+    """What the sentences read beside the look: plan, metric, the window's begin, and the models' names.
+
+    `over`: the look saw the whole window, so that nothing is projected.
+    """
 
     def __init__(
-        self, plan: Plan, metric: Metric, *, begin: dt.datetime, champion: str, challenger: str
+        self,
+        plan: Plan,
+        metric: Metric,
+        *,
+        begin: dt.datetime,
+        champion: str,
+        challenger: str,
+        over: bool = False,
     ) -> None:
         self.plan = plan
         self.metric = metric
         self.begin = begin
         self.champion = champion
         self.challenger = challenger
+        self.over = over
 
     @property
     def noun(self) -> str:
@@ -87,6 +98,8 @@ def _hold(taken: Taken, reading: Reading) -> Finding:
         gate = short[0]
         noun = "decisions" if gate.name.startswith("decisions") else reading.noun
         matured, required = round(gate.value or 0), round(gate.limit or 0)
+        if reading.over:
+            return TooFew(required, matured, noun, None, None)
         per_day = matured / elapsed
         by = look.as_of.time + dt.timedelta(days=(required - matured) / per_day) if per_day > 0 else None
         return TooFew(required, matured, noun, per_day or None, by)
@@ -95,7 +108,7 @@ def _hold(taken: Taken, reading: Reading) -> Finding:
     if open_ and estimate is not None and estimate.low is not None:
         more = look.verdict.more_units
         seen = max(estimate.units, 1)
-        if more is not None and more > _HOPELESS * seen:
+        if reading.over or (more is not None and more > _HOPELESS * seen):
             more = None
         by = None if more is None else look.as_of.time + dt.timedelta(days=more / (seen / elapsed))
         return Undecided(more, reading.noun, by, reading.plan.policy.max_looks)

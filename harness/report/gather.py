@@ -1,6 +1,7 @@
 """From the log to the page: one experiment at one position, read, counted and frozen."""
 
 import datetime as dt
+import zoneinfo
 
 import pyarrow as pa
 
@@ -94,10 +95,22 @@ def gather(log: Log, name: str, as_of: When = None) -> ReportData:
             champion=names[0],
             ends=(view.start, view.stop),
         ),
-        limits=limits_of(experiment, plan, (day_year(view.window[0]), day_year(view.window[1]))),
+        limits=limits_of(experiment, plan, _days_compared(view)),
         claim=_CLAIMS[claim],
         next_look=_next_look(view),
+        window_over=view.window_over,
     )
+
+
+def _days_compared(view: View) -> tuple[str, str]:
+    """Return the first and the last day that the comparison holds for, local ones where the unit is a day."""
+    first, last = view.window
+    unit = view.experiment.plan.unit
+    if unit.kind == "day" and unit.timezone is not None:
+        zone = zoneinfo.ZoneInfo(unit.timezone)
+        # A page names days in UTC: the wall clock of the place is what they are days of.
+        first, last = (end.astimezone(zone).replace(tzinfo=dt.UTC) for end in (first, last))
+    return day_year(first), day_year(last)
 
 
 def _flipped(flips: Flips | Absent) -> float | None:
@@ -170,9 +183,17 @@ def _verdict(
     if view.last is None:
         return Verdict("NONE", _no_look(view))
     experiment = view.experiment
-    reading = Reading(experiment.plan, metric, begin=view.window[0], champion=names[0], challenger=names[1])
+    reading = Reading(
+        experiment.plan,
+        metric,
+        begin=view.window[0],
+        champion=names[0],
+        challenger=names[1],
+        over=view.window_over,
+    )
     finding = finding_of(view.last, reading, flipped=flipped, unseen=unseen)
-    return Verdict(view.last.look.verdict.state, finding, _approvals(view))
+    promoted = view.promoted.position if view.promoted is not None else None
+    return Verdict(view.last.look.verdict.state, finding, _approvals(view), promoted)
 
 
 def _no_look(view: View) -> NoLook:
@@ -258,9 +279,9 @@ def _stages(window: str, *, days: bool) -> tuple[tuple[str, tuple[tuple[str, str
 
 
 def _next_look(view: View) -> dt.datetime | None:
-    """Return when the next look is intended: None once the experiment is concluded or has had its looks."""
+    """Return when the next look is intended: None once concluded, used up, or with its window over."""
     experiment = view.experiment
-    if view.concluded or len(view.looks) >= experiment.plan.policy.max_looks:
+    if view.concluded or view.window_over or len(view.looks) >= experiment.plan.policy.max_looks:
         return None
     begin = view.last.look.as_of.time if view.last else experiment.bounds.start
     return begin + duration(experiment.declared.looks.every) if isinstance(begin, dt.datetime) else None

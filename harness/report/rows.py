@@ -56,6 +56,13 @@ class Rows:
         """Rows that are mature and have their outcome."""
         return self.mature & (self.outcome_position > 0)
 
+    @property
+    def last_counted(self) -> dt.datetime | None:
+        """The newest of the decisions that are known, None when none is."""
+        newest = pc.max(self.table.column("occurred_at").filter(pa.array(self.known))).as_py()
+        assert newest is None or isinstance(newest, dt.datetime)
+        return newest
+
     def floats(self, name: str) -> Floats:
         """Return a column of floats, NaN where it is null."""
         column = pc.fill_null(self.table.column(name).cast(pa.float64()), float("nan"))

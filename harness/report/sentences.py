@@ -46,8 +46,9 @@ def headline(data: ReportData) -> Markup:  # noqa: C901, PLR0911 -- one return a
                 f" by more than {margin}, and {_every(data)} holds.",
             )
         case TooFew(required=required, matured=matured, noun=noun):
+            why = "Not decided" if data.window_over else "Too early to decide"
             return sentence(
-                f"Too early to decide: the policy asks for {n.count(required)} matured {noun}, "
+                f"{why}: the policy asks for {n.count(required)} matured {noun}, "
                 f"and {n.count(matured)} {'has' if matured == 1 else 'have'} matured."
             )
         case Undecided():
@@ -84,7 +85,8 @@ def paragraph(data: ReportData) -> Markup:  # noqa: PLR0911 -- one return a stat
         case Undecided():
             return _undecided(data, finding)
         case Waiting(gate=gate):
-            return sentence(_gate_figures(gate, _gate(data, gate)))
+            ends = f" The window is over; it ends as {data.verdict.state}." if data.window_over else ""
+            return sentence(_gate_figures(gate, _gate(data, gate)) + ends)
         case Reject(gate=gate, what=what):
             return sentence(_gate_figures(what[:1].upper() + what[1:], _gate(data, gate)))
         case Retrain():
@@ -158,6 +160,8 @@ def _one_sided(data: ReportData) -> str:
 
 
 def _too_few(data: ReportData, finding: TooFew) -> Markup:
+    if data.window_over:
+        return _over(data)
     missing = finding.required - finding.matured
     verb = "is" if missing == 1 else "are"
     said = f"About {n.count(n.about(missing))} more {verb} needed"
@@ -167,7 +171,17 @@ def _too_few(data: ReportData, finding: TooFew) -> Markup:
     return sentence(f"{said}. So far {_metric_so_far(data)}, and {_guardrails(data)}.")
 
 
+def _over(data: ReportData) -> Markup:
+    """Return the paragraph of a HOLD that no later look can change: nothing is projected."""
+    return sentence(
+        f"So far {_metric_so_far(data)}, and {_guardrails(data)}. "
+        f"The window is over; it ends as {data.verdict.state}."
+    )
+
+
 def _undecided(data: ReportData, finding: Undecided) -> Markup:
+    if data.window_over:
+        return _over(data)
     if finding.more is None:
         return sentence(
             f"More of the same data will not decide it. So far {_metric_so_far(data)}, "

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from harness.errors import UsageError
 from harness.experiment_errors import WindowNotOpen
 from harness.experiment_file import duration
+from harness.experiment_status import saw_whole_window
 from harness.experiments import Experiment, get_experiment
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.log.places import When
 from harness.looks import FINAL, REACHED, Taken, range_at, stored_looks
+from harness.models import PROMOTED
 from harness.report.rows import Rows, days_between, read_rows
 from replay.ranges import AsOf
 
@@ -20,7 +22,8 @@ class View:
     """What all parts of the page share. The page stands at `place`; its rows are those of the newest look.
 
     [start, stop) are the evaluated positions, `window` its times so far, `per_day` the decisions a day (None:
-    unknown), `reached` the newest recorded verdict.
+    unknown), `reached` the newest recorded verdict, `promoted` the promotion that followed from it.
+    `window_over`: the newest look saw all decisions of the window matured.
     """
 
     experiment: Experiment
@@ -34,6 +37,8 @@ class View:
     per_day: float | None
     reached: ControlEvent | None
     approvals: tuple[ControlEvent, ...]
+    promoted: ControlEvent | None
+    window_over: bool
 
     @property
     def last(self) -> Taken | None:
@@ -71,7 +76,7 @@ def view_of(log: Log, name: str, as_of: When) -> View:
         rows_at, scores_up_to = place, place.position
         start, stop = _open_range(log, experiment, place)
     rows = read_rows(log, experiment, rows_at, start=start, stop=stop, scores_up_to=scores_up_to)
-    window = _window(log, experiment, rows_at, begun=bool(looks))
+    window = _window(log, experiment, rows_at, rows, begun=bool(looks))
     reached = log.controls(REACHED, name, up_to=place.position)
     return View(
         experiment=experiment,
@@ -85,6 +90,8 @@ def view_of(log: Log, name: str, as_of: When) -> View:
         per_day=_rate(log, experiment, rows, window[0], rows_at),
         reached=reached[-1] if reached else None,
         approvals=tuple(log.controls("verdict.approved", name, up_to=place.position)),
+        promoted=_promotion(log, experiment, up_to=place.position),
+        window_over=bool(looks) and saw_whole_window(log, experiment, looks[-1].look),
     )
 
 
@@ -115,15 +122,17 @@ def _place(log: Log, experiment: Experiment, as_of: When) -> AsOf:
                 "Ask for a later place, or leave --as-of out.",
             )
         return place
-    newest = max(
-        (
-            event.position
-            for pattern in ("look.*", "verdict.*")
-            for event in log.controls(pattern, experiment.id)
-        ),
-        default=None,
-    )
-    return log.as_of(newest)
+    own = [event for pattern in ("look.*", "verdict.*") for event in log.controls(pattern, experiment.id)]
+    promotion = _promotion(log, experiment)
+    if promotion is not None:
+        own.append(promotion)
+    return log.as_of(max((event.position for event in own), default=None))
+
+
+def _promotion(log: Log, experiment: Experiment, *, up_to: int | None = None) -> ControlEvent | None:
+    """Return the promotion that this experiment led to, None while there is none."""
+    events = log.controls(PROMOTED, experiment.decision_point, up_to=up_to)
+    return next((event for event in events if event.body.get("experiment") == experiment.id), None)
 
 
 def _open_range(log: Log, experiment: Experiment, place: AsOf) -> tuple[int, int]:
@@ -134,11 +143,16 @@ def _open_range(log: Log, experiment: Experiment, place: AsOf) -> tuple[int, int
         return place.position + 1, place.position + 1
 
 
-def _window(log: Log, experiment: Experiment, place: AsOf, *, begun: bool) -> tuple[dt.datetime, dt.datetime]:
-    """Return the window's ends as times; with looks it ends where the newest one stands, if earlier."""
+def _window(
+    log: Log, experiment: Experiment, place: AsOf, rows: Rows, *, begun: bool
+) -> tuple[dt.datetime, dt.datetime]:
+    """Return the window's ends as times; with looks it ends with the last decision that counted."""
     bounds = experiment.bounds
     start, stop = (
         log.as_of(min(end, place.position)).time if isinstance(end, int) else end
         for end in (bounds.start, bounds.stop)
     )
-    return start, max(start, min(stop, place.time)) if begun else stop
+    if not begun:
+        return start, stop
+    last = rows.last_counted
+    return start, max(start, min(stop, place.time) if last is None else last)

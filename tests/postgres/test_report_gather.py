@@ -71,9 +71,11 @@ def test_a_promotion_is_told_from_its_first_look_to_its_approval(shop: Shop, tmp
     record_verdict(shop.log, NAME)
     waiting = gather(shop.log, NAME)
     assert waiting.verdict.approvals == (0, 1)
+    assert waiting.verdict.promoted is None
     assert [gate.state for gate in waiting.gates if gate.group == "people"] == ["waits"]
-    approve(shop.log, NAME, by="ada", reason="better on every day")
+    _, promotion = approve(shop.log, NAME, by="ada", reason="better on every day")
     data = gather(shop.log, NAME)
+    assert data.position == data.verdict.promoted == promotion.position
     assert isinstance(data.verdict.finding, Promote)
     assert data.verdict.approvals == (1, 1)
     said = plain(render(data))
@@ -83,6 +85,8 @@ def test_a_promotion_is_told_from_its_first_look_to_its_approval(shop: Shop, tmp
         "PROMOTE",
         "better on every day",
         "1 of 1",
+        "oracle:1 promoted at shop.returned",
+        f"the promotion is recorded at {promotion.position:,}",
         "verdict explain returned-1",
     ):
         assert words in said, words
@@ -138,6 +142,35 @@ def test_too_early_says_how_much_is_missing(shop: Shop, tmp_path: Path) -> None:
     assert finding.required == 14
     assert finding.noun == "days"
     assert finding.by is not None
+
+
+def test_after_the_window_nothing_more_is_promised(shop: Shop, tmp_path: Path) -> None:
+    registered(shop, tmp_path, min_units=100)
+    shop.days(0, 41)
+    take_look(shop.log, NAME)
+    open_ = gather(shop.log, NAME)
+    assert (open_.window_over, open_.next_look is None) == (False, False)
+    shop.days(41, 43)
+    take_look(shop.log, NAME)
+    data = gather(shop.log, NAME)
+    assert (data.window_over, data.next_look) == (True, None)
+    finding = data.verdict.finding
+    assert isinstance(finding, TooFew)
+    assert (finding.by, finding.per_day) == (None, None)
+    said = plain(render(data))
+    assert "The window is over; it ends as HOLD." in said
+    assert "looks again by itself" not in said
+
+
+def test_the_comparison_holds_up_to_the_last_day_that_counted(shop: Shop, tmp_path: Path) -> None:
+    registered(shop, tmp_path)
+    weeks(shop, 2)
+    data = gather(shop.log, NAME)
+    # The newest look stands on 15 March at 06:00; with a label's window of a day the 13th is its last day.
+    assert (
+        "The comparison holds for decisions from 2 March 2026 to 13 March 2026, and for nothing after them."
+        in data.limits
+    )
 
 
 def test_harm_is_rejected_with_the_sign_that_readers_expect(shop: Shop, tmp_path: Path) -> None:

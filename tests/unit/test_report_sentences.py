@@ -123,3 +123,24 @@ def test_four_facts_and_the_last_says_who_does_what(state: str) -> None:
     assert found[0][0] == "Compared"
     assert found[-1][0] == "Next"
     assert all(lines for _, lines in found)
+
+
+@pytest.mark.parametrize("state", ["hold-too-few", "hold-undecided", "hold-waiting"])
+def test_after_its_window_a_hold_promises_nothing(state: str) -> None:
+    data = replace(STATES[state](), window_over=True, next_look=None)
+    said = plain(headline(data)) + plain(paragraph(data))
+    assert said.endswith("The window is over; it ends as HOLD.")
+    assert "needed" not in said
+    assert "early" not in said
+    lines = [[plain(line) for line in each] for _, each in facts(data)]
+    assert lines[-1] == ["the window is over;", "it ends as HOLD"]
+    assert not any("next on" in line for line in lines[2])
+
+
+def test_a_recorded_promotion_is_said_with_its_position() -> None:
+    made = promote()
+    data = replace(made, verdict=replace(made.verdict, approvals=(1, 1), promoted=344_501))
+    assert [plain(line) for line in facts(data)[-1][1]] == [
+        "the promotion is recorded at 344,501;",
+        "recorders report it",
+    ]
