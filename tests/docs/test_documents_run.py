@@ -67,7 +67,7 @@ def exit_code_named(command: str) -> int:
 def folder() -> Iterator[Path]:
     # Not pytest's own folder: a second session resets its rights while a server of another user is inside.
     with tempfile.TemporaryDirectory(prefix="harness-docs-") as name:
-        Path(name).chmod(0o755)  # as a reader's folder is: as root, the server's own account passes through it
+        Path(name).chmod(0o755)  # as root, the server runs as an account of its own
         yield Path(name)
 
 
