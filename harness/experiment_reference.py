@@ -65,8 +65,10 @@ KEYS = {
     "policy.max_failed_share": "The largest share of decisions that the challenger may fail to score.",
     "policy.min_coverage": "The least share of mature decisions that could be used.",
     "policy.max_repeats": 'The largest share of decisions whose unit came before, for unit kind "request".',
-    "policy.max_noise_share": "The largest share of decisions that the champion, scored again, decides anew.",
-    "policy.max_noise_difference": "The largest change of one of the champion's scores when scored again.",
+    "policy.max_noise_share": "The largest share of decisions that the champion, scored again, decides anew; "
+    "of scores where no decision was recorded.",
+    "policy.max_noise_difference": "The largest change of one of the champion's scores when scored again; "
+    "smaller ones are no difference.",
     "policy.grid": "The bets that the e-value mixes, geometric, as shares of the largest possible bet.",
     "looks.every": "The intended time between looks.",
 }

@@ -130,8 +130,9 @@ class PolicyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     `max_failed_share`: decisions that the challenger could not score. `min_coverage`: share of the mature
     decisions that could be used. `max_repeats`: share of decisions whose unit had been seen before, at
     which `request` is refused as a unit. `max_noise_share`: share of decisions that the champion, scored
-    again on its own snapshots, decides differently; `max_noise_difference`: how far one of its scores may
-    then be from the recorded one, None for any distance.
+    again on its own snapshots, decides differently, or scores differently where no decision was recorded;
+    `max_noise_difference`: how far one of its scores may then be from the recorded one, None for any
+    distance.
     """
 
     name: str = "promotion"
