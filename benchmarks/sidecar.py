@@ -147,7 +147,7 @@ def sidecar(folder: Path, url: str, durability: str) -> Iterator[tuple[str, int]
 
 
 def all_in(folder: Path, url: str, durability: str, position: Callable[[], int]) -> tuple[float, float]:
-    """Return events a second acknowledged as durable, and the sidecar's CPU microseconds an event into the log."""
+    """Return events a second acknowledged as durable, and the sidecar's CPU microseconds an event."""
     folder.mkdir()
     before_log = position()
     with sidecar(folder, url, durability) as (address, pid):
