@@ -13,8 +13,8 @@ from harness.errors import NotFound, UsageError
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.log.places import parse
+from harness.log.reader import decoded
 from harness.replay_errors import ModelExists
-from recorders.columns import decode_batch
 from replay.adapters import Artefact, check_digest, open_model, read_artefact
 from replay.errors import ModelChanged
 from replay.model import Model, ModelInfo
@@ -163,8 +163,8 @@ def _last_decision(log: Log, decision_point: str, position: int) -> tuple[str, s
     rows = log.rows("latest", stop=position + 1, kind="decision", decision_point=decision_point, rows=1)
     if not rows:
         return None
-    first, events, payload = rows[0][0], rows[0][1], rows[0][-1]
-    batch = decode_batch(bytes(payload))
+    first, events, _kind, _point, _recorded_at, stored, *_writer, payload = rows[0]
+    batch = decoded(first, events, stored, payload)
     row = min(position - first, events - 1)
     return batch.column("model")[row].as_py(), batch.column("model_version")[row].as_py(), first + row
 
