@@ -11,7 +11,7 @@ TOOLS  := .tools
 UV     := $(TOOLS)/bin/uv
 RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.ready
-WORKERS ?= 2
+WORKERS ?= 4
 
 # The recorder's peers have an environment of their own: neither the product nor its tests carry them.
 PEERS  := .venv-bench

@@ -20,6 +20,7 @@ def embedded() -> Iterator[str]:
     """Yield the address of an embedded server in a folder of its own."""
     with _folder() as folder:
         server = Embedded(folder / ".harness")
+        _unsynced(server.url)
         try:
             yield server.url
         finally:
@@ -44,10 +45,21 @@ def external() -> Iterator[str]:
         with (home / "postgres" / "pg_hba.conf").open("a") as rules:
             rules.write("host all all 127.0.0.1/32 scram-sha-256\n")
         server = Embedded(home, major=16, port=port)
+        _unsynced(server.url)
         try:
             yield f"postgresql://postgres:{password}@127.0.0.1:{port}/harness"
         finally:
             server.close()
+
+
+def _unsynced(url: str) -> None:
+    """Let a server of tests not wait for the disk: no test cuts its power.
+
+    They make databases by the hundred. What outlives a kill is in the kernel's hands already; tests/process/test_embedded.py keeps the defaults.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("alter system set fsync = off")
+        connection.execute("select pg_reload_conf()")
 
 
 @contextmanager
