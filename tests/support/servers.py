@@ -53,9 +53,9 @@ def external() -> Iterator[str]:
 
 
 def _unsynced(url: str) -> None:
-    """Let a server of tests not wait for the disk: no test cuts its power.
+    """Let a server of tests not wait for the disk: no test cuts its power, and each makes databases.
 
-    They make databases by the hundred. What outlives a kill is in the kernel's hands already; tests/process/test_embedded.py keeps the defaults.
+    What outlives a kill is in the kernel's hands already. tests/process/test_embedded.py keeps the defaults.
     """
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("alter system set fsync = off")
