@@ -23,7 +23,7 @@ from benchmarks.results import Row, at_least, at_most, interleaved, publish
 from harness.database import create_log
 from harness.log.log import Log
 from recorders.append import Appender, Batch
-from recorders.columns import decision_schema, encode_batch
+from recorders.columns import OUTCOME_SCHEMA, decision_schema, encode_batch
 from recorders.fields import FeatureSet, Field
 from tests.support import servers
 
@@ -108,8 +108,10 @@ def ship(url: str, part: list[tuple[int, bytes, str]], ready: threading.Barrier)
 def warm() -> Batch:
     """Return a small batch of another decision point: a connection's first statement plans the others."""
     at = datetime(2013, 2, 1, tzinfo=UTC)
-    digest = hashlib.sha256(b"warm").hexdigest()
-    return Batch("decision", "warm", "00" * 32, uuid.uuid4(), 1, 1, at, at, b"warm", digest)
+    row = {"decision_id": "d", "label": "warm", "value": 1.0, "occurred_at": at}
+    payload = encode_batch(pa.RecordBatch.from_pylist([row], schema=OUTCOME_SCHEMA))
+    digest = hashlib.sha256(payload).hexdigest()
+    return Batch("outcome", "warm", "00" * 32, uuid.uuid4(), 1, 1, at, at, payload, digest)
 
 
 def tuples(whole: pa.RecordBatch) -> list[bytes]:
@@ -262,7 +264,11 @@ def main() -> None:
     """Run everything on a fresh embedded server and publish it."""
     whole = source(EVENTS)
     text = tuples(whole)
-    with tempfile.TemporaryDirectory() as folder, servers.embedded() as url, create_log(url=url) as log:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        servers.embedded(synced=True) as url,
+        create_log(url=url) as log,
+    ):
         rows = [*appended(url, whole, text), *stored(log, whole), *read(log, whole, Path(folder))]
         with psycopg.connect(url) as connection:
             (server,) = connection.execute("show server_version").fetchone() or ("",)

@@ -17,7 +17,7 @@ EVENTS = 200_000
 def main() -> None:
     """Measure, print, write."""
     snapshots = [json.loads(body) for body in requests(20_000)]
-    with servers.embedded() as server, servers.fresh_database(server) as url:
+    with servers.embedded(synced=True) as server, servers.fresh_database(server) as url:
         create_log(url=url).close()
         link = InProcessLink(url, [FEATURES])
         limits = Limits(queue_slots=2**20)

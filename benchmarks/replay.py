@@ -105,7 +105,7 @@ def through_the_log(models: dict[str, Any], folder: Path) -> dict[str, tuple[flo
     """Return rows a second (wall) of whole replays, log to log, and of the same asked for again."""
     found = {}
     table = decisions().slice(0, LOG_ROWS).drop_columns(["position"])
-    with servers.embedded() as url, create_log(url=url, clock="event") as log:
+    with servers.embedded(synced=True) as url, create_log(url=url, clock="event") as log:
         history = History(log, size=BATCH)
         log.register_feature_set(FEATURES)
         for batch in table.to_batches(max_chunksize=BATCH):

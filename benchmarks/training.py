@@ -134,7 +134,7 @@ def from_the_log() -> tuple[float, float]:
     """Return client CPU and wall seconds of the same cut from a log in PostgreSQL."""
     rng = np.random.default_rng(11)
     columns = features(rng, ROWS, "f.")
-    with servers.embedded() as url, create_log(url=url, clock="event") as log:
+    with servers.embedded(synced=True) as url, create_log(url=url, clock="event") as log:
         history = History(log, size=4_000)
         log.register_feature_set(FEATURES)
         schema, outcome_schema = decision_schema(FEATURES), OUTCOME_SCHEMA

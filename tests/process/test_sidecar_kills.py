@@ -105,7 +105,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     started = time.monotonic()
     with (
-        servers.embedded() as server,
+        servers.embedded(synced=True) as server,
         servers.fresh_database(server) as url,
         create_log(url=url) as made,
         tempfile.TemporaryDirectory() as home,

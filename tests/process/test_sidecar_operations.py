@@ -142,7 +142,7 @@ def crash_again_and_again(folder: Path, kills: int) -> dict[str, int]:
     """Return the counts of a run that held. SIGKILL to a backend makes the whole server recover."""
     pace = "[ship]\nlinger_s = 0.02\nbackoff_s = 0.05\nbackoff_max_s = 0.3\n"
     with (
-        servers.embedded() as server,
+        servers.embedded(synced=True) as server,
         servers.fresh_database(server) as url,
         create_log(url=url) as log,
         Running(folder, url, pace) as sidecar,

@@ -16,11 +16,12 @@ from harness.embedded import Embedded
 
 
 @contextmanager
-def embedded() -> Iterator[str]:
-    """Yield the address of an embedded server in a folder of its own."""
+def embedded(*, synced: bool = False) -> Iterator[str]:
+    """Yield the address of an embedded server in a folder of its own; `synced` as a user has it."""
     with _folder() as folder:
         server = Embedded(folder / ".harness")
-        _unsynced(server.url)
+        if not synced:
+            _unsynced(server.url)
         try:
             yield server.url
         finally:
