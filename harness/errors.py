@@ -147,11 +147,11 @@ class DatabaseRefused(DatabaseError):
 
 
 class EmbeddedFailed(DatabaseError):
-    """The embedded PostgreSQL does not start. `log` is the end of its own log."""
+    """The embedded PostgreSQL does not start or stop. `log` is the end of its own log."""
 
     def __init__(self, happened: str, log: str = "", remedy: str = "") -> None:
         super().__init__(
-            f"The embedded PostgreSQL did not start: {happened}",
+            f"The embedded PostgreSQL failed: {happened}",
             f"Its log ends: {log.strip()}" if log.strip() else "Its log is empty.",
             remedy or 'Run "harness doctor", or point HARNESS_DATABASE_URL to a PostgreSQL of your own.',
         )

@@ -30,6 +30,7 @@ APPENDING = textwrap.dedent(
         writer = uuid.uuid4()
         for sequence in range(1, int(sys.argv[2]) + 1):
             print(log.append(raw(writer, sequence)).position, flush=True)
+        sys.stdin.read()  # uses the server until it is let go
     """
 )
 
@@ -46,7 +47,7 @@ def folder() -> Iterator[Path]:
 
 def start(folder: Path, count: int) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", APPENDING, str(folder), str(count)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def server_pid(folder: Path) -> int | None:

@@ -11,6 +11,8 @@ from tests.support.web import Server, decisions, serving, writers
 
 UVICORN = ["uvicorn", "--uds", "{socket}", "--log-level", "warning"]
 GUNICORN = ["gunicorn", "--bind", "unix:{socket}", "--log-level", "warning", "--no-control-socket"]
+# A client that a loaded machine holds up for longer than gunicorn's two seconds is cut off unheard.
+GUNICORN += ["--keep-alive", "60", "--timeout", "120"]
 FASTAPI = [*UVICORN, "--app-dir", "examples/fastapi", "app:app"]
 FLASK = [*GUNICORN, "--chdir", "examples/flask", "--workers", "2"]
 
