@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from policies.plan import MetricPlan, Plan, PolicyPlan, UnitPlan
+from policies.metric_plan import MetricPlan
+from policies.plan import Plan, PolicyPlan, UnitPlan
 from recorders.canonical import canonical_json, digest
 
 Text = Annotated[str, Meta(min_length=1)]

@@ -12,7 +12,8 @@ import msgspec
 from harness.experiment_file import ExperimentFile, Window
 from harness.strict_toml import Problem, TomlFileError, check_table, nearest, read_toml
 from policies.errors import PlanError
-from policies.plan import MetricPlan, PolicyPlan, UnitPlan
+from policies.metric_plan import MetricPlan
+from policies.plan import PolicyPlan, UnitPlan
 
 
 def read_experiment(path: Path) -> ExperimentFile:

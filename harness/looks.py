@@ -21,7 +21,7 @@ from harness.log.places import When
 from harness.measure import Measured, Scores, measure
 from harness.scoring import Progress, score_range
 from policies.estimate import Look as EarlierLook
-from policies.gates import Integrity
+from policies.integrity import Integrity
 from policies.verdict import Verdict, decide
 from recorders.canonical import canonical_json
 from recorders.errors import WriterForked

@@ -18,7 +18,7 @@ from harness.scoring import failure_of
 from harness.window import COUNTED, OPEN, OUTSIDE, PARTIAL, Codes, row_codes
 from policies.evidence import Evidence
 from policies.fold import fold
-from policies.gates import Integrity
+from policies.integrity import Integrity
 from recorders.columns import DECISION_ENVELOPE, OUTCOME_SCHEMA
 from replay.digest import canonical_digest
 from replay.join import Joined, join

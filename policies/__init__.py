@@ -3,7 +3,7 @@
 from policies.estimate import Look, estimate
 from policies.evidence import Evidence
 from policies.fold import fold
-from policies.gates import Integrity
+from policies.integrity import Integrity
 from policies.plan import Plan, plan_from
 from policies.verdict import Verdict, decide
 

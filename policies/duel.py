@@ -9,7 +9,8 @@ import msgspec
 from policies.errors import EvidenceMismatch, PlanError
 from policies.estimate import tidy
 from policies.evidence import Evidence
-from policies.plan import MetricPlan, Plan
+from policies.metric_plan import MetricPlan
+from policies.plan import Plan
 from policies.sample import Sample, sample_of
 
 SliceState = Literal["not worse", "worse", "unknown"]

@@ -12,7 +12,8 @@ from policies.columns import Floats
 from policies.errors import EvidenceMismatch
 from policies.evalues import mixture
 from policies.evidence import Evidence, MetricEvidence
-from policies.plan import MetricPlan, Plan
+from policies.metric_plan import MetricPlan
+from policies.plan import Plan
 from policies.rules import Hypothesis, Role
 from policies.sample import Sample, sample_of
 

@@ -8,8 +8,9 @@ from policies.columns import Columns, Floats, Ints, Mask, null_mask
 from policies.errors import OutOfBounds
 from policies.evidence import Evidence, MetricEvidence
 from policies.fixed import exact_sum, to_fixed
+from policies.metric_plan import MetricPlan
 from policies.metrics import METRICS
-from policies.plan import MetricPlan, Plan
+from policies.plan import Plan
 from policies.units import PerUnit, RepeatSketch, local_days, unit_keys
 
 

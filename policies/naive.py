@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from policies.columns import Columns
 from policies.fold import difference_sign
+from policies.metric_plan import MetricPlan
 from policies.metrics import METRICS
-from policies.plan import MetricPlan
 
 
 def naive_paired_z(

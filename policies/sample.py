@@ -16,8 +16,9 @@ from policies.columns import Floats
 from policies.evalues import betting_ternary, betting_values, fan_moments, grid, mixture
 from policies.evidence import MetricEvidence
 from policies.fold import difference_sign
+from policies.metric_plan import MetricPlan
 from policies.metrics import METRICS
-from policies.plan import MetricPlan, Plan
+from policies.plan import Plan
 
 Method = Literal["betting grid over counts", "betting grid over units", "three-sum mixture"]
 THREE_SUM_TOP = 0.3

@@ -6,7 +6,8 @@ import msgspec
 
 from policies.estimate import Estimate, Look, estimate, rounded_up
 from policies.evidence import Evidence
-from policies.gates import Gate, Integrity, State, hypothesis_gates, integrity_gates, size_gates
+from policies.gates import Gate, State, hypothesis_gates
+from policies.integrity import Integrity, integrity_gates, size_gates
 from policies.plan import Plan
 from recorders.canonical import canonical_json, digest
 

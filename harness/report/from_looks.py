@@ -13,7 +13,8 @@ from harness.report.data import Gate, Levels, Look, Metric
 from harness.report.metric_words import words
 from policies.estimate import Estimate
 from policies.gates import Gate as PolicyGate
-from policies.plan import MetricPlan, Plan
+from policies.metric_plan import MetricPlan
+from policies.plan import Plan
 from policies.rules import Hypothesis
 
 _HYPOTHESES = {

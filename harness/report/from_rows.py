@@ -27,8 +27,8 @@ from harness.report.rows import Flags, Floats, Rows
 from policies.columns import Columns
 from policies.estimate import estimate
 from policies.fold import difference_sign, fold
+from policies.metric_plan import MetricPlan
 from policies.metrics import METRICS
-from policies.plan import MetricPlan
 
 _BINARY = frozenset({"brier", "accuracy", "log_loss", "cost"})
 _DECIDED = frozenset({"accuracy", "cost"})

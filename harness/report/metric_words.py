@@ -3,7 +3,7 @@
 import math
 
 from harness.report.data import Metric
-from policies.plan import MetricPlan
+from policies.metric_plan import MetricPlan
 
 _NAMES = {
     "brier": ("Brier score", "Brier difference"),

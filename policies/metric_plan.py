@@ -1,0 +1,72 @@
+"""One metric as registered: what is measured, which way is better, and what it must show."""
+
+from difflib import get_close_matches
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from policies.checks import positive, refuse
+from policies.errors import PlanError
+from policies.metrics import METRICS
+from policies.options import Cells
+from policies.rules import Hypothesis, Role
+
+
+class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One metric as registered. Values are losses or gains per decision, in the metric's own unit.
+
+    `clip` bounds the paired difference of one *unit* (a decision, a user, a day) to [-clip, clip]; None
+    means the widest difference that the metric's bounds allow. `margin` is how much worse the challenger
+    may be. `bound` is the largest value of an unbounded metric, `epsilon` where probabilities stop in
+    log_loss. A score of at least `threshold` counts as positive, unless `positive_decision` names the
+    decision that does. `cost` is what a (true positive, false positive, false negative, true negative)
+    costs; `gain` and `per` are over the same four cells, for profit and for ratio, which is to beat
+    `reference` (policies/payoffs.py); `quantile` is that of pinball. `outside` says what happens to a value
+    beyond the bounds: it is counted either way.
+    Empty `direction` and `hypotheses` are filled in by the catalogue, so the canonical form shows them.
+    """
+
+    name: str
+    role: Role = "primary"
+    direction: Literal["lower", "higher", ""] = ""
+    identification: Literal["direct", "logged_action", "blocked"] = "direct"
+    clip: float | None = None
+    margin: float | None = None
+    hypotheses: tuple[Hypothesis, ...] = ()
+    threshold: float | None = None
+    positive_decision: str | None = None
+    bound: float | None = None
+    epsilon: float = 1e-6
+    cost: tuple[float, float, float, float] | None = None
+    outside: Literal["clip", "refuse"] = "clip"
+    # Options that came later are unset and not null, so that the plans before them keep their digests.
+    gain: Cells | UnsetType = UNSET
+    per: Cells | UnsetType = UNSET
+    reference: float | UnsetType = UNSET
+    quantile: float | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        kind = METRICS.get(self.name)
+        if kind is None:
+            near = get_close_matches(self.name, METRICS, n=1)
+            hint = f'The nearest known name is "{near[0]}".' if near else "Use one of these."
+            raise PlanError("metrics.name", self.name, f"one of {', '.join(sorted(METRICS))}", hint)
+        if self.direction == "":
+            msgspec.structs.force_setattr(self, "direction", kind.direction)
+        if self.direction != kind.direction:
+            refuse(f"metrics.{self.name}.direction", self.direction, kind.direction, "Leave it out.")
+        positive(f"metrics.{self.name}", clip=self.clip, margin=self.margin, bound=self.bound)
+        kind.check(self)
+        widest = kind.limit(self)
+        if self.clip is not None and self.clip > widest:
+            refuse(
+                f"metrics.{self.name}.clip",
+                self.clip,
+                f"at most {widest!r}, the widest difference",
+                "Lower it.",
+            )
+        if self.margin is not None and self.margin >= (self.clip or widest):
+            refuse(
+                f"metrics.{self.name}.margin", self.margin, f"less than {self.clip or widest!r}", "Lower it."
+            )
