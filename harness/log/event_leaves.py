@@ -3,10 +3,11 @@
     row   = sha256(schema || cells of fixed width || cells of other widths)
     event = leaf(position || length of id || id || row)
 
-`schema` is the SHA-256 of every column's name and type, each after its length. A cell of fixed width is 1 and its value, big-endian
-(float64 as its bits, instants as microseconds since 1970), or zeros for null; another cell is its length in
-four bytes and its bytes, or ff ff ff ff for null. Both in the order of columns. All NaNs are one. The root
-over a batch's event leaves is the same wherever its rows come from: the database or a sealed segment.
+`schema` is the SHA-256 of every column's name and type, each after its length. A cell of fixed width is 1 and
+its value, big-endian (float64 as its bits, instants as microseconds since 1970), or zeros for null; another
+cell is its length in four bytes and its bytes, or ff ff ff ff for null; both in order of columns. All NaNs
+are one. The root over a batch's event leaves is the same wherever its rows come from: the database or a
+sealed segment.
 """
 
 import json
