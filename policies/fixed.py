@@ -13,6 +13,7 @@ VALUE_MAX = 2**40
 _HALF_BITS = 21  # a difference of 2**41 splits into two halves of at most 2**21
 _HALF_MASK = (1 << _HALF_BITS) - 1
 _SMALL_BITS = 25
+_EXACT_BITS = 53
 _BLOCK = 2**20  # 2**20 products of 2**42 stay below 2**63
 
 
@@ -24,7 +25,8 @@ def to_fixed(values: Floats, scale: int) -> Ints:
     >>> to_fixed(np.array([0.5, 1.5, -0.25]), 1).tolist()
     [0, 2, 0]
     """
-    fixed: Ints = np.rint(values * scale).astype(np.int64)
+    scaled = values * scale
+    fixed: Ints = np.rint(scaled, out=scaled).astype(np.int64)
     if fixed.size:  # the plan has checked bound times scale
         assert -VALUE_MAX <= int(fixed.min()) <= int(fixed.max()) <= VALUE_MAX
     return fixed
@@ -61,11 +63,15 @@ def exact_squares(values: Ints) -> int:
 def group_sums(codes: Ints, values: Ints, groups: int) -> Ints:
     """Return the sum of `values` per code, shape (groups,).
 
-    The halves are summed as floats, whose integers are exact up to 2**53: that allows 2**32 rows.
+    They are summed as floats, whose integers are exact up to 2**53: whole where no sum can be larger, else
+    in halves, which allows 2**32 rows.
 
     Raises:
         EvidenceOverflow: one group's sum does not fit 64 bits.
     """
+    bits = max(int(values.max(initial=0)), -int(values.min(initial=0))).bit_length()
+    if bits + values.size.bit_length() <= _EXACT_BITS:
+        return np.bincount(codes, weights=values, minlength=groups).astype(np.int64)
     high = np.bincount(codes, weights=values >> _HALF_BITS, minlength=groups)
     low = np.bincount(codes, weights=values & _HALF_MASK, minlength=groups)
     largest = float(np.abs(high).max(initial=0.0))

@@ -52,8 +52,8 @@ class GridPlan(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     """The bets of the mixtures, [size, low, high]: geometric, as shares of the largest possible bet."""
 
     size: int = 16
-    low: float = 0.01
-    high: float = 0.3
+    low: float = 0.0125
+    high: float = 0.25
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= GRID_MAX:

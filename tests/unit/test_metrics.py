@@ -201,7 +201,7 @@ def test_pinball_is_smallest_at_the_quantile():
 
 
 def test_options_that_came_later_leave_the_plans_before_them_as_they_were():
-    assert plan(NEEDS["cost"] | {"name": "cost"}).to_json() == (
+    assert plan(NEEDS["cost"] | {"name": "cost"}, grid=[16, 0.01, 0.3]).to_json() == (
         b'{"metrics":[{"bound":null,"clip":null,"cost":[0.0,1.0,5.0,0.0],"direction":"lower","epsilon":1e-06,'
         b'"hypotheses":["superiority","harm"],"identification":"direct","margin":null,"name":"cost",'
         b'"outside":"clip","positive_decision":null,"role":"primary","threshold":0.5}],"policy":{"alpha":0.05,'
