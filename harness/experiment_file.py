@@ -1,18 +1,19 @@
 """The experiment file: what a person writes and what registration keeps, as frozen structs.
 
 The structs are the only list of keys: the linter, `harness experiment new` and the reference in
-docs/experiments.md all read them. The tables [unit], [[metrics]] and [policy] are the plan of
-`policies`, key for key.
+docs/experiments.md all read them. The tables [unit], [[metrics]], [policy] and [slices] are the
+plan of `policies`, key for key.
 """
 
 import datetime as dt
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from policies.metric_plan import MetricPlan
 from policies.plan import Plan, PolicyPlan, UnitPlan
+from policies.slice_plan import SlicePlan
 from recorders.canonical import canonical_json, digest
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -89,6 +90,8 @@ class ExperimentFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     metrics: tuple[MetricPlan, ...]
     policy: PolicyPlan = PolicyPlan()
     looks: Looks = Looks()
+    # Unset and not null, so that the experiments before it keep their digests.
+    slices: SlicePlan | UnsetType = UNSET
 
     @property
     def plan(self) -> Plan:
@@ -97,7 +100,7 @@ class ExperimentFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Raises:
             PlanError: the tables do not fit together; the message names the key.
         """
-        return Plan(metrics=self.metrics, unit=self.unit, policy=self.policy)
+        return Plan(metrics=self.metrics, unit=self.unit, policy=self.policy, slices=self.slices)
 
     def declaration(self) -> dict[str, object]:
         """Return the plain values of this experiment, defaults written out and times in UTC."""

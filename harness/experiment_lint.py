@@ -14,6 +14,7 @@ from harness.strict_toml import Problem, TomlFileError, check_table, nearest, re
 from policies.errors import PlanError
 from policies.metric_plan import MetricPlan
 from policies.plan import PolicyPlan, UnitPlan
+from policies.slice_plan import SlicePlan
 
 
 def read_experiment(path: Path) -> ExperimentFile:
@@ -56,7 +57,7 @@ def _part_faults(tables: dict[str, Any], faulty: set[str]) -> Iterator[Problem]:
     """Yield what `policies` refuses of each part whose keys and types are sound."""
     parts: list[tuple[str, Any, type[msgspec.Struct]]] = [
         (name, tables[name], kind)
-        for name, kind in (("unit", UnitPlan), ("policy", PolicyPlan))
+        for name, kind in (("unit", UnitPlan), ("policy", PolicyPlan), ("slices", SlicePlan))
         if name in tables and name not in faulty
     ]
     if "metrics" in tables and "metrics" not in faulty:

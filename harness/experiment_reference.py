@@ -19,6 +19,7 @@ TABLES = {
     "unit": "What counts as one independent observation.",
     "metrics": "One table for each figure by which the models differ.",
     "policy": "The rule from evidence to verdict. Nothing outside this file can change it.",
+    "slices": "Where harm is searched for, if it is: every level of every column is a slice.",
     "looks": "How often somebody intends to look. Looks at other times are as valid.",
 }
 
@@ -56,8 +57,11 @@ KEYS = {
     "metrics.per": "What the same four cells add to the denominator of a ratio.",
     "metrics.reference": "The ratio that is to be beaten.",
     "metrics.quantile": "For pinball: the share of labels that should lie below the score.",
+    "metrics.prior": "The spread of differences that were plausible before the data: asks for a posterior, "
+    "which is shown and never gates.",
     "metrics.outside": "What happens to a value beyond the bounds; it is counted either way.",
-    "policy.name": "promotion: the challenger must win. noninferiority: not lose. equivalence: neither.",
+    "policy.name": "promotion: the challenger must win. noninferiority: not lose. equivalence: neither. "
+    "rollback: the challenger was live before, and one metric on which it is better is enough.",
     "policy.alpha": "The chance of a wrong promotion, over all looks together.",
     "policy.min_units": "The least independent units before a promotion.",
     "policy.min_decisions": "The least mature, used decisions before a promotion.",
@@ -70,6 +74,12 @@ KEYS = {
     "policy.max_noise_difference": "The largest change of one of the champion's scores when scored again; "
     "smaller ones are no difference.",
     "policy.grid": "The bets that the e-value mixes, geometric, as shares of the largest possible bet.",
+    "policy.primaries": "all: every primary metric must be shown. bonferroni, holm: one is enough, at a "
+    "level corrected for their number. average: their mean e-value is enough.",
+    "slices.columns": "The features whose levels are slices: categories, text, bools or whole numbers.",
+    "slices.metric": "The metric that is searched; by default the first primary one.",
+    "slices.margin": "How much worse is no harm yet, in the metric's unit.",
+    "slices.levels": "How many levels of a column have a slice of their own; all others share one.",
     "looks.every": "The intended time between looks.",
 }
 
@@ -132,7 +142,7 @@ def _sections() -> Iterator[str]:
 def template(values: dict[str, str], *, start: dt.datetime, stop: dt.datetime) -> str:
     """Return a commented experiment file that lints clean, with the given values by dotted key.
 
-    Keys that must be given are written out, the others stand as comments with their defaults.
+    Keys that must be given are written out, the others, and tables that may be left out, stand as comments.
     """
     given = {
         "experiment.question": "Is the challenger better than the champion?",
@@ -149,13 +159,17 @@ def template(values: dict[str, str], *, start: dt.datetime, stop: dt.datetime) -
     keys = reference()
     for table, sentence in TABLES.items():
         if table:
-            lines += ["", f"# {sentence}", "[[metrics]]" if table == "metrics" else f"[{table}]"]
+            head = "[[metrics]]" if table == "metrics" else f"[{table}]"
+            lines += ["", f"# {sentence}", f"# {head}" if table in _OPTIONAL else head]
         for each in keys:
             if each.table == table:
                 lines += _template_key(each, given)
     return "\n".join(lines) + "\n"
 
 
+_OPTIONAL = frozenset(
+    field.name for field in msgspec.structs.fields(ExperimentFile) if field.default is msgspec.UNSET
+)
 _HEADING = (
     "An experiment: registered before its data is looked at, and never changed after.",
     'Check it with "harness experiment lint", register it with "harness experiment register".',
@@ -172,4 +186,4 @@ def _template_key(each: KeyReference, given: dict[str, str]) -> Iterator[str]:
     elif each.key == "schema":
         yield f"schema = {each.default}"
     else:
-        yield f"# {each.key} = {each.default}"
+        yield f"# {each.key} = {each.default or '...'}"

@@ -132,5 +132,6 @@ def _own_e_value(estimate: Estimate, gate: Gate) -> float | None:
 
 
 def _promoting_gate(look: Look, metric: str | None) -> Gate | None:
-    gates = (gate for gate in look.verdict.gates if gate.metric == metric and gate.hypothesis != "harm")
-    return next((gate for gate in gates if metric is not None), None)
+    gates = [gate for gate in look.verdict.gates if gate.hypothesis not in (None, "harm")]
+    own = (gate for gate in gates if metric is not None and gate.metric == metric)
+    return next(own, next((gate for gate in gates if gate.metric is None), None))

@@ -20,9 +20,10 @@ from harness.log.log import Log
 from harness.log.places import When
 from harness.measure import Measured, Scores, measure
 from harness.scoring import Progress, score_range
+from policies.catalogue import decide
 from policies.estimate import Look as EarlierLook
 from policies.integrity import Integrity
-from policies.verdict import Verdict, decide
+from policies.verdict import Verdict
 from recorders.canonical import canonical_json
 from recorders.errors import WriterForked
 from replay.ranges import AsOf
@@ -148,7 +149,13 @@ def _look(
     start, stop = range_at(log, experiment, place)
     found = measure(log, experiment, place, start=start, stop=stop, scores_up_to=scores_up_to)
     previous = [look.earlier for look in earlier]
-    verdict = decide(found.evidence, experiment.plan, integrity=found.integrity, previous=previous)
+    verdict = decide(
+        found.evidence,
+        experiment.plan,
+        integrity=found.integrity,
+        previous=previous,
+        slices=found.slices,
+    )
     return _record(experiment, place, found, verdict)
 
 

@@ -3,6 +3,7 @@
 A function of the log alone: the same experiment at the same place gives the same bytes, whoever asks.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from harness.experiments import Experiment
 from harness.log.log import Log
 from harness.replays import read_scores
 from harness.scoring import failure_of
+from harness.slice_columns import slice_evidence
 from harness.window import COUNTED, OPEN, OUTSIDE, PARTIAL, Codes, row_codes
 from policies.evidence import Evidence
 from policies.fold import fold
@@ -55,6 +57,7 @@ class Measured(msgspec.Struct, frozen=True):
     scores: Scores
     integrity: Integrity
     evidence: Evidence
+    slices: Mapping[str, Evidence] = {}
 
 
 def measure(
@@ -100,6 +103,7 @@ def measure(
         scores=Scores(model, scores_up_to, paired.scored + paired.failed, canonical_digest(paired.table)),
         integrity=_integrity(experiment, joined, paired, evidence, left_out, (start, stop), noise),
         evidence=evidence,
+        slices=slice_evidence(log, paired.table, experiment.plan, point, (start, stop)),
     )
 
 

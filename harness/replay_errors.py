@@ -7,6 +7,7 @@ HarnessError (recorders.errors)
 ├── MixedFeatureSets        a range with several schemas, none of them chosen              exit 2
 ├── FeatureSetUnregistered  snapshots whose schema the log does not know                   exit 2
 ├── FeatureUnknown          a feature that the chosen schema does not have                 exit 2
+├── SliceOfNumbers          a slice column that holds numbers without levels            exit 2
 ├── EmptyTrainingSet        no decision counts; why is in the counts                       exit 1
 ├── ExportFailed            files could not be written; nothing half-written is left       exit 1
 ├── FolderTaken             something else is where the training set should be             exit 2
@@ -112,6 +113,21 @@ class FeatureUnknown(HarnessError):
             f"Expected names out of: {', '.join(self.known)}.",
             "Correct the name, or choose the feature set that has it.",
         )
+
+
+class SliceOfNumbers(HarnessError):
+    """Slices are levels, and a column of numbers has none. Record a category, cut where it matters."""
+
+    exit_code = 2
+
+    def __init__(self, column: str, found: str) -> None:
+        super().__init__(
+            f'The slice column "{column}" holds {found}.',
+            "Expected a category, text, true or false, or whole numbers.",
+            "Record a category for it, cut where it matters, and register a new experiment.",
+        )
+        self.column = column
+        self.found = found
 
 
 class EmptyTrainingSet(HarnessError):

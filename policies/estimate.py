@@ -33,7 +33,8 @@ class Tested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One registered hypothesis: the null, in the metric's unit, and the evidence against it.
 
     `superiority` tests "better by at most 0", `noninferiority` "worse by at least the margin", `harm`
-    "not worse (by more than the margin)", `equivalence` "better or worse by at least the margin". `log_e`
+    "not worse (by more than the margin)", `equivalence` "better or worse by at least the margin",
+    `advantage` "better by at most the margin". `log_e`
     is the natural logarithm of the e-value, None of nothing. `more_units` projects the units still needed
     at the present rate, None when more of the same
     will not show it.
@@ -138,13 +139,20 @@ def _tested(sample: Sample, hypothesis: Hypothesis, metric: MetricPlan, plan: Pl
     wanted = -math.log(plan.policy.alpha)
     return Tested(
         hypothesis=hypothesis,
-        null=tidy(0.0 if hypothesis == "superiority" else -margin),
+        null=tidy(_null(hypothesis, margin)),
         log_e=tidy(mixture(capital)) if seen else None,
         more_units=more_needed(capital, sample.moments.count, wanted) if seen else None,
         method=sample.method,
         validity="exact",
         assumption=_ASSUMPTIONS[plan.unit.kind],
     )
+
+
+def _null(hypothesis: Hypothesis, margin: float) -> float:
+    """Return the difference that the hypothesis denies, in the metric's unit."""
+    if hypothesis == "advantage":
+        return margin
+    return 0.0 if hypothesis == "superiority" else -margin
 
 
 def _capital(sample: Sample, hypothesis: Hypothesis, margin: float) -> Floats:
@@ -156,7 +164,7 @@ def _capital(sample: Sample, hypothesis: Hypothesis, margin: float) -> Floats:
     if hypothesis == "equivalence":
         sides = (sample.capital(-margin), sample.capital(-margin, swapped=True))
         return min(sides, key=mixture)
-    scaled = {"superiority": 0.0, "noninferiority": -margin, "harm": margin}[hypothesis]
+    scaled = {"superiority": 0.0, "noninferiority": -margin, "harm": margin, "advantage": margin}[hypothesis]
     return sample.capital(scaled, swapped=hypothesis == "harm")
 
 

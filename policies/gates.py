@@ -40,11 +40,16 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 def hypothesis_gates(estimates: Sequence[Estimate], plan: Plan, previous: Sequence[Look]) -> Iterator[Gate]:
-    """Yield a gate per hypothesis that the policy reads: what promotes, and harm."""
+    """Yield a gate per hypothesis that the policy reads: what promotes, and harm.
+
+    What promotes is left out where one of several metrics is enough (policies/combined.py).
+    """
     rule = RULES[plan.policy.name]
+    combined = {metric.name for metric in plan.combined}
     for each in estimates:
         for test in each.tested:
-            if test.hypothesis in (rule.hypotheses(each.role)[0], "harm"):
+            promotes = test.hypothesis == rule.hypotheses(each.role)[0] and each.metric not in combined
+            if promotes or test.hypothesis == "harm":
                 yield _hypothesis(each, test, plan, previous)
 
 
@@ -56,17 +61,10 @@ def _hypothesis(each: Estimate, test: Tested, plan: Plan, previous: Sequence[Loo
     best = max(logs) if logs else None
     shown = best is not None and best >= -math.log(plan.policy.alpha)
     harm = test.hypothesis == "harm"
-    beyond = f" by more than {-test.null:.6g}" if test.null else ""
-    claim = {
-        "superiority": "is better",
-        "noninferiority": f"is not worse{beyond}",
-        "harm": f"is worse{beyond}",
-        "equivalence": f"is neither better nor worse{beyond}",
-    }[test.hypothesis]
     largest = None if best is None else e_value(best)
     return Gate(
         name=f"{each.metric}: {test.hypothesis}",
-        rule=f'the e-value for "the challenger {claim}" '
+        rule=f'the e-value for "the challenger {claim(test)}" '
         + (f"stays below {limit:.6g}" if harm else f"reaches {limit:.6g}"),
         state=("fails" if shown else "passes") if harm else ("passes" if shown else "waits"),
         leads_to="REJECT" if harm else "HOLD",
@@ -82,6 +80,18 @@ def _hypothesis(each: Estimate, test: Tested, plan: Plan, previous: Sequence[Loo
         hypothesis=test.hypothesis,
         reason=_why(each, test, largest, limit, shown=shown),
     )
+
+
+def claim(test: Tested) -> str:
+    """Return what a hypothesis says of the challenger."""
+    beyond = f" by more than {abs(test.null):.6g}" if test.null else ""
+    return {
+        "superiority": "is better",
+        "noninferiority": f"is not worse{beyond}",
+        "harm": f"is worse{beyond}",
+        "equivalence": f"is neither better nor worse{beyond}",
+        "advantage": f"is better{beyond}",
+    }[test.hypothesis]
 
 
 def e_value(log: float) -> float:

@@ -23,7 +23,8 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     decision that does. `cost` is what a (true positive, false positive, false negative, true negative)
     costs; `gain` and `per` are over the same four cells, for profit and for ratio, which is to beat
     `reference` (policies/payoffs.py); `quantile` is that of pinball. `outside` says what happens to a value
-    beyond the bounds: it is counted either way.
+    beyond the bounds: it is counted either way. `prior` is the spread of differences that were plausible
+    before the data; it asks for a posterior, which is shown and never gates (policies/belief.py).
     Empty `direction` and `hypotheses` are filled in by the catalogue, so the canonical form shows them.
     """
 
@@ -45,6 +46,7 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     per: Cells | UnsetType = UNSET
     reference: float | UnsetType = UNSET
     quantile: float | UnsetType = UNSET
+    prior: float | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         kind = METRICS.get(self.name)
@@ -57,6 +59,8 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         if self.direction != kind.direction:
             refuse(f"metrics.{self.name}.direction", self.direction, kind.direction, "Leave it out.")
         positive(f"metrics.{self.name}", clip=self.clip, margin=self.margin, bound=self.bound)
+        if self.prior is not UNSET:
+            positive(f"metrics.{self.name}", prior=self.prior)
         kind.check(self)
         widest = kind.limit(self)
         if self.clip is not None and self.clip > widest:

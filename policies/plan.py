@@ -7,12 +7,14 @@ from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from policies.checks import between, refuse
 from policies.errors import PlanError
 from policies.metric_plan import MetricPlan
 from policies.metrics import METRICS
-from policies.rules import RULES, Hypothesis
+from policies.rules import RULES, Combination, Hypothesis
+from policies.slice_plan import SlicePlan
 from recorders.canonical import canonical_json, digest
 
 HYPOTHESES: tuple[Hypothesis, ...] = get_args(Hypothesis)
@@ -72,7 +74,8 @@ class PolicyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     which `request` is refused as a unit. `max_noise_share`: share of decisions that the champion, scored
     again on its own snapshots, decides differently, or scores differently where no decision was recorded;
     `max_noise_difference`: how far one of its scores may then be from the recorded one, None for any
-    distance.
+    distance. `primaries`: whether all primary metrics must be shown, which needs no correction, or one of
+    them at a corrected level (policies/combined.py).
     """
 
     name: str = "promotion"
@@ -86,6 +89,8 @@ class PolicyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     max_repeats: float = 0.05
     max_noise_share: float = 0.01
     max_noise_difference: float | None = None
+    # Unset and not null, so that the plans before it keep their digests.
+    primaries: Combination | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if self.name not in RULES:
@@ -108,6 +113,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     unit: UnitPlan = UnitPlan()
     policy: PolicyPlan = PolicyPlan()
     scale: int = DEFAULT_SCALE
+    slices: SlicePlan | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         names = [metric.name for metric in self.metrics]
@@ -121,6 +127,15 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             raise PlanError("scale", self.scale, "a power of two up to 2**40", f"Use {DEFAULT_SCALE}.")
         filled = tuple(self._filled(metric) for metric in self.metrics)
         msgspec.structs.force_setattr(self, "metrics", filled)
+        if isinstance(self.slices, SlicePlan):
+            self._check_slices(self.slices)
+
+    def _check_slices(self, slices: SlicePlan) -> None:
+        metric = self.sliced
+        if metric.identification != "direct":
+            refuse("slices.metric", metric.name, "a metric that is identified directly", "Name another.")
+        if slices.margin >= self.clip(metric.name):
+            refuse("slices.margin", slices.margin, f"less than {self.clip(metric.name)!r}", "Lower it.")
 
     def _filled(self, metric: MetricPlan) -> MetricPlan:
         kind = METRICS[metric.name]
@@ -150,6 +165,30 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def gating(self) -> tuple[MetricPlan, ...]:
         """Return the metrics that can change the verdict."""
         return tuple(metric for metric in self.metrics if metric.role != "context")
+
+    @property
+    def combination(self) -> Combination:
+        """Return how many of the combined metrics must be shown."""
+        declared = self.policy.primaries
+        return RULES[self.policy.name].combines if isinstance(declared, UnsetType) else declared
+
+    @property
+    def combined(self) -> tuple[MetricPlan, ...]:
+        """Return the metrics of which one is enough; none where all must be shown."""
+        if self.combination == "all":
+            return ()
+        counted = RULES[self.policy.name].guardrails_count
+        return tuple(metric for metric in self.gating if counted or metric.role == "primary")
+
+    @property
+    def sliced(self) -> MetricPlan:
+        """Return the metric that is searched for harm in slices: the declared one, or the first primary.
+
+        Raises:
+            PlanError: it is not registered.
+        """
+        named = self.slices.metric if isinstance(self.slices, SlicePlan) else ""
+        return self.metric(named or next(each.name for each in self.metrics if each.role == "primary"))
 
     def metric(self, name: str) -> MetricPlan:
         """Return the registered metric of that name.
@@ -212,6 +251,7 @@ def _tables(declared: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], t
         ("", declared, Plan),
         ("unit.", declared.get("unit"), UnitPlan),
         ("policy.", declared.get("policy"), PolicyPlan),
+        ("slices.", declared.get("slices"), SlicePlan),
     ]
     found += [
         ("metrics.", metric, MetricPlan) for metric in metrics or () if isinstance(metrics, list | tuple)

@@ -1,14 +1,20 @@
-"""The verdict: a pure function of evidence, plan, integrity and earlier looks."""
+"""The verdict of a look, and the policies that read it from gates."""
 
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from policies.estimate import Estimate, Look, estimate, rounded_up
-from policies.evidence import Evidence
+from policies.belief import Posterior, posteriors
+from policies.combined import combined_gate
+from policies.diagnosis import Diagnosis
+from policies.estimate import Estimate, estimate, rounded_up
 from policies.gates import Gate, State, hypothesis_gates
-from policies.integrity import Integrity, integrity_gates, size_gates
+from policies.integrity import integrity_gates, size_gates
 from policies.plan import Plan
+from policies.seen import Seen
+from policies.slice_plan import SlicePlan
+from policies.slices import Slice, search
 from recorders.canonical import canonical_json, digest
 
 # The first state that a gate leads to decides; nothing left to fail or to wait for promotes.
@@ -19,7 +25,9 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A verdict with everything behind it; the same inputs give the same bytes.
 
     `reasons` are those of the gates that decided. INVALID shows no metric. `more_units` is about how many
-    more mature units a HOLD needs to be decided, None when more of the same will not decide it.
+    more mature units a HOLD needs to be decided, None when more of the same will not decide it. `slices` is
+    set where the plan registers some, `posteriors` where a metric registers a prior, `diagnosis` and `action`
+    by the retraining policy.
     """
 
     state: State
@@ -31,6 +39,11 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     more_units: int | None
     plan: str
     evidence: str
+    # Unset and not null, so that the verdicts before them keep their bytes.
+    slices: tuple[Slice, ...] | UnsetType = UNSET
+    posteriors: tuple[Posterior, ...] | UnsetType = UNSET
+    diagnosis: Diagnosis | UnsetType = UNSET
+    action: str | UnsetType = UNSET
 
     def to_json(self) -> bytes:
         """Return the canonical JSON that is kept in the log."""
@@ -55,19 +68,27 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return digest(self.to_json())
 
 
-def decide(evidence: Evidence, plan: Plan, *, integrity: Integrity, previous: Sequence[Look] = ()) -> Verdict:
-    """Return the verdict of a look.
+def gated(seen: Seen, plan: Plan) -> Verdict:
+    """Return the verdict that the gates of a rule give (policies/rules.py).
 
-    `previous` are the looks before this one, in any order: a hypothesis counts as shown from the first look
-    at which its e-value reached 1/alpha, which is valid at any number of looks (Ville's inequality).
+    A hypothesis counts as shown from the first look at which its e-value reached its limit, which is valid at
+    any number of looks (Ville's inequality).
     """
-    look = len(previous) + 1
-    gates = list(integrity_gates(evidence, plan, integrity, look))
+    evidence, look = seen.evidence, len(seen.previous) + 1
+    gates = list(integrity_gates(evidence, plan, seen.integrity, look))
     estimates: tuple[Estimate, ...] = ()
+    slices: tuple[Slice, ...] | UnsetType = UNSET
+    beliefs: tuple[Posterior, ...] | UnsetType = UNSET
     if not any(gate.state == "fails" and gate.leads_to == "INVALID" for gate in gates):
         estimates = estimate(evidence, plan)
-        gates += size_gates(estimates, plan, integrity)
-        gates += hypothesis_gates(estimates, plan, previous)
+        gates += size_gates(estimates, plan, seen.integrity)
+        gates += hypothesis_gates(estimates, plan, seen.previous)
+        if plan.combined:
+            gates.append(combined_gate(estimates, plan, seen.previous))
+        if isinstance(plan.slices, SlicePlan):
+            slices, gate = search(seen.slices, plan)
+            gates.append(gate)
+        beliefs = posteriors(evidence, plan) or UNSET
     state, deciding = _state(gates)
     return Verdict(
         state=state,
@@ -81,6 +102,8 @@ def decide(evidence: Evidence, plan: Plan, *, integrity: Integrity, previous: Se
         more_units=min(_ways(gates, estimates).values(), default=None) if state == "HOLD" else None,
         plan=plan.digest,
         evidence=evidence.digest,
+        slices=slices,
+        posteriors=beliefs,
     )
 
 

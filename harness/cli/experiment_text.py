@@ -7,12 +7,14 @@ from harness.experiment_status import Shown, Status
 from harness.experiments import Experiment
 from harness.looks import Look
 from policies.estimate import UNIT_NOUNS
+from policies.verdict import Verdict
 
 SEEN_FROM = {
     "ahead": "before its window opened",
     "open": "while its window was open",
     "past": "after its window had passed",
 }
+_SLICES_SHOWN = 10
 _MARKS = {"passes": "✓", "fails": "✗", "waits": "…"}
 
 
@@ -144,6 +146,9 @@ def look_text(look: Look, position: int | None, *, over: bool = False) -> str:
     for gate in verdict.gates:
         lines.append(f"  {_MARKS[gate.state]} {gate.name:<28}{_e(gate.e_value):>18}  {gate.rule}")
         lines.append(f"  {'':<2}{'':<28}{'':>18}  {_reason(gate.reason, over=over)}")
+        if gate.assumption:
+            lines.append(f"  {'':<2}{'':<28}{'':>18}  {gate.validity}, provided that {gate.assumption}")
+    lines += beside_lines(verdict)
     lines += [
         "",
         f"  decisions {seen.decisions:,} = {seen.used:,} used"
@@ -153,6 +158,28 @@ def look_text(look: Look, position: int | None, *, over: bool = False) -> str:
         f"  verdict  {look.verdict_digest}",
     ]
     return "\n".join(lines)
+
+
+def beside_lines(verdict: Verdict) -> list[str]:
+    """Return what stands beside the gates: slices, the strongest evidence of harm first, and posteriors."""
+    lines: list[str] = []
+    if verdict.slices:
+        lines += ["", f"  {'slice':<36}{'units':>8}{'difference':>12}{'e of harm':>11}"]
+        for each in verdict.slices[:_SLICES_SHOWN]:
+            harmed = "  harmed" if each.harmed else ""
+            lines.append(
+                f"  {each.name:<36}{each.units:>8}{_number(each.point):>12}{_e(each.e_value):>11}{harmed}"
+            )
+        left = len(verdict.slices) - _SLICES_SHOWN
+        lines += [f"  and {left} more"] if left > 0 else []
+    if verdict.posteriors:
+        lines += ["", "  posterior (report_only: no gate reads it)"]
+        lines += [
+            f"  {each.metric}: {each.mean:+.5f} ({each.low:+.5f} to {each.high:+.5f}), better with chance "
+            f"{each.better:.3f}, prior spread {each.prior:g}"
+            for each in verdict.posteriors
+        ]
+    return lines
 
 
 def _reason(reason: str, *, over: bool) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import click
+from msgspec import UNSET
 
 from recorders.errors import HarnessError
 
@@ -126,7 +127,8 @@ def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if hasattr(value, "__struct_fields__"):
-        return {name: getattr(value, name) for name in value.__struct_fields__}
+        fields = ((name, getattr(value, name)) for name in value.__struct_fields__)
+        return {name: held for name, held in fields if held is not UNSET}
     raise TypeError(f"{type(value).__name__} has no JSON form.")
 
 

@@ -30,6 +30,7 @@ from harness.experiments import REGISTERED, check, get_experiment, register
 from harness.log.log import Log
 from harness.looks import Taken, stored_looks, take_look
 from harness.models import add_model
+from harness.replay_errors import FeatureUnknown, SliceOfNumbers
 from harness.verdicts import EXIT_CODES, approve, explain, find_look, record_verdict
 from recorders.canonical import canonical_json, digest
 from tests.support.shop import POINT, Shop, experiment_text
@@ -386,3 +387,25 @@ def test_altered_bytes_are_found_before_they_are_read(looked: Shop) -> None:
     with Log(looked.log.url) as log, pytest.raises(DigestMismatch) as caught:
         explain(log, "returned-1")
     assert caught.value.exit_code == 40
+
+
+def test_slices_are_searched_and_explained_to_the_byte(shop: Shop, declare: Any) -> None:
+    declared = declare(more='[slices]\ncolumns = ["region"]\nlevels = 3\n')
+    register(shop.log, declared)
+    shop.days(0, 20)
+    taken = look(shop)
+    names = {each.name for each in taken.look.verdict.slices}
+    assert names == {"region=north", "region=south"}
+    assert sum(each.decisions for each in taken.look.verdict.slices) == taken.look.integrity.used
+    shop.days(20, 30)
+    look(shop)
+    assert explain(shop.log, "returned-1").looks == 2
+
+
+def test_a_slice_column_without_levels_or_without_a_column_is_refused(shop: Shop, declare: Any) -> None:
+    for name, column, error in (("a", "x", SliceOfNumbers), ("b", "contry", FeatureUnknown)):
+        register(shop.log, declare(name=name, more=f'[slices]\ncolumns = ["{column}"]\n'))
+        if name == "a":
+            shop.days(0, 4)
+        with pytest.raises(error, match=column):
+            look(shop, name)

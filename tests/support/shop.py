@@ -22,7 +22,7 @@ POINT = "shop.returned"
 FIRST = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 DECISIONS = 60
 DAY = dt.timedelta(days=1)
-FEATURES = FeatureSet("shop", 1, (Field("x", "float64"),))
+FEATURES = FeatureSet("shop", 1, (Field("x", "float64"), Field("region", "category")))
 OUTCOME_DIGEST = digest(b"outcome/1")
 
 
@@ -80,6 +80,7 @@ class Shop:
             "decision": ["offer" if row["x"] < 0.5 else "none" for row in rows],
             "inclusion": [1.0] * len(rows),
             "f.x": [row["x"] for row in rows],
+            "f.region": ["north" if row["x"] < 0.7 else "south" for row in rows],
         }
         schema = decision_schema(FEATURES)
         arrays = [pa.array(plain.get(field.name, [None] * len(rows)), type=field.type) for field in schema]
@@ -177,8 +178,10 @@ def experiment_text(
     identification: str = "direct",
     max_looks: int = 9,
     rescore: str | None = None,
+    more: str = "",
 ) -> str:
     champion = "" if rescore is None else f'rescore = "{rescore}"'
-    return EXPERIMENT.format(
+    text = EXPERIMENT.format(
         id=name, model=model, identification=identification, max_looks=max_looks, rescore=champion
     )
+    return text + more

@@ -38,7 +38,7 @@ def test_whole_numbers_and_defaults_written_out_are_the_same_plan():
     [
         ({"metrics": [{"name": "brie"}]}, "metrics.name", "brier"),
         ({"metrics": [{"name": "brier", "clp": 1}]}, "metrics.clp", '"clip"'),
-        ({"policies": {}}, "policies", '"policy"'),
+        ({"polcy": {}}, "polcy", '"policy"'),
         ({"policy": {"min_unit": 3}}, "policy.min_unit", '"min_units"'),
         ({"unit": {"timezon": "x"}}, "unit.timezon", '"timezone"'),
         ({"metrics": []}, "metrics", "primary"),
