@@ -2,7 +2,7 @@
 
 import math
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,7 @@ from harness.log.log import Log
 from harness.models import open_registered
 from harness.replay_batches import GROUP_BLOCKS, GROUP_ROWS, RUN, alive, drop, groups, score_batch
 from harness.replay_errors import NothingToScore, TrainedInRange
+from harness.tail.tails import NO_END, list_tails
 from recorders.canonical import canonical_json, digest
 from recorders.columns import SCORE_SCHEMA
 from recorders.errors import WriterForked
@@ -94,7 +95,7 @@ def run_replay(
     run = _begin(log, model, model_ref, decision_point, start, stop)
     if run.completed_at is not None:
         return run
-    _check_inputs(log, model, run)
+    check_inputs(log, model, run.decision_point, run.start, run.stop)
     _score(log, model, run, progress or _silent)
     return _complete(log, run)
 
@@ -123,8 +124,17 @@ def read_scores(
 
 
 def _of_model(log: Log, model_digest: str, decision_point: str) -> list[ReplayRun]:
-    runs = list_replays(log)
+    """Return what scored a model's decisions: replays, and tails, which are runs without an end."""
+    runs = list_replays(log) + [
+        ReplayRun(t.id, t.model, t.model_digest, t.decision_point, t.start, NO_END, t.parts, t.started_at)
+        for t in list_tails(log)
+    ]
     return [r for r in runs if (r.model_digest, r.decision_point) == (model_digest, decision_point)]
+
+
+def scored_parts(log: Log, model_digest: str, decision_point: str) -> list[tuple[int, int]]:
+    """Return the ranges of positions whose decisions have a score of this model in the log."""
+    return [part for run in _of_model(log, model_digest, decision_point) for part in _scored(log, run)]
 
 
 def _run_id(model: Model, decision_point: str, start: int, stop: int) -> str:
@@ -145,8 +155,7 @@ def _begin(log: Log, model: Model, reference: str, decision_point: str, start: i
     stored = _find(log, run_id)
     if stored is not None:
         return stored
-    earlier = _of_model(log, model.info.digest, decision_point)
-    done = [part for run in earlier for part in _scored(log, run)]
+    done = scored_parts(log, model.info.digest, decision_point)
     body = {
         "model": reference,
         "model_digest": model.info.digest,
@@ -188,16 +197,18 @@ def _run_of(started: ControlEvent, completed: ControlEvent | None) -> ReplayRun:
     return msgspec.convert(fields | {"id": started.subject, "started_at": started.position}, ReplayRun)
 
 
-def _check_inputs(log: Log, model: Model, run: ReplayRun) -> None:
-    """Refuse an empty range, and a model whose inputs no snapshot there holds, before anything is scored."""
-    first = next(_decisions(log, run, (run.start, run.stop), None), None)
+def check_inputs(log: Log, model: Model, decision_point: str, start: int, stop: int) -> None:
+    """Refuse an empty range, and a model whose inputs no snapshot there holds, before anything is scored.
+
+    Raises:
+        NothingToScore, ModelInputsError: see there.
+    """
+    first = next(log.read(start, stop, kind="decision", decision_point=decision_point), None)
     if first is None:
-        raise NothingToScore(run.decision_point, run.start, run.stop)
+        raise NothingToScore(decision_point, start, stop)
     # Snapshots of one range may be of several feature sets: what any of them declares may be there.
     registered = log.feature_sets()
-    present = log.rows(
-        "schemas", start=run.start, stop=run.stop, kind="decision", decision_point=run.decision_point
-    )
+    present = log.rows("schemas", start=start, stop=stop, kind="decision", decision_point=decision_point)
     known = {name.removeprefix(FEATURE) for name in first.schema.names if name.startswith(FEATURE)}
     known |= {field.name for (name,) in present if name in registered for field in registered[name].fields}
     lacking = [name for name in model.info.inputs if name not in known]
@@ -205,18 +216,14 @@ def _check_inputs(log: Log, model: Model, run: ReplayRun) -> None:
         raise ModelInputsError(lacking, sorted(known))
 
 
-def _decisions(
-    log: Log, run: ReplayRun, part: tuple[int, int], columns: Sequence[str] | None
-) -> Iterator[pa.RecordBatch]:
-    return log.read(*part, kind="decision", decision_point=run.decision_point, columns=columns)
-
-
 def _score(log: Log, model: Model, run: ReplayRun, progress: Progress) -> None:
     """Append the scores of the run's ranges that are not stored yet: group k of blocks is batch k."""
     writer = uuid.uuid5(NAMESPACE, run.id)
     stored, sequence = log.writer_high_water(writer), 0
     for part in run.ranges:
-        decisions = _decisions(log, run, part, columns_for(model.info))
+        decisions = log.read(
+            *part, kind="decision", decision_point=run.decision_point, columns=columns_for(model.info)
+        )
         dropped, rest = drop(decisions, (stored - sequence) * GROUP_ROWS)
         sequence += math.ceil(dropped / GROUP_ROWS)
         for scores in groups(alive(model, score_blocks(model, rest), first=sequence == 0)):

@@ -6,24 +6,19 @@ stored, is found and not taken a second time. `schedule.completed` or `schedule.
 """
 
 import datetime as dt
-import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from importlib.resources import files
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
-import psycopg
 
 from harness.errors import DatabaseUnavailable
-from harness.log.connection import translated
+from harness.lease import Lease
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.schedule_file import Schedule
 from recorders.errors import HarnessError, LinkUnavailable, WriterForked
 
 CLAIMED, COMPLETED, FAILED = "schedule.claimed", "schedule.completed", "schedule.failed"
-_LOCK = files("harness").joinpath("schedule_lock.sql").read_text(encoding="utf-8")
 
 
 class Clock(Protocol):
@@ -86,8 +81,8 @@ class Runner:
         with self._open_log() as log:
             if _end_of(log, schedule, slot) is not None:
                 return Run(schedule.name, slot, "ended")
-            with _alone(log.url, schedule.name) as alone:
-                if not alone:
+            with Lease(log.url, "schedule", schedule.name) as lease:
+                if not lease.held:
                     return Run(schedule.name, slot, "busy")
                 return self._run(log, schedule, slot)
 
@@ -149,16 +144,3 @@ def _end(log: Log, schedule: Schedule, slot: dt.datetime, type_: str, detail: di
     except WriterForked:
         return Run(schedule.name, slot, "ended")
     return Run(schedule.name, slot, "completed" if type_ == COMPLETED else "failed", event.position, detail)
-
-
-@contextmanager
-def _alone(url: str, name: str) -> Iterator[bool]:
-    """Yield whether this is the only run of the schedule; the lock lives as long as the connection."""
-    key = int.from_bytes(
-        hashlib.sha256(f"harness.schedule/1:{name}".encode()).digest()[:8], "big", signed=True
-    )
-    with translated("the scheduler's database"):
-        connection = psycopg.connect(url, autocommit=True, application_name="harness schedule")
-    with connection:
-        row = connection.execute(_LOCK, {"key": key}).fetchone()
-        yield row is not None and bool(row[0])

@@ -1,5 +1,6 @@
 """The door of the log: one batch, one statement, one answer."""
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ STATEMENT = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 # sent again.
 PATIENCE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 STATEMENT_TIMEOUT_S = 30
+# A hint for who follows the log, after the commit and never inside `append`. Who misses it polls.
+CHANNEL = "harness_decision"
+_HINT = f"notify {CHANNEL}"
 # Classes and codes after which the same batch may be sent again: connection, resources, shutdown, read-only
 # standby, serialization, deadlock, lock and statement timeouts. Any other unknown code stops the writer.
 RETRY = ("08", "53", "57P", "25006", "40001", "40P01", "55P03", "57014", "58")
@@ -80,9 +84,13 @@ class Appender:
         except ValueError as error:
             raise CorruptBatch(f"a digest is not hexadecimal ({error})") from error
         try:
-            row = self._open().execute(STATEMENT, values).fetchone()
+            connection = self._open()
+            row = connection.execute(STATEMENT, values).fetchone()
         except psycopg.Error as error:
             raise self._translate(error) from error
+        if batch.kind == "decision":
+            with suppress(psycopg.Error):
+                connection.execute(_HINT)
         assert row is not None, "harness.append answers with one row"
         epoch, position, chain, covered, duplicate = row
         return Receipt(epoch, position, bytes(chain).hex(), covered, duplicate)

@@ -23,6 +23,7 @@ COMMANDS = {
     "model": ("harness.cli.model:model", "Register and list models."),
     "training-set": ("harness.cli.training_set:training_set", "Cut training sets from the log."),
     "replay": ("harness.cli.replay:replay", "Score challengers on recorded snapshots."),
+    "shadow": ("harness.cli.shadow:shadow", "Score challengers while the log grows."),
     "experiment": ("harness.cli.experiment:experiment", "Write, check and register experiments."),
     "evaluate": ("harness.cli.evaluate:evaluate", "Take a look at an experiment."),
     "decide": ("harness.cli.evaluate:decide", "Reach a verdict on an experiment."),

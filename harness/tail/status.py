@@ -1,0 +1,80 @@
+"""Where each tail stands: how far, how far behind, what failed or was left out, whether it is followed."""
+
+import datetime as dt
+from collections.abc import Iterable
+
+import msgspec
+
+from harness.lease import is_held
+from harness.log.log import Log
+from harness.tail.follower import place_of
+from harness.tail.tails import ASKED, BROKEN, STOPPED, Tail, list_tails
+from harness.tail.worker import LEASE
+
+
+class TailStatus(msgspec.Struct, frozen=True):
+    """One tail at the end of the log.
+
+    `behind` counts positions up to `head` that it has not seen, `behind_s` the log's own time over them.
+    `followed`: some worker has its lease now. `last` is the type of the newest control event of its own,
+    `reason` what that says of an end.
+    """
+
+    id: str
+    model: str
+    decision_point: str
+    start: int
+    head: int
+    through: int
+    behind: int
+    behind_s: float
+    rows: int
+    failed: int
+    shed: int
+    followed: bool
+    last: str
+    reason: str | None
+
+
+def status(log: Log) -> list[TailStatus]:
+    """Return the status of all tails, oldest first."""
+    return [_status(log, tail) for tail in list_tails(log)]
+
+
+def tails_of(log: Log, wanted: Iterable[tuple[str, str, int]]) -> list[Tail]:
+    """Return the tails that began for (model reference, decision point, start), in their order in the log."""
+    keys = set(wanted)
+    return [tail for tail in list_tails(log) if (tail.model, tail.decision_point, tail.start) in keys]
+
+
+def ask(log: Log, tail: Tail, what: str) -> int:
+    """Ask whoever follows a tail to "stop" now, or to "drain": to end at the present end of the log.
+
+    Returns that position.
+    """
+    head = log.head().position
+    log.control(ASKED, tail.id, {"what": what, "through": head})
+    return head
+
+
+def _status(log: Log, tail: Tail) -> TailStatus:
+    place, head = place_of(log, tail), log.head()
+    newest = [event for event in log.controls("tail.*", tail.id) if event.type != ASKED][-1]
+    behind = max(0, head.position - place.through)
+    seen = log.as_of(min(place.through, head.position)).time
+    return TailStatus(
+        id=tail.id,
+        model=tail.model,
+        decision_point=tail.decision_point,
+        start=tail.start,
+        head=head.position,
+        through=place.through,
+        behind=behind,
+        behind_s=max(0.0, (head.recorded_at - seen) / dt.timedelta(seconds=1)) if behind else 0.0,
+        rows=place.rows,
+        failed=place.failed,
+        shed=place.shed,
+        followed=is_held(log.url, LEASE, tail.id),
+        last=newest.type,
+        reason=newest.body.get("reason") if newest.type in (STOPPED, BROKEN) else None,
+    )

@@ -1,0 +1,86 @@
+"""Tails as the log knows them: which model follows which decision point, from where, without what."""
+
+import uuid
+from collections.abc import Iterable
+
+import msgspec
+
+from harness.log.events import ControlEvent
+from harness.log.log import Log
+from recorders.canonical import canonical_json, digest
+from replay.ranges import gaps
+from replay.score import BLOCK_ROWS
+
+STARTED, RESUMED, REACHED = "tail.started", "tail.resumed", "tail.reached"
+SHED, ASKED, STOPPED, BROKEN = "tail.shed", "tail.asked", "tail.stopped", "tail.broken"
+# Beyond every position: where a range ends that has no end yet.
+NO_END = 2**62
+_NAMESPACE = uuid.UUID("5b8c7c1e-9a64-5d0f-8a0e-0d6f6a1f7c55")
+
+Parts = tuple[tuple[int, int], ...]
+
+
+class Tail(msgspec.Struct, frozen=True):
+    """One model that follows one decision point from a position on.
+
+    `parts` are half-open ranges of positions whose decisions this tail scores: what replays had scored before
+    it began is left out, and so is what it shed. The last part has no end.
+    """
+
+    id: str
+    model: str
+    model_digest: str
+    decision_point: str
+    start: int
+    parts: Parts
+    started_at: int
+
+    @property
+    def writer(self) -> uuid.UUID:
+        """The writer of its score batches: whoever works on this tail continues the same sequence."""
+        return uuid.uuid5(_NAMESPACE, self.id)
+
+
+def tail_id(model_digest: str, adapter: str, decision_point: str, start: int) -> str:
+    """Return what names a tail: all that decides its scores."""
+    identity = {
+        "decision_point": decision_point,
+        "model": model_digest,
+        "adapter": adapter,
+        "start": start,
+        "follow": True,
+        "block_rows": BLOCK_ROWS,
+    }
+    return digest(canonical_json(identity))
+
+
+def list_tails(log: Log) -> list[Tail]:
+    """Return all tails in the order in which they began, what they shed left out of their parts."""
+    shed: dict[str, list[tuple[int, int]]] = {}
+    for event in log.controls(SHED):
+        shed.setdefault(event.subject, []).append((event.body["start"], event.body["stop"]))
+    return [_tail(event, shed.get(event.subject, ())) for event in log.controls(STARTED)]
+
+
+def find_tail(log: Log, subject: str) -> Tail | None:
+    """Return the tail of that id, None when it never began."""
+    return next((tail for tail in list_tails(log) if tail.id == subject), None)
+
+
+def _tail(event: ControlEvent, shed: Iterable[tuple[int, int]]) -> Tail:
+    body = event.body
+    left_out = list(shed)
+    parts = [
+        part
+        for first, after in body["parts"]
+        for part in gaps(first, NO_END if after is None else after, left_out)
+    ]
+    return Tail(
+        id=event.subject,
+        model=body["model"],
+        model_digest=body["model_digest"],
+        decision_point=body["decision_point"],
+        start=body["start"],
+        parts=tuple(parts),
+        started_at=event.position,
+    )

@@ -1,0 +1,189 @@
+"""The tail worker: a thread for each target, one worker for each tail over all processes (docs/adr/0032)."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from harness.errors import DatabaseUnavailable
+from harness.lease import Lease
+from harness.log.log import Log
+from harness.models import open_registered
+from harness.replay_batches import GROUP_ROWS
+from harness.tail.follower import Follower, begin
+from harness.tail.tails import ASKED, BROKEN, NO_END, RESUMED, STOPPED, Tail
+from harness.tail.targets import End, Target, end_of
+from recorders.append import CHANNEL
+from recorders.errors import HarnessError, LinkUnavailable
+from replay.model import Model
+from replay.score import BLOCK_ROWS
+
+LEASE = "tail"
+TARGETS_MAX = 64
+
+Told = Callable[[Target, str], None]
+OpenLog = Callable[[], Log]
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How a worker waits and what it gives up. Times in seconds.
+
+    `poll_s`: the longest wait for a hint that decisions were appended. `linger_s`: the pause after fewer
+    decisions than a full step, so that they are scored some at a time. `shed_after`: with more positions
+    than that waiting they are left out, counted in the log; None: never. `until`: the last position to score.
+    """
+
+    poll_s: float = 0.5
+    linger_s: float = 0.01
+    look_s: float = 1.0
+    retry_s: float = 1.0
+    shed_after: int | None = None
+    until: int | None = None
+
+
+def serve(
+    open_log: OpenLog,
+    choose: Callable[[Log], Sequence[Target]],
+    stop: threading.Event,
+    *,
+    told: Told,
+    pace: Pace | None = None,
+    folder: Path | None = None,
+) -> int:
+    """Follow what `choose` names until `stop` is set or all of it has ended; return how many targets failed.
+
+    `choose` is asked again and again: an experiment whose window begins later gets its thread then. It is
+    over when it names nothing new and nothing runs any more. An error that is none of ours is raised again.
+    """
+    pace = pace or Pace()
+    running: dict[Target, Future[bool]] = {}
+    work = partial(follow, open_log, stop=stop, told=told, pace=pace, folder=folder)
+    with ThreadPoolExecutor(TARGETS_MAX) as pool, open_log() as log:
+        try:
+            while not stop.is_set():
+                # While the database does not answer, what runs goes on asking by itself.
+                with suppress(DatabaseUnavailable):
+                    chosen = choose(log)
+                    for target in chosen:
+                        if target not in running:
+                            running[target] = pool.submit(work, target)
+                    # Nothing to follow yet may come; nothing to drain will not.
+                    if (chosen or pace.until is not None) and all(each.done() for each in running.values()):
+                        break
+                for each in running.values():
+                    if each.done():
+                        each.result()
+                stop.wait(pace.look_s)
+        finally:
+            stop.set()
+    return sum(not each.result() for each in running.values())
+
+
+def follow(
+    open_log: OpenLog,
+    target: Target,
+    *,
+    stop: threading.Event,
+    told: Told,
+    pace: Pace,
+    folder: Path | None = None,
+) -> bool:
+    """Follow one target until it ends or `stop` is set; return False when its model could not go on.
+
+    While another worker has the tail, this one waits to take over. While the database does not answer, it
+    asks again: what was stored meanwhile is read anew, so nothing is scored twice.
+    """
+    while not stop.is_set():
+        try:
+            with open_log() as log:
+                model = open_registered(log, target.model, folder=folder)
+                tail = begin(log, model, target.model, target.decision_point, target.start)
+                with Lease(log.url, LEASE, tail.id, channel=CHANNEL) as lease:
+                    if lease.held:
+                        return _Turn(log, model, tail, target, lease, pace).run(stop, told)
+        except (LinkUnavailable, DatabaseUnavailable) as error:
+            told(target, f"waits: {error}")
+        except HarnessError as error:
+            told(target, f"stopped: {error}")
+            return False
+        stop.wait(pace.retry_s)
+    return True
+
+
+class _Turn:
+    """One worker's time with one tail: from taking the lease to giving it back."""
+
+    def __init__(self, log: Log, model: Model, tail: Tail, target: Target, lease: Lease, pace: Pace) -> None:
+        self._log, self._target, self._lease, self._pace = log, target, lease, pace
+        self._follower = Follower(log, model, tail)
+        self._follower.say(RESUMED, worker=f"{socket.gethostname()}:{os.getpid()}")
+        self._since = log.head().position
+        self._looked = 0.0
+        self._end: End | None = None
+
+    def run(self, stop: threading.Event, told: Told) -> bool:
+        follower, pace = self._follower, self._pace
+        told(self._target, f"follows from position {follower.place.through + 1}")
+        while not stop.is_set():
+            if self._asked_to_stop():
+                return self._leave("asked to stop", told)
+            head = self._log.head().position
+            limit = min(head, NO_END if self._end is None else self._end.stop - 1)
+            if pace.shed_after is not None and follower.lag(limit) > pace.shed_after:
+                count = follower.shed(limit)
+                told(
+                    self._target,
+                    f"left out {count:,} decisions: more than {pace.shed_after:,} positions waited",
+                )
+            scored = follower.step(limit)
+            if follower.failed_in_a_row >= BLOCK_ROWS:
+                return self._broken(told)
+            if self._end is not None and not scored and follower.place.through >= self._end.stop - 1:
+                return self._leave(self._end.reason, told)
+            if not scored:
+                self._lease.wait(pace.poll_s)
+            elif scored < GROUP_ROWS:
+                stop.wait(pace.linger_s)
+        return True
+
+    def _asked_to_stop(self) -> bool:
+        """Look, once in a while, whether this tail has an end by now."""
+        now = time.monotonic()
+        if now - self._looked < self._pace.look_s:
+            return False
+        self._looked = now
+        asked = [
+            event
+            for event in self._log.controls(ASKED, self._follower.tail.id)
+            if event.position > self._since
+        ]
+        if any(event.body["what"] == "stop" for event in asked):
+            return True
+        ends = [End(event.body["through"] + 1, "asked to drain") for event in asked]
+        if self._pace.until is not None:
+            ends.append(End(self._pace.until + 1, "drained"))
+        own = end_of(self._log, self._target)
+        self._end = min([*ends, *([] if own is None else [own])], key=lambda end: end.stop, default=None)
+        return False
+
+    def _leave(self, reason: str, told: Told) -> bool:
+        self._follower.say(STOPPED, reason=reason)
+        place = self._follower.place
+        told(self._target, f"ended at position {place.through}: {reason}; {place.rows:,} scored")
+        return True
+
+    def _broken(self, told: Told) -> bool:
+        self._follower.say(BROKEN, failed_in_a_row=self._follower.failed_in_a_row)
+        told(
+            self._target,
+            f"stopped: its last {self._follower.failed_in_a_row:,} decisions all failed. "
+            f'"harness model check" says why; the other challengers go on.',
+        )
+        return False

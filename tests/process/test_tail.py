@@ -1,0 +1,341 @@
+"""A tail scores what is appended, once, with the bits of a replay, whoever dies in between."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+from harness.database import create_log, open_log
+from harness.lease import Lease
+from harness.log.log import Log
+from harness.models import add_model, get_model, open_registered
+from harness.replay_errors import TrainedInRange
+from harness.replays import list_replays, read_scores, run_replay
+from harness.tail.follower import Follower, begin, place_of
+from harness.tail.status import ask, status
+from harness.tail.tails import BROKEN, NO_END, RESUMED, SHED, STOPPED, list_tails
+from harness.tail.targets import Target
+from harness.tail.worker import LEASE, Pace, follow, serve
+from recorders.columns import SCORE_SCHEMA
+from replay.digest import canonical_digest
+from replay.score import columns_for, score_blocks
+from tests.support import servers
+from tests.support.history import POINT, History
+
+ROOT = Path(__file__).parents[2]
+SOURCE = """
+import numpy as np
+weights = np.array([0.3, -1.7])
+
+def linear(frame):
+    return 1 / (1 + np.exp(-(frame[["amount", "items"]].to_numpy() @ weights)))
+linear.inputs = ("amount", "items")
+
+def broken(frame):
+    raise RuntimeError("no such column")
+broken.inputs = ("items",)
+
+def slow(frame):
+    import time
+    time.sleep(0.02)
+    return frame["items"] * 0.5
+slow.inputs = ("items",)
+"""
+QUICK = Pace(poll_s=0.05, linger_s=0.0, look_s=0.05, retry_s=0.05)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "tail_models.py").write_text(SOURCE)
+    return tmp_path
+
+
+def added(log, folder, name, **more):
+    add_model(log, f"py:tail_models:{name}", name=name, version="1", folder=folder, **more)
+    return f"{name}:1"
+
+
+def followed(log, folder, reference, start=1):
+    model = open_registered(log, reference, folder=folder)
+    return Follower(log, model, begin(log, model, reference, POINT, start))
+
+
+def scores_of(log, reference, start, stop):
+    return read_scores(log, get_model(log, reference).digest, POINT, start, stop)
+
+
+def bare(log, folder, reference, start, stop):
+    """Return what a replay of the range gives, without the log's scores."""
+    model = open_registered(log, reference, folder=folder)
+    rows = log.read(start, stop, kind="decision", decision_point=POINT, columns=columns_for(model.info))
+    return pa.Table.from_batches(score_blocks(model, rows)).select(SCORE_SCHEMA.names)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_tail_has_the_bits_of_a_replay_however_the_log_grew(event_log, folder, seed):
+    chance = random.Random(seed)
+    history = History(event_log, size=chance.choice([1, 37, 500]))
+    reference = added(event_log, folder, "linear")
+    follower, done = followed(event_log, folder, reference), 0
+    while done < 1_500:
+        grown = min(done + chance.randint(1, 400), 1_500)
+        history.decisions(done, grown)
+        if chance.random() < 0.3:
+            history.outcomes(done, grown)
+        if chance.random() < 0.2:  # another process goes on where this one was
+            follower = followed(event_log, folder, reference)
+        while follower.step(event_log.head().position):
+            pass
+        done = grown
+    stop = event_log.head().position + 1
+    tailed = scores_of(event_log, reference, 1, stop)
+    assert canonical_digest(tailed) == canonical_digest(bare(event_log, folder, reference, 1, stop))
+    assert tailed.num_rows == 1_500
+    place = place_of(event_log, follower.tail)
+    assert (place.rows, place.failed) == (1_500, tailed.column("error").drop_null().length())
+    stored = [b.num_rows for b in event_log.read(1, stop + 10**6, kind="score", decision_point=POINT)]
+    assert sum(stored) == 1_500
+
+
+def test_a_tail_takes_over_from_a_replay_and_a_replay_from_a_tail(event_log, folder):
+    history, reference = History(event_log), added(event_log, folder, "linear")
+    start, stop = history.decisions(0, 1_000)
+    run_replay(event_log, reference, decision_point=POINT, start=start, stop=stop, folder=folder)
+    follower = followed(event_log, folder, reference, start)
+    assert follower.step(event_log.head().position) == 0
+    history.decisions(1_000, 1_200)
+    assert follower.step(event_log.head().position) == 200
+    _first, end = history.decisions(1_200, 1_300)
+    again = run_replay(event_log, reference, decision_point=POINT, start=start, stop=end, folder=folder)
+    assert again.rows == 100
+    assert scores_of(event_log, reference, start, end).num_rows == 1_300
+    assert len(list_replays(event_log)) == 2
+
+
+def test_two_workers_at_once_store_each_score_once(event_log, folder):
+    history, reference = History(event_log), added(event_log, folder, "linear")
+    history.decisions(0, 100)
+    one, other = (followed(event_log, folder, reference) for _ in range(2))
+    assert one.step(event_log.head().position) == 100
+    history.decisions(100, 150)
+    assert other.step(event_log.head().position) == 0  # its batch is another's: it looks anew
+    assert other.step(event_log.head().position) == 50
+    assert one.step(event_log.head().position) == 50  # the same batch again: the log answers as before
+    assert (one.place.sequence, one.place.rows) == (other.place.sequence, other.place.rows) == (2, 150)
+    rows = [b.num_rows for b in event_log.read(1, 10**9, kind="score", decision_point=POINT)]
+    assert rows == [100, 50]
+
+
+def test_what_a_worker_without_lease_says_late_misleads_nobody(event_log, folder):
+    history, reference = History(event_log), added(event_log, folder, "linear")
+    history.decisions(0, 100)
+    late = followed(event_log, folder, reference)
+    late.step(event_log.head().position)
+    history.decisions(100, 200)
+    followed(event_log, folder, reference).step(event_log.head().position)
+    late.say(RESUMED)
+    place = place_of(event_log, late.tail)
+    assert (place.sequence, place.rows) == (2, 200)
+    assert followed(event_log, folder, reference).step(event_log.head().position) == 0
+
+
+def test_what_is_shed_is_counted_and_a_replay_can_score_it_later(event_log, folder):
+    history, reference = History(event_log), added(event_log, folder, "linear")
+    history.decisions(0, 100)
+    follower = followed(event_log, folder, reference)
+    follower.step(event_log.head().position)
+    _start, stop = history.decisions(100, 400)
+    history.outcomes(0, 10)
+    assert follower.shed(event_log.head().position) == 300
+    history.decisions(400, 450)
+    assert follower.step(event_log.head().position) == 50
+    assert place_of(event_log, follower.tail) == follower.place
+    assert (follower.place.rows, follower.place.shed) == (150, 300)
+    (event,) = event_log.controls(SHED)
+    assert event.body["decisions"] == 300
+    run = run_replay(event_log, reference, decision_point=POINT, start=1, stop=stop, folder=folder)
+    assert run.rows == 300
+    assert scores_of(event_log, reference, 1, event_log.head().position).num_rows == 450
+
+
+def test_a_model_that_was_trained_on_what_it_would_follow_is_refused(event_log, folder):
+    history = History(event_log)
+    _start, stop = history.decisions(0, 100)
+    reference = added(event_log, folder, "linear", trained_until=stop - 1)
+    with pytest.raises(TrainedInRange):
+        followed(event_log, folder, reference, start=1)
+    assert followed(event_log, folder, reference, start=stop).step(event_log.head().position) == 0
+    assert [tail.parts for tail in list_tails(event_log)] == [((stop, NO_END),)]
+
+
+@contextmanager
+def serving(log, targets, folder, pace=QUICK):
+    """Run a worker in this process; yield what it said and its result once it has ended."""
+    stop, said, result = threading.Event(), [], []
+
+    def told(target, text):
+        said.append((target.model, text))
+
+    def work():
+        opened = lambda: open_log(url=log.url)  # noqa: E731
+        result.append(serve(opened, lambda _log: targets, stop, told=told, pace=pace, folder=folder))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield said, result, thread
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+def wait_until(true, seconds=60):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.02)
+
+
+def test_a_hopeless_challenger_ends_alone_and_its_neighbour_goes_on(event_log, folder):
+    history = History(event_log)
+    good, bad = added(event_log, folder, "linear"), added(event_log, folder, "broken")
+    history.decisions(0, 1_100)
+    targets = [Target(good, POINT, 1), Target(bad, POINT, 1)]
+    with serving(event_log, targets, folder) as (said, result, thread):
+        wait_until(lambda: event_log.controls(BROKEN))
+        history.decisions(1_100, 1_200)
+        wait_until(lambda: scores_of(event_log, good, 1, 10**9).num_rows == 1_200)
+        for tail in list_tails(event_log):
+            ask(event_log, tail, "stop")
+        thread.join(60)
+        assert result == [1]
+    assert any(model == bad and "all failed" in text for model, text in said)
+    failed = scores_of(event_log, bad, 1, 10**9)
+    assert failed.column("error").null_count == 0
+    assert {each.model: each.last for each in status(event_log)} == {good: STOPPED, bad: BROKEN}
+
+
+def test_the_second_worker_takes_over_when_the_first_is_gone(event_log, folder):
+    history, reference = History(event_log), added(event_log, folder, "linear")
+    history.decisions(0, 100)
+    tail = followed(event_log, folder, reference).tail
+    with Lease(event_log.url, LEASE, tail.id) as first:
+        assert first.held
+        with serving(event_log, [Target(reference, POINT, 1)], folder):
+            history.decisions(100, 200)
+            assert [each.followed for each in status(event_log)] == [True]
+            assert event_log.controls(RESUMED) == []
+            first.close()
+            wait_until(lambda: scores_of(event_log, reference, 1, 10**9).num_rows == 200)
+    assert [each.followed for each in status(event_log)] == [False]
+
+
+def test_drain_ends_at_the_end_of_the_log_as_it_was(event_log, folder):
+    history, reference = History(event_log), added(event_log, folder, "linear")
+    history.decisions(0, 300)
+    target, stop = Target(reference, POINT, 1), threading.Event()
+    pace = Pace(until=event_log.head().position)
+    history.decisions(300, 400)
+    opened = lambda: open_log(url=event_log.url)  # noqa: E731
+    assert follow(opened, target, stop=stop, told=lambda *_: None, pace=pace, folder=folder)
+    assert scores_of(event_log, reference, 1, 10**9).num_rows == 300
+    assert event_log.controls(STOPPED)[-1].body["reason"] == "drained"
+
+
+def crash(url):
+    """Kill the backend that holds the lease: the whole server recovers, every connection is lost."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        asked = "select pid from pg_stat_activity where application_name = 'harness tail'"
+        wait_until(lambda: connection.execute(asked).fetchone())
+        os.kill(connection.execute(asked).fetchone()[0], signal.SIGKILL)
+    wait_until(lambda: answers(url))
+
+
+def answers(url):
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def test_a_database_that_crashes_under_it_costs_no_score_and_doubles_none(folder):
+    with servers.embedded() as server, servers.fresh_database(server) as url:
+        create_log(url=url, clock="event").close()
+        for turn in range(3):
+            with Log(url) as log:  # a crash ends this connection too
+                history = History(log, size=20, name=f"history {turn}")
+                reference = added(log, folder, "linear")
+                with serving(log, [Target(reference, POINT, 1)], folder):
+                    history.decisions(turn * 200, turn * 200 + 100)
+                    crash(url)
+                    with Log(url) as again:
+                        history.log = again
+                        history.decisions(turn * 200 + 100, turn * 200 + 200)
+                        wait_until(lambda log=again, rows=turn * 200 + 200: stored_scores(log) >= rows)
+        with Log(url) as log:
+            assert stored_scores(log) == 600
+            assert scores_of(log, reference, 1, 10**9).num_rows == 600
+            assert log.verify().holds
+
+
+def stored_scores(log):
+    return sum(b.num_rows for b in log.read(1, 10**9, kind="score", decision_point=POINT))
+
+
+def command(log, folder, *words):
+    code = "from harness.cli.main import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "shadow", *words],
+        cwd=folder,
+        env={**os.environ, "HARNESS_DATABASE_URL": log.url, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_killed_again_and_again_while_the_log_grows_it_scores_each_decision_once(event_log, folder):
+    history, reference = History(event_log, size=50), added(event_log, folder, "slow")
+    words = ("start", "--model", reference, "-d", POINT, "--from", "1", "--poll", "0.05")
+    done = 0
+    for _turn in range(3):
+        worker = command(event_log, folder, *words)
+        assert "follows from position" in worker.stdout.readline()
+        history.decisions(done, done + 300)
+        wait_until(lambda before=done: scores_of(event_log, reference, 1, 10**9).num_rows > before)
+        worker.kill()
+        worker.communicate()
+        done += 300
+    drained = command(event_log, folder, "drain", *words[1:7], "--json")
+    out, err = drained.communicate(timeout=120)
+    assert drained.returncode == 0, err
+    assert json.loads(out.splitlines()[-1])["said"].endswith("drained; 900 scored")
+    assert stored_scores(event_log) == 900
+    shown = command(event_log, folder, "status").communicate(timeout=60)[0].splitlines()
+    assert shown[1].split()[:2] == [reference, POINT]
+    assert "drained" in shown[1]
+
+
+def test_a_signal_ends_it_after_the_block_in_hand_and_what_to_follow_must_be_said(event_log, folder):
+    History(event_log).decisions(0, 50)
+    reference = added(event_log, folder, "linear")
+    worker = command(event_log, folder, "start", "--model", reference, "-d", POINT, "--from", "1")
+    worker.stdout.readline()
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=60)
+    assert worker.returncode == 0
+    unclear = command(event_log, folder, "start")
+    _out, err = unclear.communicate(timeout=60)
+    assert unclear.returncode == 2
+    assert "Expected names of experiments, or --model" in err
