@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import to_builtins
 
 from harness.cli.import_ import import_
+from harness.cli.log_integrity import check_proof, checkpoint, key, prove, public_key
 from harness.cli.output import emit, folder_option, json_option, one_line, to_json
 
 POLL_S = 0.5
@@ -21,7 +23,8 @@ def log() -> None:
     """Show, follow and verify the log."""
 
 
-log.add_command(import_)
+for command in (import_, checkpoint, prove, check_proof, key):
+    log.add_command(command)
 
 
 def opened(folder: Path | None) -> Any:
@@ -138,20 +141,68 @@ def tail(
 @click.option(
     "--to", "stop", type=click.IntRange(1), default=None, help="Position after the last. Default: the end."
 )
+@click.option("--incremental", is_flag=True, help="Only what came since this host verified last.")
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="A checkpoint that was kept elsewhere. Repeat it for more.",
+)
+@click.option("--key", "believed", default=None, help="The log's public key, for --against.")
 @folder_option
 @json_option
 @click.pass_context
-def verify(context: click.Context, start: int, stop: int | None, folder: Path | None, json: bool) -> None:
-    """Recompute every digest and read every batch. Exit 40 if one is altered, or cannot be read."""
-    from harness.cli.progress import progress
+def verify(
+    context: click.Context,
+    *,
+    start: int,
+    stop: int | None,
+    incremental: bool,
+    against: tuple[Path, ...],
+    believed: str | None,
+    folder: Path | None,
+    json: bool,
+) -> None:
+    """Recompute every digest and read every batch; compare with what is known of the log outside of it.
 
+    Exit 40 if a batch is altered or cannot be read, or if the log is not the one that this host, or a
+    checkpoint that was kept elsewhere, remembers.
+    """
+    from harness.cli.progress import progress
+    from harness.errors import UsageError
+    from harness.integrity.checkpoints import integrity_folder
+    from harness.integrity.compare import compare, remembers
+
+    if incremental and (start != 1 or stop is not None):
+        raise UsageError(
+            "--incremental has a range.", "Expected all that is new.", "Leave --from and --to out."
+        )
+    home, data = integrity_folder(folder), {}
     with opened(folder) as source:
         end = stop or source.head().position + 1
-        with progress(max(end - start, 0), "verifying") as done:
-            found = source.verify(start, stop, done)
-    emit(found, json=json, text="\n".join(findings(found)))
-    if not found.holds:
+        lines: list[str] = []
+        holds = True
+        if not incremental:
+            with progress(max(end - start, 0), "verifying") as done:
+                found = source.verify(start, stop, done)
+            data, lines, holds = to_builtins(found), list(findings(found)), found.holds
+        whole = start == 1 and stop is None
+        if holds and (incremental or against or (whole and remembers(source, home))):
+            key_ = public_key(believed) if believed else None
+            seen = compare(source, home, [path.read_bytes() for path in against], key_)
+            data |= {"remembered": seen._asdict()}
+            lines.append(agreement(seen))
+    emit(data, json=json, text="\n".join(lines))
+    if not holds:
         context.exit(INTEGRITY)
+
+
+def agreement(seen: Any) -> str:
+    """Return in a sentence how the log agrees with what is known outside of it."""
+    return (
+        f"{seen.batches:,} batches up to position {seen.position} are those that this host remembers "
+        f"({seen.added:,} of them new), and {seen.checkpoints:,} checkpoints hold."
+    )
 
 
 def findings(found: Any) -> Iterator[str]:

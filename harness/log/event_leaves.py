@@ -47,6 +47,14 @@ def event_leaves(batch: pa.RecordBatch, position: int) -> list[bytes]:
     ]
 
 
+def batch_leaf(chain: bytes, events: int, event_root: bytes) -> bytes:
+    """Return a batch's leaf in the log's tree: the chain after it, its count of events, the root over them.
+
+    The chain commits to the header and to the payload's bytes, and to everything before.
+    """
+    return leaf_hash(chain + events.to_bytes(4, "big") + event_root)
+
+
 def control_leaf(payload: bytes, position: int) -> bytes:
     """Return the leaf hash of a control event; it is known by its type, its row is its JSON."""
     return event_leaf(position, control_identifier(payload), sha256(payload).digest())

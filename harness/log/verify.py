@@ -45,7 +45,7 @@ def verify(
         if not rows:
             return replace(found, altered=expected, reason="the batch is missing")
         for row in rows:
-            reason = _fault(row, expected, previous)
+            reason = fault(row, expected, previous)
             if reason:
                 return replace(found, altered=min(expected, row[0]), reason=reason)
             found = _counted(found, row)
@@ -92,7 +92,8 @@ def _before(connection: Connection, start: int, log_id: Any) -> tuple[bytes, int
     return (before[0][2], first) if before else (genesis(log_id, clock), 1)
 
 
-def _fault(row: tuple[Any, ...], expected: int, previous: bytes) -> str:
+def fault(row: tuple[Any, ...], expected: int, previous: bytes) -> str:
+    """Return why a row of `links` is not the batch at `expected` after `previous`, "" when it is."""
     (
         position,
         events,

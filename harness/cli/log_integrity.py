@@ -1,0 +1,181 @@
+"""`harness log checkpoint|prove|check-proof|key`: sign the log's history, and prove what is in it."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.output import emit, folder_option, json_option
+
+PROOFS = click.Path(dir_okay=False, path_type=Path)
+
+
+def opened(folder: Path | None) -> Any:
+    """Return the log of a folder; one that is configured elsewhere must exist already."""
+    from harness.database import open_log
+
+    return open_log(folder, create=False)
+
+
+@click.command()
+@folder_option
+@json_option
+def checkpoint(folder: Path | None, json: bool) -> None:
+    """Verify what came since the last checkpoint, and sign the root over all of it."""
+    from harness.cli.progress import progress
+    from harness.integrity.checkpoints import integrity_folder, take
+
+    with opened(folder) as source, progress(source.head().position, "verifying") as done:
+        taken = take(source, integrity_folder(folder), progress=done)
+    data = {
+        "made": taken.made,
+        "origin": taken.checkpoint.origin,
+        "size": taken.checkpoint.size,
+        "position": taken.checkpoint.position,
+        "root": taken.checkpoint.root,
+        "note": taken.note.render(),
+    }
+    emit(data, json=json, text=taken.note.render().rstrip("\n"))
+
+
+@click.command()
+@click.argument("what", metavar="ID")
+@click.option("--label", default=None, help="Prove the last outcome of this label for the decision ID.")
+@click.option("-o", "--output", type=PROOFS, default=None, help="Where the proof goes. Default: ID.proof.")
+@click.option(
+    "--row", type=PROOFS, default=None, help="Also write the event's own values, to be shown with it."
+)
+@click.option("--cosigned", is_flag=True, help="Keep the witnesses' signatures below the checkpoint.")
+@folder_option
+@json_option
+def prove(
+    *,
+    what: str,
+    label: str | None,
+    output: Path | None,
+    row: Path | None,
+    cosigned: bool,
+    folder: Path | None,
+    json: bool,
+) -> None:
+    """Write the proof that one event is in the log: a decision's ID, or any position."""
+    from harness.integrity.checkpoints import integrity_folder
+    from harness.integrity.prove import find
+    from harness.integrity.prove import prove as proven
+
+    with opened(folder) as source:
+        position = find(source, what, label)
+        made = proven(source, integrity_folder(folder), position, cosigned=cosigned)
+    path = output or Path(f"{position}.proof")
+    data = made.proof.render()
+    _write(path, data)
+    if row is not None:
+        _write(row, made.row)
+    fields = _fields(made.proof) | {"kind": made.kind, "proof": path, "bytes": len(data)}
+    emit(fields, json=json, text=f"{path}: {made.kind} {what} at position {position}, {len(data)} bytes")
+
+
+@click.command("check-proof")
+@click.argument("proof", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--key", required=True, help="The log's public key, or a file that holds it.")
+@click.option("--row", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+              help="The event's values: check that they are those of the proof, and show them.")  # fmt: skip
+@json_option
+def check_proof(proof: Path, key: str, row: Path | None, json: bool) -> None:
+    """Check a proof with the log's public key alone: no database, no network. Exit 40 if it does not hold."""
+    from harness.integrity.checkpoint import Checkpoint
+    from harness.integrity.errors import ProofInvalid
+    from harness.integrity.proof import PROOF_BYTES_MAX, parse_proof
+    from harness.integrity.proof import check_proof as checked
+    from harness.integrity.prove import row_digest, row_values
+
+    with proof.open("rb") as file:
+        found = parse_proof(file.read(PROOF_BYTES_MAX + 1))
+    under: Checkpoint = checked(found, public_key(key))
+    values: dict[str, Any] = {}
+    if row is not None:
+        data = row.read_bytes()
+        if row_digest(data) != found.row:
+            raise ProofInvalid("The row", "its digest is not the one in the proof")
+        values = row_values(data)
+    text = (
+        f"{found.identifier} is at position {found.position} of {under.origin}, "
+        f"under its checkpoint of {under.size} batches."
+    )
+    lines = [text, *(f"  {name:<20} {value}" for name, value in values.items())]
+    emit(_fields(found) | {"size": under.size, "values": values}, json=json, text="\n".join(lines))
+
+
+@click.group()
+def key() -> None:
+    """Show, make, rotate or pin the key that signs the log's checkpoints."""
+
+
+@key.command()
+@folder_option
+@json_option
+def show(folder: Path | None, json: bool) -> None:
+    """Print the log's public key: what proofs and checkpoints are checked with."""
+    from harness.integrity.checkpoints import integrity_folder, the_key
+    from harness.integrity.memory import open_memory
+
+    with opened(folder) as source:
+        found = the_key(source, open_memory(source, integrity_folder(folder)))
+    emit({"key": found.render(), "name": found.name}, json=json, text=found.render())
+
+
+@key.command()
+@folder_option
+@json_option
+def rotate(folder: Path | None, json: bool) -> None:
+    """Make another key, signed for by the one before it, which stays beside it."""
+    from harness.integrity.checkpoints import integrity_folder
+    from harness.integrity.checkpoints import rotate as rotated
+
+    with opened(folder) as source:
+        found = rotated(source, integrity_folder(folder))
+    emit({"key": found.render(), "name": found.name}, json=json, text=found.render())
+
+
+@key.command()
+@click.argument("public")
+@folder_option
+@json_option
+def pin(public: str, folder: Path | None, json: bool) -> None:
+    """Believe the log's public key PUBLIC (or the file that holds it) from now on, whatever the log says."""
+    from harness.integrity.checkpoints import integrity_folder
+    from harness.integrity.checkpoints import pin as pinned
+    from harness.integrity.memory import open_memory
+
+    with opened(folder) as source:
+        memory = open_memory(source, integrity_folder(folder))
+        pinned(memory, [public_key(public)])
+    emit({"key": public_key(public).render()}, json=json, text=f"Pinned {public_key(public).render()}.")
+
+
+def public_key(given: str) -> Any:
+    """Return the public key that is given as text, or in a file that holds it."""
+    from harness.integrity.note import parse_key
+
+    path = Path(given)
+    text = path.read_text(encoding="utf-8") if path.is_file() else given
+    return parse_key((text.splitlines() or [""])[-1])
+
+
+def _fields(proof: Any) -> dict[str, Any]:
+    return {
+        "position": proof.position,
+        "identifier": proof.identifier,
+        "batch": proof.batch,
+        "row": proof.row,
+        "chain": proof.chain,
+    }
+
+
+def _write(path: Path, data: bytes) -> None:
+    from harness.errors import FolderUnusable
+
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise FolderUnusable(path.parent, str(error.strerror)) from error

@@ -1,0 +1,116 @@
+"""What can go wrong with proofs and signatures. One class per remedy; the values are attributes.
+
+HarnessError (recorders.errors)
+├── HistoryForked       the log is not the one that is remembered here              exit 40
+├── MemoryDamaged       what this host remembers of the log cannot be read          exit 40
+├── ProofInvalid        a proof, note or receipt that does not hold                 exit 40
+├── WitnessRefused      a witness knows another history                             exit 40
+├── OutsideUnavailable  a witness, webhook or time-stamping service does not answer exit 1
+├── KeyUnusable         a key file that is missing, readable by others, or no key   exit 2
+└── NotCovered          an event that no checkpoint covers yet                      exit 2
+"""
+
+# ruff: noqa: N818  # the names are the design's words; what derives from HarnessError is an error
+
+from recorders.errors import HarnessError
+
+
+class HistoryForked(HarnessError):
+    """The log is not the one that is remembered here: it was rewritten, cut off, or restored.
+
+    `position` is where the two part, as far as it is known.
+    """
+
+    exit_code = 40
+
+    def __init__(self, what: str, position: int, expected: str) -> None:
+        super().__init__(
+            f"{what} (position {position}).",
+            f"Expected {expected}.",
+            "Keep both: the log as it is and the folder that remembers it. If the log was restored from a "
+            'backup, raise its epoch with "harness log recover"; if not, find who could write to it.',
+        )
+        self.position = position
+
+
+class MemoryDamaged(HarnessError):
+    """What this host remembers of the log was altered or cut in the middle."""
+
+    exit_code = 40
+
+    def __init__(self, path: object, batch: int) -> None:
+        super().__init__(
+            f"The memory of the log in {path} is damaged at its batch {batch}.",
+            "Expected a record for each batch, as this host wrote it.",
+            "Move the file away: the log is then verified from its first batch and against its checkpoints. "
+            "Find out who could write there.",
+        )
+        self.path = str(path)
+        self.batch = batch
+
+
+class ProofInvalid(HarnessError):
+    """A proof, a note or a receipt that does not hold. `reason` is the check that failed."""
+
+    exit_code = 40
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(
+            f"{what} does not hold: {reason}.",
+            "Expected the bytes as they were made, and the public key of the log that made them.",
+            "Check --key against the key that the log's owner publishes, and fetch the file again.",
+        )
+        self.what = what
+        self.reason = reason
+
+
+class WitnessRefused(HarnessError):
+    """A witness does not cosign: what it has seen of this log is no beginning of what it is shown."""
+
+    exit_code = 40
+
+    def __init__(self, witness: str, reason: str) -> None:
+        super().__init__(
+            f"The witness {witness} refuses to cosign: {reason}.",
+            "Expected a checkpoint that continues the last one that it cosigned.",
+            'Compare: "harness witness show" on its host names the checkpoint that it holds.',
+        )
+        self.witness = witness
+        self.reason = reason
+
+
+class OutsideUnavailable(HarnessError):
+    """A witness, a webhook or a time-stamping service does not answer as it should."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(
+            f"{what} did not take the checkpoint: {reason}.",
+            "Expected an answer within 10 seconds.",
+            "Nothing is lost: the checkpoint is in the log. Try again when the service is up.",
+        )
+        self.what = what
+        self.reason = reason
+
+
+class KeyUnusable(HarnessError):
+    """A key that is missing, readable by others, or none."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{what}: {reason}.", "Expected an Ed25519 key that is ours alone.", remedy)
+        self.reason = reason
+
+
+class NotCovered(HarnessError):
+    """An event that no checkpoint covers yet, or that the log does not hold."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, covered: int) -> None:
+        super().__init__(
+            f"{what} is not covered by a checkpoint; the last one covers positions up to {covered}.",
+            "Expected an event that was appended before the checkpoint.",
+            'Take one now: "harness log checkpoint".',
+        )
+        self.covered = covered

@@ -1,0 +1,135 @@
+"""Make proofs: find an event in the log, and the hashes between it and the newest checkpoint."""
+
+import json
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.errors import NotFound
+from harness.integrity.checkpoints import known_keys, latest
+from harness.integrity.errors import NotCovered
+from harness.integrity.memory import open_memory
+from harness.integrity.note import Note
+from harness.integrity.proof import Proof, check_proof
+from harness.log.event_leaves import control_identifier, control_leaf, event_leaves, identifiers, row_digests
+from harness.log.log import Log
+from harness.log.merkle import Tree
+from harness.log.reader import decoded
+from recorders.canonical import digest
+from recorders.columns import decode_batch, encode_batch
+from recorders.errors import CorruptBatch
+
+KINDS: Final = ("decision", "outcome", "score")
+
+
+class Proven(NamedTuple):
+    """A proof, the kind of its event, and its row: an Arrow stream of one row, or a control's JSON."""
+
+    proof: Proof
+    kind: str
+    row: bytes
+
+
+def find(log: Log, what: str, label: str | None = None) -> int:
+    """Return the position of an event: a number, or that of the first decision with this id.
+
+    With `label` it is the last outcome of that label for the decision: what holds now.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if what.isdecimal():
+        return int(what)
+    found = None
+    kind, columns = ("decision", ["decision_id"]) if label is None else ("outcome", ["decision_id", "label"])
+    for batch in log.read(1, log.head().position + 1, kind=kind, columns=columns):
+        if not set(columns) <= set(batch.schema.names):
+            continue
+        chosen = pc.equal(batch.column("decision_id"), what)
+        if label is not None:
+            chosen = pc.and_(chosen, pc.equal(batch.column("label"), label))
+        places = batch.column("position").filter(chosen)
+        if len(places):
+            found = int(places[-1].as_py())
+            if label is None:
+                return int(places[0].as_py())
+    if found is None:
+        raise NotFound(kind, what if label is None else f"{what} with label {label}", ())
+    return found
+
+
+def prove(log: Log, folder: Path, position: int, *, cosigned: bool = False) -> Proven:
+    """Return the proof that the event at `position` is in the log under its newest checkpoint.
+
+    Without `cosigned` it has the log's own signature alone; each witness's makes it about 130 bytes longer.
+
+    Raises:
+        NotCovered: no checkpoint covers the position yet.
+        HistoryForked: the log is not the one that this host has verified.
+    """
+    memory = open_memory(log, folder)
+    memory.advance(log)
+    last = latest(log, memory)
+    covered = last.checkpoint.position if last is not None else 0
+    if last is None or not 1 <= position <= covered:
+        raise NotCovered(f"Position {position}", covered)
+    index = memory.index_of(position)
+    start = memory.start_of(index)
+    row = log.rows("links", start=start, stop=start + 1, rows=1, bytes=1)[0]
+    leaves, identifier, digest_, data = _parts(row, position - start)
+    key = next(key for key in reversed(known_keys(log, memory)) if key.signed(last.note))
+    own = tuple(one for one in last.note.signatures if one.key_id == key.key_id)
+    note = last.note if cosigned else Note(last.note.text, own)
+    proof = Proof(
+        checkpoint=note.render().encode(),
+        batch=index,
+        event=position - start,
+        events=len(leaves),
+        position=position,
+        identifier=identifier,
+        row=digest_,
+        chain=memory.chain(index),
+        event_path=tuple(Tree(leaves).inclusion(position - start, len(leaves))),
+        batch_path=tuple(memory.tree.inclusion(index, last.checkpoint.size)),
+    )
+    check_proof(proof, key)
+    return Proven(proof, row[2], data)
+
+
+def row_digest(row: bytes) -> bytes:
+    """Return the digest of a row as `prove` hands it out; the proof must name the same.
+
+    Raises:
+        CorruptBatch: it is no row.
+    """
+    return bytes.fromhex(digest(row)) if _is_control(row) else row_digests(_one(row))[0]
+
+
+def row_values(row: bytes) -> dict[str, Any]:
+    """Return the values of a row, by column."""
+    found: dict[str, Any] = json.loads(row) if _is_control(row) else _one(row).to_pylist()[0]
+    return found
+
+
+def _is_control(row: bytes) -> bool:
+    return row[:1] == b"{"
+
+
+def _parts(row: tuple[Any, ...], place: int) -> tuple[list[bytes], str, bytes, bytes]:
+    """Return the leaves of a batch; identifier, digest and bytes of one of its events."""
+    position, events, kind, named, payload = row[0], row[1], row[2], row[10], row[12]
+    if kind == "control":
+        identifier = control_identifier(payload)
+        return [control_leaf(payload, position)], identifier, bytes.fromhex(digest(payload)), payload
+    batch = decoded(position, events, named, payload)
+    one = batch.slice(place, 1)
+    return event_leaves(batch, position), identifiers(one)[0], row_digests(one)[0], encode_batch(one)
+
+
+def _one(row: bytes) -> pa.RecordBatch:
+    batch = decode_batch(row)
+    if batch.num_rows != 1:
+        raise CorruptBatch(f"{batch.num_rows} rows where one is expected")
+    return batch

@@ -1,0 +1,106 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from harness.integrity.errors import ProofInvalid
+from harness.integrity.proof import check_proof, parse_proof
+from tests.support.proofs import SIGNER, a_proof, second_verifier
+
+KEY = SIGNER.key
+VERIFIER = second_verifier()
+SCRIPT = Path(str(VERIFIER.__file__))
+
+
+def holds_here(data: bytes) -> bool:
+    try:
+        check_proof(parse_proof(data), KEY)
+    except ProofInvalid:
+        return False
+    return True
+
+
+def holds_there(data: bytes) -> bool:
+    try:
+        VERIFIER.check(data, KEY.render())
+    except (VERIFIER.Invalid, ValueError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "shape", [(0, 1, 0, 1), (0, 2, 0, 1), (9, 21, 5, 11), (20, 21, 10, 11), (6, 7, 0, 5), (63, 64, 15, 16)]
+)
+def test_both_verifiers_accept_what_is_there(shape: tuple[int, int, int, int]) -> None:
+    proof = a_proof(*shape)
+    data = proof.render()
+    assert parse_proof(data) == proof
+    assert check_proof(proof, KEY).size == shape[1]
+    assert holds_there(data)
+
+
+def test_both_verifiers_refuse_every_altered_byte() -> None:
+    data = a_proof().render()
+    assert len(data) < 1024
+    for place in range(len(data)):
+        bent = bytearray(data)
+        bent[place] ^= 1 << place % 8
+        assert not holds_here(bytes(bent)), place
+        if place % 3 == 0:
+            assert not holds_there(bytes(bent)), place
+
+
+def test_both_verifiers_refuse_what_is_cut_or_longer() -> None:
+    data = a_proof().render()
+    for size in range(0, len(data), 7):
+        assert not holds_here(data[:size])
+        assert not holds_there(data[:size])
+    assert not holds_here(data + b"\x00")
+    assert not holds_there(data + b"\x00")
+
+
+@pytest.mark.parametrize(
+    "change", [{"position": 106}, {"identifier": "d6"}, {"event": 6}, {"batch": 8}, {"events": 12}]
+)
+def test_a_proof_of_one_event_is_none_of_another(change: dict[str, object]) -> None:
+    data = a_proof()._replace(**change).render()  # type: ignore[arg-type]
+    assert not holds_here(data)
+    assert not holds_there(data)
+
+
+def test_another_key_is_refused_by_both() -> None:
+    other = type(KEY)(KEY.name, 1, Ed25519PrivateKey.generate().public_key().public_bytes_raw())
+    with pytest.raises(ProofInvalid, match="not signed by"):
+        check_proof(a_proof(), other)
+    with pytest.raises(VERIFIER.Invalid):
+        VERIFIER.check(a_proof().render(), other.render())
+
+
+def test_signatures_in_plain_python_are_those_of_the_library() -> None:
+    for number in range(12):
+        private = Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)
+        message, public = b"m" * number, private.public_key().public_bytes_raw()
+        signature = private.sign(message)
+        assert VERIFIER.signed(public, message, signature)
+        assert not VERIFIER.signed(public, message + b".", signature)
+        high = int.from_bytes(signature[32:], "little") + VERIFIER.ORDER
+        assert not VERIFIER.signed(public, message, signature[:32] + high.to_bytes(32, "little"))
+
+
+def test_the_second_verifier_is_short_and_runs_alone(tmp_path: Path) -> None:
+    assert len(SCRIPT.read_text().splitlines()) <= 200
+    proof = tmp_path / "17.proof"
+    proof.write_bytes(a_proof().render())
+    command = [sys.executable, "-I", "-S", str(SCRIPT), str(proof), KEY.render()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": os.defpath})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(
+        "d5 is at position 105 of log.example/e1, under its checkpoint of 21 batches."
+    )
+    proof.write_bytes(proof.read_bytes()[:-1] + b"\x00")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": os.defpath})
+    assert done.returncode == 40
+    assert "does not hold" in done.stderr
