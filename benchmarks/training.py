@@ -19,13 +19,14 @@ import pyarrow.parquet as pq
 
 from benchmarks.results import Row, at_least, at_most, interleaved, publish
 from harness.database import create_log
-from harness.training_rows import Cut, cut_rows
+from harness.training.rows import cut_rows
+from harness.training.spec import Spec
 from recorders.columns import OUTCOME_SCHEMA, decision_schema
 from recorders.fields import FeatureSet, Field
 from replay.digest import canonical_digest
 from replay.join import join
+from replay.labels import LabelRule
 from replay.ranges import AsOf
-from replay.training import assemble
 from tests.support import servers
 from tests.support.history import POINT, History
 
@@ -81,7 +82,9 @@ def ours(folder: Path) -> pa.Table:
     decisions, outcomes = (pq.read_table(folder / f"{n}.parquet") for n in ("decisions", "outcomes"))
     place = AsOf(1, 2 * ROWS, datetime.fromtimestamp(AT / SECOND + ROWS + 7_200, UTC), "")
     joined = join(decisions, outcomes, as_of=place, window=timedelta(hours=1), label="late")
-    return assemble(joined, NAMES).table
+    own = ["decision_id", "position", "occurred_at", "label"]
+    named = joined.table.select([*own, *(f"f.{name}" for name in NAMES)])
+    return named.rename_columns([*own, *NAMES])
 
 
 def joined_on_id(folder: Path) -> pa.Table:
@@ -158,9 +161,10 @@ def from_the_log() -> tuple[float, float]:
             rows = [pa.array(v, type=f.type) for v, f in zip(known, outcome_schema, strict=True)]
             history.append("outcome", pa.RecordBatch.from_arrays(rows, schema=outcome_schema))
         place = log.as_of(None)
-        cut = Cut(decision_point=POINT, start=1, stop=place.position + 1, label="late", window=timedelta(0))
+        rule = LabelRule(name="late", window=timedelta(0))
+        cut = Spec(decision_point=POINT, start=1, stop=place.position + 1, labels=(rule,))
         began, wall = time.process_time(), time.perf_counter()
-        rows_found = cut_rows(log, cut, place).table.num_rows
+        rows_found = cut_rows(log, cut, place).table().num_rows
         spent = time.process_time() - began, time.perf_counter() - wall
         assert rows_found == ROWS, rows_found
     return spent

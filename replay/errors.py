@@ -4,6 +4,12 @@ HarnessError
 └── ReplayError
     ├── ColumnsError            the columns handed over are not those that the function names
     ├── NotOneValue             a type that has no canonical bytes
+    ├── SplitUnusable           a split that lacks what its kind needs  (exit 2)
+    ├── WeightsUnusable         weights that the log cannot give  (exit 2)
+    ├── TooFewEffective         weights that leave too little to learn from  (exit 30)
+    ├── EvolutionUnresolved     feature sets that differ, and nobody said how they go together  (exit 2)
+    ├── RetypeFailed            a cast between versions that would lose something  (exit 2)
+    ├── EntitiesUnusable        an entity table without the columns of an as-of join  (exit 2)
     ├── ScoresDisagree          scores that name other decisions than the log does  (exit 40)
     └── ModelError
         ├── UnknownModelUri     no adapter for it, or an option that the adapter does not know (exit 2)
@@ -47,6 +53,80 @@ class NotOneValue(ReplayError):
             "Cast the column first.",
         )
         self.column, self.found = column, found
+
+
+class SplitUnusable(ReplayError):
+    """Give the split what its kind needs."""
+
+    exit_code = 2
+
+    def __init__(self, by: str, found: str, expected: str) -> None:
+        super().__init__(
+            f"The split by {by} has {found}.", f"Expected {expected}.", "Correct the split of the set."
+        )
+        self.by, self.found = by, found
+
+
+class WeightsUnusable(ReplayError):
+    """Weights that the log cannot give: record what they need, or learn without them."""
+
+    exit_code = 2
+
+    def __init__(self, happened: str, expected: str) -> None:
+        super().__init__(
+            f"The weights cannot be used: {happened}", expected, "Correct the weights, or leave them out."
+        )
+
+
+class TooFewEffective(ReplayError):
+    """The weights leave too little to learn from: explore more, take a longer range, or clip."""
+
+    exit_code = 30
+
+    def __init__(self, effective: float, wanted: float, rows: int) -> None:
+        super().__init__(
+            f"The {rows:,} rows are worth {effective:,.1f} rows of equal weight.",
+            f"Expected {wanted:,.6g} or more (min_effective).",
+            "Take a longer range, a target nearer to what was done, or a lower clip.",
+        )
+        self.effective, self.wanted, self.rows = effective, wanted, rows
+
+
+class EvolutionUnresolved(ReplayError):
+    """Say how the older snapshots become the chosen ones, field by field."""
+
+    exit_code = 2
+
+    def __init__(self, other: str, chosen: str, unresolved: Sequence[str]) -> None:
+        super().__init__(
+            f"Snapshots of {other} are not those of {chosen}: {'; '.join(unresolved)}.",
+            "Expected a [[changes]] entry that says what became of each field.",
+            "Complete the entry, or leave it out: the snapshots are excluded then, and counted.",
+        )
+        self.other, self.chosen, self.unresolved = other, chosen, tuple(unresolved)
+
+
+class RetypeFailed(ReplayError):
+    """A cast between versions would lose something: leave those snapshots out."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, was: str, now: str, reason: str) -> None:
+        super().__init__(
+            f"Feature {name!r} cannot become {now} from {was}: {reason}.",
+            "Expected values that the new type holds without loss.",
+            "Put the feature into absent for that feature set, or leave its snapshots out.",
+        )
+        self.name, self.was, self.now = name, was, now
+
+
+class EntitiesUnusable(ReplayError):
+    """Hand over a table with the key and one instant a row."""
+
+    exit_code = 2
+
+    def __init__(self, happened: str, expected: str) -> None:
+        super().__init__(happened, expected, "Correct the entity table.")
 
 
 class ScoresDisagree(ReplayError):

@@ -8,18 +8,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from replay.columns import INSTANT, ids, instants, int64, mask_of, require, sorted_by
+from replay.columns import INSTANT, instants, int64, mask_of, require, sorted_by
 from replay.errors import ColumnsError
+from replay.matching import NEVER, Decided, Flags, Latest
 from replay.ranges import AsOf
 
 REASONS = ("duplicate", "excluded", "immature", "missing", "late")
 OUTCOMES = ("used", "superseded", "late", "withdrawn", "held", "orphan", "other_label")
 
-_USED, _DUPLICATE, _EXCLUDED, _IMMATURE, _MISSING, _LATE = range(6)
-_MICROSECOND = timedelta(microseconds=1)
+USED, DUPLICATE, EXCLUDED, IMMATURE, MISSING, LATE = range(6)
 
-Flags = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +36,6 @@ class Joined:
     rows_in: int
     reasons: dict[str, int]
     outcomes: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Latest:
-    """Per decision row: the row of its latest outcome within the window, or -1, and whether a late one came.
-
-    The counts are of outcome rows.
-    """
-
-    row: Integers
-    came_late: Flags
-    superseded: int
-    late: int
-    orphan: int
 
 
 def join(
@@ -87,14 +72,18 @@ def join(
     decisions = decisions.drop_columns(["__excluded"])
 
     of_label = outcomes.filter(pc.equal(outcomes.column("label").cast(pa.large_string()), label))
-    first, latest = _match(decisions, of_label, window)
-    chosen, codes = _judge(decisions, of_label, first, excluded, latest, as_of, window)
-    used = np.flatnonzero(codes == _USED)
+    decided = Decided(
+        decisions.column("decision_id"), instants(decisions.column("occurred_at"), "occurred_at")
+    )
+    latest = Latest(decided, window)
+    latest.update(of_label)
+    codes = judge(latest, excluded, as_of)
+    used = codes == USED
     return Joined(
-        table=_with_outcomes(decisions, of_label, used, latest.row[used]),
+        table=_with_outcomes(decisions, latest, used),
         rows_in=decisions.num_rows,
-        reasons={name: int(np.count_nonzero(codes == code)) for code, name in enumerate(REASONS, start=1)},
-        outcomes={**chosen, "other_label": outcomes.num_rows - of_label.num_rows},
+        reasons=reasons(codes),
+        outcomes={**account(latest, codes), "other_label": outcomes.num_rows - of_label.num_rows},
     )
 
 
@@ -124,100 +113,52 @@ def _prefix(table: pa.Table, position: int) -> pa.Table:
     return sorted_by(table, at)
 
 
-def _match(decisions: pa.Table, outcomes: pa.Table, window: timedelta) -> tuple[Flags, _Latest]:
-    """Return which decisions are the first with their id, and each one's latest outcome row.
-
-    Both id columns go through one hash table, decisions first: an id that only outcomes name gets a
-    code above all codes of the decisions.
-    """
-    codes = _codes(
-        ids(decisions.column("decision_id"), "decision_id"),
-        ids(outcomes.column("decision_id"), "decision_id"),
-    )
-    codes, outcome_codes = codes[: decisions.num_rows], codes[decisions.num_rows :]
-    size = int(codes.max(initial=-1)) + 1
-    rows = np.arange(codes.size, dtype=np.int64)
-    # Assignment through repeated indices keeps the last value: backwards for the first decision of an
-    # id, forwards for the latest outcome.
-    first_row = np.full(size, -1, dtype=np.int64)
-    first_row[codes[::-1]] = rows[::-1]
-    known = np.flatnonzero(outcome_codes < size)
-    of = outcome_codes[known]
-    decided = instants(decisions.column("occurred_at"), "occurred_at")
-    happened = instants(outcomes.column("occurred_at"), "occurred_at")
-    late = happened[known] > decided[first_row[of]] + window // _MICROSECOND
-    latest_row = np.full(size, -1, dtype=np.int64)
-    latest_row[of[~late]] = known[~late]
-    came_late = np.zeros(size, dtype=np.bool_)
-    came_late[of[late]] = True
-    late_rows = int(np.count_nonzero(late))
-    latest = _Latest(
-        row=latest_row[codes],
-        came_late=came_late[codes],
-        superseded=int(known.size) - late_rows - int(np.count_nonzero(latest_row >= 0)),
-        late=late_rows,
-        orphan=int(outcome_codes.size - known.size),
-    )
-    return first_row[codes] == rows, latest
+def judge(latest: Latest, excluded: Flags, as_of: AsOf) -> Codes:
+    """Return for each decision row that it counts, or the first reason why it does not."""
+    has, late = latest.rows(latest.position) != NEVER, latest.rows(latest.came_late)
+    gone = has & np.isnan(latest.rows(latest.value))  # null reads as NaN; neither is a label
+    age = microseconds(as_of) - latest.of.occurred_us
+    codes = np.full(age.size, USED, dtype=np.int8)  # the first reason that holds is written last
+    codes[~has & late] = LATE
+    codes[(~has & ~late) | gone] = MISSING
+    codes[age < latest.window_us] = IMMATURE
+    codes[excluded] = EXCLUDED
+    codes[~latest.of.first] = DUPLICATE
+    return codes
 
 
-def _codes(*columns: pa.ChunkedArray) -> Integers:
-    """Return one integer a row of all columns end to end, numbered by first occurrence."""
-    chunks = [chunk for column in columns for chunk in column.chunks]
-    together = pa.concat_arrays(chunks) if chunks else pa.array([], pa.large_string())
-    return np.asarray(together.dictionary_encode().indices, dtype=np.int64)
+def reasons(codes: Codes) -> dict[str, int]:
+    """Return how many rows each reason took."""
+    return {name: int(np.count_nonzero(codes == code)) for code, name in enumerate(REASONS, start=1)}
 
 
-def _judge(
-    decisions: pa.Table,
-    outcomes: pa.Table,
-    first: Flags,
-    excluded: Flags,
-    latest: _Latest,
-    as_of: AsOf,
-    window: timedelta,
-) -> tuple[dict[str, int], npt.NDArray[np.int8]]:
-    """Return the account of the outcomes and one code a decision."""
-    decided = instants(decisions.column("occurred_at"), "occurred_at")
-    values = outcomes.column("value").cast(pa.float64())
-    withdrawn = np.isnan(values.to_numpy())  # null reads as NaN; neither is a label
-
-    has = latest.row >= 0
-    gone = has & withdrawn[np.where(has, latest.row, 0)] if outcomes.num_rows else has
-
-    codes = np.full(decided.size, _USED, dtype=np.int8)  # the first reason that holds is written last
-    codes[~has & latest.came_late] = _LATE
-    codes[(~has & ~latest.came_late) | gone] = _MISSING
-    codes[_microseconds(as_of) - decided < window // _MICROSECOND] = _IMMATURE
-    codes[excluded] = _EXCLUDED
-    codes[~first] = _DUPLICATE
-
-    own = first & has
-    account = {
-        "used": int(np.count_nonzero(own & (codes == _USED))),
+def account(latest: Latest, codes: Codes) -> dict[str, int]:
+    """Return what became of the outcomes of the label, `other_label` aside."""
+    own = latest.of.first & (latest.rows(latest.position) != NEVER)
+    used, withdrawn = (int(np.count_nonzero(own & (codes == code))) for code in (USED, MISSING))
+    return {
+        "used": used,
         "superseded": latest.superseded,
         "late": latest.late,
-        "withdrawn": int(np.count_nonzero(own & (codes == _MISSING))),
-        "held": int(np.count_nonzero(own & ((codes == _IMMATURE) | (codes == _EXCLUDED)))),
+        "withdrawn": withdrawn,
+        "held": int(np.count_nonzero(own)) - used - withdrawn,
         "orphan": latest.orphan,
     }
-    return account, codes
 
 
-def _microseconds(as_of: AsOf) -> int:
+def microseconds(as_of: AsOf) -> int:
+    """Return the log's time at a place in microseconds since 1970; a naive one is refused."""
     if as_of.time.tzinfo is None:
         raise ColumnsError(f"The log's time {as_of.time} is naive.", "Expected an instant with its zone.")
     return int(pa.scalar(as_of.time, type=INSTANT).value)
 
 
-def _with_outcomes(decisions: pa.Table, outcomes: pa.Table, used: Integers, row: Integers) -> pa.Table:
-    if used.size < decisions.num_rows:
-        keep = np.zeros(decisions.num_rows, dtype=np.bool_)
-        keep[used] = True
-        decisions = decisions.filter(mask_of(keep))
-    chosen = outcomes.select(["value", "position", "occurred_at"]).take(pa.array(row))
+def _with_outcomes(decisions: pa.Table, latest: Latest, used: Flags) -> pa.Table:
+    if not used.all():
+        decisions = decisions.filter(mask_of(used))
+    of = latest.of.codes[used]
     return (
-        decisions.append_column("label", chosen.column("value").cast(pa.float64()))
-        .append_column("outcome_position", chosen.column("position").cast(pa.int64()))
-        .append_column("outcome_occurred_at", chosen.column("occurred_at").cast(INSTANT))
+        decisions.append_column("label", pa.array(latest.value[of]))
+        .append_column("outcome_position", pa.array(latest.position[of]))
+        .append_column("outcome_occurred_at", pa.array(latest.happened[of]).cast(INSTANT))
     )

@@ -1,73 +1,90 @@
-"""Training sets: matured labelled decisions as columns, split by time; pure."""
+"""Training sets: which decisions are rows, with which labels and own columns; pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from replay.columns import FEATURE, INSTANT, instants, mask_of
+from replay.columns import FEATURE
 from replay.errors import ColumnsError
-from replay.join import Joined
+from replay.join import DUPLICATE, EXCLUDED, REASONS, USED, account, reasons
+from replay.labels import Labelled, LabelRule, labelled
+from replay.matching import Flags, Latest
+from replay.ranges import AsOf
+from replay.splits import TEST, TRAIN, Parted
 
 OWN = ("decision_id", "position", "occurred_at", "label", "split")
-TRAIN, TEST = "train", "test"
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """A split by time: rows from `test_from` on are the test, rows less than `gap` before it are left out.
+class Chosen:
+    """Which decision rows are rows of the set, by label, and where all the others went.
 
-    The gap keeps rows apart whose outcomes overlap; it is best no shorter than the label's window.
+    Law: decisions == rows + the counts of the reasons. Of several labels a row needs all; it is counted under
+    the first that it lacks, as `<label>.<reason>`.
     """
 
-    test_from: datetime
-    gap: timedelta = timedelta(0)
+    labels: tuple[tuple[LabelRule, Labelled], ...]
+    used: Flags
+    counts: dict[str, int]
+    outcomes: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Assembled:
-    """The rows of a training set and how many the gap took: `joined rows == table.num_rows + gap`."""
+def chosen(latest: Sequence[tuple[LabelRule, Latest]], excluded: Flags, as_of: AsOf) -> Chosen:
+    """Return the rows that have every label."""
+    found = [(rule, labelled(each, excluded, as_of, rule.immature)) for rule, each in latest]
+    if len(found) == 1:
+        codes = found[0][1].codes
+        counts = {"decisions": codes.size, **reasons(codes)}
+        return Chosen(tuple(found), codes == USED, counts, account(latest[0][1], codes))
+    first = found[0][1].codes
+    shared = np.isin(first, (DUPLICATE, EXCLUDED))
+    counts = {"decisions": first.size}
+    counts |= {REASONS[code - 1]: int(np.count_nonzero(first == code)) for code in (DUPLICATE, EXCLUDED)}
+    used = ~shared
+    outcomes: dict[str, int] = {}
+    for (rule, found_), (_rule, each) in zip(found, latest, strict=True):
+        lacking = np.where(used, found_.codes, USED)
+        counts |= {f"{rule.name}.{name}": rows for name, rows in reasons(lacking).items() if rows}
+        outcomes |= {f"{rule.name}.{name}": rows for name, rows in account(each, found_.codes).items()}
+        used = used & (found_.codes == USED)
+    return Chosen(tuple(found), used, counts, outcomes)
 
-    table: pa.Table
-    gap: int
+
+def label_columns(found: Chosen, rows: Flags) -> dict[str, pa.Array]:
+    """Return the label columns of `rows`: `label`, or `label.<name>` of several, and what censoring adds."""
+    several = len(found.labels) > 1
+    columns: dict[str, pa.Array] = {}
+    for rule, each in found.labels:
+        suffix = f".{rule.name}" if several else ""
+        value = each.value[rows]
+        columns["label" + suffix] = pa.array(value, mask=np.isnan(value))
+        if each.censored is not None and each.followed_us is not None:
+            columns["censored" + suffix] = pa.array(each.censored[rows])
+            columns["followed_us" + suffix] = pa.array(each.followed_us[rows])
+    return columns
 
 
-def assemble(joined: Joined, features: Sequence[str], split: Split | None = None) -> Assembled:
-    """Return decision_id, position, occurred_at, the features by plain name, label and split, by position.
+def split_columns(where: Parted, rows: Flags) -> dict[str, pa.Array]:
+    """Return `split` and, of a split in folds, `fold`."""
+    names = pa.array([TRAIN, TEST])
+    columns = {"split": names.take(pa.array(where.test[rows].astype(np.int8)))}
+    if where.fold is not None:
+        columns["fold"] = pa.array(where.fold[rows])
+    return columns
 
-    Without a split every row is `train`.
 
-    Raises:
-        ColumnsError: a feature has the name of one of the own columns, or is not there.
-    """
-    taken = [name for name in features if name in OWN]
-    if taken:
+def check_names(features: Sequence[str], own: Sequence[str]) -> None:
+    """Raise ColumnsError where a feature has the name of one of the set's own columns, or of another."""
+    taken = [name for name in features if name in own]
+    twice = sorted({name for name in features if features.count(name) > 1})
+    if taken or twice:
         raise ColumnsError(
-            f"The features {', '.join(taken)} have names of the training set's own columns.",
-            f"Expected other names than {', '.join(OWN)}.",
+            f"The features {', '.join(taken or twice)} have names of other columns of the training set.",
+            f"Expected each once, and other names than {', '.join(own)}.",
         )
-    missing = [name for name in features if FEATURE + name not in joined.table.schema.names]
-    if missing:
-        raise ColumnsError(f"The decisions lack the features {', '.join(missing)}.", "Expected each of them.")
-    table = joined.table
-    parts = np.zeros(table.num_rows, dtype=np.int8)
-    if split is not None:
-        edge = pa.scalar(split.test_from, INSTANT).value
-        at = instants(table.column("occurred_at"), "occurred_at")
-        parts[at >= edge - split.gap // timedelta(microseconds=1)] = 1
-        parts[at >= edge] = 2
-    in_gap = parts == 1
-    gap = int(np.count_nonzero(in_gap))
-    if gap:
-        table, parts = table.filter(mask_of(~in_gap)), parts[~in_gap]
-    names = pa.array([TRAIN, "", TEST])
-    columns = {name: table.column(name) for name in OWN[:3]}
-    columns |= {name: table.column(FEATURE + name) for name in features}
-    columns |= {"label": table.column("label"), "split": names.take(pa.array(parts))}
-    return Assembled(pa.table(columns), gap)
 
 
 def selected(decisions: pa.Table, where: Mapping[str, Sequence[object]]) -> pa.Array:

@@ -22,6 +22,15 @@ Command = Callable[..., Any]
 
 def range_options(command: Command) -> Command:
     """Add --decision-point, --from and --to to a command."""
+    return _with_range(command, required=True)
+
+
+def optional_range(command: Command) -> Command:
+    """Add the same to a command that may read them from a file instead."""
+    return _with_range(command, required=False)
+
+
+def _with_range(command: Command, *, required: bool) -> Command:
     for option in (
         click.option(
             "--to", "stop", metavar="PLACE", help="First position or time after the range. Default: the end."
@@ -29,7 +38,7 @@ def range_options(command: Command) -> Command:
         click.option(
             "--from", "start", metavar="PLACE", default="1", help="First position or time. Default: 1."
         ),
-        click.option("--decision-point", "-d", required=True, help="Where the decisions were made."),
+        click.option("--decision-point", "-d", required=required, help="Where the decisions were made."),
     ):
         command = option(command)
     return command

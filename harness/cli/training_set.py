@@ -1,6 +1,5 @@
 """`harness training-set`: cut, list, show, verify and export training sets."""
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,8 @@ import click
 
 from harness.cli.log import opened
 from harness.cli.output import emit, folder_option, json_option
-from harness.cli.places import duration, names, range_of, range_options
+from harness.cli.places import duration, names, optional_range, range_of
+from harness.cli.training_set_text import summary
 from harness.errors import UsageError
 
 _OUT = click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The set's own folder.")
@@ -21,12 +21,15 @@ def training_set() -> None:
 
 
 @training_set.command()
-@range_options
+@click.option(
+    "--spec", type=click.Path(dir_okay=False, path_type=Path), help="A TOML file that says it all instead."
+)
+@optional_range
 @click.option(
     "--as-of", metavar="PLACE", help="Nothing after this position or time exists. Default: the end."
 )
-@click.option("--label", required=True, help="The outcome to learn.")
-@click.option("--window", required=True, help="A decision counts when it is this old, such as 24h or 45d.")
+@click.option("--label", help="The outcome to learn.")
+@click.option("--window", help="A decision counts when it is this old, such as 24h or 45d.")
 @click.option("--features", help="Comma-separated. Default: all of role feature.")
 @click.option("--feature-set", help="name:version, when the range holds several.")
 @click.option(
@@ -34,42 +37,75 @@ def training_set() -> None:
 )
 @click.option("--test-from", metavar="TIME", help="Rows from here on are the test.")
 @click.option("--gap", default="0s", help="Leave out rows less than this before the test.")
+@click.option("--memory", type=click.IntRange(min=1), default=1024, help="MiB for the ids of the range.")
 @_OUT
 @_PART
 @folder_option
 @json_option
-def create(
-    *, start: str, stop: str | None, out: Path | None, folder: Path | None, json: bool, **given: Any
-) -> None:
+def create(*, spec: Path | None, out: Path | None, folder: Path | None, json: bool, **given: Any) -> None:
     """Cut the matured, labelled decisions of a range as Parquet parts and a manifest, and register them."""
-    from harness.training_sets import create_training_set
+    from harness.training.rows import Limits
+    from harness.training.sets import Place, build_training_set
+    from harness.training.spec_file import read_spec
 
-    home = folder or Path.cwd()
+    limits = Limits(keys_bytes=given["memory"] * 2**20)
+    place = Place(out, folder or Path.cwd(), given["rows_per_part"], limits)
     with opened(folder) as log:
-        first, after = range_of(log, given["decision_point"], start, stop)
-        place = log.as_of(given["as_of"])
-        made = create_training_set(
-            log,
-            decision_point=given["decision_point"],
-            start=first,
-            stop=min(after, place.position + 1) if stop is None else after,
-            as_of=place.position,
-            label=given["label"],
-            window=duration(given["window"]),
-            features=names(given["features"]),
-            feature_set=given["feature_set"],
-            split=_instant(given["test_from"]),
-            gap=duration(given["gap"]),
-            where=_where(given["where"]),
-            out_dir=out,
-            rows_per_part=given["rows_per_part"],
-            home=home,
-        )
+        if spec is not None:
+            _alone(given)
+            wanted, at, backfill = read_spec(spec, log)
+        else:
+            wanted, at, backfill = *_plain(log, given), None
+        made = build_training_set(log, wanted, as_of=at.position, place=place, backfill=backfill)
     emit(
         {"folder": made.folder, **made.manifest},
         json=json,
-        text=f"{_summary(made.manifest)}\nfolder   {made.folder}",
+        text=f"{summary(made.manifest)}\nfolder   {made.folder}",
     )
+
+
+def _plain(log: Any, given: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the specification that the options say, and its place."""
+    from harness.training.spec import Spec
+    from replay.labels import LabelRule
+    from replay.splits import Split
+
+    lacking = [name for name in ("decision_point", "label", "window") if given[name] is None]
+    if lacking:
+        raise UsageError(
+            f"The set lacks {', '.join('--' + name.replace('_', '-') for name in lacking)}.",
+            "Expected them, or a file with --spec.",
+            'See "harness training-set create --help".',
+        )
+    first, after = range_of(log, given["decision_point"], given["start"], given["stop"])
+    at = log.as_of(given["as_of"])
+    test_from = _instant(given["test_from"])
+    return Spec(
+        decision_point=given["decision_point"],
+        start=first,
+        stop=min(after, at.position + 1) if given["stop"] is None else after,
+        labels=(LabelRule(name=given["label"], window=duration(given["window"])),),
+        features=names(given["features"]),
+        feature_set=given["feature_set"],
+        split=None
+        if test_from is None
+        else Split(by="time", test_from=test_from, gap=duration(given["gap"])),
+        where=_where(given["where"]),
+    ), at
+
+
+def _alone(given: dict[str, Any]) -> None:
+    """Raise UsageError where a file says what options say too: one of them would be forgotten."""
+    said = [
+        name for name in ("decision_point", "stop", "as_of", "label", "window", "features") if given[name]
+    ]
+    said += [name for name in ("feature_set", "where", "test_from") if given[name]]
+    if said:
+        raise UsageError(
+            f"--spec and --{', --'.join(name.replace('_', '-') for name in said)} are given.",
+            "Expected the file to say it all.",
+            "Write it into the file, or leave --spec out.",
+        )
 
 
 @training_set.command("list")
@@ -77,7 +113,7 @@ def create(
 @json_option
 def list_command(folder: Path | None, json: bool) -> None:
     """List the registered training sets."""
-    from harness.training_sets import list_training_sets
+    from harness.training.sets import list_training_sets
 
     with opened(folder) as log:
         events = list_training_sets(log)
@@ -99,11 +135,11 @@ def list_command(folder: Path | None, json: bool) -> None:
 @json_option
 def show(name: str, folder: Path | None, json: bool) -> None:
     """Show what a training set holds, and what it left out."""
-    from harness.training_sets import get_training_set
+    from harness.training.sets import get_training_set
 
     with opened(folder) as log:
         event = get_training_set(log, name)
-    emit(event.body, json=json, text=_summary(event.body))
+    emit(event.body, json=json, text=summary(event.body))
 
 
 @training_set.command()
@@ -112,7 +148,7 @@ def show(name: str, folder: Path | None, json: bool) -> None:
 @json_option
 def verify(target: str, folder: Path | None, json: bool) -> None:
     """Rebuild a training set from the log and compare; exit code 40 when they differ."""
-    from harness.training_sets import TrainingSet, verify_training_set
+    from harness.training.sets import TrainingSet, verify_training_set
 
     with opened(folder) as log:
         on_disk = Path(target) if (Path(target) / "manifest.json").exists() else None
@@ -132,7 +168,7 @@ def verify(target: str, folder: Path | None, json: bool) -> None:
 @json_option
 def export(name: str, out: Path | None, rows_per_part: int, folder: Path | None, json: bool) -> None:
     """Write a registered training set anew from the log, checked against its digest."""
-    from harness.training_sets import export_training_set
+    from harness.training.sets import export_training_set
 
     with opened(folder) as log:
         made = export_training_set(log, name, out or Path(name), rows_per_part=rows_per_part)
@@ -153,7 +189,7 @@ def _instant(text: str | None) -> Any:
     return found
 
 
-def _where(given: tuple[str, ...]) -> dict[str, list[str]]:
+def _where(given: tuple[str, ...]) -> Any:
     chosen: dict[str, list[str]] = {}
     for text in given:
         column, equals, values = text.partition("=")
@@ -163,28 +199,3 @@ def _where(given: tuple[str, ...]) -> dict[str, list[str]]:
             )
         chosen.setdefault(column, []).extend(values.split(","))
     return chosen
-
-
-def _summary(body: dict[str, Any]) -> str:
-    cut, counts = body["cut"], body["counts"]
-    left = ", ".join(
-        f"{rows:,} {reason}" for reason, rows in counts.items() if rows and reason != "decisions"
-    )
-    window, point, place = _readable(cut["window"]), cut["decision_point"], body["as_of"]
-    return "\n".join(
-        [
-            f"{body['id']}: {body['rows']:,} rows of {counts['decisions']:,} decisions of {point}",
-            f"range    [{cut['start']}, {cut['stop']}) as of {place['position']} ({place['time']})",
-            f"label    {cut['label']}, counted when the decision is {window} old",
-            f"left out {left or 'nothing'}",
-            f"features {', '.join(cut['features'])} ({body['feature_set']['label']})",
-            f"splits   {', '.join(f'{rows:,} {name}' for name, rows in body['splits'].items())}",
-            f"digest   {body['digest']}",
-        ]
-    )
-
-
-def _readable(window: str) -> str:
-    import msgspec
-
-    return str(msgspec.convert(window, timedelta))

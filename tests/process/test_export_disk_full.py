@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from harness.replay_errors import ExportFailed
-from harness.training_sets import create_training_set, export_training_set, list_training_sets
+from harness.training.sets import create_training_set, export_training_set, list_training_sets
 from tests.support.history import POINT, History
 
 

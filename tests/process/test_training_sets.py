@@ -16,7 +16,8 @@ from harness.replay_errors import (
     MixedFeatureSets,
     TrainingSetDiffers,
 )
-from harness.training_sets import (
+from harness.training.errors import LabelUnknown, WindowTooLong
+from harness.training.sets import (
     TrainingSet,
     create_training_set,
     export_training_set,
@@ -203,10 +204,14 @@ def test_another_history_is_not_the_one_it_was_cut_from(event_log, fresh_log, hi
 
 
 def test_what_cannot_be_cut_says_why(event_log, history, tmp_path):
-    with pytest.raises(
-        EmptyTrainingSet, match=r"None of the decisions has a mature label 'chargeback'.*921 missing"
-    ):
+    with pytest.raises(LabelUnknown, match=r'has the label "chargeback". Known: fraud') as caught:
         created(event_log, history, tmp_path / "x", label="chargeback")
+    assert caught.value.exit_code == 2
+    with pytest.raises(WindowTooLong, match=r"window of label 'fraud' is 365 days.*18:20:00 old") as caught:
+        created(event_log, history, tmp_path / "x", window=timedelta(days=365))
+    assert caught.value.exit_code == 2
+    with pytest.raises(EmptyTrainingSet, match=r"None of the decisions has a mature label 'fraud'.*900 late"):
+        created(event_log, history, tmp_path / "x", window=timedelta(hours=1))
     with pytest.raises(UnknownPosition):
         created(event_log, history, tmp_path / "x", as_of=history.part[1] - 10)
     (tmp_path / "taken").mkdir()

@@ -1,0 +1,63 @@
+"""Training sets in words: the summary of one, with the funnel of what it left out."""
+
+from datetime import timedelta
+from typing import Any
+
+from harness.training.spec import spec_of
+
+_BAR = 30
+_WIDE = 22
+
+
+def summary(body: dict[str, Any]) -> str:
+    """Return what a set is, in lines: range, labels, features, splits, weights, funnel, digest."""
+    spec, place, decisions = spec_of(body["cut"]), body["as_of"], body["counts"]["decisions"]
+    labels = ", ".join(f"{each.name}{_maturity(each.immature, each.window)}" for each in spec.labels)
+    lines = [
+        f"{body['id']}: {body['rows']:,} rows of {decisions:,} decisions of {spec.decision_point}",
+        f"range    [{spec.start}, {spec.stop}) as of {place['position']} ({place['time']})",
+        f"label    {labels}",
+        f"features {', '.join(spec.features or ())} ({body['feature_set']['label']})",
+        f"splits   {', '.join(f'{rows:,} {name}' for name, rows in body['splits'].items())}",
+    ]
+    origin = [f"{name} {source}" for name, source in body.get("provenance", {}).items() if source != "served"]
+    if origin:
+        lines.append(f"borrowed {', '.join(origin)}")
+    if "weights" in body:
+        found = body["weights"]
+        lines.append(
+            f"weights  worth {found['effective']:,.1f} rows of equal weight, "
+            f"the largest holds {found['largest_share']:.2%}, {found['cut']:,.0f} cut"
+        )
+    if "gates" in body:
+        lines.append(f"gates    {len(body['gates'])} hold")
+    return "\n".join([*lines, *funnel(body["counts"], body["rows"]), f"digest   {body['digest']}"])
+
+
+def funnel(counts: dict[str, int], rows: int) -> list[str]:
+    """Return one line a stage: what is left after each reason, with a bar.
+
+    >>> print(chr(10).join(funnel({"decisions": 4, "duplicate": 0, "immature": 3}, 1)))
+    funnel   decisions                           4 ██████████████████████████████
+             - immature              3           1 ███████▌
+             = rows                              1
+    """
+    left = whole = counts["decisions"]
+    lines = [f"funnel   {'decisions':<{_WIDE}}{'':>3}{whole:>12,} {_bar(left, whole)}"]
+    for reason, took in counts.items():
+        if reason == "decisions" or not took:
+            continue
+        left -= took
+        lines.append(f"         - {reason:<{_WIDE - 12}}{took:>13,}{left:>12,} {_bar(left, whole)}")
+    lines.append(f"         {'= rows':<{_WIDE}}{'':>3}{rows:>12,}")
+    return lines
+
+
+def _bar(part: int, whole: int) -> str:
+    halves = round(2 * _BAR * part / whole) if whole else 0
+    return "█" * (halves // 2) + "▌" * (halves % 2)
+
+
+def _maturity(immature: str, window: timedelta) -> str:
+    treated = {"exclude": "", "censor": ", younger ones censored", "weight": ", younger ones weighted"}
+    return f", counted when the decision is {window} old{treated[immature]}"

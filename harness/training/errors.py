@@ -1,0 +1,129 @@
+"""What can go wrong with the specification and the life of a training set. One class per remedy.
+
+HarnessError (recorders.errors)
+├── SpecUnusable            a specification that no log can give                            exit 2
+├── LabelUnknown            a label that no outcome has                                     exit 2
+├── WindowTooLong           no decision is as old as the label's window                     exit 2
+├── MemoryReached           more decisions than the memory holds the ids of                 exit 1
+├── BackfillUnusable        recomputed features that are absent, or not those declared      exit 2
+├── GatesFailed             a set that is not what its gates ask for                        exit 30
+├── NotAnExtension          a set that cannot be continued to that place                    exit 2
+├── RowNotFound             a decision that is not in the set                               exit 2
+└── FrameworkMissing        a package that a hand-off needs and that is not installed       exit 2
+"""
+
+# ruff: noqa: N818  # the names are the design's words; what derives from HarnessError is an error
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from harness.errors import NotFound
+from recorders.errors import HarnessError
+
+
+class SpecUnusable(HarnessError):
+    """A specification that no log can give."""
+
+    exit_code = 2
+
+    def __init__(self, happened: str, expected: str) -> None:
+        super().__init__(happened, expected, "Correct the specification of the set.")
+
+
+class LabelUnknown(NotFound):
+    """No outcome up to the place has this label: the nearest that there are, are named."""
+
+    def __init__(self, name: str, known: Iterable[str], position: int) -> None:
+        super().__init__("label", name, known)
+        self.happened = f'No outcome up to position {position} has the label "{name}".'
+        self.remedy = "Correct the label's name, or choose a later --as-of."
+        self.args = (f"{self.happened} {self.expected} {self.remedy}",)
+
+
+class WindowTooLong(HarnessError):
+    """No decision of the range has reached the window: nothing can be mature."""
+
+    exit_code = 2
+
+    def __init__(self, label: str, window: timedelta, oldest: timedelta) -> None:
+        super().__init__(
+            f"The window of label {label!r} is {window}, the oldest decision of the range is {oldest} old.",
+            "Expected decisions as old as the window.",
+            "Choose an earlier --from, a later --as-of, a shorter --window, or immature = censor or weight.",
+        )
+        self.label, self.window, self.oldest = label, window, oldest
+
+
+class MemoryReached(HarnessError):
+    """The ids of the range's decisions do not fit: their number is what a build holds."""
+
+    def __init__(self, held: int, limit: int, position: int) -> None:
+        super().__init__(
+            f"The keys of the decisions up to position {position} take {held:,} bytes.",
+            f"Expected {limit:,} or less.",
+            "Cut the range in parts, or raise the limit with --memory.",
+        )
+        self.held, self.limit, self.position = held, limit, position
+
+
+class BackfillUnusable(HarnessError):
+    """Recomputed features that are absent, or not those that were declared."""
+
+    exit_code = 2
+
+    def __init__(self, happened: str, expected: str) -> None:
+        super().__init__(happened, expected, "Hand over the table with --backfill.")
+
+
+class GatesFailed(HarnessError):
+    """The set is not what its gates ask for: nothing was written."""
+
+    exit_code = 30
+
+    def __init__(self, findings: Sequence[str]) -> None:
+        super().__init__(
+            f"{len(findings)} of the gates failed: {' '.join(findings)}",
+            "Expected every gate to hold; no set was written, and the log says so.",
+            "Find out what happened to the feature, or leave those rows out with --where.",
+        )
+        self.findings = tuple(findings)
+
+
+class NotAnExtension(HarnessError):
+    """A set continues to a later place only."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, happened: str, expected: str) -> None:
+        super().__init__(
+            f"Training set {name} cannot be extended: {happened}", expected, "Choose a later --to."
+        )
+        self.name = name
+
+
+class RowNotFound(HarnessError):
+    """A decision that is not in the set."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, decision_id: str) -> None:
+        super().__init__(
+            f"Training set {name} has no decision {decision_id!r}.",
+            "Expected the id of one of its rows.",
+            'See "harness training-set show" for what was left out, and why.',
+        )
+        self.name, self.decision_id = name, decision_id
+
+
+class FrameworkMissing(HarnessError):
+    """A hand-off needs a package that is not installed."""
+
+    exit_code = 2
+
+    def __init__(self, package: str, wanted: str) -> None:
+        super().__init__(
+            f"{wanted} needs the package {package}, which cannot be imported.",
+            f"Expected {package} in this environment.",
+            f"Install it: pip install {package}",
+        )
+        self.package = package

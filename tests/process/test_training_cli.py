@@ -1,0 +1,103 @@
+"""`harness training-set` with a specification of its own: the file, the funnel, what is refused and how."""
+
+import json
+
+import pytest
+
+from harness.cli.main import run
+from tests.support.history import POINT, History
+
+SPEC = f"""
+decision_point = "{POINT}"
+from = 2
+to = 1002
+features = ["amount", "kind"]
+
+[[labels]]
+name = "fraud"
+window = "3h"
+
+[where]
+kind = ["card", "bank"]
+
+[split]
+by = "unit"
+test = 0.25
+seed = "spring"
+
+[[gates]]
+feature = "amount"
+max_null = 0.02
+"""
+
+
+@pytest.fixture
+def harness(event_log, tmp_path, monkeypatch, capsys):
+    history = History(event_log)
+    history.decisions(0, 1_000)
+    history.outcomes(0, 900)
+    history.decisions(1_100, 1_101)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HARNESS_DATABASE_URL", event_log.url)
+    (tmp_path / "spec.toml").write_text(SPEC)
+
+    def call(*words, code=0):
+        capsys.readouterr()
+        found = run(["training-set", *words])
+        out = capsys.readouterr()
+        assert found == code, out.err
+        return out.out if code == 0 else out.err
+
+    return call
+
+
+def test_a_file_says_it_all_and_the_funnel_shows_where_rows_went(harness, tmp_path):
+    shown = harness("create", "--spec", "spec.toml", "--out", "set")
+    assert "gates    2 hold" in shown
+    funnel = [line.split() for line in shown.splitlines() if line.startswith(("funnel", "         "))]
+    assert [line[:3] for line in funnel] == [
+        ["funnel", "decisions", "1,000"],
+        ["-", "excluded", "333"],
+        ["-", "immature", "53"],
+        ["-", "missing", "14"],
+        ["=", "rows", "600"],
+    ]
+    made = json.loads((tmp_path / "set" / "manifest.json").read_text())
+    assert made["format"] == "training-set/2"
+    assert sum(made["splits"].values()) == 600
+    assert "log and files give 600 rows" in harness("verify", "set")
+    assert made["id"] in harness("list")
+    assert "seed" not in harness("show", made["id"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "code"),
+    [
+        (("[split]", "[spilt]"), "nearest known key is 'split'", 2),
+        (('window = "3h"', 'window = "3 hours"'), "such as", 2),
+        (("test = 0.25", "test = 25.0"), "Expected a share above 0 and below 1", 2),
+        (("to = 1002", "to = 9000"), "Choose a later --as-of or an earlier --to", 2),
+        (('name = "fraud"', 'name = "froud"'), "Known: fraud", 2),
+        (('window = "3h"', 'window = "90d"'), "Expected decisions as old as the window", 2),
+        (("max_null = 0.02", "max_null = 0.001"), "gates failed", 30),
+        (("decision_point", "decision_pint"), "Every key must be known", 2),
+    ],
+)
+def test_what_a_file_gets_wrong_is_said(harness, tmp_path, change, said, code):
+    (tmp_path / "spec.toml").write_text(SPEC.replace(*change))
+    assert said in harness("create", "--spec", "spec.toml", "--out", "set", code=code)
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_file_and_options_do_not_mix(harness):
+    assert "--spec and --label are given" in harness("create", "--spec", "spec.toml", "--label", "x", code=2)
+    assert "lacks --label, --window" in harness("create", "-d", POINT, code=2)
+
+
+def test_a_manifest_that_lies_about_its_form_is_refused(harness, tmp_path):
+    harness("create", "--spec", "spec.toml", "--out", "set")
+    path = tmp_path / "set" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for change, said in (({"format": "training-set/9"}, "its format is"), ({"parts": [1]}, "list of parts")):
+        path.write_text(json.dumps(manifest | change))
+        assert said in harness("verify", "set", code=40)
