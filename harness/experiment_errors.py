@@ -12,6 +12,8 @@ HarnessError (recorders.errors)
 │   └── ExperimentConcluded      its verdict is recorded
 ├── NoLook                       there is no look to decide on or to explain        exit 2
 ├── ApprovalRefused              a verdict that cannot be approved, or not again    exit 1
+├── MetricAltered                a user's function has another source by now        exit 2
+├── MetricFailed                 a user's function that cannot be used              exit 2
 └── LookAltered                  a stored look is not what the log gives            exit 40
 """
 
@@ -142,6 +144,33 @@ class NoLook(UsageError):
 
 class ApprovalRefused(HarnessError):
     """A verdict that cannot be approved, or that somebody approved before."""
+
+
+class MetricAltered(UsageError):
+    """The source of a registered function changed: what it gave once can no longer be had."""
+
+    def __init__(self, name: str, path: str, registered: str, found: str) -> None:
+        super().__init__(
+            f"Metric {name} has source {found[:16]} in {path}.",
+            f"Expected {registered[:16]}, as registered: a look is recomputed with the very function.",
+            "Bring the registered source back, or register a new experiment with this one.",
+        )
+        self.name = name
+        self.path = path
+        self.registered = registered
+        self.found = found
+
+
+class MetricFailed(UsageError):
+    """A function of the user's own that cannot be used as a metric: mend the function."""
+
+    def __init__(self, name: str, happened: str, expected: str) -> None:
+        super().__init__(
+            f"Metric {name} cannot be used: {happened.rstrip('.')}.",
+            f"Expected {expected}.",
+            "Mend the function, or run the command in the folder that holds its module.",
+        )
+        self.name = name
 
 
 class LookAltered(HarnessError):

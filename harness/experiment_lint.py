@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
+from harness.experiment_errors import MetricAltered, MetricFailed
 from harness.experiment_file import ExperimentFile, Window
+from harness.own_metrics import pinned
 from harness.strict_toml import Problem, TomlFileError, check_table, nearest, read_toml
 from policies.errors import PlanError
 from policies.metric_plan import MetricPlan
@@ -27,7 +29,16 @@ def read_experiment(path: Path) -> ExperimentFile:
     problems = lint(tables)
     if problems:
         raise TomlFileError(str(path), problems)
-    return msgspec.convert(tables, ExperimentFile)
+    return _pinned(path, msgspec.convert(tables, ExperimentFile))
+
+
+def _pinned(path: Path, declared: ExperimentFile) -> ExperimentFile:
+    """Return the experiment with the source of the user's own metrics pinned."""
+    try:
+        return msgspec.structs.replace(declared, metrics=pinned(declared.metrics))
+    except (MetricAltered, MetricFailed) as error:
+        problem = Problem("metrics", "name", error.happened, error.expected, error.remedy)
+        raise TomlFileError(str(path), [problem]) from error
 
 
 def lint(tables: dict[str, Any]) -> list[Problem]:

@@ -38,7 +38,7 @@ KEYS = {
     "label.window": "The age at which a decision counts, however early its outcome came.",
     "unit.kind": "request: each decision. column: the recorded unit. day: the local calendar day.",
     "unit.timezone": 'The time zone of the local day, for kind "day".',
-    "metrics.name": "Which metric.",
+    "metrics.name": "Which metric; py:module:function is one of your own.",
     "metrics.role": "primary: it decides. guardrail: it must not be harmed. context: it is only shown.",
     "metrics.direction": "Which way is better; known for most metrics.",
     "metrics.identification": (
@@ -59,6 +59,12 @@ KEYS = {
     "metrics.quantile": "For pinball: the share of labels that should lie below the score.",
     "metrics.prior": "The spread of differences that were plausible before the data: asks for a posterior, "
     "which is shown and never gates.",
+    "metrics.slo_us": "For latency_over: the latency that an answer should not exceed, in microseconds.",
+    "metrics.k": "For ndcg: how many of a group's first places count.",
+    "metrics.bins": "For calibration_error: the number of bins of equal width.",
+    "metrics.least": "For metrics of groups: the fewest positives (auc: of either label) a group needs.",
+    "metrics.features": "For a function of your own: the features it reads, as columns f.<name>.",
+    "metrics.source": "The digest of your own function's source; filled in when the file is read.",
     "metrics.outside": "What happens to a value beyond the bounds; it is counted either way.",
     "policy.name": "promotion: the challenger must win. noninferiority: not lose. equivalence: neither. "
     "rollback: the challenger was live before, and one metric on which it is better is enough.",

@@ -14,6 +14,8 @@ import pyarrow as pa
 from harness.champion_again import champion_noise
 from harness.experiments import Experiment
 from harness.log.log import Log
+from harness.measured_columns import beside, completed, errors_column, read_decisions, read_outcomes
+from harness.own_metrics import own_values
 from harness.replays import read_scores
 from harness.scoring import failure_of
 from harness.slice_columns import slice_evidence
@@ -21,13 +23,10 @@ from harness.window import COUNTED, OPEN, OUTSIDE, PARTIAL, Codes, row_codes
 from policies.evidence import Evidence
 from policies.fold import fold
 from policies.integrity import Integrity
-from recorders.columns import DECISION_ENVELOPE, OUTCOME_SCHEMA
 from replay.digest import canonical_digest
 from replay.join import Joined, join
 from replay.pairs import Paired, pair
 from replay.ranges import AsOf
-
-_DECISION_COLUMNS = ("decision_id", "occurred_at", "unit", "model", "model_version", "score", "decision")
 
 
 class Scores(msgspec.Struct, frozen=True):
@@ -74,9 +73,9 @@ def measure(
     Scores are a function of decisions and model, so that they may have been appended after `as_of`; those
     up to position `scores_up_to` are used.
     """
-    point = experiment.decision_point
-    decisions = _table(log, start, stop, "decision", point)
-    outcomes = _table(log, 1, as_of.position + 1, "outcome", point)
+    point, plan = experiment.decision_point, experiment.plan
+    decisions = read_decisions(log, start, stop, point, plan)
+    outcomes = read_outcomes(log, as_of.position + 1, point)
     codes = _codes(experiment, decisions, as_of)
     joined = join(
         decisions,
@@ -87,8 +86,9 @@ def measure(
         exclude=pa.array(codes != COUNTED),
     )
     model = experiment.challenger.digest
-    paired = pair(joined, read_scores(log, model, point, start, stop, up_to=scores_up_to))
-    evidence = fold(paired.table, experiment.plan)
+    scores = read_scores(log, model, point, start, stop, up_to=scores_up_to)
+    paired = pair(joined, scores, also=beside(plan), errors=errors_column(plan))
+    evidence = fold(own_values(completed(paired.table, plan), plan.metrics), plan)
     noise = None
     if experiment.rescore is not None:
         again = read_scores(log, experiment.rescore.digest, point, start, stop, up_to=scores_up_to)
@@ -105,16 +105,6 @@ def measure(
         evidence=evidence,
         slices=slice_evidence(log, paired.table, experiment.plan, point, (start, stop)),
     )
-
-
-def _table(log: Log, start: int, stop: int, kind: str, decision_point: str) -> pa.Table:
-    """Return the events of a range as one table; batches of any feature set have these columns alike."""
-    fields = DECISION_ENVELOPE if kind == "decision" else tuple(OUTCOME_SCHEMA)
-    kept = [field for field in fields if kind == "outcome" or field.name in _DECISION_COLUMNS]
-    schema = pa.schema([pa.field("position", pa.int64(), nullable=False), *kept])
-    batches = log.read(start, stop, kind=kind, decision_point=decision_point, columns=[f.name for f in kept])
-    plain = (pa.RecordBatch.from_arrays([b.column(n) for n in schema.names], schema=schema) for b in batches)
-    return pa.Table.from_batches(plain, schema=schema)
 
 
 def _codes(experiment: Experiment, decisions: pa.Table, as_of: AsOf) -> Codes:
@@ -159,7 +149,8 @@ def _integrity(
     reasons = {name: count for name, count in joined.reasons.items() if name != "excluded"}
     # A day that is not closed will have matured as a whole later: until then all of it is immature.
     reasons["immature"] += left_out[OPEN]
-    used = min(evidence.metrics[metric.name].used for metric in experiment.plan.gating)
+    # A metric of failures alone uses decisions that have no score.
+    used = min(paired.scored, *(evidence.metrics[metric.name].used for metric in experiment.plan.gating))
     reasons |= {
         "partial_day": left_out[PARTIAL],
         "unscored": paired.unscored,

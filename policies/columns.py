@@ -43,7 +43,7 @@ class Side:
 
     def decided(self, decision: str) -> Mask:
         """Return where the model gave exactly this decision."""
-        return _known(pc.equal(self._decision, decision))
+        return known_true(pc.equal(self._decision, decision))
 
 
 class Columns:
@@ -80,7 +80,7 @@ class Columns:
     def decisions_differ(self) -> Mask:
         """Return where both models decided, and not the same."""
         unequal = pc.not_equal(self._column("champion_decision"), self._column("challenger_decision"))
-        return _known(unequal)
+        return known_true(unequal)
 
     @property
     def unit(self) -> Any:
@@ -99,6 +99,20 @@ class Columns:
             )
         instants: Ints = column.cast(pa.int64()).to_numpy(zero_copy_only=False)
         return instants
+
+    def numbers(self, name: str) -> Floats:
+        """Return a column of numbers that a metric reads beside the others; NaN where it is null."""
+        self._require(name, _is_number, "numbers")
+        return _floats(self._column(name))
+
+    def missing(self, name: str) -> Mask:
+        """Return where a column is null."""
+        return null_mask(self._column(name))
+
+    def text(self, name: str) -> Any:
+        """Return a column of text that a metric reads beside the others, as an Arrow array."""
+        self._require(name, _is_text, "string")
+        return self._column(name).cast(pa.string())
 
     def _column(self, name: str) -> Any:
         column = self._table.column(name)
@@ -120,6 +134,10 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
 def _is_instant(kind: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(kind) and kind.tz is not None)
 
@@ -136,7 +154,7 @@ def _floats(array: Any) -> Floats:
     return values
 
 
-def _known(array: Any) -> Mask:
+def known_true(array: Any) -> Mask:
     """Return where it is true; where it is null it is not known to be."""
     return _mask(pc.fill_null(array, fill_value=False) if array.null_count else array)
 

@@ -4,9 +4,11 @@ from functools import reduce
 from typing import Any
 
 import msgspec
+import numpy as np
+from msgspec import UNSET, UnsetType
 
 from policies.accumulators import Moments, TernaryCounts
-from policies.errors import EvidenceMismatch
+from policies.errors import ColumnsError, EvidenceMismatch
 from policies.plan import Plan
 from policies.units import PerUnit, RepeatSketch
 from recorders.canonical import canonical_json, digest
@@ -19,8 +21,8 @@ class MetricEvidence(msgspec.Struct, frozen=True):
 
     `champion` and `challenger` are the fixed-point totals over the used decisions. Under unit `request`,
     `moments` (and `ternary`) hold the clipped paired difference per decision; else `units` holds the sums
-    per unit. `outside` counts decisions with a value beyond the bounds, `clipped` decisions whose
-    difference was cut to the clip.
+    per unit, and `whole` is set where each unit was folded as a whole. `outside` counts decisions with a
+    value beyond the bounds, `clipped` decisions whose difference was cut to the clip.
     """
 
     rows: int
@@ -33,6 +35,7 @@ class MetricEvidence(msgspec.Struct, frozen=True):
     moments: Moments
     ternary: TernaryCounts
     units: PerUnit
+    whole: bool | UnsetType = UNSET
 
     @classmethod
     def empty(cls) -> "MetricEvidence":
@@ -40,7 +43,17 @@ class MetricEvidence(msgspec.Struct, frozen=True):
         return cls(0, 0, {}, 0, 0, 0, 0, Moments.empty(), TernaryCounts.empty(), PerUnit.empty())
 
     def merge(self, other: "MetricEvidence") -> "MetricEvidence":
-        """Return the evidence of both samples together."""
+        """Return the evidence of both samples together.
+
+        Raises:
+            ColumnsError: a group comes in two parts; its value is not the mean of theirs.
+        """
+        whole = UNSET if self.whole is UNSET and other.whole is UNSET else True
+        if whole and np.isin(self.units.keys, other.units.keys).any():
+            twice = int(np.intersect1d(self.units.keys, other.units.keys)[0])
+            raise ColumnsError(
+                "unit", f"in two parts, for instance {twice}", "each group whole and once", "Fold it whole."
+            )
         names = sorted(self.reasons.keys() | other.reasons.keys())
         return MetricEvidence(
             rows=self.rows + other.rows,
@@ -53,6 +66,7 @@ class MetricEvidence(msgspec.Struct, frozen=True):
             moments=self.moments.merge(other.moments),
             ternary=self.ternary.merge(other.ternary),
             units=self.units.merge(other.units),
+            whole=whole,
         )
 
 

@@ -1,5 +1,7 @@
 """The fold: paired columns to evidence. Whole ranges at once, no object per decision."""
 
+import math
+
 import numpy as np
 import pyarrow as pa
 
@@ -8,8 +10,9 @@ from policies.columns import Columns, Floats, Ints, Mask, null_mask
 from policies.errors import OutOfBounds
 from policies.evidence import Evidence, MetricEvidence
 from policies.fixed import exact_sum, to_fixed
+from policies.groups import Grouped, Rows
 from policies.metric_plan import MetricPlan
-from policies.metrics import METRICS
+from policies.options import declared
 from policies.plan import Plan
 from policies.units import PerUnit, RepeatSketch, local_days, unit_keys
 
@@ -50,45 +53,98 @@ def _keys(read: Columns, plan: Plan) -> tuple[Ints | None, Mask | None]:
 def _fold_metric(
     read: Columns, plan: Plan, metric: MetricPlan, keys: Ints | None, unnamed: Mask | None
 ) -> MetricEvidence:
-    kind = METRICS[metric.name]
-    values = kind.values(read, metric)
+    values = metric.kind.values(read, metric)
     usable, reasons = values.usable, dict(values.reasons)
     if unnamed is not None:
         missing = int(np.count_nonzero(usable & unnamed))
         if missing:
             reasons["unit_missing"] = missing
             usable = usable & ~unnamed
-    limit = kind.limit(metric)
     champion, challenger = _kept(values.champion, usable), _kept(values.challenger, usable)
-    outside = (champion > limit) | (challenger > limit)
-    count_outside = int(np.count_nonzero(outside))
-    if count_outside:
-        if metric.outside == "refuse":
-            worst = float(max(champion.max(), challenger.max()))
-            raise OutOfBounds(metric.name, count_outside, worst, limit)
-        champion, challenger = np.minimum(champion, limit), np.minimum(challenger, limit)
+    kept = None if keys is None else keys[usable]
+    if isinstance(metric.kind, Grouped):
+        assert kept is not None  # a plan with groups has units
+        rows = (kept, champion, challenger, read.label[usable])
+        return _fold_groups(rows, metric, plan, reasons, read.rows)
+    champion, challenger, outside = _bounded(champion, challenger, values.floor, metric)
     live, other = to_fixed(champion, plan.scale), to_fixed(challenger, plan.scale)
     moments, ternary, units, clipped = Moments.empty(), TernaryCounts.empty(), PerUnit.empty(), 0
-    if keys is None:
+    if kept is None:
         difference = difference_sign(metric) * (other - live)
         clip = round(plan.clip(metric.name) * plan.scale)
         cut = np.clip(difference, -clip, clip)
         clipped = int(np.count_nonzero(cut != difference))
         moments = Moments.of(cut)
-        ternary = TernaryCounts.of(cut) if kind.ternary else ternary
+        ternary = TernaryCounts.of(cut) if metric.kind.ternary else ternary
     else:
-        units = PerUnit.of(keys[usable], live, other)
+        units = PerUnit.of(kept, live, other)
     return MetricEvidence(
         rows=read.rows,
         used=live.size,
         reasons=dict(sorted(reasons.items())),
-        outside=count_outside,
+        outside=outside,
         clipped=clipped,
         champion=exact_sum(live),
         challenger=exact_sum(other),
         moments=moments,
         ternary=ternary,
         units=units,
+    )
+
+
+def _bounded(
+    champion: Floats, challenger: Floats, floor: float, metric: MetricPlan
+) -> tuple[Floats, Floats, int]:
+    """Return the values within the metric's bounds, and how many decisions had one beyond them.
+
+    Raises:
+        OutOfBounds: there is one and the plan says "refuse".
+    """
+    limit = metric.kind.limit(metric)
+    outside = (champion > limit) | (challenger > limit)
+    if floor > -math.inf:
+        outside |= (champion < floor) | (challenger < floor)
+    count = int(np.count_nonzero(outside))
+    if not count:
+        return champion, challenger, 0
+    if metric.outside == "refuse":
+        largest = float(max(champion.max(), challenger.max()))
+        worst = largest if largest > limit else float(min(champion.min(), challenger.min()))
+        raise OutOfBounds(metric.name, count, worst, limit)
+    return np.clip(champion, floor, limit), np.clip(challenger, floor, limit), count
+
+
+def _fold_groups(
+    rows: tuple[Ints, Floats, Floats, Floats],
+    metric: MetricPlan,
+    plan: Plan,
+    reasons: dict[str, int],
+    count: int,
+) -> MetricEvidence:
+    """Return the evidence of a metric of whole groups: each weighs as much as its decisions."""
+    keys, champion, challenger, label = rows
+    assert isinstance(metric.kind, Grouped)
+    groups, codes = np.unique(keys, return_inverse=True)
+    sides = [metric.kind.sized(Rows(codes, s, label, groups.size), metric) for s in (champion, challenger)]
+    whole = np.minimum(sides[0].size, sides[1].size) >= (declared(metric.least) or 1)
+    sizes = np.bincount(codes, minlength=groups.size)
+    left = int(sizes[~whole].sum())
+    if left:
+        reasons["group_too_small"] = left
+    sizes = sizes[whole]
+    live, other = (to_fixed(side.value[whole], plan.scale) * sizes for side in sides)
+    return MetricEvidence(
+        rows=count,
+        used=int(sizes.sum()),
+        reasons=dict(sorted(reasons.items())),
+        outside=0,
+        clipped=0,
+        champion=exact_sum(live),
+        challenger=exact_sum(other),
+        moments=Moments.empty(),
+        ternary=TernaryCounts.empty(),
+        units=PerUnit(groups[whole], sizes, live, other),
+        whole=True,
     )
 
 

@@ -8,8 +8,8 @@ from msgspec import UNSET, UnsetType
 
 from policies.checks import positive, refuse
 from policies.errors import PlanError
-from policies.metrics import METRICS
-from policies.options import Cells
+from policies.metrics import METRICS, OWN, Metric, metric_kind
+from policies.options import Cells, declared
 from policies.rules import Hypothesis, Role
 
 
@@ -25,6 +25,9 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     `reference` (policies/payoffs.py); `quantile` is that of pinball. `outside` says what happens to a value
     beyond the bounds: it is counted either way. `prior` is the spread of differences that were plausible
     before the data; it asks for a posterior, which is shown and never gates (policies/belief.py).
+    `slo_us` is the objective of latency_over; `k`, `bins` and
+    `least` are of metrics of whole groups (policies/groups.py). `features` are those that a user's own
+    function reads, and `source` is the digest of its source, filled in when the file is read.
     Empty `direction` and `hypotheses` are filled in by the catalogue, so the canonical form shows them.
     """
 
@@ -47,13 +50,22 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     reference: float | UnsetType = UNSET
     quantile: float | UnsetType = UNSET
     prior: float | UnsetType = UNSET
+    slo_us: int | UnsetType = UNSET
+    k: int | UnsetType = UNSET
+    bins: int | UnsetType = UNSET
+    least: int | UnsetType = UNSET
+    features: tuple[str, ...] | UnsetType = UNSET
+    source: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        kind = METRICS.get(self.name)
+        kind = metric_kind(self.name, self.direction)
         if kind is None:
             near = get_close_matches(self.name, METRICS, n=1)
             hint = f'The nearest known name is "{near[0]}".' if near else "Use one of these."
-            raise PlanError("metrics.name", self.name, f"one of {', '.join(sorted(METRICS))}", hint)
+            known = f"one of {', '.join(sorted(METRICS))}, or py:module:function"
+            raise PlanError("metrics.name", self.name, known, hint)
+        if self.direction == "" and self.name.startswith(OWN):
+            refuse(f"metrics.{self.name}.direction", "", "lower or higher", "Declare which way is better.")
         if self.direction == "":
             msgspec.structs.force_setattr(self, "direction", kind.direction)
         if self.direction != kind.direction:
@@ -74,3 +86,15 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             refuse(
                 f"metrics.{self.name}.margin", self.margin, f"less than {self.clip or widest!r}", "Lower it."
             )
+
+    @property
+    def kind(self) -> Metric:
+        """Return the metric that the name stands for."""
+        kind = metric_kind(self.name, self.direction)
+        assert kind is not None  # checked when the plan was made
+        return kind
+
+    @property
+    def wanted_features(self) -> tuple[str, ...]:
+        """Return the names of the features of a decision that the metric reads."""
+        return declared(self.features) or ()

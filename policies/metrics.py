@@ -6,7 +6,7 @@ difference is oriented afterwards (policies/fold.py), so that larger always mean
 
 import math
 from collections.abc import Callable
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -15,17 +15,12 @@ from msgspec import UNSET
 
 from policies.columns import Columns, Floats, Mask, Side
 from policies.errors import PlanError
+from policies.groups import GROUPED
 from policies.options import Options
+from policies.own import Own
 from policies.payoffs import by_cell, check_payoff, pinball, profit, profit_limit, ratio, ratio_limit
-
-
-class Values(NamedTuple):
-    """Values per decision, from 0 to the metric's limit; rows outside `usable` hold anything."""
-
-    champion: Floats
-    challenger: Floats
-    usable: Mask
-    reasons: dict[str, int]
+from policies.serving import SERVING
+from policies.usable import Reasons, Values, usable_rows
 
 
 class Metric(Protocol):
@@ -44,6 +39,9 @@ class Metric(Protocol):
 
     def limit(self, options: Options) -> float:
         """Return the largest value, which is also the widest paired difference."""
+
+    def columns(self, options: Options) -> tuple[str, ...]:
+        """Return the columns that it reads beside scores, decisions and label."""
 
     def values(self, columns: Columns, options: Options) -> Values:
         """Return the values of both models, with what cannot be used counted by reason."""
@@ -93,21 +91,16 @@ class Loss(msgspec.Struct, frozen=True):
         """Return the largest value, which is also the widest paired difference."""
         return self.limit_of(options)
 
+    def columns(self, options: Options) -> tuple[str, ...]:  # noqa: ARG002  # the protocol's signature
+        """Return nothing: scores, decisions and label are always there."""
+        return ()
+
     def values(self, columns: Columns, options: Options) -> Values:
         """Return the values of both models; what cannot be used is counted by its first reason."""
-        reasons = Reasons(columns.rows)
-        reasons.leave("label_missing", np.isnan(columns.label))
-        reasons.leave("label_infinite", np.isinf(columns.label))
-        if self.binary:
-            reasons.leave("label_outside", (columns.label != 0.0) & (columns.label != 1.0))
-        answers = []
-        for name, side in (("champion", columns.champion), ("challenger", columns.challenger)):
-            answer, missing = self._answer(side, options)
-            reasons.leave(f"{name}_missing", missing)
-            reasons.leave(f"{name}_not_a_number", ~np.isfinite(answer))
-            if self.probability:
-                reasons.leave(f"{name}_outside", (answer < 0.0) | (answer > 1.0))
-            answers.append(answer)
+        sides = {"champion": columns.champion, "challenger": columns.challenger}
+        given = {name: self._answer(side, options) for name, side in sides.items()}
+        reasons = usable_rows(columns, given, binary=self.binary, probability=self.probability)
+        answers = [answer for answer, _ in given.values()]
         label, whole = columns.label, not reasons.counts
         # Rows that are left out may hold NaN: they get a harmless value, so that no warning is raised.
         label, *answers = (x if whole else np.where(reasons.usable, x, 0.0) for x in (label, *answers))
@@ -137,30 +130,16 @@ class Shared(msgspec.Struct, frozen=True):
         """Return 1: it happens or it does not."""
         return 1.0
 
+    def columns(self, options: Options) -> tuple[str, ...]:  # noqa: ARG002  # the protocol's signature
+        """Return nothing: scores, decisions and label are always there."""
+        return ()
+
     def values(self, columns: Columns, options: Options) -> Values:
         """Return 0 and 1 per decision; decisions where it cannot be told are counted."""
         happened, unknown = self.happens(columns, options)
         reasons = Reasons(columns.rows)
         reasons.leave("not_compared", unknown)
         return Values(np.zeros(columns.rows), happened.astype(np.float64), reasons.usable, reasons.counts)
-
-
-class Reasons:
-    """Counts rows by the first reason that leaves them out, so that counts add up to rows."""
-
-    def __init__(self, rows: int) -> None:
-        self.usable: Mask = np.ones(rows, dtype=np.bool_)
-        self.counts: dict[str, int] = {}
-
-    def leave(self, reason: str, rows: Mask) -> None:
-        """Leave out `rows` that are still usable, counted under `reason`; zero counts are not kept."""
-        if not rows.any():
-            return
-        left = self.usable & rows
-        count = int(np.count_nonzero(left))
-        if count:
-            self.counts[reason] = count
-            self.usable &= ~rows
 
 
 def _log_loss(probability: Floats, label: Floats, options: Options) -> Floats:
@@ -208,4 +187,14 @@ METRICS: dict[str, Metric] = {
     ),
     "flips": Shared(_flips),
     "failed": Shared(_failed),
+    **GROUPED,
+    **SERVING,
 }
+OWN = "py:"
+
+
+def metric_kind(name: str, direction: Literal["lower", "higher", ""] = "") -> Metric | None:
+    """Return the metric of that name, None where there is none; a user's own has the declared direction."""
+    if name.startswith(OWN):
+        return Own(name, direction or "higher")
+    return METRICS.get(name)

@@ -13,7 +13,6 @@ import pyarrow as pa
 from policies.columns import Columns
 from policies.fold import difference_sign
 from policies.metric_plan import MetricPlan
-from policies.metrics import METRICS
 
 
 def naive_paired_z(
@@ -28,7 +27,7 @@ def naive_paired_z(
         ColumnsError: a column is absent or of the wrong type.
     """
     read = Columns(columns)
-    values = METRICS[metric.name].values(read, metric)
+    values = metric.kind.values(read, metric)
     difference = np.where(values.usable, difference_sign(metric) * (values.challenger - values.champion), 0.0)
     count, total, squares = (np.cumsum(each) for each in (values.usable, difference, difference**2))
     return [

@@ -1,10 +1,11 @@
 """What a metric reads of its plan: its declared options."""
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import UnsetType
 
 Cells = tuple[float, float, float, float]
+_T = TypeVar("_T")
 
 
 class Options(Protocol):
@@ -45,3 +46,28 @@ class Options(Protocol):
     @property
     def quantile(self) -> float | UnsetType:
         """The share of labels that should lie below the score."""
+
+    @property
+    def slo_us(self) -> int | UnsetType:
+        """The latency that an answer should not exceed."""
+
+    @property
+    def k(self) -> int | UnsetType:
+        """How many of a group's first places count."""
+
+    @property
+    def bins(self) -> int | UnsetType:
+        """Into how many bins of equal width scores are put."""
+
+    @property
+    def least(self) -> int | UnsetType:
+        """How many a group must have of what it is sized by; 1 where it is unset."""
+
+    @property
+    def source(self) -> str | UnsetType:
+        """The digest of the source of a metric of the user's own."""
+
+
+def declared(value: _T | UnsetType | None) -> _T | None:
+    """Return the value, None where it is unset: an option that came later is absent, not null."""
+    return None if isinstance(value, UnsetType) else value

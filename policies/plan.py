@@ -11,8 +11,8 @@ from msgspec import UNSET, UnsetType
 
 from policies.checks import between, refuse
 from policies.errors import PlanError
+from policies.groups import Grouped
 from policies.metric_plan import MetricPlan
-from policies.metrics import METRICS
 from policies.rules import RULES, Combination, Hypothesis
 from policies.slice_plan import SlicePlan
 from recorders.canonical import canonical_json, digest
@@ -138,13 +138,20 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             refuse("slices.margin", slices.margin, f"less than {self.clip(metric.name)!r}", "Lower it.")
 
     def _filled(self, metric: MetricPlan) -> MetricPlan:
-        kind = METRICS[metric.name]
+        kind = metric.kind
         if kind.limit(metric) * self.scale > SCALE_MAX:
             raise PlanError(
                 f"scale with metrics.{metric.name}",
                 self.scale,
                 f"bound times scale up to 2**40, the bound is {kind.limit(metric)!r}",
                 "Lower the scale or the bound.",
+            )
+        if isinstance(kind, Grouped) and self.unit.kind == "request":
+            raise PlanError(
+                "unit.kind",
+                "request",
+                f'"day" or "column" with metrics.{metric.name}: it is a value of a group, not of a decision',
+                "Declare which decisions belong together.",
             )
         if metric.role == "context":
             return metric
@@ -190,6 +197,16 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         named = self.slices.metric if isinstance(self.slices, SlicePlan) else ""
         return self.metric(named or next(each.name for each in self.metrics if each.role == "primary"))
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that the metrics read beside scores, decisions and label."""
+        return tuple(sorted({name for metric in self.metrics for name in metric.kind.columns(metric)}))
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Return the features of decisions that the metrics read."""
+        return tuple(sorted({name for metric in self.metrics for name in metric.wanted_features}))
+
     def metric(self, name: str) -> MetricPlan:
         """Return the registered metric of that name.
 
@@ -205,7 +222,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def clip(self, name: str) -> float:
         """Return the largest paired difference that a unit can have, in the metric's unit."""
         metric = self.metric(name)
-        return METRICS[name].limit(metric) if metric.clip is None else metric.clip
+        return metric.kind.limit(metric) if metric.clip is None else metric.clip
 
     def to_json(self) -> bytes:
         """Return the canonical JSON that is registered."""

@@ -17,7 +17,6 @@ from policies.evalues import betting_ternary, betting_values, fan_moments, grid,
 from policies.evidence import MetricEvidence
 from policies.fold import difference_sign
 from policies.metric_plan import MetricPlan
-from policies.metrics import METRICS
 from policies.plan import Plan
 
 Method = Literal["betting grid over counts", "betting grid over units", "three-sum mixture"]
@@ -120,7 +119,7 @@ def sample_of(evidence: MetricEvidence, metric: MetricPlan, plan: Plan) -> Sampl
     bets = grid(plan.policy.grid.size, plan.policy.grid.low, plan.policy.grid.high)
     none = np.zeros(0)
     if plan.unit.kind == "request":
-        ternary = METRICS[metric.name].ternary
+        ternary = metric.kind.ternary
         method: Method = "betting grid over counts" if ternary else "three-sum mixture"
         return Sample(method, clip, evidence.clipped, evidence.moments, evidence.ternary, none, bets)
     means, clipped = evidence.units.means(difference_sign(metric), clip)

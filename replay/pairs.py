@@ -1,5 +1,6 @@
 """Pairs: what the champion did and what the challenger would have done, side by side."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +23,9 @@ class Paired:
     """Decisions that both models judged and whose outcome is known.
 
     `table`: position, decision_id, occurred_at, unit, champion_score, champion_decision,
-    challenger_score, challenger_decision, label; in position order.
-    Law: `joined rows == scored + unscored + failed`, and `sum(errors.values()) == failed`.
+    challenger_score, challenger_decision, label, and what `pair` was asked for beside; in position order.
+    Law: `joined rows == scored + unscored + failed`, and `sum(errors.values()) == failed`. `table` holds the
+    scored rows, and the failed ones where they were asked for.
     """
 
     table: pa.Table
@@ -33,8 +35,13 @@ class Paired:
     errors: dict[str, int]
 
 
-def pair(joined: Joined, scores: pa.Table) -> Paired:
+def pair(
+    joined: Joined, scores: pa.Table, *, also: Mapping[str, str] | None = None, errors: str | None = None
+) -> Paired:
     """Return the joined decisions with the challenger's scores beside what was decided live.
+
+    `also` names columns to carry along, and the columns of the decisions that they come from. With `errors`
+    failed decisions are kept, without an answer, and the column of that name tells why they failed.
 
     Scores are matched by `decision_position`; when a position was scored twice the first row wins.
     Unscored: no score row. Failed: a score row with an error, or with neither score nor decision.
@@ -55,11 +62,16 @@ def pair(joined: Joined, scores: pa.Table) -> Paired:
     reasons = _reasons(matched)
     good = np.asarray(pc.is_null(reasons).to_numpy(), dtype=np.bool_)
     failed = int(good.size - np.count_nonzero(good))
-    if failed:
+    if failed and errors is None:
         table, matched = table.filter(mask_of(good)), matched.filter(mask_of(good))
+    paired = _side_by_side(table, matched)
+    for name, source in (also or {}).items():
+        paired = paired.append_column(name, table.column(source))
+    if errors is not None:
+        paired = _with_errors(paired, reasons, errors)
     return Paired(
-        table=_side_by_side(table, matched),
-        scored=table.num_rows,
+        table=paired,
+        scored=int(np.count_nonzero(good)),
         unscored=unscored,
         failed=failed,
         errors=count_values(reasons),
@@ -90,6 +102,16 @@ def _reasons(matched: pa.Table) -> pa.ChunkedArray:
     nothing = pc.and_(pc.is_null(matched.column("score")), pc.is_null(matched.column("decision")))
     error = matched.column("error").cast(pa.string())
     return pc.if_else(pc.and_(nothing, pc.is_null(error)), NO_SCORE, error)
+
+
+def _with_errors(paired: pa.Table, reasons: pa.ChunkedArray, name: str) -> pa.Table:
+    """Return the table with the reason of each failure; what failed has no answer."""
+    for answer in ("challenger_score", "challenger_decision"):
+        place = paired.schema.get_field_index(answer)
+        nothing = pa.nulls(paired.num_rows, paired.schema.field(answer).type)
+        kept = pc.if_else(pc.is_null(reasons), paired.column(answer), nothing)
+        paired = paired.set_column(place, answer, kept)
+    return paired.append_column(name, reasons)
 
 
 def _side_by_side(table: pa.Table, matched: pa.Table) -> pa.Table:

@@ -27,8 +27,8 @@ from harness.report.rows import Flags, Floats, Rows
 from policies.columns import Columns
 from policies.estimate import estimate
 from policies.fold import difference_sign, fold
+from policies.groups import Grouped
 from policies.metric_plan import MetricPlan
-from policies.metrics import METRICS
 
 _BINARY = frozenset({"brier", "accuracy", "log_loss", "cost"})
 _DECIDED = frozenset({"accuracy", "cost"})
@@ -51,13 +51,18 @@ def naive_z(rows: Rows, metric: MetricPlan, usable: Flags) -> float | None:
 
     This is what a harness that ignores units and repeated looks reads; nothing gates on it.
     """
-    if np.count_nonzero(usable) < 2:  # noqa: PLR2004 -- no variance of one
+    if np.count_nonzero(usable) < 2 or not _by_decision(metric):  # noqa: PLR2004 -- no variance of one
         return None
     columns = rows.table.filter(pa.array(usable))
-    values = METRICS[metric.name].values(Columns(columns), metric)
+    values = metric.kind.values(Columns(columns), metric)
     gain = (difference_sign(metric) * (values.challenger - values.champion))[values.usable]
     spread = float(gain.std(ddof=1)) if gain.size > 1 else 0.0
     return float(gain.mean()) / (spread / float(np.sqrt(gain.size))) if spread > 0 else None
+
+
+def _by_decision(metric: MetricPlan) -> bool:
+    """Return whether a decision has a value of its own that the paired columns alone can tell."""
+    return not isinstance(metric.kind, Grouped) and not metric.kind.columns(metric)
 
 
 def scores(rows: Rows, experiment: Experiment, names: tuple[str, str]) -> Scores | Absent:
@@ -235,8 +240,8 @@ def missing(rows: Rows, experiment: Experiment) -> Missing | Absent:
     for labels in (worst, 1.0 - worst):
         filled = np.where(lost, labels, rows.floats("label"))
         table = rows.table.set_column(rows.table.schema.get_field_index("label"), "label", pa.array(filled))
-        evidence = fold(table.filter(pa.array(rows.mature)), experiment.plan)
-        point = next(e.point for e in estimate(evidence, experiment.plan) if e.metric == metric.name)
+        alone = msgspec.structs.replace(experiment.plan, metrics=(metric,))
+        point = estimate(fold(table.filter(pa.array(rows.mature)), alone), alone)[0].point
         ends.append(0.0 if point is None else difference_sign(metric) * point)
     return Missing(count, ends[0], ends[1])
 
@@ -244,7 +249,7 @@ def missing(rows: Rows, experiment: Experiment) -> Missing | Absent:
 def _gain(rows: Rows, metric: MetricPlan, label: float) -> npt.NDArray[np.float64]:
     column = pa.array(np.full(rows.table.num_rows, label))
     table = rows.table.set_column(rows.table.schema.get_field_index("label"), "label", column)
-    values = METRICS[metric.name].values(Columns(table), metric)
+    values = metric.kind.values(Columns(table), metric)
     return difference_sign(metric) * (values.challenger - values.champion)
 
 
@@ -260,9 +265,9 @@ def bounds(rows: Rows, experiment: Experiment) -> tuple[Bounds | None, int, int]
     if metric.name not in _DECIDED or not total:
         return None, unseen, total
     used = differ | rows.known
-    values = METRICS[metric.name].values(read, metric)
+    values = metric.kind.values(read, metric)
     seen = (values.challenger - values.champion)[rows.known & ~differ & values.usable]
-    reach = METRICS[metric.name].limit(metric) * unseen
+    reach = metric.kind.limit(metric) * unseen
     size = max(int(np.count_nonzero(used)), 1)
     return Bounds((float(seen.sum()) - reach) / size, (float(seen.sum()) + reach) / size), unseen, total
 

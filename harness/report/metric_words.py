@@ -16,6 +16,13 @@ _NAMES = {
     "ratio": ("gain beyond the reference ratio", "difference in gain beyond the reference ratio"),
     "pinball": ("pinball loss", "difference in pinball loss"),
     "decision_rate": ("share of positive decisions", "difference in positive decisions"),
+    "auc": ("AUC", "difference in AUC"),
+    "average_precision": ("average precision", "difference in average precision"),
+    "ndcg": ("NDCG", "difference in NDCG"),
+    "calibration_error": ("calibration error", "difference in calibration error"),
+    "latency_over": ("share beyond the latency objective", "difference in answers beyond the objective"),
+    "error_rate": ("share of errors", "difference in the share of errors"),
+    "timeout_rate": ("share of timeouts", "difference in the share of timeouts"),
     "flips": ("share of flipped decisions", "share of flipped decisions"),
     "failed": ("share of failed scorings", "share of failed scorings"),
 }

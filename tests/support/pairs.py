@@ -17,11 +17,21 @@ def paired(
     label: Sequence[float | None],
     **columns: Sequence[Any],
 ) -> pa.Table:
-    """A paired table; `unit`, `occurred_us`, `champion_decision`, `challenger_decision` may be given."""
+    """A paired table; units, times, decisions, latencies in us and errors may be given by their names."""
     n = len(label)
     nothing: list[Any] = [None] * n
+    more = {
+        name: pa.array(columns[name], kind)
+        for name, kind in (
+            ("champion_latency_us", pa.int64()),
+            ("challenger_latency_us", pa.int64()),
+            ("challenger_error", pa.string()),
+        )
+        if name in columns
+    }
     return pa.table(
-        {
+        more
+        | {
             "position": pa.array(range(1, n + 1), pa.int64()),
             "decision_id": pa.array([f"d{i}" for i in range(n)], pa.string()),
             "occurred_at": pa.array(columns.get("occurred_us", range(n)), pa.timestamp("us", "UTC")),

@@ -3,11 +3,13 @@
 import math
 
 import msgspec
+import pyarrow as pa
 import pytest
 
 from policies import Evidence, Look, Verdict, decide, fold
 from policies.errors import EvidenceMismatch, PlanError
 from policies.estimate import estimate
+from policies.groups import GROUPED
 from policies.metrics import METRICS
 from policies.rules import RULES
 from policies.series import unit_rows
@@ -63,10 +65,13 @@ def test_every_policy_gives_a_reason_for_every_gate_and_the_same_bytes_again(nam
 def test_every_metric_can_stand_in_a_verdict(metric):
     needs = {"bound": 1.0, "threshold": 0.3, "cost": [0, 1, 2, 0], "gain": [1, -1, 0, 0]}
     needs |= {"per": [1, 1, 0, 0], "reference": 0.3, "quantile": 0.5}
-    chosen = (
-        plan({"name": "brier"}, {"name": metric, "role": "context", **needs}) if metric != "brier" else plan()
-    )
-    assert verdict(BETTER, chosen).state in {"PROMOTE", "HOLD"}
+    needs |= {"slo_us": 100, "k": 5, "bins": 10}
+    others = [] if metric == "brier" else [{"name": metric, "role": "context", **needs}]
+    served = BETTER.append_column("champion_latency_us", pa.array([90] * ROWS, pa.int64()))
+    served = served.append_column("challenger_latency_us", pa.array([110] * ROWS, pa.int64()))
+    served = served.append_column("challenger_error", pa.nulls(ROWS, pa.string()))
+    chosen = plan({"name": "brier"}, *others, unit="day" if metric in GROUPED else "request")
+    assert verdict(served, chosen).state in {"PROMOTE", "HOLD"}
 
 
 @pytest.mark.parametrize(("table", "state"), [(BETTER, "PROMOTE"), (SAME, "HOLD"), (WORSE, "REJECT")])

@@ -1,0 +1,80 @@
+"""The columns that a plan needs of the log, beside those that every plan needs."""
+
+import pyarrow as pa
+
+from harness.log.log import Log
+from policies.plan import Plan
+from policies.serving import ERRORS, LATENCIES
+from recorders.columns import DECISION_ENVELOPE, OUTCOME_SCHEMA
+from replay.columns import FEATURE
+
+_DECISION_COLUMNS = ("decision_id", "occurred_at", "unit", "model", "model_version", "score", "decision")
+_POSITION = pa.field("position", pa.int64(), nullable=False)
+# Columns of the paired table that come straight from the decision event.
+_RECORDED = {LATENCIES[0]: "latency_us"}
+
+
+def beside(plan: Plan) -> dict[str, str]:
+    """Return the columns to carry into the paired table, each with the column of the decisions it is."""
+    recorded = {name: source for name, source in _RECORDED.items() if name in plan.columns}
+    return recorded | {f"{FEATURE}{name}": f"{FEATURE}{name}" for name in plan.features}
+
+
+def errors_column(plan: Plan) -> str | None:
+    """Return the column that tells why decisions failed, None when no metric reads it."""
+    return ERRORS[0] if ERRORS[0] in plan.columns else None
+
+
+def completed(paired: pa.Table, plan: Plan) -> pa.Table:
+    """Return the paired table with the columns that the log does not hold, without a value.
+
+    A score holds no latency: only a caller who measured the challenger's can hand it over.
+    """
+    for name in LATENCIES:
+        if name in plan.columns and name not in paired.schema.names:
+            paired = paired.append_column(name, pa.nulls(paired.num_rows, pa.int64()))
+    return paired
+
+
+def read_decisions(log: Log, start: int, stop: int, decision_point: str, plan: Plan) -> pa.Table:
+    """Return the decisions of a range as one table, with the features that the plan reads.
+
+    A feature is null where a feature set lacks it; numbers and booleans are floats, all else is text.
+    """
+    wanted = {*_DECISION_COLUMNS, *beside(plan).values()}
+    schema = pa.schema([_POSITION, *(field for field in DECISION_ENVELOPE if field.name in wanted)])
+    features = [f"{FEATURE}{name}" for name in plan.features]
+    names = [name for name in (*schema.names, *features) if name != "position"]
+    read = log.read(start, stop, kind="decision", decision_point=decision_point, columns=names)
+    batches = list(read)
+    table = pa.Table.from_batches([_plain(batch, schema) for batch in batches], schema=schema)
+    for name in features:
+        table = table.append_column(name, _feature(batches, name))
+    return table
+
+
+def read_outcomes(log: Log, stop: int, decision_point: str) -> pa.Table:
+    """Return the outcomes of a decision point before position `stop`."""
+    schema = pa.schema([_POSITION, *OUTCOME_SCHEMA])
+    batches = log.read(1, stop, kind="outcome", decision_point=decision_point, columns=OUTCOME_SCHEMA.names)
+    return pa.Table.from_batches((_plain(batch, schema) for batch in batches), schema=schema)
+
+
+def _plain(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([batch.column(name) for name in schema.names], schema=schema)
+
+
+def _feature(batches: list[pa.RecordBatch], name: str) -> pa.ChunkedArray:
+    found = [batch.column(name) if name in batch.schema.names else None for batch in batches]
+    kinds = {_kind(column.type) for column in found if column is not None}
+    kind = kinds.pop() if len(kinds) == 1 else pa.string()
+    chunks = [
+        pa.nulls(batch.num_rows, kind) if column is None else column.cast(kind)
+        for batch, column in zip(batches, found, strict=True)
+    ]
+    return pa.chunked_array(chunks, type=kind)
+
+
+def _kind(kind: pa.DataType) -> pa.DataType:
+    number = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+    return pa.float64() if number else pa.string()
