@@ -17,12 +17,25 @@ FILE = "harness.toml"
 VARIABLE = "HARNESS_DATABASE_URL"
 CLOCKS = ("server", "event")
 # Sections with a reader elsewhere are passed through in `sections`.
-KNOWN = {"database": ("url",), "log": ("clock",), "schedule": None, "jobs": None}
+KNOWN = {
+    "database": ("url",),
+    "log": ("clock",),
+    "store": ("url", "options"),
+    "schedule": None,
+    "jobs": None,
+}
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,19}")
 _PLACE = re.compile(r"([^:/@]*|\[[^\]/]*\])(:\d*)?(,([^:/@]*|\[[^\]/]*\])(:\d*)?)*(/[^@]*)?")
 _PARTS = re.compile(r"([A-Za-z_%0-9]+=[^&]*(&|$))*")
 _SECRET = ("password", "secret")
 DRIVERS = ("postgresql://", "postgres://", "postgresql+psycopg://", "postgresql+psycopg2://")
+
+
+class StorePlace(msgspec.Struct, frozen=True):
+    """Where segments are: a folder or the address of an object store, and options of its fsspec package."""
+
+    url: str
+    options: Mapping[str, Any] = {}
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -32,6 +45,15 @@ class Config(msgspec.Struct, frozen=True):
     url: str | None
     clock: str = "server"
     sections: Mapping[str, Any] = {}
+
+    @property
+    def store(self) -> StorePlace:
+        """Where segments are; a folder beside the embedded server when harness.toml says nothing."""
+        section = self.sections.get("store", {})
+        url = section.get("url", str(self.folder / ".harness" / "store"))
+        if "://" not in url:
+            url = str(self.folder / url)
+        return StorePlace(url, section.get("options", {}))
 
     @classmethod
     def load(cls, folder: Path | str | None = None) -> "Config":
@@ -55,6 +77,13 @@ class Config(msgspec.Struct, frozen=True):
                 f"database.url is no text in {where / FILE}.",
                 "Expected postgresql://user:password@host/database.",
                 "Correct it, or leave it out to use the embedded PostgreSQL.",
+            )
+        store = sections.get("store", {})
+        if not isinstance(store.get("url", ""), str) or not isinstance(store.get("options", {}), dict):
+            raise ConfigError(
+                f"[store] in {where / FILE} is not an address and a table of options.",
+                'Expected url = "s3://bucket/prefix", and options as a table if there are any.',
+                "Correct it, or leave it out to keep segments in .harness/store.",
             )
         return cls(where, None if url is None else plain_url(url), clock, sections)
 

@@ -82,10 +82,10 @@ def create_log(
 def _connect(config: Config, url: str | None, role: str | None) -> Log:
     address = config.url if url is None else plain_url(url)
     if address is not None:
-        return Log(address, role=role)
+        return Log(address, role=role, store=config.store)
     server = Embedded(config.folder / HOME)
     # The server's own login may do anything; what reads the log needs no more than an operator's rights.
-    return Log(server.url, role=role or "harness_operator", server=server)
+    return Log(server.url, role=role or "harness_operator", server=server, store=config.store)
 
 
 def _check(url: str, clock: str, *, create: bool, own: bool) -> None:

@@ -12,8 +12,8 @@ import msgspec
 from harness.errors import NotFound, UsageError
 from harness.log.events import ControlEvent
 from harness.log.log import Log
+from harness.log.payload import decoded
 from harness.log.places import parse
-from harness.log.reader import decoded
 from harness.replay_errors import ModelExists
 from replay.adapters import Artefact, check_digest, open_model, read_artefact
 from replay.errors import ModelChanged

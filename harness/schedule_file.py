@@ -25,10 +25,15 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     name: Annotated[Name, Meta(description="The name under which its runs are recorded.")]
     job: Annotated[
-        Literal["evaluate", "replay"],
-        Meta(description='"evaluate": score, then take a look; "replay": only score.'),
+        Literal["evaluate", "replay", "seal"],
+        Meta(
+            description='"evaluate": score, then take a look; "replay": only score; '
+            '"seal": put what is new in the log into segments.'
+        ),
     ]
-    experiment: Annotated[Name, Meta(description="The registered experiment.")]
+    experiment: Annotated[
+        Name | None, Meta(description='The registered experiment, for "evaluate" and "replay".')
+    ] = None
     every: Annotated[Duration | None, Meta(description="The time between runs.")] = None
     start: Annotated[
         Instant | None,
@@ -121,6 +126,14 @@ def read_schedules(config: Config) -> tuple[Schedule, ...]:
 
 def _faults(schedule: Schedule, number: int) -> list[Problem]:
     table = f"schedule {number}"
+    if (schedule.experiment is None) != (schedule.job == "seal"):
+        found = "no experiment is named." if schedule.experiment is None else "seal has no experiment."
+        expected = 'Expected one for "evaluate" and "replay", none for "seal".'
+        return [Problem(table, "experiment", found, expected, "Correct it.")]
+    return _time_faults(schedule, table)
+
+
+def _time_faults(schedule: Schedule, table: str) -> list[Problem]:
     if (schedule.every is None) == (schedule.cron is None):
         found = "neither is set." if schedule.every is None else "both are set."
         return [Problem(table, "every, cron", found, "Expected one of the two.", "Keep one.")]

@@ -8,10 +8,12 @@ from typing import Any
 from harness.experiment_errors import LookRefused, WindowNotOpen
 from harness.experiments import get_experiment
 from harness.log.log import Log
+from harness.log.seal import seal as seal_log
 from harness.looks import range_at, take_look
 from harness.schedule_file import Schedule
 from harness.scheduler import Job
 from harness.scoring import score_range
+from harness.segment_errors import SealBusy
 from harness.verdicts import record_verdict
 
 # A schedule records what is decided; whether figures are INVALID for good is for a person to say.
@@ -24,6 +26,7 @@ def evaluate(log: Log, schedule: Schedule, position: int, folder: Path | None = 
     An experiment that is not open yet, is concluded, or was looked at by somebody else since, is skipped:
     its schedule has not failed.
     """
+    assert schedule.experiment is not None, "harness.schedule_file checks it"
     try:
         taken = take_look(log, schedule.experiment, as_of=position, only_changed=True, folder=folder)
     except LookRefused as reason:
@@ -37,6 +40,7 @@ def evaluate(log: Log, schedule: Schedule, position: int, folder: Path | None = 
 
 def replay(log: Log, schedule: Schedule, position: int, folder: Path | None = None) -> dict[str, Any]:
     """Return what was scored of the window as it is at `position`."""
+    assert schedule.experiment is not None, "harness.schedule_file checks it"
     experiment = get_experiment(log, schedule.experiment)
     try:
         start, stop = range_at(log, experiment, log.as_of(position))
@@ -46,6 +50,23 @@ def replay(log: Log, schedule: Schedule, position: int, folder: Path | None = No
     return {"start": start, "stop": stop}
 
 
+def seal(log: Log, schedule: Schedule, position: int) -> dict[str, Any]:  # noqa: ARG001 - a job's signature
+    """Return what was sealed of the log up to `position`; a sealer at work elsewhere is no failure."""
+    try:
+        made = seal_log(log, stop=position + 1)
+    except SealBusy as reason:
+        return {"skipped": str(reason)}
+    return {
+        "segments": len(made),
+        "events": sum(one.events for one in made),
+        "sealed_up_to": log.sealed.stop() - 1,
+    }
+
+
 def jobs(folder: Path | None) -> Mapping[str, Job]:
     """Return every job by name; models are read from the store in `folder`."""
-    return {"evaluate": partial(evaluate, folder=folder), "replay": partial(replay, folder=folder)}
+    return {
+        "evaluate": partial(evaluate, folder=folder),
+        "replay": partial(replay, folder=folder),
+        "seal": seal,
+    }

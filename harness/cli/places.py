@@ -50,15 +50,16 @@ def range_of(log: Log, decision_point: str, start: str, stop: str | None) -> tup
     Without `stop` it ends after the last decision there, not at the end of the log, which what the command
     itself appends would move: the same command again means the same range.
     """
-    first = _edge(log, start)
+    first = edge(log, start)
     if stop is not None:
-        return first, _edge(log, stop)
+        return first, edge(log, stop)
     head = log.head().position
     latest = log.rows("latest", stop=head + 1, kind="decision", decision_point=decision_point, rows=1)
     return first, latest[0][0] + latest[0][1] if latest else head + 1
 
 
-def _edge(log: Log, text: str) -> int:
+def edge(log: Log, text: str) -> int:
+    """Return the position that a number names; of a time, the first one recorded then or later."""
     place = parse(text)
     if isinstance(place, datetime):
         # Nothing is recorded before the first instant there is.

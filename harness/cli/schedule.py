@@ -44,7 +44,8 @@ def _row(row: dict[str, Any]) -> str:
     each, last = row["schedule"], row["last"]
     times = f"every {each.every}" if each.every else f"cron {each.cron} {each.timezone}"
     ended = "never ran" if last is None else f"{last.type.partition('.')[2]} {last.body['slot']}"
-    return f"{each.name:<20}{each.job:<10}{each.experiment:<24}{times:<28}next {_when(row['next'])}  {ended}"
+    about = f"{each.job:<10}{each.experiment or '-':<24}{times:<28}"
+    return f"{each.name:<20}{about}next {_when(row['next'])}  {ended}"
 
 
 def _when(instant: datetime | None) -> str:

@@ -99,6 +99,7 @@ class Year:
 
     def _evaluate(self, log: Log, schedule: Schedule, position: int) -> dict[str, Any]:
         """Score what the look will see, to know how long that takes; then do the scheduler's own job."""
+        assert schedule.experiment is not None, "the demo schedules looks alone"
         experiment = get_experiment(log, schedule.experiment)
         if experiment.id != self.timed or conclusion(log, experiment.id) is not None:
             return evaluate(log, schedule, position, self._folder)

@@ -19,7 +19,7 @@ from harness.log.chain import genesis
 from harness.log.event_leaves import batch_leaf, control_leaf, event_leaves
 from harness.log.log import Log
 from harness.log.merkle import EMPTY_ROOT, Tree, root_of
-from harness.log.reader import decoded
+from harness.log.payload import decoded
 from harness.log.verify import BYTES_MAX, ROWS_MAX, fault
 from recorders.errors import CorruptBatch
 

@@ -16,7 +16,7 @@ from harness.integrity.proof import Proof, check_proof
 from harness.log.event_leaves import control_identifier, control_leaf, event_leaves, identifiers, row_digests
 from harness.log.log import Log
 from harness.log.merkle import Tree
-from harness.log.reader import decoded
+from harness.log.payload import decoded
 from recorders.canonical import digest
 from recorders.columns import decode_batch, encode_batch
 from recorders.errors import CorruptBatch

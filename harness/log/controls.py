@@ -12,8 +12,8 @@ import msgspec
 
 from harness.log.connection import Connection
 from harness.log.events import ControlEvent
+from harness.log.payload import check
 from harness.log.queries import query
-from harness.log.reader import check
 from recorders.append import Batch
 from recorders.canonical import canonical_json
 from recorders.frame import CONTROL_SCHEMA_DIGEST

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.log.log import Log
-from harness.log.reader import check, decoded
+from harness.log.payload import check, decoded
 from recorders.errors import CorruptBatch
 
 SHOWN_BODY = 100

@@ -8,13 +8,18 @@ from uuid import UUID
 import msgspec
 import pyarrow as pa
 
+from harness.config import StorePlace
 from harness.embedded import Embedded
 from harness.log import reader, verify
 from harness.log.connection import Connection
 from harness.log.controls import Controls, control_batch
 from harness.log.events import ControlEvent, Head, Verification
+from harness.log.history import history
 from harness.log.places import When, resolve, utc
+from harness.log.predicate import Wanted, Where, terms
 from harness.log.queries import query
+from harness.log.sealed import Sealed
+from harness.log.stored import StoredBatch
 from recorders.append import Appender, Batch
 from recorders.errors import FeatureSetError
 from recorders.fields import FeatureSet
@@ -32,12 +37,20 @@ class Log:
     each.
     """
 
-    def __init__(self, url: str, *, role: str | None = None, server: Embedded | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        role: str | None = None,
+        server: Embedded | None = None,
+        store: StorePlace | None = None,
+    ) -> None:
         self.url = url
         self._server = server
         self._connection = Connection(url, role)
         self._appender = Appender(url)
         self._controls = Controls(self._connection)
+        self.sealed = Sealed(self._connection, store)
 
     def __enter__(self) -> Self:
         return self
@@ -77,18 +90,28 @@ class Log:
         kind: str,
         decision_point: str | None = None,
         columns: Sequence[str] | None = None,
+        where: Where | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the decisions, outcomes or scores of [start, stop) in order, a stored batch at a time.
+        """Yield the decisions, outcomes or scores of [start, stop) in order, some at a time.
 
         `position` (int64) and `recorded_at` (UTC microseconds) come first, then the batch's own columns, or
-        those of `columns` that it has. Each payload is checked against its digest.
+        those of `columns` that it has. `where` keeps the rows that meet all of its conditions, such as
+        `("f.amount", ">", 100)`; null and absent columns meet none. Sealed or not, the rows and columns are
+        the same, and all bytes that they come from are checked against their digests.
 
         Raises:
-            DigestMismatch: the stored bytes are not those that were appended.
+            DigestMismatch, SegmentError: the stored bytes are not those that were appended.
         """
-        return reader.read(
-            self._connection, start, stop, kind=kind, decision_point=decision_point, columns=columns
-        )
+        wanted = Wanted(kind, decision_point, None if columns is None else tuple(columns), terms(where))
+        return reader.read(self._connection, self.sealed, start, stop, wanted)
+
+    def history(self, start: int, stop: int) -> Iterator[list[StoredBatch]]:
+        """Yield the batches that begin in [start, stop) as they were appended, some at a time.
+
+        Raises:
+            SegmentError, StoreError: the files of what was sealed and released.
+        """
+        return history(self._connection, self.sealed, start, stop)
 
     def append(self, batch: Batch) -> Receipt:
         """Return where the log holds `batch`; the same batch again answers the same.

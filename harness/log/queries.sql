@@ -95,3 +95,13 @@ select coalesce(sum(pg_total_relation_size(p.relid)), 0)::bigint from pg_partiti
 select distinct encode(b.schema_digest, 'hex') from harness.batch b
 where b.position < %(stop)s and b.position + b.events > %(start)s and b.kind = %(kind)s
     and b.decision_point = %(decision_point)s
+
+-- name: registrations
+-- What the sealer said after a number of its own: segments registered, partitions released.
+select b.sequence, b.position, b.digest, b.payload from harness.batch b
+where b.writer = %(writer)s and b.sequence > %(after)s order by b.sequence
+
+-- name: others
+-- Whether anybody but one writer appended to a range.
+select b.position from harness.batch b
+where b.position >= %(start)s and b.position < %(stop)s and b.writer <> %(writer)s limit 1

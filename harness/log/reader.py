@@ -1,48 +1,38 @@
-"""Batches of a range as Arrow, in order of position, each checked against its digest."""
+"""Events of a range as Arrow, in order of position: from segments what is sealed, else from the database."""
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from harness.errors import DigestMismatch, UsageError
+from harness.errors import UsageError
 from harness.log.connection import Connection
+from harness.log.payload import decoded, placed
+from harness.log.predicate import Wanted, matching
 from harness.log.queries import query
-from recorders.columns import decode_batch
-from recorders.errors import CorruptBatch
+from harness.log.sealed import Sealed
 
 # Chunks: each is one statement, so one short snapshot. A long one would stop the pruning of the head row.
 ROWS_MAX = 2_000
 BYTES_MAX = 32 * 2**20
-DECODED_BYTES_MAX = 2**30
-POSITION = pa.field("position", pa.int64(), nullable=False)
-RECORDED_AT = pa.field("recorded_at", pa.timestamp("us", tz="UTC"), nullable=False)
 
 
 def read(
-    connection: Connection,
-    start: int,
-    stop: int,
-    *,
-    kind: str,
-    decision_point: str | None = None,
-    columns: Sequence[str] | None = None,
+    connection: Connection, sealed: Sealed, start: int, stop: int, wanted: Wanted
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the events of [start, stop) of one kind, a stored batch at a time, cut to the range.
+    """Yield the wanted events of [start, stop), some at a time, in order.
 
-    The first columns are `position` and `recorded_at`; then those of the batch, or the named ones it has.
-    Batches of different schemas follow each other as they were appended.
+    Batches of different schemas follow each other as they were appended. Where a batch ends says nothing:
+    sealed ones come a row group at a time, others as they are stored.
 
     Raises:
-        UsageError: the range or the kind cannot be.
-        DigestMismatch: a payload is not what its digest names.
+        UsageError: the range, the kind or a condition cannot be.
+        DigestMismatch, SegmentError: stored bytes are not what their digest names.
         CorruptBatch: a payload is not the events that its header counts; the error names the position.
     """
-    if kind not in {"decision", "outcome", "score"}:
+    if wanted.kind not in {"decision", "outcome", "score"}:
         raise UsageError(
-            f'Events of kind "{kind}" are no columns.',
+            f'Events of kind "{wanted.kind}" are no columns.',
             "Expected decision, outcome or score.",
             "See log.controls().",
         )
@@ -50,10 +40,35 @@ def read(
         raise UsageError(
             f"The range [{start}, {stop}) is none.", "Expected 1 <= start <= stop.", "Positions begin at 1."
         )
-    for chunk in chunks(connection, start, stop, kind, decision_point):
+    at = start
+    while at < stop:
+        end = min(stop, sealed.stop())
+        if at < end:
+            yield from sealed.read(at, end, wanted)
+            at = end
+        released = yield from _hot(connection, at, stop, wanted)
+        # A partition was released while we read it: its events are in segments that were registered before.
+        if released is None:
+            return
+        at = released
+
+
+def _hot(
+    connection: Connection, start: int, stop: int, wanted: Wanted
+) -> Generator[pa.RecordBatch, None, int | None]:
+    """Yield the events that the database holds; return where one begins that it released, None at the end."""
+    for chunk in chunks(connection, start, stop, wanted.kind, wanted.decision_point):
         for position, events, recorded_at, digest, payload in chunk:
-            batch = decoded(position, events, digest, payload)
-            yield _placed(batch, position, recorded_at, start, stop, columns)
+            if not payload and position >= start:
+                return int(position)
+            batch = placed(decoded(position, events, digest, payload), position, recorded_at)
+            if position < start or position + events > stop:
+                first, last = max(start, position), min(stop, position + events)
+                batch = batch.slice(first - position, last - first)
+            batch = matching(batch, wanted.conditions)
+            if batch.num_rows or not wanted.conditions:
+                yield batch if wanted.columns is None else batch.select(wanted.names(batch.schema))
+    return None
 
 
 def chunks(
@@ -75,51 +90,3 @@ def chunks(
         # The batch that begins before the range need not reach into it.
         yield [row for row in found if row[0] + row[1] > start]
         at = found[-1][0] + found[-1][1]
-
-
-def check(position: int, digest: bytes, payload: bytes) -> None:
-    """Raise DigestMismatch unless the payload is what its digest names."""
-    found = hashlib.sha256(payload).digest()
-    if found != digest:
-        raise DigestMismatch(position, digest.hex(), found.hex())
-
-
-def decoded(position: int, events: int, digest: bytes, payload: bytes) -> pa.RecordBatch:
-    """Return the events of a stored batch, as many as its header counts.
-
-    The database cannot count what is inside a payload: a writer that miscounts would give two events one
-    position, or a position none.
-
-    Raises:
-        DigestMismatch: the bytes are not those that were appended.
-        CorruptBatch: they are, and cannot be read, or hold another number of events.
-    """
-    check(position, digest, payload)
-    try:
-        batch = decode_batch(payload, max_bytes=DECODED_BYTES_MAX)
-    except CorruptBatch as error:
-        raise CorruptBatch(error.what, position=position) from error
-    if batch.num_rows != events:
-        what = f"its payload holds {batch.num_rows} events, its header counts {events}"
-        raise CorruptBatch(what, position=position)
-    return batch
-
-
-def _placed(
-    batch: pa.RecordBatch,
-    position: int,
-    recorded_at: Any,
-    start: int,
-    stop: int,
-    columns: Sequence[str] | None,
-) -> pa.RecordBatch:
-    first, last = max(start, position), min(stop, position + batch.num_rows)
-    if columns is not None:
-        batch = batch.select([name for name in columns if name in batch.schema.names])
-    if (first, last) != (position, position + batch.num_rows):
-        batch = batch.slice(first - position, last - first)
-    rows = last - first
-    places = pa.array(np.arange(first, last, dtype=np.int64))
-    times = pa.repeat(pa.scalar(recorded_at, RECORDED_AT.type), rows)
-    schema = pa.schema([POSITION, RECORDED_AT, *batch.schema], metadata=batch.schema.metadata)
-    return pa.RecordBatch.from_arrays([places, times, *batch.columns], schema=schema)

@@ -10,8 +10,8 @@ from harness.errors import UnknownPosition, UsageError
 from harness.log.chain import Header, genesis, link
 from harness.log.connection import Connection
 from harness.log.events import Verification
+from harness.log.payload import decoded
 from harness.log.queries import query
-from harness.log.reader import decoded
 from recorders.errors import CorruptBatch
 
 ROWS_MAX = 2_000

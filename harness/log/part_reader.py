@@ -1,0 +1,127 @@
+"""Read one file of a segment: the row groups and columns that are asked for, each byte checked first."""
+
+import hashlib
+import mmap
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.log.part_writer import chunk_ranges
+from harness.log.predicate import Term, Wanted, matching
+from harness.log.segments import DIGEST_BYTES, Part, RowGroup
+from harness.log.store import Store
+from harness.segment_errors import SegmentAltered, SegmentMissing
+
+_GAP_BYTES: Final = 64 * 2**10  # what lies between two chunks is fetched too when it is less than this
+
+
+class PartReader:
+    """An open part. A file on a disk is read through memory; of another only what is needed is fetched.
+
+    Raises:
+        SegmentMissing, SegmentAltered, StoreError: here and from `batches`.
+    """
+
+    def __init__(self, store: Store, part: Part) -> None:
+        self._store = store
+        self._part = part
+        try:
+            mapped = store.mapped(part.path)
+            if (store.local and mapped is None) or (mapped is not None and len(mapped) != part.bytes):
+                size = 0 if mapped is None else len(mapped)
+                raise SegmentAltered(part.path, part.first, f"it has {size} bytes, not {part.bytes}")
+            self._remote = mapped is None
+            # Untouched pages of an anonymous map take no memory: it is as large as what is fetched.
+            self._memory = mmap.mmap(-1, part.bytes) if mapped is None else mapped
+            self._fetch([(part.bytes - part.footer_bytes, part.bytes)])
+        except FileNotFoundError as error:
+            raise SegmentMissing(store.shown, part.path, part.first) from error
+        with memoryview(self._memory) as view:
+            footer = hashlib.sha256(view[part.bytes - part.footer_bytes :]).hexdigest()
+        if footer != part.footer_digest:
+            raise SegmentAltered(part.path, part.first, "its footer is not what its digest names")
+        self._file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(self._memory)))
+        self._metadata = self._file.metadata
+        self._leaves = [self._metadata.schema.column(n).path for n in range(self._metadata.num_columns)]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the part, with their metadata."""
+        return self._file.schema_arrow
+
+    def batches(self, start: int, stop: int, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+        """Yield the wanted rows with positions in [start, stop), a row group at a time."""
+        known = self.schema.names
+        if any(term.column not in known for term in wanted.conditions):
+            return
+        names = wanted.names(self.schema)
+        needed = [*names, *(term.column for term in wanted.conditions if term.column not in names)]
+        for number, group in enumerate(self._part.groups):
+            if group.last < start or group.first >= stop or self._excluded(number, wanted.conditions):
+                continue
+            batch = _within(self._read(number, group, list(dict.fromkeys(needed))), start, stop)
+            batch = matching(batch, wanted.conditions)
+            if batch.num_rows:
+                yield batch if len(needed) == len(names) else batch.select(names)
+
+    def _read(self, number: int, group: RowGroup, names: Sequence[str]) -> pa.RecordBatch:
+        """Return a row group after checking the digest of every chunk that it is decoded from."""
+        ranges = chunk_ranges(self._metadata, number)
+        wanted = [n for n, path in enumerate(self._leaves) if any(_below(path, name) for name in names)]
+        self._fetch([ranges[n] for n in wanted])
+        width = 2 * DIGEST_BYTES
+        with memoryview(self._memory) as view:
+            for n in wanted:
+                start, stop = ranges[n]
+                found = hashlib.sha256(view[start:stop]).digest()[:DIGEST_BYTES].hex()
+                if found != group.chunks[n * width : (n + 1) * width]:
+                    what = f"column {self._leaves[n]} is not what its digest names"
+                    raise SegmentAltered(self._part.path, group.first, what)
+        table = self._file.read_row_group(number, columns=list(names)).select(list(names))
+        return table.combine_chunks().to_batches()[0]
+
+    def _excluded(self, number: int, conditions: Sequence[Term]) -> bool:
+        """Return whether the statistics of a row group say that no row of it meets the conditions."""
+        row_group = self._metadata.row_group(number)
+        for term in conditions:
+            if term.column not in self._leaves:
+                continue
+            statistics = row_group.column(self._leaves.index(term.column)).statistics
+            if statistics is None or not statistics.has_min_max:
+                continue
+            if term.excludes(statistics.min, statistics.max):
+                return True
+        return False
+
+    def _fetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Have the bytes of these ranges in memory."""
+        if not self._remote:
+            return
+        runs: list[tuple[int, int]] = []
+        for start, stop in sorted(ranges):
+            if runs and start - runs[-1][1] <= _GAP_BYTES:
+                runs[-1] = (runs[-1][0], max(stop, runs[-1][1]))
+            else:
+                runs.append((start, stop))
+        try:
+            fetched = self._store.ranges(self._part.path, runs)
+        except FileNotFoundError as error:
+            raise SegmentMissing(self._store.shown, self._part.path, self._part.first) from error
+        for (start, stop), data in zip(runs, fetched, strict=True):
+            if len(data) != stop - start:
+                what = f"it ends before byte {stop}"
+                raise SegmentAltered(self._part.path, self._part.first, what)
+            self._memory[start:stop] = data
+
+
+def _within(batch: pa.RecordBatch, start: int, stop: int) -> pa.RecordBatch:
+    """Return the rows with positions in [start, stop)."""
+    places = batch.column("position").to_numpy()
+    low, high = (int(place) for place in places.searchsorted([start, stop]))
+    return batch if high - low == batch.num_rows else batch.slice(low, high - low)
+
+
+def _below(path: str, name: str) -> bool:
+    return path == name or path.startswith(f"{name}.")

@@ -1,0 +1,163 @@
+"""Sealing: closed ranges of the log as files of the store, read back and compared before they are registered.
+
+Nothing is taken from the log. Wherever it is stopped, the files of a range are all registered, or are orphans
+that the next seal sweeps: the one registration is the only step that counts. It has a number, and who
+registers after somebody else did is refused: a sealer that slept cannot build on what it did not see.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from harness.errors import UnknownPosition
+from harness.lease import Lease
+from harness.log.chain import genesis, link
+from harness.log.controls import control_batch
+from harness.log.draft import Draft
+from harness.log.log import Log
+from harness.log.publish import publish
+from harness.log.segments import SEALED, Manifest, Segment
+from harness.log.store import translated
+from harness.log.stored import StoredBatch
+from harness.segment_errors import ChainBroken, SealBusy
+from recorders.errors import WriterForked
+
+EVENTS: Final = 2**20
+Progress = Callable[[int], None]
+
+
+def seal(
+    log: Log, *, stop: int | None = None, events: int = EVENTS, progress: Progress | None = None
+) -> list[Segment]:
+    """Return the segments that were made of what was not sealed yet, up to `stop` (default: the end).
+
+    Each holds `events` events at most, or one batch that has more. What the sealer itself said last waits for
+    something to be sealed with it. `progress` is called with the number of positions done.
+
+    Raises:
+        UnknownPosition: `stop` is beyond the end of the log.
+        SealBusy: another sealer is at work.
+        StoreError, SealFailed, ChainBroken, DigestMismatch: nothing was registered of the range at hand.
+    """
+    end = log.head().position + 1
+    if stop is not None and not 1 <= stop <= end:
+        raise UnknownPosition(stop - 1, end - 1)
+    if stop is not None and stop < end:
+        end = log.rows("batch_at", position=stop)[0][0]  # a batch is sealed whole
+    made = []
+    with sealing(log):
+        begun = first = log.sealed.stop()
+        while log.rows("others", start=first, stop=end, writer=log.sealed.writer):
+            segment = make(log, first, _batches(log, first, end, events))
+            made.append(segment)
+            first = segment.stop
+            if progress is not None:
+                progress(first - begun)
+        if made:
+            sweep(log)
+    return made
+
+
+@contextmanager
+def sealing(log: Log) -> Iterator[None]:
+    """Be the only one who seals, compacts, releases or sweeps this log while the block runs.
+
+    Raises:
+        SealBusy: somebody else is.
+    """
+    with Lease(log.url, "seal", str(log.sealed.log_id)) as lease:
+        if not lease.held:
+            raise SealBusy
+        yield
+
+
+def make(
+    log: Log, first: int, batches: Iterable[list[StoredBatch]], *, replaces: tuple[int, ...] = ()
+) -> Segment:
+    """Return the segment of `batches`, which begin at `first`: in the store, compared and registered."""
+    before = chain_before(log, first)
+    with tempfile.TemporaryDirectory(prefix="harness-seal-") as name:
+        with translated(name, "the segment in the making"):
+            draft = Draft(Path(name))
+            at, chain = first, before
+            for rows in batches:
+                at, chain = followed(rows, at, chain)
+                draft.add(rows)
+            finished = draft.finish()
+        span = (first, at, before, chain)
+        manifest, file = publish(log.sealed, finished, span, draft.unreadable)
+    return _register(log, manifest, Segment.of(manifest, file, log.sealed.store.shown, replaces))
+
+
+def chain_before(log: Log, position: int) -> bytes:
+    """Return the chain's digest before the batch at `position`."""
+    if position == 1:
+        log_id, _epoch, clock, _covered, _created = log.rows("identity")[0]
+        return genesis(log_id, clock)
+    found: bytes = log.rows("batch_at", position=position - 1)[0][2]
+    return found
+
+
+def followed(batches: Iterable[StoredBatch], at: int, chain: bytes) -> tuple[int, bytes]:
+    """Return the position and the chain's digest after `batches`, which must follow what was before.
+
+    Raises:
+        ChainBroken: they do not.
+    """
+    for batch in batches:
+        position = batch.header.position
+        if position != at:
+            raise ChainBroken(at, f"the batch is missing: the next one begins at {position}")
+        chain = link(chain, batch.header, batch.digest)
+        if chain != batch.chain:
+            raise ChainBroken(position, "its header or a digest is not what the chain names")
+        at = batch.stop
+    return at, chain
+
+
+def sweep(log: Log) -> list[str]:
+    """Remove what no registration names, and return the paths. Only after a registration of one's own.
+
+    Whoever wrote files under an earlier number can no longer register them.
+    """
+    sealed = log.sealed
+    named = {path for segment in sealed.segments() for path in segment.paths()}
+    orphans = [found.path for found in sealed.store.files(str(sealed.log_id)) if found.path not in named]
+    for path in orphans:
+        sealed.store.delete(path)
+    return orphans
+
+
+def _batches(log: Log, first: int, stop: int, events: int) -> Iterator[list[StoredBatch]]:
+    """Yield the batches from `first` on that make one segment."""
+    room = events
+    for rows in log.history(first, stop):
+        taken: list[StoredBatch] = []
+        for row in rows:
+            if row.header.events > room and (taken or room < events):
+                room = 0
+                break
+            taken.append(row)
+            room -= row.header.events
+        if taken:
+            yield taken
+        if room <= 0:
+            return
+
+
+def _register(log: Log, manifest: Manifest, segment: Segment) -> Segment:
+    """Append the registration under the next number."""
+    body = segment.body()
+    number = log.sealed.number + 1
+    batch = control_batch(SEALED, f"{manifest.first}-{manifest.stop - 1}", body, None, None)
+    try:
+        log.append(
+            msgspec.structs.replace(batch, writer=log.sealed.writer, sequence=number, acked=number - 1)
+        )
+    except WriterForked as error:
+        raise SealBusy from error
+    return next(one for one in log.sealed.segments() if one.number == number)

@@ -1,0 +1,150 @@
+import itertools
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+from harness.database import create_log
+from harness.errors import DigestMismatch, UnknownPosition
+from harness.log.log import Log
+from harness.log.seal import seal, sealing
+from harness.log.segments import SEALED
+from harness.segment_errors import ChainBroken, ListingBroken, SealBusy
+from tests.support import servers
+from tests.support.batches import decisions, outcomes, stored
+
+
+def fill(log: Log, steps: int = 6) -> None:
+    """Append decisions of two points, outcomes and control events, interleaved."""
+    writer, sequence = uuid.uuid4(), itertools.count(1)
+    for step in range(steps):
+        log.append(stored(decisions(30, first=step * 30), writer, next(sequence)))
+        log.append(stored(outcomes(10, first=step * 30), writer, next(sequence)))
+        log.append(stored(decisions(5, first=step * 5, point="fraud"), writer, next(sequence), point="fraud"))
+        log.control("look.taken", "e", {"n": step})
+
+
+def table(batches: Iterator[pa.RecordBatch]) -> pa.Table:
+    return pa.Table.from_batches(list(batches))
+
+
+@pytest.fixture
+def log(database_url: str, migrated: str, tmp_path: Path) -> Iterator[Log]:
+    with (
+        servers.fresh_database(database_url, migrated) as url,
+        create_log(tmp_path, url=url, clock="event", partition_positions=100) as log,
+    ):
+        yield log
+
+
+READS = [("decision", None), ("decision", "fraud"), ("decision", "flights.late"), ("outcome", None)]
+
+
+@pytest.mark.parametrize("events", [1, 46, 100, 10**6])
+def test_what_is_sealed_is_read_as_it_was(log: Log, events: int) -> None:
+    fill(log)
+    end = log.head().position + 1
+    hot = {read: table(log.read(1, end, kind=read[0], decision_point=read[1])) for read in READS}
+    made = seal(log, events=events)
+    assert [segment.first for segment in made] == [1, *(segment.stop for segment in made[:-1])]
+    assert (made[-1].stop, sum(segment.events for segment in made)) == (end, end - 1)
+    for read, before in hot.items():
+        after = table(log.read(1, end, kind=read[0], decision_point=read[1]))
+        assert after.equals(before)
+        assert after.schema.equals(before.schema, check_metadata=True)
+
+
+def test_a_range_over_the_edge_of_what_is_sealed_is_one_range(log: Log) -> None:
+    fill(log)
+    whole = table(log.read(1, 300, kind="decision"))
+    seal(log, stop=131)
+    fill(log, steps=1)
+    assert log.sealed.stop() == 123  # the batch that holds 131 waits whole
+    assert table(log.read(1, 300, kind="decision")).slice(0, whole.num_rows).equals(whole)
+    for start, stop in [(1, 2), (40, 140), (122, 124), (123, 140), (100, 123), (17, 17)]:
+        part = table(log.read(start, stop, kind="decision")) if stop > start else None
+        places = [] if part is None else part.column("position").to_pylist()
+        assert places == [p for p in whole.column("position").to_pylist() if start <= p < stop]
+
+
+def test_a_seal_of_nothing_new_says_so(log: Log) -> None:
+    assert seal(log) == []
+    fill(log)
+    assert len(seal(log)) == 1
+    head = log.head().position
+    assert seal(log) == []
+    assert log.head().position == head
+    fill(log, steps=1)
+    (made,) = seal(log)
+    assert (made.first, made.number) == (head, 2)
+
+
+def test_what_lies_ahead_cannot_be_sealed(log: Log) -> None:
+    fill(log, steps=1)
+    with pytest.raises(UnknownPosition, match="Position 47 does not exist"):
+        seal(log, stop=48)
+    with pytest.raises(UnknownPosition):
+        seal(log, stop=0)
+    assert log.sealed.stop() == 1
+
+
+def test_two_sealers_take_turns(log: Log) -> None:
+    fill(log, steps=1)
+    with sealing(log), pytest.raises(SealBusy):
+        seal(log)
+    assert len(seal(log)) == 1
+
+
+def test_a_log_that_was_altered_is_not_sealed(log: Log) -> None:
+    fill(log)
+    with psycopg.connect(log.url) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute("update harness.batch set writer = gen_random_uuid() where position = 93")
+    with pytest.raises(ChainBroken) as caught:
+        seal(log)
+    assert (caught.value.position, caught.value.exit_code) == (93, 40)
+    with psycopg.connect(log.url) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute("delete from harness.batch where position = 77")
+    with pytest.raises(ChainBroken, match="missing"):
+        seal(log)
+    assert log.sealed.stop() == 1
+
+
+def test_a_payload_that_was_altered_is_not_sealed(log: Log) -> None:
+    fill(log, steps=1)
+    with psycopg.connect(log.url) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute(
+            "update harness.batch set payload = set_byte(payload, 99, get_byte(payload, 99) # 4)"
+            " where position = 1"
+        )
+    with pytest.raises(DigestMismatch):
+        seal(log)
+    assert log.sealed.stop() == 1
+
+
+def test_a_registration_that_does_not_follow_is_an_integrity_failure(log: Log) -> None:
+    fill(log)
+    seal(log, stop=131)
+    (segment,) = log.sealed.segments()
+    forged = segment.body() | {"first": 100, "stop": 177}
+    from msgspec.structs import replace
+
+    from harness.log.controls import control_batch
+
+    batch = control_batch(SEALED, "100-176", forged, None, None)
+    log.append(replace(batch, writer=log.sealed.writer, sequence=2))
+    with pytest.raises(ListingBroken) as caught:
+        list(log.read(1, 10, kind="decision"))
+    assert caught.value.exit_code == 40
+
+
+def test_the_same_words_of_another_writer_register_nothing(log: Log) -> None:
+    fill(log, steps=1)
+    (segment,) = seal(log)
+    log.control(SEALED, "1-9", segment.body())
+    assert [one.number for one in log.sealed.segments()] == [1]
