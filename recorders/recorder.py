@@ -45,7 +45,7 @@ class Recorder:
     Memory is bounded by `limits`; what does not fit is counted by reason, and reported into the log.
     `sampling` says which decisions are recorded; `switch` turns all of it off while it answers True, as
     do the variables of recorders/switch.py. `crash_proof` keeps events in shared memory too (or in files
-    of the folder that it names), from which recorders/segment_file.py has them after a SIGKILL.
+    of the folder that it names), from which the sidecar has them after a SIGKILL.
 
     Raises:
         InvalidEvent: a decision point, model or version that is no name. (Only here and in `promote`.)
@@ -290,8 +290,10 @@ class Recorder:
             inherited.journal.disown()
         outbox = self._new_outbox()
         if self._folder is not None:
-            names = (self.decision_point, self._schema_digest)
-            outbox.journal = SegmentFile(self._folder, outbox.writer, *names)
+            address = getattr(self._link, "address", "")  # of a sidecar, which drains what a SIGKILL leaves
+            outbox.journal = SegmentFile(
+                self._folder, outbox.writer, self.decision_point, self.feature_set, address
+            )
         self._outbox = outbox
         self._prefix = f"{self._outbox.writer.hex[:20]}-"
         self._number = itertools.count(1).__next__

@@ -116,6 +116,13 @@ class SocketLink:
                 self._drop()
                 raise
 
+    @property
+    def address(self) -> str:
+        """Where the sidecar listens, the path in full: a recorder that is killed leaves word of it there."""
+        if self._address.startswith("tcp://"):
+            return self._address
+        return str(Path(self._address.removeprefix("unix:")).absolute())
+
     def close(self) -> None:
         """Close the connection, and say so. A later `send` opens it again."""
         if self._pid == os.getpid():

@@ -48,6 +48,7 @@ SERIES: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("door_refused_total", "counter", "door.refused_connections", "Connections ended for what they sent."),
     ("door_timeouts_total", "counter", "door.timeouts", "Connections ended for taking too long."),
     ("door_lost_writers_total", "counter", "door.lost_writers", "Writers that vanished without a goodbye."),
+    ("door_recovered_writers_total", "counter", "door.recovered_writers", "Killed services taken over."),
     ("door_turned_away_total", "counter", "door.turned_away", "Connections beyond the limit."),
 )
 

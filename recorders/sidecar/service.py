@@ -19,6 +19,7 @@ from recorders.sidecar.disk import Disk
 from recorders.sidecar.door import Bounds, Connection, Reception
 from recorders.sidecar.errors import SpoolDamaged, SpoolTooNew, SpoolUnusable
 from recorders.sidecar.hub import Hub
+from recorders.sidecar.memory import Memory
 from recorders.sidecar.ops import REQUEST_BYTES_MAX, Ops
 from recorders.sidecar.outbox import Outbox
 from recorders.sidecar.recovery import OUTBOX
@@ -151,6 +152,7 @@ class Service:
         self.reception = Reception(self.hub, bounds, self.settings.token)
         shipper = threading.Thread(target=self._ship, args=(loop, stop), name="ship", daemon=True)
         commits = asyncio.create_task(self.hub.run())
+        memory = asyncio.create_task(Memory(self.settings, self.hub, self.reception).run())
         servers = [*await self._open_doors(loop), *await self._open_ops()]
         shipper.start()
         ready()
@@ -160,12 +162,14 @@ class Service:
                     await asyncio.wait_for(stop.wait(), TICK_S)
                 self.reception.sweep(loop.time())
                 await loop.run_in_executor(committer, self._house.spool.tick)
-                if commits.done():
-                    commits.result()
+                for task in (commits, memory):
+                    if task.done():
+                        task.result()
         finally:
             for server in servers:
                 server.close()
             self.hub.draining = True
+            memory.cancel()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STOP_S):
                     await self.hub.flush()

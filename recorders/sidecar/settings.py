@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from recorders.segment_file import FOLDER
 from recorders.sidecar.errors import SettingsError
 from recorders.sidecar.segment import WAL_BYTES
 
@@ -22,11 +23,15 @@ Seconds = Annotated[float, Meta(gt=0)]
 
 
 class DoorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where services connect. `socket` "" means `<folder>/door.sock`; `tcp` is `host:port`, "" for none."""
+    """Where services connect. `socket` "" means `<folder>/door.sock`; `tcp` is `host:port`, "" for none.
+
+    `memory` is the folder where crash-proof recorders keep events: see docs/recorder.md.
+    """
 
     socket: str = ""
     socket_mode: str = "0660"
     tcp: str = ""
+    memory: str = str(FOLDER)
     connections: Positive = 1_024
     hello_s: Seconds = 5.0
     message_s: Seconds = 30.0

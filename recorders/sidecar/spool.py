@@ -95,6 +95,11 @@ class Spool:
             found = [(writer, self._marks.get(writer) or Mark(0, 0.0)) for writer in writers]
             return [Known(writer, mark.sequence, mark.last) for writer, mark in found]
 
+    def holds(self, digest: bytes) -> bool:
+        """Whether a frame of that digest is among the last of any writer."""
+        with self._lock:
+            return any(digest in mark.digests for mark in self._marks.values())
+
     def seen_at(self, writer: bytes) -> float:
         """Return when a writer's last frame came, in seconds since 1970; 0 for one that is not known."""
         with self._lock:

@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from recorders.abandoned import Abandoned, drain
 from recorders.frame import Frame
 from recorders.limits import Limits
 from recorders.recorder import Recorder
-from recorders.segment_file import Abandoned, drain
 from tests.support import service
 from tests.support.recording import PLAIN, TWO, MemoryLink, down
 

@@ -1,0 +1,148 @@
+"""Memory: what killed services left in shared memory goes into the spool, and only then away."""
+
+import asyncio
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from recorders.abandoned import Abandoned, drain
+from recorders.frame import Frame
+from recorders.segment_file import FOLDER
+from recorders.sidecar import wire
+from recorders.sidecar.door import Reception
+from recorders.sidecar.hub import Hub
+from recorders.sidecar.marks import Answer
+from recorders.sidecar.settings import Settings
+from recorders.sidecar.wire import Arrived
+
+LOOK_S: Final = 1.0
+_logger = logging.getLogger("recorders.sidecar")
+
+
+class Memory:
+    """Takes abandoned frames through the hub like those of any service: the same marks tell a resend.
+
+    In the default folder, which all services of a machine share, only what this user's services meant for
+    this sidecar's doors; in a folder of its own, all that was meant for a sidecar.
+    """
+
+    def __init__(self, settings: Settings, hub: Hub, reception: Reception) -> None:
+        self._folder = Path(settings.door.memory)
+        self._shared = self._folder == FOLDER
+        self._doors = {os.path.realpath(settings.door_socket), f"tcp://{settings.door.tcp}"}
+        self._hub = hub
+        self._reception = reception
+        self._passed: set[UUID] = set()
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            await self.sweep()
+            await asyncio.sleep(LOOK_S)
+
+    async def sweep(self) -> None:
+        """Take what is there. What does not go in now, on a full disk, is there the next time."""
+        found = drain(self._folder, passed=self._passed)
+        while not (self._hub.draining or self._hub.spool.refusal):
+            owed = await asyncio.to_thread(next, found, None)
+            if owed is None:
+                return
+            if not self._is_ours(owed):
+                self._passed.add(owed.writer)
+            elif await self._keep(owed):
+                self._let_go(owed)
+
+    def _is_ours(self, owed: Abandoned) -> bool:
+        address = owed.opening.address
+        if not address or not self._shared:
+            return bool(address)
+        door = address if address.startswith("tcp://") else os.path.realpath(address)
+        # Anybody may write there: another user's file is another user's word.
+        return door in self._doors and all(path.stat().st_uid == os.geteuid() for path in owed.files)
+
+    async def _keep(self, owed: Abandoned) -> bool:
+        """Return whether the disk has all that is owed, and the report of what could not be read."""
+        canonical = owed.opening.feature_set
+        self._hub.announce(hashlib.sha256(canonical).digest(), canonical)
+        frames = [
+            wire.decode_frame(wire.encode_frame(frame)[wire.PREFIX.size :]) for frame in self._from_mark(owed)
+        ]
+        answers = await _handed_over(self._hub, frames)
+        if any(answer.reason in ("gap", "forked") for answer in answers):
+            answers = await _handed_over(self._hub, self._renamed(frames))
+        if not all(answer.kept for answer in answers):
+            return False
+        if owed.damaged_bytes:
+            about = {"decision_point": owed.opening.decision_point, "bytes": owed.damaged_bytes}
+            report = self._hub.spool.report("memory_damaged", owed.writer, None, **about)
+            answers = await _handed_over(self._hub, [report])
+        return all(answer.kept for answer in answers)
+
+    def _from_mark(self, owed: Abandoned) -> Sequence[Frame]:
+        """Return the frames after the last that the spool has; it remembers the digests of few before it."""
+        (mark,) = self._hub.spool.marks([owed.writer.bytes])
+        for place, frame in enumerate(owed.frames):
+            if (frame.sequence, bytes.fromhex(frame.digest)) == (mark.sequence, mark.digest):
+                return owed.frames[place + 1 :]
+        return owed.frames
+
+    def _renamed(self, frames: Sequence[Arrived]) -> list[Arrived]:
+        """Return the frames that the spool has under no name, under the one writer that follows theirs.
+
+        The spool was put back or moved while the service ran, which then went on under another writer; or
+        a damaged file left a hole. The name is the same each time, for this process may be killed as well.
+        """
+        writer = hashlib.sha256(b"abandoned" + frames[0].writer).digest()[:16]
+        (mark,) = self._hub.spool.marks([writer])
+        unknown = [frame for frame in frames if not self._hub.spool.holds(frame.digest)]
+        return [
+            frame._replace(writer=writer, sequence=number)
+            for number, frame in enumerate(unknown, start=mark.sequence + 1)
+        ]
+
+    def _let_go(self, owed: Abandoned) -> None:
+        self._reception.counts["recovered_writers"] += 1
+        self._reception.gone.pop(owed.writer.bytes, None)  # nothing of it is missed any more
+        events = sum(frame.events for frame in owed.frames)
+        _logger.warning("Writer %s was killed. %d events that it left are kept.", owed.writer, events)
+        try:
+            owed.remove()
+        except OSError as error:
+            self._passed.add(owed.writer)
+            _logger.error("Its files stay: %s. Let the sidecar write to their folder.", error)  # noqa: TRY400  # the message is the remedy
+
+
+class _Handover:
+    """One writer's frames on their way to the disk: a sender as the hub sees it."""
+
+    def __init__(self, frames: int) -> None:
+        self._missing = frames
+        self.answers: list[Answer] = []
+        self.answered = asyncio.Event()
+
+    def answer(self, answered: Sequence[tuple[Arrived, Answer]]) -> None:
+        """Take note of what became of the frames."""
+        self.answers += [answer for _, answer in answered]
+        if len(self.answers) >= self._missing:
+            self.answered.set()
+
+    def pause(self) -> None:
+        """Hold nothing back: what one service had in memory is bounded already."""
+
+    def resume(self) -> None:
+        """Go on."""
+
+
+async def _handed_over(hub: Hub, frames: Sequence[Arrived]) -> list[Answer]:
+    """Return the answers for frames once the disk has them, or will not."""
+    if not frames:
+        return []
+    handover = _Handover(len(frames))
+    for frame in frames:
+        hub.take(handover, frame)
+    await handover.answered.wait()
+    return handover.answers
