@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from policies.estimate import tidy
+from policies.figures import tidy
 from replay.model import ModelInfo
 
 # Upper edges of the histogram of absolute score differences; 0 means equal bits.

@@ -9,8 +9,9 @@ import math
 import msgspec
 from scipy.special import ndtr, ndtri
 
-from policies.estimate import Validity, tidy
+from policies.estimate import Validity
 from policies.evidence import Evidence
+from policies.figures import tidy
 from policies.metric_plan import MetricPlan
 from policies.plan import Plan
 from policies.sample import sample_of

@@ -8,7 +8,8 @@ e-values reaches 1/alpha, which tells that something is there and not which.
 import math
 from collections.abc import Sequence
 
-from policies.estimate import Estimate, Look, Tested, tidy
+from policies.estimate import Estimate, Look, Tested
+from policies.figures import tidy
 from policies.gates import Gate, claim, e_value
 from policies.multiplicity import average, bonferroni, holm
 from policies.plan import Plan

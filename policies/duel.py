@@ -7,8 +7,8 @@ from typing import Literal, Protocol
 import msgspec
 
 from policies.errors import EvidenceMismatch, PlanError
-from policies.estimate import tidy
 from policies.evidence import Evidence
+from policies.figures import tidy
 from policies.metric_plan import MetricPlan
 from policies.plan import Plan
 from policies.sample import Sample, sample_of

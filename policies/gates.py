@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from policies.estimate import UNIT_NOUNS, Estimate, Look, Tested, Validity, tidy
+from policies.estimate import UNIT_NOUNS, Estimate, Look, Tested, Validity
+from policies.figures import tidy
 from policies.plan import Plan
 from policies.rules import RULES
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
-from policies.estimate import UNIT_NOUNS, Estimate, tidy
+from policies.estimate import UNIT_NOUNS, Estimate
 from policies.evidence import Evidence
+from policies.figures import tidy
 from policies.gates import Gate, GateState
 from policies.plan import Plan
 

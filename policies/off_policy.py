@@ -13,8 +13,8 @@ from scipy.optimize import brentq
 
 from policies.accumulators import GridCapital, Moments
 from policies.errors import EvidenceMismatch
-from policies.estimate import tidy
 from policies.evalues import mixture
+from policies.figures import tidy
 from policies.logged import SCALE, STAKES, LoggedEvidence, LoggedPlan
 
 _RESOLUTION = 2.0**-30

@@ -7,7 +7,7 @@ import msgspec
 
 from policies.contenders import CHALLENGERS, RECALIBRATED, Contender, Facts, RetrainRule
 from policies.duel import Duel
-from policies.estimate import tidy
+from policies.figures import tidy
 from policies.gates import Gate
 
 

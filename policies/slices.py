@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from policies.errors import EvidenceMismatch
-from policies.estimate import UNIT_NOUNS, Validity, tidy
+from policies.estimate import UNIT_NOUNS, Validity
 from policies.evidence import Evidence
+from policies.figures import tidy
 from policies.fold import fold
 from policies.gates import Gate, e_value
 from policies.multiplicity import worst_slices

@@ -8,7 +8,8 @@ from msgspec import UNSET, UnsetType
 from policies.belief import Posterior, posteriors
 from policies.combined import combined_gate
 from policies.diagnosis import Diagnosis
-from policies.estimate import Estimate, estimate, rounded_up
+from policies.estimate import Estimate, estimate
+from policies.figures import rounded_up
 from policies.gates import Gate, State, hypothesis_gates
 from policies.integrity import integrity_gates, size_gates
 from policies.plan import Plan

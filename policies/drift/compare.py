@@ -13,7 +13,7 @@ from policies.drift.reference import Reference
 from policies.drift.state import FeatureState, WindowState
 from policies.drift.tested import Tested, tests_of
 from policies.errors import EvidenceMismatch
-from policies.estimate import tidy
+from policies.figures import tidy
 
 Answer = Literal["ok", "drift", "not enough data"]
 

@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from policies.drift.plan import CATEGORIES, FeaturePlan, MonitorPlan
 from policies.drift.state import FeatureState, WindowState
-from policies.estimate import tidy
+from policies.figures import tidy
 
 Answer = Literal["ok", "broken", "not enough data"]
 RULES = ("type", "range", "missing", "unseen", "stale")

@@ -14,7 +14,7 @@ from scipy.stats import chi2
 from policies.columns import Floats, Ints
 from policies.drift.distance import effective
 from policies.errors import ColumnsError, EvidenceMismatch
-from policies.estimate import tidy
+from policies.figures import tidy
 
 BINS = 50
 BLIND = (
