@@ -23,6 +23,7 @@ KNOWN = {
     "store": ("url", "options"),
     "schedule": None,
     "jobs": None,
+    "integrity": None,
 }
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,19}")
 _PLACE = re.compile(r"([^:/@]*|\[[^\]/]*\])(:\d*)?(,([^:/@]*|\[[^\]/]*\])(:\d*)?)*(/[^@]*)?")

@@ -10,7 +10,7 @@ import click
 from msgspec import to_builtins
 
 from harness.cli.import_ import import_
-from harness.cli.log_integrity import check_proof, checkpoint, key, prove, public_key
+from harness.cli.log_integrity import anchor, check_proof, check_receipts, checkpoint, key, prove, public_key
 from harness.cli.log_segments import seal, segments
 from harness.cli.output import emit, folder_option, json_option, one_line, to_json
 
@@ -24,7 +24,7 @@ def log() -> None:
     """Show, follow and verify the log."""
 
 
-for command in (import_, seal, segments, checkpoint, prove, check_proof, key):
+for command in (import_, seal, segments, checkpoint, prove, check_proof, check_receipts, anchor, key):
     log.add_command(command)
 
 

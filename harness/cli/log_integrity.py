@@ -21,12 +21,16 @@ def opened(folder: Path | None) -> Any:
 @folder_option
 @json_option
 def checkpoint(folder: Path | None, json: bool) -> None:
-    """Verify what came since the last checkpoint, and sign the root over all of it."""
+    """Verify what came since the last checkpoint; sign the root over all, have it cosigned and anchored.
+
+    Witnesses and anchors are those of the table [integrity] in harness.toml.
+    """
     from harness.cli.progress import progress
-    from harness.integrity.checkpoints import integrity_folder, take
+    from harness.integrity.checkpoints import integrity_folder
+    from harness.integrity.rounds import round_of
 
     with opened(folder) as source, progress(source.head().position, "verifying") as done:
-        taken = take(source, integrity_folder(folder), progress=done)
+        taken, anchors = round_of(source, folder, integrity_folder(folder), done)
     data = {
         "made": taken.made,
         "origin": taken.checkpoint.origin,
@@ -34,8 +38,59 @@ def checkpoint(folder: Path | None, json: bool) -> None:
         "position": taken.checkpoint.position,
         "root": taken.checkpoint.root,
         "note": taken.note.render(),
+        "anchors": [event.body for event in anchors],
     }
-    emit(data, json=json, text=taken.note.render().rstrip("\n"))
+    lines = [taken.note.render().rstrip("\n"), *(f"anchored: {event.body['target']}" for event in anchors)]
+    emit(data, json=json, text="\n".join(lines))
+
+
+@click.command()
+@click.argument("target")
+@click.option("--roots", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+              help="PEM of the roots that a time-stamp must lead to.")  # fmt: skip
+@folder_option
+@json_option
+def anchor(target: str, roots: Path | None, folder: Path | None, json: bool) -> None:
+    """Put the newest checkpoint at TARGET: a file, a webhook's URL, or rfc3161+URL for a time-stamp."""
+    from harness.integrity.anchors import anchor as anchored
+    from harness.integrity.checkpoints import integrity_folder, latest
+    from harness.integrity.errors import NotCovered
+    from harness.integrity.memory import open_memory
+
+    with opened(folder) as source:
+        memory = open_memory(source, integrity_folder(folder))
+        memory.advance(source)
+        last = latest(source, memory)
+        if last is None:
+            raise NotCovered("The log", 0)
+        event = anchored(source, last.note, target, roots.read_bytes() if roots else None)
+    emit(
+        event.body,
+        json=json,
+        text=f"The checkpoint of {last.checkpoint.size} batches is at {event.body['target']}.",
+    )
+
+
+@click.command("check-receipts")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@folder_option
+@json_option
+def check_receipts(files: tuple[Path, ...], folder: Path | None, json: bool) -> None:
+    """Check what writers were told (harness sidecar receipts) against the log. Exit 40 if it is another."""
+    from harness.integrity.checkpoints import integrity_folder
+    from harness.integrity.receipts import check_receipts as checked
+    from harness.integrity.receipts import read_receipts
+
+    receipts = [receipt for path in files for receipt in read_receipts(path)]
+    with opened(folder) as source:
+        found = checked(source, integrity_folder(folder), receipts)
+    text = (
+        f"{found.held} receipts hold, {found.covered} of them under a checkpoint; "
+        f"{found.other_epochs} are of another epoch."
+    )
+    emit(found._asdict(), json=json, text=text)
 
 
 @click.command()

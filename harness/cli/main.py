@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": ("harness.cli.setup:doctor", "Check that everything here can work."),
     "demo": ("harness.cli.demo:demo", "Run the whole line on a year of real flights."),
     "log": ("harness.cli.log:log", "Show, follow and verify the log."),
+    "witness": ("harness.cli.witness:witness", "Cosign another account's checkpoints of a log."),
     "sidecar": ("harness.cli.sidecar:sidecar", "Run and look after the recorder's sidecar."),
     "model": ("harness.cli.model:model", "Register and list models."),
     "training-set": ("harness.cli.training_set:training_set", "Cut training sets from the log."),

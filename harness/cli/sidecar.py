@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from harness.cli.doors import doors, map_
-from harness.cli.output import emit, folder_option, json_option
+from harness.cli.output import emit, folder_option, json_option, one_line
 
 if TYPE_CHECKING:
     from recorders.sidecar.settings import Settings
@@ -94,6 +94,18 @@ def ship(**given: Any) -> None:
     shipped = found["ship"]
     text = f"Shipped {shipped['batches']} batches, {shipped['events']} events. The log has all."
     emit(found, json=given["json"], text=text)
+
+
+@sidecar.command("receipts")
+@config_option
+@folder_option
+def receipts(config: Path | None, folder: Path | None) -> None:
+    """Print what the log answered for the last batches, a JSON object a line: harness log check-receipts."""
+    from recorders.sidecar import commands
+
+    with _settings(config, folder) as settings:
+        for one in commands.receipts(settings):
+            click.echo(one_line(one))
 
 
 @sidecar.command("inspect")

@@ -10,6 +10,7 @@ from harness.integrity.errors import HistoryForked, KeyUnusable, ProofInvalid
 from harness.integrity.keys import load_key, make_key
 from harness.integrity.memory import Memory, open_memory
 from harness.integrity.note import Note, PublicKey, Signature, Signer, parse_key, parse_note
+from harness.log.events import ControlEvent
 from harness.log.log import Log
 
 REGISTERED: Final = "log.key_registered"
@@ -163,7 +164,7 @@ def take(
     cosigners: Sequence[Cosigner] = (),
     progress: Callable[[int], None] | None = None,
 ) -> Taken:
-    """Return a signed checkpoint of the log as it is now; the last one when nothing but it came since.
+    """Return a signed checkpoint of the log as it is now; the last one when nothing to cover came since.
 
     Raises:
         HistoryForked: the log does not continue what this host has verified: nothing is signed.
@@ -175,8 +176,8 @@ def take(
     memory.advance(log)
     last = latest(log, memory)
     if last is not None and len(last.note.signatures) > len(cosigners) and signer.key.signed(last.note):
-        (event,) = log.controls(CHECKPOINTED, memory.origin)[-1:]
-        if event.position == last.checkpoint.position + 1 == memory.stop - 1:
+        since = [event for event in log.controls() if event.position > last.checkpoint.position]
+        if len(since) == memory.stop - 1 - last.checkpoint.position and all(map(_own, since)):
             return last
     size = len(memory)
     checkpoint = Checkpoint(memory.origin, size, memory.tree.root(size), memory.stop - 1)
@@ -187,6 +188,11 @@ def take(
     log.control(CHECKPOINTED, memory.origin, body)
     keep(memory, note)
     return Taken(checkpoint, note, made=True)
+
+
+def _own(event: ControlEvent) -> bool:
+    """Return whether an event only tells of checkpoints: what nobody needs another one for."""
+    return event.type in {CHECKPOINTED, "log.anchored"} or event.type.startswith("schedule.")
 
 
 def keep(memory: Memory, note: Note) -> None:

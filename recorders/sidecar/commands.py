@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from recorders.errors import HarnessError
 from recorders.sidecar import ops, segment
@@ -115,6 +116,33 @@ def inspect(settings: Settings) -> dict[str, Any]:
     files += [_outbox(path) for _, path in segment.numbered(folder, OUTBOX)]
     aside = sorted(path.name for path in (folder / QUARANTINE).glob("*") if path.is_file())
     return {"folder": str(folder), "used_bytes": used_bytes(folder), "files": files, "quarantine": aside}
+
+
+def receipts(settings: Settings) -> list[dict[str, Any]]:
+    """Return what the log answered for the last batches that it took, oldest first. Changes nothing.
+
+    Each is a witness of the log's history: `harness log check-receipts` compares them with it.
+
+    Raises:
+        SettingsError: there is no such folder.
+    """
+    if not settings.path.is_dir():
+        raise SettingsError(
+            f"{settings.path} is no folder.", "Expected a spool.", "Name its settings with --config."
+        )
+    found: dict[int, dict[str, Any]] = {}
+    for _, path in segment.numbered(settings.path, OUTBOX):
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(segment.open_reader(path)) as connection:
+            for row in connection.execute(OUTBOX_SQL["receipts"]):
+                ordinal, writer, sequence, epoch, position, chain, _covered, _at = row
+                found[ordinal] = {
+                    "epoch": epoch,
+                    "position": position,
+                    "chain": chain,
+                    "writer": str(UUID(bytes=writer)),
+                    "sequence": sequence,
+                }
+    return [found[ordinal] for ordinal in sorted(found)]
 
 
 def _inbox(path: Path) -> dict[str, Any]:

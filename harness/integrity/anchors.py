@@ -1,0 +1,99 @@
+"""Anchors: put a checkpoint where the log's administrators cannot take it back, and say so in the log."""
+
+import base64
+import os
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+from harness.errors import FolderUnusable, UsageError
+from harness.integrity.checkpoint import parse_checkpoint
+from harness.integrity.errors import OutsideUnavailable
+from harness.integrity.note import Note
+from harness.integrity.outside import post
+from harness.integrity.timestamp import stamp
+from harness.log.events import ControlEvent
+from harness.log.log import Log
+
+ANCHORED: Final = "log.anchored"
+TIMESTAMP: Final = "rfc3161+"
+_WEB: Final = ("http://", "https://")
+
+
+def anchor(log: Log, note: Note, target: str, roots: bytes | None = None) -> ControlEvent:
+    """Return the event which says that `note`, the checkpoint, is at `target`; a second time the first event.
+
+    `target` is the path of a file that notes are added to, the URL of a webhook, or `rfc3161+` and the URL of
+    a time-stamping service, whose token the event holds; `roots` (PEM) are what the token must lead to.
+
+    Raises:
+        OutsideUnavailable: it is not there.
+        ProofInvalid: the time-stamp is none of this checkpoint.
+    """
+    checkpoint = parse_checkpoint(note.text)
+    place = shown(target)
+    for event in log.controls(ANCHORED, checkpoint.origin):
+        if (event.body.get("size"), event.body.get("target")) == (checkpoint.size, place):
+            return event
+    body = {"size": checkpoint.size, "root": checkpoint.root.hex(), "target": place}
+    kind, put = _kind(target)
+    return log.control(ANCHORED, checkpoint.origin, body | {"kind": kind} | put(note, target, roots))
+
+
+def shown(target: str) -> str:
+    """Return a target without what may be secret: a URL's login and query.
+
+    >>> shown("https://ada:pw@hook.example/x?token=1"), shown("/mnt/audit/checkpoints")
+    ('https://hook.example/x', '/mnt/audit/checkpoints')
+    """
+    scheme, mark, rest = target.partition("://")
+    if not mark:
+        return target
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2].partition('?')[0]}{slash}{path.partition('?')[0]}"
+
+
+Put = Callable[[Note, str, bytes | None], dict[str, Any]]
+
+
+def _kind(target: str) -> tuple[str, Put]:
+    if target.startswith(tuple(TIMESTAMP + web for web in _WEB)):
+        return "rfc3161", _stamped
+    if target.startswith(_WEB):
+        return "webhook", _posted
+    if "://" in target:
+        raise UsageError(
+            f"The anchor {shown(target)} has an unknown scheme.",
+            "Expected a file's path, http(s)://... or rfc3161+http(s)://...",
+            "Correct it.",
+        )
+    return "file", _written
+
+
+def _written(note: Note, target: str, _roots: bytes | None) -> dict[str, Any]:
+    """Add the note to a file, followed by an empty line, durably."""
+    path = Path(target.removeprefix("file:"))
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        with os.fdopen(descriptor, "ab") as file:
+            file.write(f"{note.render()}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise FolderUnusable(path.parent, str(error.strerror)) from error
+    return {}
+
+
+def _posted(note: Note, target: str, _roots: bytes | None) -> dict[str, Any]:
+    what = f"The webhook {shown(target)}"
+    status, _ = post(what, target, note.render().encode(), "text/plain; charset=utf-8")
+    if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        raise OutsideUnavailable(what, f"it answered {status}")
+    return {"status": status}
+
+
+def _stamped(note: Note, target: str, roots: bytes | None) -> dict[str, Any]:
+    stamped = stamp(note.render().encode(), target.removeprefix(TIMESTAMP), roots)
+    token = base64.b64encode(stamped.token).decode()
+    return {"token": token, "time": stamped.time, "verified": roots is not None}

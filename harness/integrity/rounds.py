@@ -1,0 +1,27 @@
+"""A round: take a checkpoint, have it cosigned by every witness, put it at every anchor."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.config import Config
+from harness.integrity.anchors import anchor
+from harness.integrity.checkpoints import Taken, take
+from harness.integrity.settings import read_integrity
+from harness.log.events import ControlEvent
+from harness.log.log import Log
+
+
+def round_of(
+    log: Log, folder: Path | None, home: Path, progress: Callable[[int], None] | None = None
+) -> tuple[Taken, list[ControlEvent]]:
+    """Return the checkpoint and the events of its anchors, as the harness.toml in `folder` asks for them.
+
+    Done again it goes on where it failed: what is cosigned and anchored already stays as it is.
+
+    Raises:
+        HistoryForked, WitnessRefused, OutsideUnavailable: see harness/integrity/errors.py.
+    """
+    settings = read_integrity(Config.load(folder))
+    roots = Path(settings.timestamp_roots).read_bytes() if settings.timestamp_roots else None
+    taken = take(log, home, settings.witnesses(), progress)
+    return taken, [anchor(log, taken.note, target, roots) for target in settings.anchors]

@@ -1,0 +1,141 @@
+"""Checkpoints of a real log outside of it: cosigned, in a file, at a webhook, time-stamped; and receipts."""
+
+import base64
+import json
+import subprocess
+import threading
+import uuid
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from harness.cli.main import run
+from harness.integrity.anchors import anchor
+from harness.integrity.checkpoints import CHECKPOINTED, take
+from harness.integrity.errors import HistoryForked, OutsideUnavailable, ProofInvalid, WitnessRefused
+from harness.integrity.receipts import Receipt, check_receipts
+from harness.integrity.rounds import round_of
+from harness.integrity.timestamp import check_stamp, stamp
+from harness.integrity.witness_book import WitnessBook
+from harness.integrity.witness_client import Witness
+from harness.integrity.witness_server import witness_server
+from harness.log.log import Log
+from tests.support.batches import decisions, stored
+from tests.support.superuser import Rows, rewrite
+from tests.support.tsa import authority, make_authority, served
+
+
+def grow(log: Log, count: int = 3) -> list[Receipt]:
+    writer, found = uuid.uuid4(), []
+    for sequence in range(1, count + 1):
+        receipt = log.append(stored(decisions(4, first=10 * sequence), writer, sequence))
+        found.append(Receipt(receipt.epoch, receipt.position, receipt.digest, str(writer), sequence))
+    return found
+
+
+def test_a_rewrite_is_not_cosigned_even_when_this_host_forgot(fresh_log: Log, tmp_path: Path) -> None:
+    book = WitnessBook.create(tmp_path / "witness", "w.example/1", lambda: 1_800_000_000)
+    with witness_server(book, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        witness = Witness(f"http://127.0.0.1:{server.server_port}", book.signer.key)
+        grow(fresh_log)
+        with pytest.raises(WitnessRefused, match="not one that is witnessed"):
+            take(fresh_log, tmp_path / "host", [witness])
+        assert fresh_log.controls(CHECKPOINTED) == [], "what is not cosigned is not handed on"
+        (key_file,) = (tmp_path / "host").glob("*/e1/log.vkey")
+        assert run(["witness", "trust", str(tmp_path / "witness"), str(key_file)]) == 0
+        taken = take(fresh_log, tmp_path / "host", [witness])
+        assert len(taken.note.signatures) == 2
+        assert not take(fresh_log, tmp_path / "host", [witness]).made
+
+        def replace_one(rows: Rows) -> None:
+            rows[1]["payload"] = rows[0]["payload"]
+            del rows[4:]  # the checkpoint as well
+
+        rewrite(fresh_log.url, replace_one)
+        for path in (tmp_path / "host").glob("*/e1/batches"):
+            path.unlink()  # a colluding owner of the key and of the database
+        with Log(fresh_log.url) as rewritten:
+            grow(rewritten, 9)
+            with pytest.raises(WitnessRefused, match="another history"):
+                take(rewritten, tmp_path / "host", [witness])
+        server.shutdown()
+
+
+def test_a_checkpoint_is_anchored_once_in_a_file_and_at_a_webhook(fresh_log: Log, tmp_path: Path) -> None:
+    got: list[bytes] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(self.rfile.read(int(self.headers["Content-Length"])))
+            status = {"/yes": 204, "/away": 302}.get(self.path.partition("?")[0], 500)
+            self.send_response(status)
+            self.send_header("Location", "/yes")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with served(Hook) as url:
+        (tmp_path / "harness.toml").write_text(
+            f'[integrity]\nanchors = ["{tmp_path}/notes", "{url}/yes?token=secret"]\n'
+        )
+        for _ in range(2):
+            taken, anchors = round_of(fresh_log, tmp_path, tmp_path / "host")
+        note = taken.note.render()
+        assert (tmp_path / "notes").read_text() == f"{note}\n"
+        assert got == [note.encode()]
+        assert [event.body["kind"] for event in anchors] == ["file", "webhook"]
+        assert "secret" not in json.dumps([event.body for event in anchors])
+        for path in ("no", "away"):
+            with pytest.raises(OutsideUnavailable, match="it answered"):
+                anchor(fresh_log, taken.note, f"{url}/{path}")
+        assert len(got) == 3, "no redirect is followed"
+
+
+def test_a_time_stamp_of_a_local_authority_holds(fresh_log: Log, tmp_path: Path) -> None:
+    root = make_authority(tmp_path)
+    taken = take(fresh_log, tmp_path / "host")
+    note = taken.note.render().encode()
+    with authority(tmp_path) as url:
+        event = anchor(fresh_log, taken.note, f"rfc3161+{url}", root.read_bytes())
+        assert anchor(fresh_log, taken.note, f"rfc3161+{url}", root.read_bytes()) == event
+        other = tmp_path / "other"
+        other.mkdir()
+        with pytest.raises(ProofInvalid, match="time-stamp"):
+            stamp(note, url, make_authority(other).read_bytes())
+    token = base64.b64decode(event.body["token"])
+    assert check_stamp(token, note, root.read_bytes()) == event.body["time"]
+    with pytest.raises(ProofInvalid):
+        check_stamp(token, note + b"\n", root.read_bytes())
+    for name, data in (("note", note), ("token.tsr", token)):
+        (tmp_path / name).write_bytes(data)
+    command = ["openssl", "ts", "-verify", "-data", "note", "-in", "token.tsr", "-CAfile", "root.pem"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    for place in range(len(token) - 60, len(token), 7):  # the signature
+        bent = bytearray(token)
+        bent[place] ^= 1
+        with pytest.raises((ProofInvalid, OutsideUnavailable)):
+            check_stamp(bytes(bent), note, root.read_bytes())
+
+
+def test_a_receipt_finds_what_no_checkpoint_covers(fresh_log: Log, tmp_path: Path) -> None:
+    first = grow(fresh_log)
+    take(fresh_log, tmp_path / "host")
+    after = grow(fresh_log)
+    elsewhere = Receipt(7, 1, "00")
+    found = check_receipts(fresh_log, tmp_path / "host", [*first, *after, elsewhere])
+    assert found == (6, 3, 1)
+
+    def replace_the_last(rows: Rows) -> None:
+        rows[-1]["payload"] = rows[-2]["payload"]
+
+    rewrite(fresh_log.url, replace_the_last)
+    with Log(fresh_log.url) as rewritten:
+        with pytest.raises(HistoryForked, match="another history after batch 3"):
+            check_receipts(rewritten, tmp_path / "another host", after)
+        lost = Receipt(1, 10_000, "00" * 32, "w", 1)
+        with pytest.raises(HistoryForked, match="lost batch 1 of writer w"):
+            check_receipts(rewritten, tmp_path / "another host", [lost])
