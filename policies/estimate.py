@@ -137,7 +137,7 @@ def _tested(sample: Sample, hypothesis: Hypothesis, metric: MetricPlan, plan: Pl
     wanted = -math.log(plan.policy.alpha)
     return Tested(
         hypothesis=hypothesis,
-        null=tidy(_null(hypothesis, margin)),
+        null=tidy(null_of(hypothesis, margin)),
         log_e=tidy(mixture(capital)) if seen else None,
         more_units=more_needed(capital, sample.moments.count, wanted) if seen else None,
         method=sample.method,
@@ -146,7 +146,7 @@ def _tested(sample: Sample, hypothesis: Hypothesis, metric: MetricPlan, plan: Pl
     )
 
 
-def _null(hypothesis: Hypothesis, margin: float) -> float:
+def null_of(hypothesis: Hypothesis, margin: float) -> float:
     """Return the difference that the hypothesis denies, in the metric's unit."""
     if hypothesis == "advantage":
         return margin

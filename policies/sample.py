@@ -116,14 +116,19 @@ def _monotone_from(method: Method, top: float) -> float:
 def sample_of(evidence: MetricEvidence, metric: MetricPlan, plan: Plan) -> Sample:
     """Return the sample that the evidence of one metric holds."""
     clip = round(plan.clip(metric.name) * plan.scale)
+    method = method_of(plan.unit.kind, ternary=metric.kind.ternary)
     bets = grid(plan.policy.grid.size, plan.policy.grid.low, plan.policy.grid.high)
     none = np.zeros(0)
     if plan.unit.kind == "request":
-        ternary = metric.kind.ternary
-        method: Method = "betting grid over counts" if ternary else "three-sum mixture"
         return Sample(method, clip, evidence.clipped, evidence.moments, evidence.ternary, none, bets)
     means, clipped = evidence.units.means(difference_sign(metric), clip)
     moments, nothing = Moments.of(means), TernaryCounts.empty()
-    if plan.unit.kind == "day":
-        return Sample("betting grid over units", clip, clipped, moments, nothing, means / clip, bets)
-    return Sample("three-sum mixture", clip, clipped, moments, nothing, none, bets)
+    values = means / clip if method == "betting grid over units" else none
+    return Sample(method, clip, clipped, moments, nothing, values, bets)
+
+
+def method_of(unit: str, *, ternary: bool) -> Method:
+    """Return the e-process that serves units of this kind (docs/adr/0008)."""
+    if unit == "day":
+        return "betting grid over units"
+    return "betting grid over counts" if unit == "request" and ternary else "three-sum mixture"

@@ -44,10 +44,16 @@ def style() -> str:
 
 def render(data: ReportData) -> str:
     """Return the page as text; it is written as UTF-8 and stays below 1 MB."""
-    css = style()
-    policy = f"default-src 'none'; style-src 'sha256-{style_hash(css)}'; base-uri 'none'; form-action 'none'"
     state = WORDS[data.verdict.state]
     title = f"{state} · {data.challenger.name} over {data.champion.name} · {data.decision_point}"
+    parts = tag("div", header(data), tag("main", *_sections(data)), tag("footer", _FOOTER), class_="page")
+    return document(title, parts, skip="Skip to the verdict")
+
+
+def document(title: str, body: Markup, *, skip: str) -> str:
+    """Return a page around `body`; `skip` leads a reader who hears it to the element named "verdict"."""
+    css = style()
+    policy = f"default-src 'none'; style-src 'sha256-{style_hash(css)}'; base-uri 'none'; form-action 'none'"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -57,12 +63,8 @@ def render(data: ReportData) -> str:
         tag("title", title),
         tag("style", Markup(css)),
     )
-    body = tag(
-        "body",
-        tag("a", "Skip to the verdict", class_="skip", href="#verdict"),
-        tag("div", header(data), tag("main", *_sections(data)), tag("footer", _FOOTER), class_="page"),
-    )
-    page = f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+    whole = tag("body", tag("a", skip, class_="skip", href="#verdict"), body)
+    page = f"<!doctype html>\n{tag('html', head, whole, lang='en')}\n"
     assert len(page.encode()) <= LIMIT_BYTES, "a report beyond 1 MB has lost its limits on rows and marks"
     return page
 

@@ -1,0 +1,1 @@
+"""Certificates: how often a policy is wrong, how often it finds what is there, and how long that takes."""

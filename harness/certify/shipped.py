@@ -1,0 +1,37 @@
+"""The plans under which the shipped policies are certified: one a policy, and clusters beside requests."""
+
+from typing import Any
+
+from harness.certify.worlds import Assumed
+from policies.catalogue import POLICIES
+from policies.plan import Plan, plan_from
+
+PRIMARY: dict[str, Any] = {"name": "accuracy", "threshold": 0.5, "margin": 0.01}
+GUARDRAIL: dict[str, Any] = {"name": "brier", "role": "guardrail", "margin": 0.005, "clip": 0.3}
+_CLIPPED: dict[str, Any] = {"name": "brier", "clip": 0.15}
+
+
+def shipped() -> dict[str, tuple[Plan, Assumed]]:
+    """Return every certified plan by its name in the table, with what is assumed for it."""
+    requests = Assumed()
+    found = {
+        name: (plan_from({"metrics": [PRIMARY, GUARDRAIL], "policy": {"name": name}}), requests)
+        for name in POLICIES
+    }
+    two = [{**PRIMARY, "margin": None}, _CLIPPED]
+    for way in ("bonferroni", "holm", "average"):
+        plan = plan_from({"metrics": two, "policy": {"primaries": way}})
+        found[f"promotion, one of two: {way}"] = (plan, requests)
+    users = Assumed(cluster=10, correlation=0.18)
+    clustered = plan_from({"metrics": [_CLIPPED], "unit": {"kind": "column"}})
+    found["promotion, ten decisions a user"] = (clustered, users)
+    days = Assumed(cluster=800, correlation=0.01, per_look=5_600, looks=52, delay=1)
+    daily = plan_from(
+        {
+            "metrics": [{"name": "brier", "clip": 0.03}],
+            "unit": {"kind": "day", "timezone": "UTC"},
+            "policy": {"grid": [16, 0.01, 0.9]},
+        }
+    )
+    found["promotion by days, labels a week late"] = (daily, days)
+    return found

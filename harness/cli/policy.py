@@ -1,0 +1,98 @@
+"""`harness policy`: what policies there are, how often one is wrong, what another would have decided."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.output import emit, folder_option, json_option
+
+
+@click.group()
+def policy() -> None:
+    """List, certify and backtest policies."""
+
+
+@policy.command("list")
+@json_option
+def list_(json: bool) -> None:
+    """List the catalogue of policies."""
+    from policies.catalogue import POLICIES
+    from policies.rules import RULES
+
+    rows = [RULES[name] for name in POLICIES]
+    emit(rows, json=json, text=lambda: "\n".join(f"{each.name:<16}{each.sentence}" for each in rows))
+
+
+@policy.command()
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--shipped", is_flag=True, help="Certify the shipped policies instead of FILE.")
+@click.option("--discordance", type=float, help="Share of decisions on which the models differ. [0.15]")
+@click.option("--size", type=float, help="By how much they then differ, as a share of the largest. [0.2]")
+@click.option("--effect", type=float, help="What should be found, in the first primary metric's unit.")
+@click.option("--cluster", type=int, help="Decisions of one unit. [1]")
+@click.option("--correlation", type=float, help="Correlation among the decisions of a unit. [0.1]")
+@click.option("--per-look", type=int, help="Decisions between two looks. [400]")
+@click.option("--looks", type=int, help="Looks, at most those of the policy. [100]")
+@click.option("--delay", type=int, help="Looks until a decision has matured. [0]")
+@click.option("--runs", type=int, help="Simulated experiments. [2000]")
+@click.option("--seed", type=int, help="Where chance begins. [1]")
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write a page there too."
+)
+@json_option
+def certify(*, file: Path | None, shipped: bool, html: Path | None, json: bool, **given: Any) -> int:
+    """Simulate experiments under the plan of FILE: error rates, power, decisions until a verdict.
+
+    Exit code 1 when an error rate exceeds its limit by more than three standard errors.
+    """
+    from harness.certify.certificate import certify
+    from harness.certify.page import render
+    from harness.certify.text import certificate_text
+    from harness.report.write import write_page
+
+    plans = _plans(file, {key: value for key, value in given.items() if value is not None}, shipped=shipped)
+    found = {name: certify(plan, assumed) for name, (plan, assumed) in plans.items()}
+    written = None if html is None else write_page(render(found), html)
+    text = "\n\n".join(certificate_text(name, each) for name, each in found.items())
+    note = "" if html is None else f"\n\nWrote {html}."
+    emit({"certificates": found, "html": html, "sha256": written}, json=json, text=text + note)
+    return 0 if all(each.holds for each in found.values()) else 1
+
+
+def _plans(file: Path | None, given: dict[str, Any], *, shipped: bool) -> dict[str, Any]:
+    import msgspec
+
+    from harness.certify import shipped as catalogue
+    from harness.certify.worlds import Assumed
+    from harness.errors import UsageError
+    from harness.experiment_lint import read_experiment
+
+    if (file is None) != shipped:
+        raise UsageError(
+            "Neither FILE nor --shipped is given." if file is None else "FILE and --shipped are both given.",
+            "Expected an experiment file, or --shipped for the policies as they are shipped.",
+            "Give one of them.",
+        )
+    if file is None:
+        return {
+            name: (plan, msgspec.structs.replace(assumed, **given))
+            for name, (plan, assumed) in catalogue.shipped().items()
+        }
+    declared = read_experiment(file)
+    return {declared.experiment.id: (declared.plan, Assumed(**given))}
+
+
+@policy.command()
+@click.argument("file", metavar="POLICY", type=click.Path(dir_okay=False, path_type=Path))
+@folder_option
+@json_option
+def backtest(file: Path, folder: Path | None, json: bool) -> None:
+    """Say what every look of the log would have been under the policy of a TOML file with one [policy]."""
+    from harness.backtest import backtest, backtest_text, read_policy
+    from harness.cli.experiment import opened
+
+    chosen = read_policy(file)
+    with opened(folder) as log:
+        found = backtest(log, chosen)
+    emit(found, json=json, text=lambda: backtest_text(found, chosen))
