@@ -10,6 +10,7 @@ HarnessError
     ├── EvolutionUnresolved     feature sets that differ, and nobody said how they go together  (exit 2)
     ├── RetypeFailed            a cast between versions that would lose something  (exit 2)
     ├── EntitiesUnusable        an entity table without the columns of an as-of join  (exit 2)
+    ├── ToleranceUnknown        a tolerance that is none of ours  (exit 2)
     ├── ScoresDisagree          scores that name other decisions than the log does  (exit 40)
     └── ModelError
         ├── UnknownModelUri     no adapter for it, or an option that the adapter does not know (exit 2)
@@ -53,6 +54,20 @@ class NotOneValue(ReplayError):
             "Cast the column first.",
         )
         self.column, self.found = column, found
+
+
+class ToleranceUnknown(ReplayError):
+    """Write the tolerance as one of the kinds."""
+
+    exit_code = 2
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"{found!r} is no tolerance.",
+            "Expected exact, decision, or absolute:X, relative:X, ulp:N or rank:X with a number from 0 on.",
+            "Write relative:1e-9, for example.",
+        )
+        self.found = found
 
 
 class SplitUnusable(ReplayError):

@@ -12,6 +12,7 @@ import click
 from harness.cli.log import opened
 from harness.cli.output import emit, folder_option, json_option
 from harness.cli.places import range_of, range_options
+from harness.cli.replay_diff import diff, known_difference
 
 INTERRUPTED = 130
 
@@ -48,6 +49,10 @@ def run(
                 folder=folder,
             )
     emit(found, json=json, text=_summary(found))
+
+
+replay.add_command(diff)
+replay.add_command(known_difference)
 
 
 @replay.command("list")

@@ -1,0 +1,194 @@
+"""Where two models differ on the same decisions: counted, cut into slices, the worst rows kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from replay.columns import FEATURE
+from replay.tolerance import Tolerance
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+EQUAL, WITHIN, DIFFERS, KNOWN, LACKING = "equal", "within", "differs", "known", "lacking"
+STATES = (EQUAL, WITHIN, DIFFERS, KNOWN, LACKING)
+VALUES_MAX = 50
+PARTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The answers of two models to the same rows, in order; a score that is not there is NaN.
+
+    `a_lacks` and `b_lacks`: why a side has no answer ("no score row", or its error), None where it has one.
+    """
+
+    a_score: Floats
+    b_score: Floats
+    a_decision: pa.Array
+    b_decision: pa.Array
+    a_lacks: pa.Array
+    b_lacks: pa.Array
+
+    def slice(self, start: int, rows: int) -> "Sides":
+        """Return the answers to `rows` rows from row `start` on."""
+        stop = start + rows
+        return Sides(
+            self.a_score[start:stop],
+            self.b_score[start:stop],
+            self.a_decision.slice(start, rows),
+            self.b_decision.slice(start, rows),
+            self.a_lacks.slice(start, rows),
+            self.b_lacks.slice(start, rows),
+        )
+
+    @property
+    def flipped(self) -> Flags:
+        """Where both decided, and not alike."""
+        return _true(pc.not_equal(self.a_decision, self.b_decision))
+
+
+def states(sides: Sides, tolerance: Tolerance, known: Flags) -> npt.NDArray[np.object_]:
+    """Return one of STATES a row: a decision that flips differs under any tolerance.
+
+    `known`: rows whose difference was registered beforehand. Equal means equal bits and the same decision.
+    """
+    lacking = _true(pc.or_(pc.is_valid(sides.a_lacks), pc.is_valid(sides.b_lacks)))
+    flipped = sides.flipped
+    same = Tolerance("exact").within(sides.a_score, sides.b_score)
+    found = np.full(lacking.size, DIFFERS, dtype=object)
+    found[known] = KNOWN
+    found[tolerance.within(sides.a_score, sides.b_score) & ~flipped] = WITHIN
+    found[same & ~flipped] = EQUAL
+    found[lacking] = LACKING
+    return found
+
+
+@dataclass(slots=True)
+class Slices:
+    """How many rows of each value of each feature differ, counted as the rows stream by.
+
+    Numbers are cut into PARTS at the quantiles of the first rows that are seen; of a category the first
+    VALUES_MAX values have their own count, the rest are "(other)".
+    """
+
+    edges: dict[str, Floats] = field(default_factory=dict)
+    counts: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
+
+    def update(self, features: pa.RecordBatch, differs: Flags) -> None:
+        """Count these rows; columns that are neither numbers, booleans nor text are left out."""
+        for name in features.schema.names:
+            column = features.column(name)
+            labels = self._labels(name, column)
+            if labels is None:
+                continue
+            own = self.counts.setdefault(name.removeprefix(FEATURE), {})
+            for value in pc.unique(labels).to_pylist():
+                here = _true(pc.equal(labels, value))
+                shown = value if value in own or len(own) < VALUES_MAX else "(other)"
+                rows, differing = own.get(shown, (0, 0))
+                own[shown] = (rows + int(here.sum()), differing + int((here & differs).sum()))
+
+    def _labels(self, name: str, column: pa.Array) -> pa.Array | None:
+        kind = column.type
+        if pa.types.is_dictionary(kind):
+            column, kind = column.cast(kind.value_type), kind.value_type
+        if pa.types.is_boolean(kind):
+            return pc.fill_null(column.cast(pa.string()), "(missing)")
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            return pc.fill_null(column.cast(pa.string()), "(missing)")
+        if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+            values = np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+            return pa.array(self._parts(name, values))
+        return None
+
+    def _parts(self, name: str, values: Floats) -> list[str]:
+        missing = np.isnan(values)
+        if name not in self.edges:
+            seen = values[~missing & np.isfinite(values)]
+            if not seen.size:
+                return ["(missing)" if gone else "(no part)" for gone in missing]
+            self.edges[name] = np.unique(np.quantile(seen, np.linspace(0, 1, PARTS + 1)[1:-1]))
+        edges = self.edges[name]
+        names = [_span(edges, part) for part in range(edges.size + 1)] + ["(missing)"]
+        part = np.where(missing, edges.size + 1, np.searchsorted(edges, values, side="right"))
+        return [names[at] for at in part]
+
+
+def _span(edges: Floats, part: int) -> str:
+    if part == 0:
+        return f"< {edges[0]:g}"
+    return f">= {edges[-1]:g}" if part == edges.size else f"[{edges[part - 1]:g}, {edges[part]:g})"
+
+
+@dataclass(slots=True)
+class Differences:
+    """The account of a comparison: rows by state, flips by decision, reasons, and the worst rows.
+
+    Law: `rows == sum(by_state.values())`.
+    """
+
+    keep: int
+    rows: int = 0
+    by_state: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
+    flips: dict[tuple[str, str], int] = field(default_factory=dict)
+    lacking: dict[str, int] = field(default_factory=dict)
+    largest: float = 0.0
+    slices: Slices = field(default_factory=Slices)
+    worst: pa.Table | None = None
+
+    def update(
+        self, rows: pa.RecordBatch, sides: Sides, found: npt.NDArray[np.object_], cost: Floats
+    ) -> None:
+        """Count a batch. `rows`: position, decision_id and features; `cost` weighs a difference."""
+        self.rows += rows.num_rows
+        for state in STATES:
+            self.by_state[state] += int(np.count_nonzero(found == state))
+        for a, b, count in _pairs(sides):
+            self.flips[a, b] = self.flips.get((a, b), 0) + count
+        for name, lacks in (("a", sides.a_lacks), ("b", sides.b_lacks)):
+            for entry in lacks.drop_null().value_counts().to_pylist():
+                reason = f"{name}: {entry['values']}"
+                self.lacking[reason] = self.lacking.get(reason, 0) + entry["counts"]
+        differs = found == DIFFERS
+        features = rows.select([name for name in rows.schema.names if name.startswith(FEATURE)])
+        compared = found != LACKING
+        self.slices.update(features.filter(pa.array(compared)), differs[compared])
+        apart = np.nan_to_num(np.abs(sides.a_score - sides.b_score), nan=0.0, posinf=0.0)
+        self.largest = max(self.largest, float(apart[compared].max(initial=0.0)))
+        self._keep(rows, sides, np.flatnonzero(differs), apart * cost)
+
+    def _keep(self, rows: pa.RecordBatch, sides: Sides, at: npt.NDArray[np.int64], weight: Floats) -> None:
+        """Keep the rows that weigh most; of equals the flips first, then the lower position."""
+        if not at.size:
+            return
+        taken = pa.array(at)
+        columns: Mapping[str, pa.Array] = {
+            "position": rows.column("position").take(taken),
+            "decision_id": rows.column("decision_id").take(taken),
+            "a_score": pa.array(sides.a_score[at]),
+            "b_score": pa.array(sides.b_score[at]),
+            "a_decision": sides.a_decision.take(taken),
+            "b_decision": sides.b_decision.take(taken),
+            "flipped": pa.array(sides.flipped[at]),
+            "weight": pa.array(weight[at]),
+        }
+        new = pa.table(dict(columns))
+        all_of_them = new if self.worst is None else pa.concat_tables([self.worst, new])
+        order = [("weight", "descending"), ("flipped", "descending"), ("position", "ascending")]
+        self.worst = all_of_them.sort_by(order).slice(0, self.keep)
+
+
+def _pairs(sides: Sides) -> list[tuple[str, str, int]]:
+    both = pc.and_(pc.is_valid(sides.a_decision), pc.is_valid(sides.b_decision))
+    table = pa.table({"a": sides.a_decision.filter(both), "b": sides.b_decision.filter(both)})
+    counted = table.group_by(["a", "b"]).aggregate([([], "count_all")])
+    return sorted((row["a"], row["b"], row["count_all"]) for row in counted.to_pylist())
+
+
+def _true(flags: pa.Array) -> Flags:
+    return np.asarray(pc.fill_null(flags, False).to_numpy(zero_copy_only=False), dtype=np.bool_)  # noqa: FBT003

@@ -1,0 +1,129 @@
+"""Two models on the same decisions: what differs, where, by how much, and what was known beforehand."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from harness.cli.main import run
+from harness.differences import Question, compare_models
+from harness.errors import UsageError
+from harness.known_differences import known_differences, register_known
+from harness.models import add_model
+from harness.replay_errors import FeatureUnknown
+from harness.replays import run_replay
+from replay.tolerance import Tolerance
+from tests.support.history import POINT, History
+
+ROWS = 2_000
+SOURCE = """
+import pandas as pd
+
+def plain(frame):
+    risk = frame["amount"] / 20 + 0.5
+    return pd.DataFrame({"score": risk, "decision": ["block" if r > 0.5 else "pass" for r in risk]})
+plain.inputs = ("amount", "kind")
+
+def bent(frame):
+    risk = frame["amount"] / 20 + 0.5 + (frame["kind"] == "coin") * 0.2 + 1e-12
+    return pd.DataFrame({"score": risk, "decision": ["block" if r > 0.5 else "pass" for r in risk]})
+bent.inputs = ("amount", "kind")
+"""
+
+
+@pytest.fixture
+def world(event_log, tmp_path):
+    (tmp_path / "two_models.py").write_text(SOURCE)
+    start, stop = History(event_log).decisions(0, ROWS)
+    for name in ("plain", "bent"):
+        add_model(event_log, f"py:two_models:{name}", name=name, version="1", folder=tmp_path)
+        part = {"decision_point": POINT, "start": start, "stop": stop}
+        run_replay(event_log, f"{name}:1", **part, folder=tmp_path)
+    return event_log, (start, stop), tmp_path
+
+
+def asked(world, a="plain:1", b="bent:1", **more):
+    log, part, folder = world
+    return compare_models(log, Question(a, b, POINT, *part, **more), folder=folder)
+
+
+def test_every_row_is_accounted_for_and_the_guilty_slice_is_named(world):
+    found = asked(world, tolerance=Tolerance("absolute", 1e-9))
+    states = found.account.by_state
+    assert sum(states.values()) == found.account.rows == ROWS
+    assert states["lacking"] == ROWS // 97
+    # Every third decision is paid in coins; the rest is moved by less than the tolerance.
+    assert states["equal"] == 0
+    assert 640 < states["differs"] < 668
+    assert states["within"] == ROWS - states["differs"] - states["lacking"]
+    assert found.slices[0].slice == "kind coin"
+    assert found.slices[0].share == 1.0
+    assert found.searched > 10
+
+
+def test_what_flips_is_told_with_the_change_that_flips_it_back(world):
+    found = asked(world, tolerance=Tolerance("decision"))
+    assert set(found.account.flips) == {("block", "block"), ("pass", "block"), ("pass", "pass")}
+    assert found.account.by_state["differs"] == found.account.flips["pass", "block"] > 50
+    assert found.changes
+    for change in found.changes.values():
+        assert change is not None
+        assert change["feature"] in {"amount", "kind"}
+    flips = found.worst.filter(found.worst.column("flipped"))
+    assert flips.num_rows == found.worst.num_rows == 20
+
+
+def test_a_known_difference_is_counted_apart_until_it_ends(world):
+    log, _part, _folder = world
+    said = {"decision_point": POINT, "models": ("bent:1", "plain:1"), "reason": "coins are dearer now"}
+    with pytest.raises(UsageError, match="no end that lies ahead"):
+        register_known(log, **said, where={"kind": "coin"}, until="2024-01-01T00:00:00Z")
+    with pytest.raises(UsageError, match="needs features"):
+        register_known(log, **said, where={}, until="2025-01-01T00:00:00Z")
+    register_known(log, **said, where={"kind": "coin"}, until="2024-03-10T00:00:00Z")
+    found = asked(world, tolerance=Tolerance("absolute", 1e-9))
+    assert found.account.by_state["differs"] == 0
+    assert found.account.by_state["known"] > 640
+    assert found.slices == ()
+    History(log, name="later").decisions(20_000, 20_001)  # the log's time is two weeks later
+    assert known_differences(log, POINT, ("plain:1", "bent:1")) == []
+    assert asked(world, tolerance=Tolerance("absolute", 1e-9)).account.by_state["known"] == 0
+
+
+def test_the_weight_is_the_difference_times_its_cost(world):
+    found = asked(world, tolerance=Tolerance("absolute", 1e-9), cost="items", keep=5)
+    assert found.worst.num_rows == 5
+    assert found.worst.column("weight").to_pylist() == pytest.approx([0.2 * 6] * 5)
+    with pytest.raises(FeatureUnknown):
+        asked(world, cost="colour")
+    with pytest.raises(UsageError, match="Expected a number"):
+        asked(world, cost="kind")
+
+
+def test_the_champion_is_compared_by_what_it_recorded(world):
+    found = asked(world, a="recorded", b="plain:1", threshold=0.5)
+    assert found.account.rows == ROWS
+    ((reason, count),) = found.account.lacking.items()
+    assert (reason[:3], count) == ("b: ", ROWS // 97)
+    assert {pair for pair in found.account.flips if pair[0] != pair[1]} == set()
+
+
+def test_the_command_says_it_exits_by_it_and_writes_the_rows(world, monkeypatch, capsys):
+    log, part, folder = world
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HARNESS_DATABASE_URL", log.url)
+    words = ["replay", "diff", "plain:1", "bent:1", "-d", POINT, "--from", str(part[0]), "--to", str(part[1])]
+    assert run([*words, "--tolerance", "decision", "-o", "worst.parquet"]) == 10
+    text = capsys.readouterr().out
+    assert "from pass to block" in text
+    assert "flips it back" in text
+    assert pq.read_table(folder / "worst.parquet").num_rows == 20
+    assert run([*words, "--tolerance", "absolute:1", "--json"]) == 10  # a flip is one under any tolerance
+    assert json.loads(capsys.readouterr().out)["states"]["differs"] > 50
+    same = ["plain:1" if word == "bent:1" else word for word in words]
+    assert run(same) == 0
+    assert run([*words, "--tolerance", "close"]) == 2
+    known = ["replay", "known-difference", "add", "plain:1", "bent:1", "-d", POINT, "--reason", "r"]
+    assert run([*known, "--where", "kind", "--until", "2030-01-01T00:00:00Z"]) == 2
+    assert run([*known, "--where", "kind=coin", "--until", "2030-01-01T00:00:00Z"]) == 0
+    assert run([*words, "--tolerance", "absolute:1e-9"]) == 0
