@@ -14,6 +14,9 @@ HarnessError (recorders.errors)
 ├── ApprovalRefused              a verdict that cannot be approved, or not again    exit 1
 ├── MetricAltered                a user's function has another source by now        exit 2
 ├── MetricFailed                 a user's function that cannot be used              exit 2
+├── WealthDiffers                a ledger of wealth with another alpha or control   exit 2
+├── WealthRaced                  every turn of a ledger was taken meanwhile         exit 1
+├── WealthAltered                a level that the log does not give                 exit 40
 └── LookAltered                  a stored look is not what the log gives            exit 40
 """
 
@@ -171,6 +174,54 @@ class MetricFailed(UsageError):
             "Mend the function, or run the command in the folder that holds its module.",
         )
         self.name = name
+
+
+class WealthDiffers(UsageError):
+    """A ledger has one alpha and one control for all its candidates."""
+
+    def __init__(
+        self, ledger: str, position: int, opened: tuple[float, str], found: tuple[float, str]
+    ) -> None:
+        super().__init__(
+            f'The ledger "{ledger}" was opened at position {position} with alpha {opened[0]:g} and control '
+            f'"{opened[1]}"; this file has {found[0]:g} and "{found[1]}".',
+            "Expected the alpha and the control that it was opened with.",
+            "Take those over, or name a ledger of its own.",
+        )
+        self.ledger = ledger
+        self.position = position
+        self.opened = opened
+        self.found = found
+
+
+class WealthRaced(HarnessError):
+    """Others took every turn that was tried. Nothing was drawn for this experiment: register it again."""
+
+    def __init__(self, ledger: str, tries: int) -> None:
+        super().__init__(
+            f'Each of {tries} turns of the ledger "{ledger}" was taken by somebody else at the same moment.',
+            "Expected a turn to be free.",
+            "Register the experiment again.",
+        )
+        self.ledger = ledger
+        self.tries = tries
+
+
+class WealthAltered(HarnessError):
+    """A level is not what the events before it give."""
+
+    exit_code = 40
+
+    def __init__(self, ledger: str, position: int, found: str, expected: str) -> None:
+        super().__init__(
+            f'The turn of the ledger "{ledger}" at position {position} says {found}.',
+            f"Expected {expected} (turn, level, shown before, told in time), as recomputed from the log.",
+            'Run "harness log verify" to see whether the log was altered.',
+        )
+        self.ledger = ledger
+        self.position = position
+        self.found = found
+        self.expected = expected
 
 
 class LookAltered(HarnessError):

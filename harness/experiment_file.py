@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from policies.metric_plan import MetricPlan
 from policies.plan import Plan, PolicyPlan, UnitPlan
 from policies.slice_plan import SlicePlan
+from policies.wealth import Control
 from recorders.canonical import canonical_json, digest
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -77,6 +78,13 @@ class Looks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     every: Duration = "7d"
 
 
+class WealthPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The ledger that an experiment draws its level from; the policy's alpha is that of the whole ledger."""
+
+    ledger: Name
+    control: Control = "share"
+
+
 class ExperimentFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An experiment as it is written and registered."""
 
@@ -92,6 +100,7 @@ class ExperimentFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     looks: Looks = Looks()
     # Unset and not null, so that the experiments before it keep their digests.
     slices: SlicePlan | UnsetType = UNSET
+    wealth: WealthPlan | UnsetType = UNSET
 
     @property
     def plan(self) -> Plan:

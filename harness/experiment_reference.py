@@ -20,6 +20,7 @@ TABLES = {
     "metrics": "One table for each figure by which the models differ.",
     "policy": "The rule from evidence to verdict. Nothing outside this file can change it.",
     "slices": "Where harm is searched for, if it is: every level of every column is a slice.",
+    "wealth": "The ledger that a sequence of candidates draws its levels from, if there is one.",
     "looks": "How often somebody intends to look. Looks at other times are as valid.",
 }
 
@@ -86,6 +87,8 @@ KEYS = {
     "slices.metric": "The metric that is searched; by default the first primary one.",
     "slices.margin": "How much worse is no harm yet, in the metric's unit.",
     "slices.levels": "How many levels of a column have a slice of their own; all others share one.",
+    "wealth.ledger": "Its name. The policy's alpha is that of the whole ledger, the same in all of it.",
+    "wealth.control": "share: alpha is the expected share of wrong promotions. any: the chance of one.",
     "looks.every": "The intended time between looks.",
 }
 

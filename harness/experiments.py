@@ -6,10 +6,11 @@ import msgspec
 
 from harness.errors import NotFound
 from harness.experiment_errors import ExperimentChanged, TrainedInWindow
-from harness.experiment_file import ExperimentFile, duration, from_declaration
+from harness.experiment_file import ExperimentFile, WealthPlan, duration, from_declaration
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.models import get_model
+from harness.wealth import Draw, draw_level, preview
 from harness.window import Bounds
 from policies.plan import Plan
 from recorders.errors import WriterForked
@@ -23,6 +24,7 @@ class Experiment(msgspec.Struct, frozen=True):
 
     `challenger`, and the champion to `rescore`, are the models as they were then. `registered_at` is the end
     of the log at that moment and `seen_from` says where that was: "ahead" of the window, "open" or "past".
+    `level` is what it drew from a ledger of wealth, None without one.
     """
 
     declared: ExperimentFile
@@ -31,6 +33,7 @@ class Experiment(msgspec.Struct, frozen=True):
     rescore: ModelInfo | None
     registered_at: int
     seen_from: str
+    level: float | None = None
 
     @property
     def id(self) -> str:
@@ -45,7 +48,7 @@ class Experiment(msgspec.Struct, frozen=True):
     @property
     def plan(self) -> Plan:
         """What `policies` reads."""
-        return self.declared.plan
+        return at_level(self.declared.plan, self.level)
 
     @property
     def bounds(self) -> Bounds:
@@ -74,6 +77,10 @@ def register(log: Log, declared: ExperimentFile) -> Experiment:
         return _same(stored, declared)
     body = check(log, declared)
     name = declared.experiment.id
+    if isinstance(declared.wealth, WealthPlan):
+        alpha, digest = declared.policy.alpha, declared.digest
+        draw = draw_level(log, declared.wealth, alpha, experiment=name, digest=digest)
+        body = {**body, **_drawn(declared, draw)}
     try:
         return _experiment(log.control(REGISTERED, name, body, key=f"experiment:{name}"))
     except WriterForked:
@@ -98,10 +105,16 @@ def check(log: Log, declared: ExperimentFile) -> dict[str, object]:
     start, stop = bounds.positions(log, now, late=duration(declared.label.window))
     if start is not None and challenger.trained_until is not None and start <= challenger.trained_until:
         raise TrainedInWindow(declared.challenger.model, challenger.trained_until, start)
+    drawn: dict[str, object] = {"plan_digest": declared.plan.digest}
+    if isinstance(declared.wealth, WealthPlan):
+        alpha, name = declared.policy.alpha, declared.experiment.id
+        drawn = _drawn(
+            declared, preview(log, declared.wealth, alpha, experiment=name, digest=declared.digest)
+        )
     return {
         "declaration": declared.declaration(),
         "declaration_digest": declared.digest,
-        "plan_digest": declared.plan.digest,
+        **drawn,
         "challenger": msgspec.to_builtins(challenger),
         "rescore": msgspec.to_builtins(rescore),
         "window": {"start": start, "stop": stop},
@@ -110,6 +123,21 @@ def check(log: Log, declared: ExperimentFile) -> dict[str, object]:
             "time": now.time.isoformat(),
             "window": bounds.seen_from(now),
         },
+    }
+
+
+def at_level(plan: Plan, level: float | None) -> Plan:
+    """Return the plan at the level that its experiment drew, the same without one."""
+    if level is None:
+        return plan
+    return msgspec.structs.replace(plan, policy=msgspec.structs.replace(plan.policy, alpha=level))
+
+
+def _drawn(declared: ExperimentFile, draw: Draw) -> dict[str, object]:
+    plan = at_level(declared.plan, draw.level)
+    return {
+        "plan_digest": plan.digest,
+        "wealth": {"ledger": draw.ledger, "turn": draw.turn, "level": draw.level},
     }
 
 
@@ -151,4 +179,5 @@ def _experiment(event: ControlEvent) -> Experiment:
         rescore=msgspec.convert(event.body["rescore"], ModelInfo | None),
         registered_at=registered["position"],
         seen_from=registered["window"],
+        level=event.body["wealth"]["level"] if "wealth" in event.body else None,
     )

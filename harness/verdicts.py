@@ -20,6 +20,7 @@ from harness.looks import (
     recompute,
     stored_looks,
 )
+from harness.wealth import ledger
 from recorders.errors import WriterForked
 
 APPROVED, PROMOTED = "verdict.approved", "model.promoted"
@@ -106,9 +107,12 @@ def explain(log: Log, place: str, number: int | None = None) -> Explained:
 
     Raises:
         LookAltered: a stored look is not what the log gives; the first differing field is named.
+        WealthAltered: the level that the experiment drew is not what the log gives.
         NotFound, NoLook: there is none.
     """
     wanted = find_look(log, place, number)
+    if get_experiment(log, wanted.look.experiment).level is not None:
+        ledger(log)  # the level is part of the plan: it must be what the log gives
     again = recompute(log, wanted.look.experiment, wanted.look.number)
     for taken, look in again:
         compare(taken, look)

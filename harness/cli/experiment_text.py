@@ -55,7 +55,7 @@ def experiment_text(found: Experiment, state: Status) -> str:
         f"  unit             {declared.unit.kind}"
         + (f" in {declared.unit.timezone}" if declared.unit.timezone else ""),
         f"  metrics          {', '.join(f'{each.name} ({each.role})' for each in found.plan.metrics)}",
-        f"  policy           {declared.policy.name}, alpha {declared.policy.alpha:g}",
+        f"  policy           {declared.policy.name}, alpha {found.plan.policy.alpha:.4g}" + _drawn(found),
         f"  owner            {about.owner}",
         f"  registered       at position {found.event.position}, {SEEN_FROM[found.seen_from]}",
         f"  digest           {found.event.body['declaration_digest']}",
@@ -64,6 +64,13 @@ def experiment_text(found: Experiment, state: Status) -> str:
         next_line(state),
     ]
     return "\n".join(lines)
+
+
+def _drawn(found: Experiment) -> str:
+    if found.level is None:
+        return ""
+    wealth = found.event.body["wealth"]
+    return f", turn {wealth['turn']} of the ledger {wealth['ledger']}"
 
 
 def _end(end: int | datetime) -> str:

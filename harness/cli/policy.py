@@ -96,3 +96,20 @@ def backtest(file: Path, folder: Path | None, json: bool) -> None:
     with opened(folder) as log:
         found = backtest(log, chosen)
     emit(found, json=json, text=lambda: backtest_text(found, chosen))
+
+
+@policy.command()
+@click.argument("name", metavar="[LEDGER]", required=False)
+@folder_option
+@json_option
+def wealth(name: str | None, folder: Path | None, json: bool) -> None:
+    """Show the levels that candidates drew from a ledger, recomputed from the log.
+
+    Exit code 40 when a level is not what the log gives.
+    """
+    from harness.cli.experiment import opened
+    from harness.wealth import ledger, ledger_text
+
+    with opened(folder) as log:
+        lines = ledger(log, name)
+    emit(lines, json=json, text=lambda: ledger_text(lines))
