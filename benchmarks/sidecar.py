@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 KINDS = ("float64",) * 14 + ("int64",) * 6 + ("category",) * 6 + ("bool",) * 2 + ("string", "list[float64]")
 FEATURES = FeatureSet("bench", 1, tuple(Field(f"f{n:02d}", kind) for n, kind in enumerate(KINDS)))
 ROUNDS = 3
-FRAMES = 400
+FRAMES = 1_600
 PER_FRAME = 100
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -13,8 +13,11 @@ from recorders.errors import CorruptBatch
 from recorders.fields import FeatureSet
 from recorders.flatbuffer import uncompressed_bytes
 from recorders.frame import Frame
+from recorders.transpose import transpose
 
 BATCH_BYTES_MAX: Final = 64 * 2**20
+# Fewer events are read faster one by one.
+TRANSPOSED_MIN: Final = 64
 INSTANT: Final = pa.timestamp("us", tz="UTC")
 STATUSES: Final = pa.list_(pa.struct([pa.field("field", pa.string()), pa.field("status", pa.string())]))
 ARROW_TYPES: Final[Mapping[str, pa.DataType]] = {
@@ -84,27 +87,32 @@ def to_batch(frame: Frame, feature_set: FeatureSet | None = None) -> pa.RecordBa
     else:
         assert frame.kind == "outcome", frame.kind
         schema = OUTCOME_SCHEMA
+    quick = transpose(frame.payload, frame.events, schema) if frame.events >= TRANSPOSED_MIN else None
+    batch = pa.RecordBatch.from_arrays(quick or _patiently(frame, schema), schema=schema)
+    _check_values(batch)
+    return batch
+
+
+def _patiently(frame: Frame, schema: pa.Schema) -> list[pa.Array]:
+    """Return the columns of a frame, a Python object a value: for few, and to say what cannot be taken."""
     try:
         rows = msgspec.msgpack.decode(frame.payload, type=list[tuple[Any, ...]])
         columns = list(zip(*rows, strict=True))
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise CorruptBatch(f"frame {frame.sequence} of writer {frame.writer}: {error}") from error
     if len(rows) != frame.events or len(columns) != len(schema):
         raise CorruptBatch(
             f"frame {frame.sequence} of writer {frame.writer} holds {len(rows)} events of {len(columns)} "
             f"values, its header says {frame.events} of {len(schema)}"
         )
-    if frame.kind == "decision":
-        columns[-1] = tuple(
-            None if pairs is None else [_status(*pair) for pair in pairs] for pairs in columns[-1]
-        )
     try:
-        arrays = [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
+        if schema.field(-1).type == STATUSES:
+            columns[-1] = tuple(
+                None if pairs is None else [_status(*pair) for pair in pairs] for pairs in columns[-1]
+            )
+        return [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise CorruptBatch(f"frame {frame.sequence} of writer {frame.writer}: {error}") from error
-    batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
-    _check_values(batch)
-    return batch
 
 
 def _status(field: str, status: str) -> dict[str, str]:

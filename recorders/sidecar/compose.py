@@ -167,7 +167,7 @@ def _controls(group: list[Stored]) -> tuple[list[Draft], list[Unusable]]:
             try:
                 losses = msgspec.msgpack.decode(frame.payload, type=list[Loss])
                 events = [canonical_json(recorder_loss(loss, frame.decision_point)) for loss in losses]
-            except (msgspec.DecodeError, OverflowError) as error:
+            except (msgspec.DecodeError, OverflowError, RecursionError) as error:
                 unusable.append(Unusable(stored, f"a loss that cannot be read ({error})"))
                 continue
             drafts += [control_of(event, frame.decision_point, stored) for event in events]

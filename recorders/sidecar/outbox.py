@@ -305,7 +305,7 @@ class Outbox:
         self.state = state
 
     def _rotate_if_due(self) -> None:
-        if segment.bytes_of(self._path(self._number)) < self._segment_bytes:
+        if segment.bytes_of(self._path(self._number)) - self._born_bytes < self._segment_bytes:
             return
         old = self._connection
         # On a disk too full for a new file the old one goes on; the next batch tries again.
@@ -335,6 +335,7 @@ class Outbox:
         first = self.state.last_ordinal + 1 - len(rows)
         self._files[number] = File(number, first, self.state.last_ordinal)
         self._connection, self._number = opened, number
+        self._born_bytes = segment.bytes_of(self._path(number))
 
     def _open(self) -> None:
         segment.sweep(self.folder, OUTBOX)

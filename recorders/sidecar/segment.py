@@ -16,7 +16,7 @@ from typing import Final
 APPLICATION_ID: Final = 0x48525350
 FORMAT: Final = 1
 WAL_BYTES: Final = 4 * 2**20
-PAGE_BYTES: Final = 4096
+PAGE_BYTES: Final = 16_384
 SYNCHRONOUS: Final = {"power": "FULL", "process": "NORMAL"}
 BUSY_MS: Final = 5_000
 SQLITE_FULL: Final = 13

@@ -280,7 +280,7 @@ class Spool:
     def _rotate_if_due(self) -> None:
         if self._last_id == 0:
             return
-        size = segment.bytes_of(self.folder / segment.name_of(INBOX, self._ordinal))
+        size = segment.bytes_of(self.folder / segment.name_of(INBOX, self._ordinal)) - self._born_bytes
         if size < self._rules.segment_bytes and self._clock() - self._begun_at < self._rules.segment_age_s:
             return
         old = self._connection
@@ -319,7 +319,7 @@ class Spool:
             self._connection, self._ordinal, self._last_id = opened, ordinal, len(rows)
             self._marks, self._voids = marks, voids
             self._end = Place(ordinal, len(rows)) if rows else self._end
-        self._begun_at = self._clock()
+        self._begun_at, self._born_bytes = self._clock(), segment.bytes_of(path)
         return ""
 
     def _open(self, composed: Place) -> None:

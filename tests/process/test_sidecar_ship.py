@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 
 from harness.log.log import Log
+from recorders.sidecar import segment
 from recorders.sidecar.errors import SpoolBusy, SpoolTaken
 from recorders.sidecar.metrics import readiness
 from recorders.sidecar.service import House, ship_all
@@ -352,7 +353,7 @@ def test_a_torn_outbox_is_put_aside_and_what_can_be_read_goes_on(fresh_log: Log,
             kept(house, [frame])
             house.shipper._compose()
     path = tmp_path / "s" / "outbox-00000001.db"
-    path.write_bytes(path.read_bytes()[:-4096])
+    path.write_bytes(path.read_bytes()[: -segment.PAGE_BYTES])
     with opened(tmp_path / "s", fresh_log.url) as house:
         kept(house, [decisions(writer, 6)])
         shipped(house)

@@ -28,7 +28,7 @@ FRAMES = 14
 WRITER = UUID(int=5)
 SCHEMA = (bytes.fromhex(FEATURES.digest), FEATURES.canonical())
 # Small, so that a short life goes through checkpoints and several files.
-WAL_BYTES = 24 * 1024
+WAL_BYTES = 96 * 1024
 SEGMENT_BYTES = 98_304
 _PREFIX = 4
 
