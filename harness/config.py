@@ -17,9 +17,11 @@ FILE = "harness.toml"
 VARIABLE = "HARNESS_DATABASE_URL"
 CLOCKS = ("server", "event")
 # Sections with a reader elsewhere are passed through in `sections`.
+LIMITS = ("timeout_s", "open_timeout_s", "memory_mb", "threads")
 KNOWN = {
     "database": ("url",),
     "log": ("clock",),
+    "challengers": LIMITS,
     "store": ("url", "options"),
     "schedule": None,
     "jobs": None,

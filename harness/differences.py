@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.challengers import challenger
 from harness.errors import UsageError
 from harness.flip_search import smallest_changes
 from harness.known_differences import KnownDifference, covered, known_differences
 from harness.log.log import Log
-from harness.models import get_model, open_registered
+from harness.models import get_model
 from harness.replay_errors import FeatureUnknown, NothingToScore
 from harness.replays import read_scores
 from policies.concentration import Concentrated, concentrated
@@ -199,5 +200,5 @@ def _changes(
     flips = worst.filter(worst.column("flipped")) if worst.num_rows else worst
     if question.b == RECORDED or not flips.num_rows:
         return {}
-    model = open_registered(log, question.b, folder=folder)
-    return smallest_changes(log, model, question.decision_point, flips, threshold=question.threshold)
+    with challenger(log, question.b, folder=folder) as model:
+        return smallest_changes(log, model, question.decision_point, flips, threshold=question.threshold)

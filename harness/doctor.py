@@ -16,6 +16,8 @@ from harness.config import Config, shown_url
 from harness.database import HOME, REVISION, has_log, open_log, revision
 from harness.log.connection import Connection
 from recorders.errors import HarnessError
+from replay.isolation import IsolatedModel, open_isolated
+from replay.isolation.sandbox import HELD
 
 WHOLE = "shadow-harness"
 RECORDER = "shadow-harness-recorder"  # holds `recorders` alone: the same files, if it is of the same version
@@ -41,7 +43,7 @@ class Check(msgspec.Struct, frozen=True):
 
 def diagnose(folder: Path) -> list[Check]:
     """Return every finding for the harness in `folder`, in the order in which to mend them."""
-    checks = [_python(), *_names(), _disk(folder)]
+    checks = [_python(), *_names(), _disk(folder), _challengers()]
     try:
         checks += _database(folder)
     except HarnessError as error:
@@ -98,6 +100,20 @@ def _disk(folder: Path) -> Check:
     if free < DISK_FREE_MIN:
         return Check("disk", "failed", found, "Free at least 1 GiB, or use a folder on another disk.")
     return Check("disk", "ok", found)
+
+
+def _challengers() -> Check:
+    """Tell what this system holds a challenger back from: a child is made, and says what is in force."""
+    model = open_isolated("py:replay.adapters.forms:matrix", inputs=("x",))
+    assert isinstance(model, IsolatedModel), "only the recorded champion has no process"
+    with model:
+        report = model.account.sandbox
+    lacking = {part: state for part, state in report.items() if state != HELD}
+    if not lacking:
+        return Check("challengers", "ok", f"held back from {', '.join(report)} by the kernel")
+    found = ", ".join(f"{part} {state}" for part, state in lacking.items())
+    remedy = "Let only models of your own be challengers here, or permit user namespaces and Landlock."
+    return Check("challengers", "warning", found, remedy)
 
 
 def _database(folder: Path) -> Iterator[Check]:

@@ -1,5 +1,6 @@
 """Models in the log: registered once with their digest, kept by content, opened only as registered."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from harness.log.places import parse
 from harness.replay_errors import ModelExists
 from replay.adapters import Artefact, check_digest, open_model, read_artefact
 from replay.errors import ModelChanged
+from replay.isolation import IsolatedModel, open_isolated
 from replay.model import Model, ModelInfo
 
 REGISTERED, PROMOTED = "model.registered", "model.promoted"
@@ -59,8 +61,9 @@ def add_model(
 ) -> ControlEvent:
     """Return the event that registers a model; the same model again answers the same event.
 
-    The model is opened once, so what cannot score is refused here. Its artefact is kept under its digest
-    in `folder`/.harness/models. `trained_until` is the last position that its training saw, or a time.
+    The model is opened once, in a process of its own, so what cannot score is refused here. Its artefact
+    is kept under its digest in `folder`/.harness/models. `trained_until` is the last position that its
+    training saw, or a time.
 
     Raises:
         ModelExists: another model, or another trained-until position, has this name and version.
@@ -70,10 +73,12 @@ def add_model(
     home = folder or Path.cwd()
     until = None if parse(trained_until) is None else log.as_of(trained_until).position
     artefact = read_artefact(uri, home)
-    model = open_model(
-        uri, name=name, version=version, inputs=inputs, trained_until=until, artefact=artefact, folder=home
+    model = open_isolated(
+        uri, name=name, version=version, inputs=inputs, trained_until=until, artefact=artefact
     )
     info = model.info
+    if isinstance(model, IsolatedModel):
+        model.close()
     for event in log.controls(REGISTERED, f"{name}:{version}"):
         if info_of(event) != msgspec.structs.replace(info, uri=event.body["uri"]):
             raise ModelExists(name, version, info_of(event), info)
@@ -105,23 +110,16 @@ def info_of(event: ControlEvent) -> ModelInfo:
 
 
 def open_registered(log: Log, reference: str, *, folder: Path | None = None) -> Model:
-    """Return a registered model, ready to score, from the very bytes that were registered.
+    """Return a registered model, ready to score in this very process, from the bytes that were registered.
 
-    A file comes out of the store, or from where its URI points when the store lacks it; a module is read
-    where it is installed. Either is hashed again.
+    For code that is trusted as the service's own is; `harness.challengers.challenger` isolates.
 
     Raises:
         NotFound: it is not registered.
         ModelChanged: the bytes are others by now.
         ModelError: see replay.errors.
     """
-    event = registration(log, reference)
-    info, registered = info_of(event), str(event.body["artefact"])
-    home = folder or Path.cwd()
-    artefact = _kept(home, registered) if info.adapter == "sklearn" else None
-    artefact = artefact or read_artefact(info.uri, home)
-    if artefact.digest != registered:
-        raise ModelChanged(info.uri, registered, artefact.digest)
+    info, artefact = registered(log, reference, folder)
     model = open_model(
         info.uri,
         name=info.name,
@@ -129,10 +127,30 @@ def open_registered(log: Log, reference: str, *, folder: Path | None = None) -> 
         inputs=info.inputs or None,
         trained_until=info.trained_until,
         artefact=artefact,
-        folder=home,
     )
     check_digest(model, info.digest)
     return model
+
+
+def registered(log: Log, reference: str, folder: Path | None) -> tuple[ModelInfo, Artefact]:
+    """Return what is registered under `name:version`, and its very bytes.
+
+    A file comes out of the store, or from where its URI points when the store lacks it; a module is read
+    where it is installed. Either is hashed again.
+
+    Raises:
+        NotFound: it is not registered.
+        ModelChanged: the bytes are others by now.
+        ModelNotFound: they are gone.
+    """
+    event = registration(log, reference)
+    info, known = info_of(event), str(event.body["artefact"])
+    home = folder or Path.cwd()
+    artefact = None if info.adapter == "py" else _kept(home, known)
+    artefact = artefact or read_artefact(info.uri, home)
+    if artefact.digest != known:
+        raise ModelChanged(info.uri, known, artefact.digest)
+    return info, artefact
 
 
 def champion_at(log: Log, decision_point: str, when: int | str | datetime | None = None) -> Champion:
@@ -210,7 +228,8 @@ def _keep(home: Path, artefact: Artefact) -> None:
 def _kept(home: Path, digest: str) -> Artefact | None:
     """Return the model file that the store holds under `digest`, None when it holds none; hashed anew."""
     for path in sorted((home / STORE).glob(f"{digest}*")):
-        return read_artefact(f"sklearn:{path.resolve()}")
+        content = path.read_bytes()
+        return Artefact(hashlib.sha256(content).hexdigest(), content, path.name)
     return None
 
 

@@ -9,11 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.challengers import challenger
 from harness.errors import NotFound
 from harness.log.log import Log
-from harness.models import open_registered
 from harness.replay_errors import NothingToScore
 from replay.columns import mask_of
+from replay.model import Model
 from replay.score import columns_for, score_blocks
 
 # Edges of the histogram of absolute score differences: equal bits, then decades of double precision.
@@ -139,7 +140,18 @@ def _rescored(
     folder: Path | None,
     progress: Callable[[int], None] | None,
 ) -> _Account:
-    model = open_registered(log, reference, folder=folder)
+    with challenger(log, reference, folder=folder) as model:
+        return _counted(log, model, reference, (decision_point, *part), progress)
+
+
+def _counted(
+    log: Log,
+    model: Model,
+    reference: str,
+    place: tuple[str, int, int],
+    progress: Callable[[int], None] | None,
+) -> _Account:
+    decision_point, *part = place
     columns = dict.fromkeys((*_RECORDED, *columns_for(model.info)))
     account = _Account()
     recorded: list[pa.RecordBatch] = []

@@ -157,9 +157,9 @@ def _of_side(paired: pa.Table, side: str, metric: MetricPlan) -> pa.Array:
 
 
 def _called(name: str, function: object, rows: pa.Table) -> npt.NDArray[np.float64]:
-    result, reason = guard(_as_floats, function, rows)
-    if reason is not None:
-        raise MetricFailed(name, reason, "one number a row")
+    result, failed = guard(_as_floats, function, rows)
+    if failed is not None:
+        raise MetricFailed(name, failed.reason, "one number a row")
     values: npt.NDArray[np.float64] = result
     if values.shape != (rows.num_rows,):
         raise MetricFailed(name, f"it gave {values.shape} for {rows.num_rows} rows", "one number a row")

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from recorders.append import Batch
 from recorders.canonical import digest
 from recorders.columns import encode_batch
-from replay.adapters.frame_model import MISSING
+from replay.adapters.reasons import MISSING
 from replay.errors import ModelBroken
 from replay.model import Model
 from replay.score import BLOCK_ROWS

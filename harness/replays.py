@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.challengers import challenger, keep_account
 from harness.errors import UnknownPosition
 from harness.log.events import ControlEvent
 from harness.log.log import Log
-from harness.models import open_registered
+from harness.models import get_model
 from harness.replay_batches import GROUP_BLOCKS, GROUP_ROWS, RUN, alive, drop, groups, score_batch
 from harness.replay_errors import NothingToScore, TrainedInRange
 from harness.tail.tails import NO_END, list_tails
@@ -22,7 +23,8 @@ from recorders.columns import SCORE_SCHEMA
 from recorders.errors import WriterForked
 from replay.columns import FEATURE, INSTANT, count_values
 from replay.digest import canonical_digest
-from replay.errors import ModelInputsError
+from replay.errors import ChallengerEnded, ModelInputsError
+from replay.isolation import Limits
 from replay.model import Model
 from replay.ranges import gaps
 from replay.score import BLOCK_ROWS, columns_for, score_blocks
@@ -74,8 +76,12 @@ def run_replay(
     stop: int,
     progress: Progress | None = None,
     folder: Path | None = None,
+    limits: Limits | None = None,
 ) -> ReplayRun:
     """Return the completed run of a registered model over the decisions in [start, stop).
+
+    The model runs in a process of its own within `limits` (None: those of harness.toml); what it cost is
+    appended as `replay.measured`.
 
     Asked for again, it answers from the log. Killed at any point, it goes on where the log says it was:
     group k of its canonical blocks is batch k of its writer, so no decision is ever scored twice.
@@ -84,19 +90,26 @@ def run_replay(
     Raises:
         TrainedInRange: the range overlaps what the model was trained on (nothing is scored).
         NothingToScore, UnknownPosition, NotFound, ModelError: see there.
+        ChallengerEnded: it hung or crashed again and again; what it scored before is in the log.
     """
-    model = open_registered(log, model_ref, folder=folder)
-    trained = model.info.trained_until
+    info = get_model(log, model_ref)
+    trained = info.trained_until
     if trained is not None and start <= trained:
         raise TrainedInRange(model_ref, trained, start, stop)
     head = log.head().position
     if stop > head + 1:
         raise UnknownPosition(stop - 1, head)
-    run = _begin(log, model, model_ref, decision_point, start, stop)
-    if run.completed_at is not None:
-        return run
-    check_inputs(log, model, run.decision_point, run.start, run.stop)
-    _score(log, model, run, progress or _silent)
+    with challenger(log, model_ref, folder=folder, limits=limits) as model:
+        run = _begin(log, model, model_ref, decision_point, start, stop)
+        if run.completed_at is not None:
+            return run
+        check_inputs(log, model, run.decision_point, run.start, run.stop)
+        try:
+            _score(log, model, run, progress or _silent)
+        except ChallengerEnded:
+            keep_account(log, model, run.id)
+            raise
+        keep_account(log, model, run.id)
     return _complete(log, run)
 
 

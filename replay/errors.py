@@ -20,11 +20,12 @@ HarnessError
         ├── ModelChanged        the bytes are not those that were registered  (exit 40)
         ├── ModelInputsError    features that no recorded snapshot has
         └── ModelBroken         it raised for every row of the first block
+            └── ChallengerEnded its process had to be ended too often: the circuit is open
 """
 
 # ruff: noqa: N818  # the names are the design's words; what derives from HarnessError is an error
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from recorders.errors import HarnessError
 
@@ -163,7 +164,7 @@ class ModelError(ReplayError):
 
 
 class UnknownModelUri(ModelError):
-    """Write the URI as `recorded:champion`, `py:module:attr` or `sklearn:file.skops`."""
+    """Write the URI as docs/models.md shows it."""
 
     exit_code = 2
 
@@ -171,7 +172,8 @@ class UnknownModelUri(ModelError):
         super().__init__(
             f"Model URI {uri!r}: {happened}.",
             f"Expected {expected}.",
-            'Write it as "recorded:champion", "py:module:attr" or "sklearn:file.skops?method=predict_proba".',
+            'Write it as "py:module:attr", "sklearn:file.skops", "onnx:file.onnx" '
+            "or as another of docs/models.md.",
         )
         self.uri = uri
 
@@ -250,3 +252,17 @@ class ModelBroken(ModelError):
             "Try the model on rows of a training set of this decision point; no score was written.",
         )
         self.name, self.rows, self.error = name, rows, error
+
+
+class ChallengerEnded(ModelBroken):
+    """The challenger hangs, crashes or swells again and again: it was stopped for good."""
+
+    def __init__(self, name: str, blocks: int, kills: Mapping[str, int], last: str) -> None:
+        HarnessError.__init__(
+            self,
+            f"Model {name!r} was stopped after {sum(kills.values())} ends of its process in {blocks} blocks "
+            f"({', '.join(f'{count} {reason}' for reason, count in sorted(kills.items()))}): {last}.",
+            "Expected a model that answers: what it scored before is kept, the rest was not asked for.",
+            'Try it with "harness model check", mend it and register it under a new version.',
+        )
+        self.name, self.blocks, self.kills, self.error = name, blocks, dict(kills), last

@@ -25,17 +25,29 @@ def replay() -> None:
 @replay.command()
 @click.option("--model", "reference", required=True, metavar="NAME:VERSION", help="A registered model.")
 @range_options
+@click.option("--in-process", is_flag=True, help="No process of its own: only for code you trust as yours.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="Longest time for a block of 1,024 rows.")
+@click.option("--memory", type=int, metavar="MB", help="Most memory that the model may use.")
 @folder_option
 @json_option
 def run(
-    reference: str, decision_point: str, start: str, stop: str | None, folder: Path | None, json: bool
+    reference: str,
+    decision_point: str,
+    start: str,
+    stop: str | None,
+    folder: Path | None,
+    json: bool,
+    **bounds: Any,
 ) -> None:
     """Score a model on the decisions of a range, into the log, each decision once.
 
+    The model runs in a process of its own, within limits (section [challengers] of harness.toml).
     Interrupted or killed, the same command goes on where it was. Asked again, it answers from the log.
     """
+    from harness.challengers import limits_of
     from harness.replays import run_replay
 
+    limits = limits_of(folder, **bounds)
     with opened(folder) as log:
         first, after = range_of(log, decision_point, start, stop)
         with _interruptible(reference, decision_point, first, after), _progress(after - first) as done:
@@ -47,6 +59,7 @@ def run(
                 stop=after,
                 progress=done,
                 folder=folder,
+                limits=limits,
             )
     emit(found, json=json, text=_summary(found))
 

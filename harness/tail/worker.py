@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from harness.challengers import challenger, keep_account
 from harness.errors import DatabaseUnavailable
 from harness.lease import Lease
 from harness.log.log import Log
-from harness.models import open_registered
 from harness.replay_batches import GROUP_ROWS
 from harness.tail.follower import Follower, begin
 from harness.tail.tails import ASKED, BROKEN, NO_END, RESUMED, STOPPED, Tail
@@ -102,12 +102,13 @@ def follow(
     """
     while not stop.is_set():
         try:
-            with open_log() as log:
-                model = open_registered(log, target.model, folder=folder)
+            with open_log() as log, challenger(log, target.model, folder=folder) as model:
                 tail = begin(log, model, target.model, target.decision_point, target.start)
                 with Lease(log.url, LEASE, tail.id, channel=CHANNEL) as lease:
                     if lease.held:
-                        return _Turn(log, model, tail, target, lease, pace).run(stop, told)
+                        went_on = _Turn(log, model, tail, target, lease, pace).run(stop, told)
+                        keep_account(log, model, tail.id)
+                        return went_on
         except (LinkUnavailable, DatabaseUnavailable) as error:
             told(target, f"waits: {error}")
         except HarnessError as error:

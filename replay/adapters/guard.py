@@ -6,18 +6,33 @@ from typing import Any
 
 ERROR_CHARACTERS = 200
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
-def guard(call: Callable[..., Any], *arguments: Any) -> tuple[Any, str | None]:
-    """Return the result and None, or None and the reason why there is none.
+class CallFailed(Exception):  # noqa: N818  a call that failed, not an error of ours
+    """A call gave no scores, for `reason`.
+
+    `killed`: the challenger's process had to be ended or ended itself, so that asking again is dear.
+    `whole`: no other cut of the rows would do better (a server that does not answer).
+    """
+
+    def __init__(self, reason: str, *, killed: bool = False, whole: bool = False) -> None:
+        super().__init__(reason)
+        self.reason, self.killed, self.whole = reason, killed, whole
+
+
+def guard(call: Callable[..., Any], *arguments: Any) -> tuple[Any, CallFailed | None]:
+    """Return the result and None, or None and why there is none.
 
     The one broad `except` in replay: a model may raise anything, at import, when it is made or when it
     scores, and it must cost rows, not the run. `sys.exit` is one more thing that it may do.
     """
     try:
         return call(*arguments), None
+    except CallFailed as failed:
+        return None, failed
     except (Exception, SystemExit) as error:  # noqa: BLE001  see above
-        return None, reason_of(error)
+        return None, CallFailed(reason_of(error))
 
 
 def reason_of(error: BaseException) -> str:
@@ -26,5 +41,11 @@ def reason_of(error: BaseException) -> str:
     >>> reason_of(ValueError("bad <X at 0x7f3a>"))
     'ValueError: bad <X at 0x>'
     """
-    text = _ADDRESS.sub("0x", " ".join(str(error).split()))
-    return f"{type(error).__name__}: {text}"[:ERROR_CHARACTERS]
+    return f"{type(error).__name__}: {plain(str(error))}"[:ERROR_CHARACTERS]
+
+
+def plain(text: str) -> str:
+    """Return a stranger's text as one line without controls and addresses, of at most ERROR_CHARACTERS."""
+    return _ADDRESS.sub("0x", " ".join(_CONTROL.sub(" ", text[: 4 * ERROR_CHARACTERS]).split()))[
+        :ERROR_CHARACTERS
+    ]

@@ -1,47 +1,52 @@
 """Opening a model: from its URI to something that scores, with the digest checked on the way."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
+import pyarrow as pa
 
 from recorders.canonical import canonical_json, digest
 from replay.adapters import python, sklearn
-from replay.adapters.frame_model import FrameModel, Output
+from replay.adapters.adapter import Adapter, Artefact, Loaded
+from replay.adapters.answers import Answer, Output
+from replay.adapters.block_model import BlockModel
 from replay.adapters.recorded import RecordedModel
-from replay.adapters.uri import ModelUri, parse_uri
-from replay.errors import ModelChanged, ModelInputsError, NotAModel, UnknownModelUri
+from replay.adapters.uri import parse_uri
+from replay.errors import ModelChanged, ModelInputsError, UntrustedModel
 from replay.model import Model, ModelInfo
 
+ADAPTERS: Mapping[str, Adapter] = {"py": python, "sklearn": sklearn}
+# What only a challenger's own process may load: to load it is to run it.
+CONTAINED = frozenset({"exec", "mlflow", "pickle", "torch"})
 
-class Artefact(msgspec.Struct, frozen=True):
-    """The bytes that a model is made of, read once: what is hashed is what is loaded."""
 
-    digest: str
-    content: bytes
-    path: str = ""
+class ModelSpec(msgspec.Struct, frozen=True):
+    """What to open, and what its registration says of it.
 
-    @property
-    def suffix(self) -> str:
-        """The file's ending, with its dot; empty when there is no file."""
-        return Path(self.path).suffix
+    `inputs` None: the names that the model itself carries (`feature_names_in_`, an attribute `inputs`).
+    `token` is what a remote server wants to see, and no part of the model.
+    """
+
+    uri: str
+    name: str | None = None
+    version: str = "0"
+    inputs: tuple[str, ...] | None = None
+    trained_until: int | None = None
+    token: str | None = None
 
 
 def read_artefact(uri: str, folder: Path | None = None) -> Artefact:
-    """Return the bytes behind a model URI: the skops file, the module's source, or nothing for `recorded:`.
+    """Return the bytes behind a model URI: a file, a module's source, or nothing for `recorded:`.
 
     Raises:
         UnknownModelUri, ModelNotFound, UntrustedModel: see there.
     """
     parsed = parse_uri(uri)
-    if parsed.scheme == "py":
-        path, content = python.source_of(parsed, folder)
-    elif parsed.scheme == "sklearn":
-        path, content = parsed.target, sklearn.read_file(parsed, folder)
-    else:
-        path, content = "", b""
+    if parsed.scheme == "recorded":
+        return Artefact(hashlib.sha256(b"").hexdigest(), b"")
+    path, content = ADAPTERS[parsed.scheme].read(parsed, folder)
     return Artefact(hashlib.sha256(content).hexdigest(), content, path)
 
 
@@ -55,36 +60,52 @@ def open_model(
     artefact: Artefact | None = None,
     folder: Path | None = None,
 ) -> Model:
-    """Return the model that `uri` names, ready to score.
+    """Return the model that `uri` names, ready to score in this very process, without any isolation.
 
-    `artefact` (already read, or from a store) is loaded instead of what `uri` points at now. `inputs`
-    default to the names that the model itself carries (`feature_names_in_`, or an attribute `inputs`).
+    `artefact` (already read, or from a store) is loaded instead of what `uri` points at now. See
+    `replay.isolation.open_isolated` for a model of a stranger.
 
     Raises:
         UnknownModelUri, ModelNotFound, NotAModel, UntrustedModel: see there.
         ModelInputsError: nobody says which features the model wants.
     """
+    spec = ModelSpec(uri, name, version, None if inputs is None else tuple(inputs), trained_until)
     parsed = parse_uri(uri)
     held = artefact or read_artefact(uri, folder)
-    known = (name or parsed.target, version, trained_until)
     if parsed.scheme == "recorded":
-        return RecordedModel(_info(parsed, held, (), known))
-    found: Any
-    if parsed.scheme == "py":
-        found = python.load_attribute(parsed, held.path, held.content, held.digest)
-        own, column = getattr(found, "inputs", None), _index(parsed)
-    else:
-        found = sklearn.load_estimator(parsed, held.content)
-        own, column = sklearn.inputs_of(found), sklearn.class_column(parsed, found)
-        if not hasattr(found, "predict"):
-            raise NotAModel(uri, type(found).__name__, ("predict",))
-    wanted = tuple(inputs if inputs is not None else own or ())
+        return RecordedModel(info_of(spec, held, ()))
+    if parsed.scheme in CONTAINED:
+        raise UntrustedModel(uri, [f"{parsed.scheme}: runs what it loads, outside a process of its own"])
+    loaded = load(spec, held)
+    return block_model(info_of(spec, held, inputs_of(spec, loaded.inputs)), loaded.call)
+
+
+def load(spec: ModelSpec, held: Artefact) -> Loaded:
+    """Return the model of `held` in this process.
+
+    Raises:
+        ModelError: see `open_model`.
+    """
+    parsed = parse_uri(spec.uri)
+    return ADAPTERS[parsed.scheme].load(parsed, held, spec.inputs)
+
+
+def block_model(info: ModelInfo, call: Callable[[pa.RecordBatch], Answer]) -> BlockModel:
+    """Return the model that answers by `call`, in this process or in another."""
+    parsed = parse_uri(info.uri)
+    return BlockModel(info, call, output=Output.of(parsed.options), nulls=parsed.nulls)
+
+
+def inputs_of(spec: ModelSpec, own: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the inputs: those of the registration, else the model's own.
+
+    Raises:
+        ModelInputsError: neither names any.
+    """
+    wanted = tuple(spec.inputs if spec.inputs is not None else own or ())
     if not wanted:
         raise ModelInputsError(("(inputs not named)",), ())
-    call = python.scorer_of(parsed, found)
-    output = Output.of(parsed.options, column)
-    nulls = parsed.options.get("nulls", "error")
-    return FrameModel(_info(parsed, held, wanted, known), call, output=output, nulls=nulls)
+    return wanted
 
 
 def check_digest(model: Model, registered: str) -> None:
@@ -93,32 +114,23 @@ def check_digest(model: Model, registered: str) -> None:
         raise ModelChanged(model.info.uri, registered, model.info.digest)
 
 
-def _index(uri: ModelUri) -> int | None:
-    chosen = uri.options.get("class")
-    if chosen is not None and not chosen.isdigit():
-        raise UnknownModelUri(uri.text, f"class={chosen!r}", "the number of a column, from 0")
-    return None if chosen is None else int(chosen)
-
-
-def _info(
-    uri: ModelUri, held: Artefact, inputs: tuple[str, ...], known: tuple[str, str, int | None]
-) -> ModelInfo:
+def info_of(spec: ModelSpec, held: Artefact, inputs: tuple[str, ...]) -> ModelInfo:
     """Return the info, with the digest of all that decides the scores: not the file's path or name."""
-    name, version, trained_until = known
+    parsed = parse_uri(spec.uri)
     identity = {
-        "adapter": uri.scheme,
+        "adapter": parsed.scheme,
         "artefact": held.digest,
-        "attribute": uri.target.partition(":")[2] if uri.scheme == "py" else None,
-        "version": version if uri.scheme == "py" else None,
-        "options": uri.options,
+        "attribute": parsed.target.partition(":")[2] if parsed.scheme == "py" else None,
+        "version": spec.version if parsed.scheme == "py" or parsed.remote else None,
+        "options": parsed.options,
         "inputs": list(inputs),
     }
     return ModelInfo(
-        name=name,
-        version=version,
+        name=spec.name or parsed.target,
+        version=spec.version,
         digest=digest(canonical_json(identity)),
-        adapter=uri.scheme,
-        uri=uri.text,
+        adapter=parsed.scheme,
+        uri=spec.uri,
         inputs=inputs,
-        trained_until=trained_until,
+        trained_until=spec.trained_until,
     )

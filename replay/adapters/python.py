@@ -9,9 +9,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pyarrow as pa
+
+from replay.adapters.adapter import Artefact, Loaded
+from replay.adapters.answers import Answer, Output, read_answer
+from replay.adapters.forms import form_of
 from replay.adapters.guard import guard
 from replay.adapters.uri import METHODS, ModelUri
-from replay.errors import ModelNotFound, NotAModel
+from replay.errors import ModelNotFound, NotAModel, UnknownModelUri
+
+VERSION = 1
 
 
 class _Pinned(importlib.abc.SourceLoader):
@@ -27,6 +34,36 @@ class _Pinned(importlib.abc.SourceLoader):
         if str(path) != self._path:
             raise OSError(path)  # no bytecode cache
         return self._source
+
+
+def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Loaded:
+    """Return the attribute as a model; its `inputs`, when it has any, are those that it wants."""
+    found = load_attribute(uri, held.path, held.content, held.digest)
+    own = getattr(found, "inputs", None)
+    return Loaded(None if own is None else tuple(own), call_of(uri, found, column_of(uri)))
+
+
+def call_of(uri: ModelUri, found: Any, column: int | None) -> Callable[[pa.RecordBatch], Answer]:
+    """Return the call that hands a block to `found` in the form that the URI names.
+
+    Raises:
+        NotAModel: nothing there to call.
+    """
+    scorer = scorer_of(uri, found)
+    form, output = form_of(uri.options.get("input", "frame"), nulls=uri.nulls), Output.of(uri.options, column)
+    return lambda block: read_answer(scorer(form(block)), output, block.num_rows)
+
+
+def column_of(uri: ModelUri) -> int | None:
+    """Return the column of an answer with several that ?class= names by its number.
+
+    Raises:
+        UnknownModelUri: it is no number.
+    """
+    chosen = uri.options.get("class")
+    if chosen is not None and not chosen.isdigit():
+        raise UnknownModelUri(uri.text, f"class={chosen!r}", "the number of a column, from 0")
+    return None if chosen is None else int(chosen)
 
 
 def source_of(uri: ModelUri, folder: Path | None) -> tuple[str, bytes]:
@@ -49,6 +86,9 @@ def source_of(uri: ModelUri, folder: Path | None) -> tuple[str, bytes]:
         return spec.origin, Path(spec.origin).read_bytes()
     except OSError as error:
         raise ModelNotFound(uri.text, str(error)) from error
+
+
+read = source_of
 
 
 def _below(folder: Path, name: str) -> importlib.machinery.ModuleSpec | None:
@@ -82,9 +122,9 @@ def load_attribute(uri: ModelUri, path: str, source: bytes, digest: str) -> Any:
             raise ModelNotFound(uri.text, str(error)) from error
     if not isinstance(found, type):
         return found
-    made, reason = guard(found)
-    if reason is not None:
-        raise ModelNotFound(uri.text, f"{attribute}() failed: {reason}")
+    made, failed = guard(found)
+    if failed is not None:
+        raise ModelNotFound(uri.text, f"{attribute}() failed: {failed.reason}")
     return made
 
 
@@ -95,10 +135,10 @@ def _run(uri: ModelUri, alias: str, name: str, path: str, source: bytes) -> Modu
     module.__package__ = name.rpartition(".")[0]  # relative imports mean what they mean in the file
     sys.modules[alias] = module
     assert spec.loader is not None, "it was just made with one"
-    _nothing, reason = guard(spec.loader.exec_module, module)
-    if reason is not None:
+    _nothing, failed = guard(spec.loader.exec_module, module)
+    if failed is not None:
         del sys.modules[alias]
-        raise ModelNotFound(uri.text, f"{path} does not run: {reason}")
+        raise ModelNotFound(uri.text, f"{path} does not run: {failed.reason}")
     return module
 
 

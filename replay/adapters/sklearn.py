@@ -5,33 +5,28 @@ import json
 import warnings
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from replay.adapters.adapter import Artefact, Loaded, read_file
 from replay.adapters.allowed import ALLOWED_NODES, ALLOWED_TYPES
+from replay.adapters.python import call_of
 from replay.adapters.trees import unsound_trees
 from replay.adapters.uri import ModelUri
-from replay.errors import ModelNotFound, UnknownModelUri, UntrustedModel
+from replay.errors import ModelNotFound, NotAModel, UnknownModelUri, UntrustedModel
 
-FILE_BYTES_MAX = 512 * 2**20
+VERSION = 1
+read = read_file
 CONTENT_BYTES_MAX = 2 * 2**30
 _SCHEMA = "schema.json"
 
 
-def read_file(uri: ModelUri, folder: Path | None) -> bytes:
-    """Return the bytes of the model file; a relative path is looked up in `folder`.
-
-    Raises:
-        ModelNotFound: it cannot be read.
-        UntrustedModel: it is larger than 512 MB.
-    """
-    path = Path(folder or ".") / uri.target
-    try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            raise UntrustedModel(uri.text, [f"{path.stat().st_size} bytes"])
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelNotFound(uri.text, str(error)) from error
+def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Loaded:
+    """Return the estimator as a model; it names the features that it was fitted with."""
+    found = load_estimator(uri, held.content)
+    column = class_column(uri, found)
+    if not hasattr(found, "predict"):
+        raise NotAModel(uri.text, type(found).__name__, ("predict",))
+    return Loaded(inputs_of(found), call_of(uri, found, column))
 
 
 def load_estimator(uri: ModelUri, content: bytes) -> Any:

@@ -1,15 +1,34 @@
 """Model URIs: one string that names a model everywhere, on the command line, in TOML and in the log."""
 
 import difflib
+from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from replay.adapters.forms import FORMS, VALUE
 from replay.errors import UnknownModelUri
 
-OUTPUT_OPTIONS = ("class", "decisions", "method", "nulls", "threshold")
-OPTIONS = {"recorded": (), "py": OUTPUT_OPTIONS, "sklearn": OUTPUT_OPTIONS}
+_OUTPUT = ("class", "decisions", "nulls", "threshold")
+_REMOTE = (*_OUTPUT, "token")
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "recorded": (),
+    "py": (*_OUTPUT, "input", "method"),
+    "sklearn": (*_OUTPUT, "method"),
+    "onnx": (*_OUTPUT, "output"),
+    "lightgbm": _OUTPUT,
+    "xgboost": _OUTPUT,
+    "torch": (*_OUTPUT, "builder"),
+    "mlflow": (*_OUTPUT, "pickle"),
+    "pickle": (*_OUTPUT, "input", "method", "pickle"),
+    "oip+http": (*_REMOTE, "output"),
+    "oip+https": (*_REMOTE, "output"),
+    "http+json": (*_REMOTE, "in", "out"),
+    "https+json": (*_REMOTE, "in", "out"),
+    "exec": (*_OUTPUT, "format"),
+}
 METHODS = ("predict_proba", "predict", "score")
+_DIGEST_LENGTH = 64
 
 
 class ModelUri(msgspec.Struct, frozen=True):
@@ -19,6 +38,16 @@ class ModelUri(msgspec.Struct, frozen=True):
     scheme: str
     target: str
     options: dict[str, str]
+
+    @property
+    def nulls(self) -> str:
+        """What becomes of a row that lacks an input: `error`, `pass` or `value:...`."""
+        return self.options.get("nulls", "error")
+
+    @property
+    def remote(self) -> bool:
+        """Whether another process, reached through the network, scores."""
+        return "http" in self.scheme
 
 
 def parse_uri(text: str) -> ModelUri:
@@ -30,20 +59,24 @@ def parse_uri(text: str) -> ModelUri:
     >>> parse_uri("sklearn:late.skops?methd=predict")
     Traceback (most recent call last):
     replay.errors.UnknownModelUri: Model URI 'sklearn:late.skops?methd=predict': option 'methd' is unknown. \
-Expected class, decisions, method, nulls, threshold (nearest: method). \
-Write it as "recorded:champion", "py:module:attr" or "sklearn:file.skops?method=predict_proba".
+Expected class, decisions, nulls, threshold, method (nearest: method). \
+Write it as "py:module:attr", "sklearn:file.skops", "onnx:file.onnx" or as another of docs/models.md.
     """
     scheme, _, rest = text.partition(":")
     if scheme not in OPTIONS:
         raise UnknownModelUri(text, f"no adapter {scheme!r}", "one of " + ", ".join(sorted(OPTIONS)))
     target, _, query = rest.partition("?")
-    if not target:
+    if not target.strip("/"):
         raise UnknownModelUri(text, "it names nothing", "a module and attribute, or a file")
     if scheme == "recorded" and target != "champion":
         raise UnknownModelUri(text, f"only the champion is recorded, not {target!r}", "recorded:champion")
-    if scheme == "py" and len([part for part in target.split(":") if part]) != 2:  # noqa: PLR2004
+    if scheme == "py" and not _names_attribute(target):
         raise UnknownModelUri(text, f"{target!r} is not module:attr", "py:package.module:attr")
     return ModelUri(text, scheme, target, _options(text, scheme, query))
+
+
+def _names_attribute(text: str) -> bool:
+    return len([part for part in text.split(":") if part]) == 2  # noqa: PLR2004  module and attribute
 
 
 def _options(text: str, scheme: str, query: str) -> dict[str, str]:
@@ -61,23 +94,42 @@ def _options(text: str, scheme: str, query: str) -> dict[str, str]:
         if key in options:
             raise UnknownModelUri(text, f"option {key!r} is given twice", "each option once")
         options[key] = value
-    _check(text, options)
+    for key, value in options.items():
+        rule = _RULES.get(key)
+        if rule is not None and not rule[0](value):
+            raise UnknownModelUri(text, f"{key}={value!r}", rule[1])
+    if "decisions" in options and "threshold" not in options:
+        raise UnknownModelUri(text, "decisions without a threshold", "two names beside a threshold")
     return options
 
 
-def _check(text: str, options: dict[str, str]) -> None:
-    if options.get("nulls", "error") not in {"error", "pass"}:
-        raise UnknownModelUri(text, f"nulls={options['nulls']!r}", "nulls=error or nulls=pass")
-    if options.get("method", "predict") not in METHODS:
-        raise UnknownModelUri(text, f"method={options['method']!r}", "one of " + ", ".join(METHODS))
-    if "threshold" in options:
-        try:
-            float(options["threshold"])
-        except ValueError as error:
-            raise UnknownModelUri(text, f"threshold={options['threshold']!r}", "a number") from error
-    if "decisions" in options and (
-        "threshold" not in options or len([name for name in options["decisions"].split(",") if name]) != 2  # noqa: PLR2004
-    ):
-        raise UnknownModelUri(
-            text, f"decisions={options['decisions']!r}", "two names, at or above first, beside a threshold"
-        )
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_nulls(text: str) -> bool:
+    return text in {"error", "pass"} or (text.startswith(VALUE) and _is_number(text.removeprefix(VALUE)))
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == _DIGEST_LENGTH and set(text) <= set("0123456789abcdef")
+
+
+# What an option's value must be, and how to say it.
+_RULES: dict[str, tuple[Callable[[str], bool], str]] = {
+    "nulls": (_is_nulls, "nulls=error, nulls=pass or nulls=value:NUMBER"),
+    "method": (METHODS.__contains__, "one of " + ", ".join(METHODS)),
+    "input": (FORMS.__contains__, "one of " + ", ".join(FORMS)),
+    "format": (("arrow", "jsonl").__contains__, "format=arrow or format=jsonl"),
+    "threshold": (_is_number, "a number"),
+    "builder": (_names_attribute, "module:attr of the function that builds the network"),
+    "pickle": (_is_digest, "the SHA-256 of the artefact, in 64 hex digits: what may be unpickled"),
+    "decisions": (
+        lambda text: len([name for name in text.split(",") if name]) == 2,  # noqa: PLR2004  above and below
+        "two names, at or above the threshold first",
+    ),
+}

@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from harness.errors import NotFound, UnknownPosition
+from harness.challengers import MEASURED, account_of, limits_of
+from harness.errors import ConfigError, NotFound, UnknownPosition
 from harness.models import add_model, champion_at, get_model, list_models, open_registered
 from harness.noise import noise_floor
 from harness.replay_errors import ModelExists, NothingToScore, TrainedInRange
@@ -12,7 +13,8 @@ from harness.replays import list_replays, read_scores, run_replay
 from recorders.errors import LinkUnavailable
 from recorders.fields import FeatureSet, Field
 from replay.digest import canonical_digest
-from replay.errors import ModelBroken, ModelChanged, ModelInputsError
+from replay.errors import ChallengerEnded, ModelBroken, ModelChanged, ModelInputsError
+from replay.isolation import Limits
 from replay.join import join
 from replay.pairs import pair
 from tests.support.history import MINUTE, POINT, START, History, amounts
@@ -304,3 +306,58 @@ def test_another_range_scores_nothing_again_that_a_stopped_run_had_scored(event_
     assert len(stored) == len(set(stored)) == 10_000
     assert run.rows < 10_000
     assert read_scores(event_log, run.model_digest, POINT, start, grown).num_rows == 10_000
+
+
+def test_what_a_challenger_cost_is_in_the_log_beside_its_scores(event_log, folder, history):
+    part = history.decisions(0, 3_000)
+    added(event_log, folder, "linear")
+    run = replayed(event_log, folder, "linear:1", part)
+    (event,) = event_log.controls(MEASURED, run.id)
+    found = account_of([event])
+    assert found["block_latency"]["count"] == 3
+    assert found["starts"] == 1
+    assert found["kills"] == {}
+    positions = [position for position, _us in event.body["row_samples"]]
+    assert len(positions) == found["row_latency"]["count"] == 4
+    assert set(positions) <= set(range(*part))
+    assert account_of([event, event])["block_latency"]["count"] == 6
+
+
+def test_an_isolated_run_scores_the_bits_of_one_in_our_own_process(event_log, fresh_log, folder):
+    digests = set()
+    for log, limits in ((event_log, Limits()), (fresh_log, Limits(in_process=True))):
+        part = History(log).decisions(0, 3_000)
+        added(log, folder, "logistic")
+        run = replayed(log, folder, "logistic:1", part, limits=limits)
+        scores = read_scores(log, run.model_digest, POINT, *part)
+        digests.add(canonical_digest(scores.select(["decision_id", "score", "error"])))
+        assert len(log.controls(MEASURED, run.id)) == (0 if limits.in_process else 1)
+    assert len(digests) == 1
+
+
+def test_a_hopeless_challenger_is_stopped_and_its_account_says_why(event_log, folder, history):
+    (folder / "hostile.py").write_text(
+        "import os\n"
+        "def late(frame):\n"
+        "    return os._exit(9) if (frame['items'] == 0).any() else frame.amount\n"
+        "late.inputs = ('amount', 'items')\n"
+    )
+    part = history.decisions(0, 5_000)
+    add_model(event_log, "py:hostile:late", name="late", version="1", folder=folder)
+    with pytest.raises(ChallengerEnded, match=r"31 ends of its process .* exit code 9"):
+        replayed(event_log, folder, "late:1", part, limits=Limits(kills_max=30))
+    (run,) = list_replays(event_log)
+    assert run.completed_at is None
+    (event,) = event_log.controls(MEASURED, run.id)
+    assert event.body["kills"] == {"crash": 31}
+
+
+def test_limits_come_from_the_file_and_a_given_one_wins(tmp_path):
+    (tmp_path / "harness.toml").write_text("[challengers]\ntimeout_s = 2.5\nmemory_mb = 700\n")
+    limits = limits_of(tmp_path, memory=900)
+    assert (limits.timeout_s, limits.memory_mb, limits.threads) == (2.5, 900, 1)
+    with pytest.raises(ConfigError, match="A limit of challengers is 0 or less"):
+        limits_of(tmp_path, timeout=0.0)
+    (tmp_path / "harness.toml").write_text("[challengers]\ntimeout_s = 'long'\n")
+    with pytest.raises(ConfigError, match="timeout_s"):
+        limits_of(tmp_path)

@@ -71,7 +71,7 @@ def folder(tmp_path):
         ("py:module", "is not module:attr"),
         ("py:m:f?treshold=1", "nearest: threshold"),
         ("py:m:f?threshold=high", "Expected a number"),
-        ("py:m:f?nulls=maybe", "nulls=error or nulls=pass"),
+        ("py:m:f?nulls=maybe", "nulls=error, nulls=pass or nulls=value:NUMBER"),
         ("py:m:f?decisions=a,b", "beside a threshold"),
         ("py:m:f?method=fit", "method='fit'"),
         ("py:m:f?class=1&class=2", "given twice"),

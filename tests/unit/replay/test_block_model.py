@@ -6,7 +6,9 @@ import pyarrow as pa
 import pytest
 
 from recorders.columns import SCORE_SCHEMA
-from replay.adapters.frame_model import FrameModel, Output
+from replay.adapters.answers import Output, read_answer
+from replay.adapters.block_model import BlockModel
+from replay.adapters.forms import form_of
 from replay.adapters.guard import guard, reason_of
 from replay.adapters.recorded import RecordedModel
 from replay.errors import ColumnsError, ModelInputsError
@@ -27,8 +29,15 @@ def rows(values, kind=None):
     )
 
 
+def model_of(call, output, nulls):
+    form = form_of("frame", nulls=nulls)
+    return BlockModel(
+        INFO, lambda block: read_answer(call(form(block)), output, block.num_rows), output=output, nulls=nulls
+    )
+
+
 def scored(call, values, *, nulls="error", kind=None, **output):
-    out = FrameModel(INFO, call, output=Output(**output), nulls=nulls).score(rows(values, kind))
+    out = model_of(call, Output(**output), nulls).score(rows(values, kind))
     assert out.schema == SCORE_SCHEMA
     out.validate(full=True)
     return out.to_pydict()
@@ -133,13 +142,13 @@ def test_every_call_sees_one_number_of_rows():
 def test_a_range_without_the_input_is_named_before_anything_is_scored():
     batch = rows([1.0]).rename_columns(["decision_position", "decision_id", "f.y"])
     with pytest.raises(ModelInputsError, match=r"'x'.*Expected inputs out of: y"):
-        FrameModel(INFO, lambda f: f.x, output=Output(), nulls="error").score(batch)
+        model_of(lambda f: f.x, Output(), "error").score(batch)
 
 
 def test_a_batch_of_an_older_feature_set_has_the_input_missing():
     old = pa.record_batch({"position": pa.array([1], pa.int64()), "decision_id": ["a"]})
     new = pa.record_batch({"position": pa.array([2], pa.int64()), "decision_id": ["b"], "f.x": [1.0]})
-    model = FrameModel(INFO, lambda f: f.x, output=Output(), nulls="error")
+    model = model_of(lambda f: f.x, Output(), "error")
     out = pa.Table.from_batches(score_blocks(model, [old, new])).to_pydict()
     assert (out["score"], out["error"]) == ([None, 1.0], ["missing input: x", None])
 
@@ -147,7 +156,7 @@ def test_a_batch_of_an_older_feature_set_has_the_input_missing():
 def test_feature_sets_whose_types_do_not_meet_are_refused():
     old = pa.record_batch({"position": pa.array([1], pa.int64()), "decision_id": ["a"], "f.x": ["one"]})
     new = pa.record_batch({"position": pa.array([2], pa.int64()), "decision_id": ["b"], "f.x": [1.0]})
-    model = FrameModel(INFO, lambda f: f.x, output=Output(), nulls="error")
+    model = model_of(lambda f: f.x, Output(), "error")
     with pytest.raises(ColumnsError, match="Feature sets of this range disagree"):
         list(score_blocks(model, [old, new]))
 
@@ -179,5 +188,5 @@ def test_reasons_are_short_and_on_one_line():
 
 
 def test_a_model_that_exits_costs_its_rows_alone():
-    result, reason = guard(sys.exit, 3)
-    assert (result, reason) == (None, "SystemExit: 3")
+    result, failed = guard(sys.exit, 3)
+    assert (result, failed.reason) == (None, "SystemExit: 3")

@@ -1,0 +1,92 @@
+"""Registered models opened for scoring: each in a process of its own, within the limits set here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.config import FILE, LIMITS, Config
+from harness.errors import ConfigError
+from harness.log.events import ControlEvent
+from harness.log.log import Log
+from harness.models import open_registered, registered
+from replay.adapters import check_digest
+from replay.isolation import Account, IsolatedModel, Limits, open_isolated
+from replay.model import Model
+
+MEASURED = "replay.measured"
+
+
+@contextmanager
+def challenger(
+    log: Log, reference: str, *, folder: Path | None = None, limits: Limits | None = None
+) -> Iterator[Model]:
+    """Yield a registered model, from the very bytes that were registered, in a process of its own.
+
+    `limits` None: those of harness.toml.
+
+    Raises:
+        NotFound, ModelError: see `harness.models.open_registered`.
+    """
+    bounds = limits or limits_of(folder)
+    if bounds.in_process:
+        yield open_registered(log, reference, folder=folder)
+        return
+    info, artefact = registered(log, reference, folder)
+    model = open_isolated(
+        info.uri,
+        name=info.name,
+        version=info.version,
+        inputs=info.inputs or None,
+        trained_until=info.trained_until,
+        artefact=artefact,
+        limits=bounds,
+    )
+    try:
+        check_digest(model, info.digest)
+        yield model
+    finally:
+        if isinstance(model, IsolatedModel):
+            model.close()
+
+
+def limits_of(
+    folder: Path | None, *, in_process: bool = False, timeout: float | None = None, memory: int | None = None
+) -> Limits:
+    """Return the limits: what is given here, else section [challengers] of harness.toml, else the default.
+
+    Raises:
+        ConfigError: a value that no limit can have.
+    """
+    said = dict(Config.load(folder).sections.get("challengers", {}))
+    given = {"timeout_s": timeout, "memory_mb": memory}
+    said |= {name: value for name, value in given.items() if value is not None}
+    try:
+        limits = msgspec.convert(said | {"in_process": in_process}, Limits)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"[challengers] in {FILE}: {error}.", "Expected numbers.", "Correct it.") from error
+    if not all(getattr(limits, name) > 0 for name in LIMITS):
+        raise ConfigError(
+            "A limit of challengers is 0 or less.", "Expected numbers above 0.", f"Correct it in {FILE}."
+        )
+    return limits
+
+
+def keep_account(log: Log, model: Model, run_id: str) -> None:
+    """Append what the model cost and did during a run, as `replay.measured`; in-process nothing is known.
+
+    It is an event of its own and no part of the run: the scores of two runs are equal, their times are not.
+    """
+    if isinstance(model, IsolatedModel) and model.account.starts:
+        body = {"model": f"{model.info.name}:{model.info.version}", **model.account.to_log()}
+        log.control(MEASURED, run_id, body)
+
+
+def account_of(events: list[ControlEvent]) -> dict[str, Any]:
+    """Return the accounts of `replay.measured` events added up, as plain values."""
+    total = Account()
+    for event in events:
+        total.merge(Account.from_log(event.body))
+    return total.as_dict()

@@ -1,0 +1,65 @@
+"""What an adapter is: which bytes a model is made of, and how they become a call that scores a block."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import pyarrow as pa
+
+from replay.adapters.answers import Answer
+from replay.adapters.uri import ModelUri
+from replay.errors import ModelNotFound, UntrustedModel
+
+FILE_BYTES_MAX = 512 * 2**20
+
+
+class Artefact(msgspec.Struct, frozen=True):
+    """The bytes that a model is made of, read once: what is hashed is what is loaded."""
+
+    digest: str
+    content: bytes
+    path: str = ""
+
+    @property
+    def suffix(self) -> str:
+        """The file's ending, with its dot; empty when there is no file."""
+        return Path(self.path).suffix
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A model in this process: the inputs that it names itself, None when it names none, and its call."""
+
+    inputs: tuple[str, ...] | None
+    call: Callable[[pa.RecordBatch], Answer]
+
+
+class Adapter(Protocol):
+    """One kind of model; the modules of this package are the adapters.
+
+    `VERSION` is raised when the same bytes would be given to the library in another way.
+    """
+
+    VERSION: int
+
+    def read(self, uri: ModelUri, folder: Path | None) -> tuple[str, bytes]:
+        """Return the path and the bytes of the artefact; nothing of it is run or parsed."""
+
+    def load(self, uri: ModelUri, held: Artefact, inputs: tuple[str, ...] | None) -> Loaded:
+        """Return the model; `inputs` are the names that its registration says, None when it says none."""
+
+
+def read_file(uri: ModelUri, folder: Path | None) -> tuple[str, bytes]:
+    """Return the path and the bytes of the file that the URI names; a relative path is looked up in `folder`.
+
+    Raises:
+        ModelNotFound: it cannot be read.
+        UntrustedModel: it is larger than 512 MB.
+    """
+    path = Path(folder or ".") / uri.target
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise UntrustedModel(uri.text, [f"{path.stat().st_size} bytes"])
+        return uri.target, path.read_bytes()
+    except OSError as error:
+        raise ModelNotFound(uri.text, str(error)) from error

@@ -1,0 +1,89 @@
+"""What a model answered: scores and decisions out of whatever shape its library returns."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Scores = npt.NDArray[np.float64]
+Texts = npt.NDArray[np.object_]
+Answer = tuple[Scores, Texts]
+
+
+class Output(msgspec.Struct, frozen=True):
+    """What to take from a model's answer.
+
+    `column` chooses from an answer of shape (rows, k); None means the second of two.
+    With `threshold`, a score at or above it is the first of `decisions`, one below it the second.
+    """
+
+    column: int | None = None
+    threshold: float | None = None
+    decisions: tuple[str, str] = ("true", "false")
+
+    @classmethod
+    def of(cls, options: dict[str, str], column: int | None = None) -> "Output":
+        """Return what the options of a URI say."""
+        first, second = options.get("decisions", "true,false").split(",")
+        threshold = options.get("threshold")
+        return cls(column, None if threshold is None else float(threshold), (first, second))
+
+
+def read_answer(answer: Any, output: Output, rows: int) -> Answer:
+    """Return scores (NaN where there is none) and decisions (None where there is none) of `rows` rows.
+
+    Numbers are scores, texts are decisions; a DataFrame may hold the columns `score` and `decision`.
+
+    Raises:
+        ValueError: an answer of another length, order, shape or type. In a guarded call it becomes a
+            row's error.
+    """
+    nothing = np.full(rows, None, dtype=object)
+    if isinstance(answer, pd.DataFrame | pd.Series):
+        _check_order(answer, rows)
+    if isinstance(answer, pd.DataFrame) and {"score", "decision"} & set(answer.columns):
+        texts = _texts(answer["decision"]) if "decision" in answer else nothing
+        scores = _column(answer["score"], output) if "score" in answer else np.full(rows, np.nan)
+        return _checked(scores, rows), _checked(texts, rows)
+    values = np.asarray(answer)
+    if values.dtype.kind in "UST" or (
+        values.dtype == object and any(isinstance(v, str) for v in values.flat)
+    ):
+        return np.full(rows, np.nan), _checked(_texts(values), rows)
+    return _checked(_column(values, output), rows), nothing
+
+
+def _check_order(answer: Any, rows: int) -> None:
+    """Refuse rows in another order than the index that they came with: a sort would mix up the scores."""
+    if len(answer) == rows and not answer.index.equals(pd.RangeIndex(rows)):
+        raise ValueError("answer in another order than its rows")
+
+
+def _column(answer: Any, output: Output) -> Scores:
+    values = np.asarray(answer, dtype=np.float64)
+    if values.ndim == 2:  # noqa: PLR2004  rows and classes
+        width = values.shape[1]
+        column = output.column if output.column is not None else (1 if width == 2 else None)  # noqa: PLR2004
+        column = 0 if width == 1 else column
+        if column is None or column >= width:
+            raise ValueError(f"{width} columns of scores: choose one with ?class=")
+        values = values[:, column]
+    return values
+
+
+def _texts(answer: Any) -> Texts:
+    values = np.asarray(answer, dtype=object)
+    return np.array([None if pd.isna(value) else str(value) for value in values.ravel()], dtype=object)
+
+
+def absent(values: Texts) -> npt.NDArray[np.bool_]:
+    """Return where there is no text."""
+    return np.asarray(pd.isna(values), dtype=np.bool_)
+
+
+def _checked(values: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
+    if values.shape != (rows,):
+        raise ValueError(f"answer of shape {values.shape} for {rows} rows")
+    return values

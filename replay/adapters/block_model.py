@@ -1,0 +1,133 @@
+"""A model that answers block by block: its guard, its canonical calls and what its answers mean."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recorders.columns import SCORE_SCHEMA
+from replay.adapters.answers import Answer, Output, Scores, Texts, absent
+from replay.adapters.forms import VALUE, fill_nulls
+from replay.adapters.guard import guard
+from replay.adapters.reasons import GIVEN_UP, MISSING
+from replay.columns import FEATURE
+from replay.errors import ModelInputsError
+from replay.model import ModelInfo
+from replay.score import BLOCK_ROWS
+
+# How often one block may cost the challenger its process before its other rows are given up: two bad rows
+# among 1,024 are found in 22.
+KILLS_PER_BLOCK = 24
+
+Rows = npt.NDArray[np.int64]
+
+
+class BlockModel:
+    """A Model on top of any `call(block) -> scores, decisions`; a failure is a row, never a lost batch.
+
+    Every call gets BLOCK_ROWS rows, a shorter one is filled up with its last row: the number of rows
+    decides the last bits of a BLAS product. When a call fails, its rows are halved until those that it
+    cannot score are alone, so their neighbours keep the scores that they would have had.
+
+    `nulls`: "error" makes a row that lacks an input an error, which the model never sees; "pass" hands
+    nulls over; "value:-1" hands over that value in their place.
+    """
+
+    def __init__(
+        self, info: ModelInfo, call: Callable[[pa.RecordBatch], Answer], *, output: Output, nulls: str
+    ) -> None:
+        self.info = info
+        self._call = call
+        self._output = output
+        self._nulls = nulls
+
+    def score(self, columns: pa.RecordBatch) -> pa.RecordBatch:
+        """Return one score row for each row; see `replay.model.Model`."""
+        features = self.features(columns)
+        errors = self._missing(features)
+        good = np.flatnonzero(absent(errors))
+        scores, decisions = np.full(columns.num_rows, np.nan), np.full(columns.num_rows, None, dtype=object)
+        for at in range(0, good.size, BLOCK_ROWS):
+            self._fill(features, good[at : at + BLOCK_ROWS], scores, decisions, errors)
+        failed = ~absent(errors)
+        decisions[failed] = None
+        return pa.RecordBatch.from_arrays(
+            [
+                columns.column("decision_position"),
+                columns.column("decision_id"),
+                pa.array(scores, pa.float64(), mask=failed | np.isnan(scores)),
+                pa.array(decisions, pa.string()),
+                pa.array(errors, pa.string()),
+            ],
+            schema=SCORE_SCHEMA,
+        )
+
+    def features(self, columns: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the model's inputs by their names, in its order.
+
+        Raises:
+            ModelInputsError: `columns` lack one of them.
+        """
+        wanted = [FEATURE + name for name in self.info.inputs]
+        names = set(columns.schema.names)
+        lacking = [name.removeprefix(FEATURE) for name in wanted if name not in names]
+        if lacking:
+            raise ModelInputsError(lacking, [n.removeprefix(FEATURE) for n in names if n.startswith(FEATURE)])
+        features = columns.select(wanted).rename_columns(list(self.info.inputs))
+        untyped = [i for i, field in enumerate(features.schema) if pa.types.is_null(field.type)]
+        for i in untyped:  # no row of the block has it: floats hold it when nulls may pass
+            features = features.set_column(i, self.info.inputs[i], features.column(i).cast(pa.float64()))
+        return fill_nulls(features, self._nulls) if self._nulls.startswith(VALUE) else features
+
+    def _missing(self, features: pa.RecordBatch) -> Texts:
+        """Return the error of each row that lacks an input, None for the others."""
+        errors = np.full(features.num_rows, None, dtype=object)
+        if self._nulls != "error":
+            return errors
+        for name, column in zip(reversed(features.schema.names), reversed(features.columns), strict=True):
+            if column.null_count:
+                errors[np.asarray(pc.is_null(column))] = MISSING + name
+        return errors
+
+    def _fill(
+        self, features: pa.RecordBatch, rows: Rows, scores: Scores, decisions: Texts, errors: Texts
+    ) -> None:
+        """Write the results of `rows` (at most BLOCK_ROWS) into the three columns."""
+        open_parts, kills = [rows], 0
+        while open_parts:
+            part = open_parts.pop()
+            if kills >= KILLS_PER_BLOCK:
+                errors[part] = f"{GIVEN_UP}{kills} kills in its block"
+                continue
+            result, failed = guard(self._canonical, features, part)
+            if failed is None:
+                scores[part], decisions[part], errors[part] = result
+                continue
+            kills += failed.killed
+            if part.size == 1 or failed.whole:
+                errors[part] = failed.reason
+            else:
+                open_parts += [part[part.size // 2 :], part[: part.size // 2]]
+
+    def _canonical(self, features: pa.RecordBatch, rows: Rows) -> tuple[Scores, Texts, Texts]:
+        if rows.size == features.num_rows == BLOCK_ROWS:
+            block = features
+        else:
+            padded = np.concatenate([rows, np.repeat(rows[-1:], BLOCK_ROWS - rows.size)])
+            block = features.take(pa.array(padded))
+        scores, decisions = self._call(block)
+        scores, decisions = scores[: rows.size], decisions[: rows.size]
+        bad = np.isinf(scores) | (np.isnan(scores) & absent(decisions))
+        errors = np.full(rows.size, None, dtype=object)
+        errors[bad] = [f"score is {value}" for value in scores[bad]]
+        return scores, self._decided(scores, decisions, bad), errors
+
+    def _decided(self, scores: Scores, decisions: Texts, bad: npt.NDArray[np.bool_]) -> Texts:
+        threshold = self._output.threshold
+        if threshold is None:
+            return decisions
+        yes, no = self._output.decisions
+        chosen = np.where(scores >= threshold, yes, no).astype(object)
+        return np.where(bad | ~absent(decisions), decisions, chosen)

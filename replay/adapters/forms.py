@@ -1,0 +1,78 @@
+"""The form in which a model wants its rows: a DataFrame, an Arrow table or a matrix of floats."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from replay.frames import to_frame
+
+Form = Callable[[pa.RecordBatch], Any]
+FORMS = ("frame", "arrow", "numpy")
+VALUE = "value:"
+
+
+def form_of(name: str, *, nulls: str) -> Form:
+    """Return the function that turns a block into the form of that name.
+
+    Nulls reach a model only with `nulls` = "pass": as NaN in a frame (its integers and booleans are
+    floats then, whatever rows share the block) and in a matrix, as nulls in an Arrow table.
+    """
+    assert name in FORMS, name
+    if name == "arrow":
+        return _table
+    if name == "numpy":
+        return matrix
+    widen = nulls == "pass"
+    return lambda block: to_frame(block, widen=widen)
+
+
+def fill_nulls(block: pa.RecordBatch, nulls: str) -> pa.RecordBatch:
+    """Return the block with the value that `nulls` names in place of each null, in the column's own type.
+
+    >>> fill_nulls(pa.record_batch({"a": [1, None]}), "value:-1").to_pydict()
+    {'a': [1, -1]}
+    """
+    text = nulls.removeprefix(VALUE)
+    for at, (field, column) in enumerate(zip(block.schema, block.columns, strict=True)):
+        if column.null_count:
+            is_text = pa.types.is_string(field.type) or pa.types.is_dictionary(field.type)
+            plain = column.cast(pa.string()) if is_text else column
+            value = pa.scalar(text if is_text else float(text)).cast(plain.type)
+            block = block.set_column(at, field.name, plain.fill_null(value))
+    return block
+
+
+def _table(block: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([block])
+
+
+def matrix(block: pa.RecordBatch) -> npt.NDArray[np.float64]:
+    """Return the columns side by side as float64, row by row in memory; a null is NaN.
+
+    Raises:
+        TypeError: a column is no number.
+
+    >>> matrix(pa.record_batch({"a": [1, None], "b": [True, False]})).tolist()
+    [[1.0, 1.0], [nan, 0.0]]
+    """
+    values = np.empty((block.num_rows, block.num_columns))
+    for at, (name, column) in enumerate(zip(block.schema.names, block.columns, strict=True)):
+        values[:, at] = numbers(name, column)
+    return values
+
+
+def numbers(name: str, column: pa.Array) -> npt.NDArray[np.float64]:
+    """Return one column as float64, a null as NaN.
+
+    Raises:
+        TypeError: it is no number.
+    """
+    kind = column.type
+    if pa.types.is_boolean(kind):
+        column = column.cast(pa.int8())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise TypeError(f"input {name} is {kind}, the model takes numbers")
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)

@@ -1,0 +1,108 @@
+"""The nursery's process: forks a challenger's child when told to, reaps it, kills it when told to."""
+
+import json
+import os
+import select
+import signal
+import socket
+import traceback
+from typing import Any, NoReturn
+
+# Imported before the first fork: this is what makes a child warm.
+from replay.isolation import child, serving
+
+assert serving, "it is imported for its imports"
+
+
+def main(fd: int) -> None:
+    """Serve until our parent's end of the socket closes; then every child is killed."""
+    _Nursery(socket.socket(fileno=fd)).run()
+
+
+class _Nursery:
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._children: set[int] = set()
+        self._wake, signalled = os.pipe()
+        for end in (self._wake, signalled):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._inherited = (control.fileno(), self._wake, signalled)
+
+    def run(self) -> None:
+        """Wait for orders and for deaths."""
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        heard, fds = b"", list[int]()
+        while True:
+            ready = dict(poll.poll())
+            if self._wake in ready:
+                os.read(self._wake, 512)
+                self._reap()
+            if self._control.fileno() not in ready:
+                continue
+            more, new, _flags, _address = socket.recv_fds(self._control, 2**20, 3)
+            if not more:
+                break
+            heard, fds = heard + more, fds + new
+            while b"\n" in heard:
+                line, _, heard = heard.partition(b"\n")
+                fds = self._obey(json.loads(line), fds)
+        for pid in self._children:
+            _kill(pid)
+
+    def _obey(self, order: dict[str, Any], fds: list[int]) -> list[int]:
+        if "end" in order:
+            if order["end"] in self._children:
+                _kill(order["end"])
+            return fds
+        pid = os.fork()
+        if pid == 0:
+            self._become_child(order, fds)
+        for fd in fds:
+            os.close(fd)
+        self._children.add(pid)
+        self._say({"born": pid})
+        return []
+
+    def _become_child(self, order: dict[str, Any], fds: list[int]) -> NoReturn:
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for fd in self._inherited:
+                os.close(fd)
+            read, write, noise = fds
+            os.dup2(noise, 1)
+            os.dup2(noise, 2)
+            os.close(noise)
+            child.main(order, read, write)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+            raise
+        os._exit(0)
+
+    def _reap(self) -> None:
+        """Tell each end. What a child left running is killed while its process id cannot mean another."""
+        for pid in sorted(self._children):
+            ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+            if ended is None:
+                continue
+            _kill(pid)
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            self._children.discard(pid)
+            self._say({"died": pid, "status": status})
+
+    def _say(self, message: dict[str, int]) -> None:
+        self._control.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _kill(pid: int) -> None:
+    """Kill a child of ours that is not reaped yet, with its group."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        os.kill(pid, signal.SIGKILL)  # it has no group of its own yet

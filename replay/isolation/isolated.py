@@ -1,0 +1,188 @@
+"""A challenger as a `Model`: its own process, a circuit breaker and an account."""
+
+import os
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import pyarrow as pa
+
+from replay.adapters.adapter import Artefact
+from replay.adapters.answers import Answer
+from replay.adapters.guard import CallFailed, guard
+from replay.adapters.opening import ModelSpec, block_model, info_of, inputs_of, read_artefact
+from replay.adapters.reasons import reason_code
+from replay.adapters.recorded import RecordedModel
+from replay.adapters.uri import parse_uri
+from replay.errors import ChallengerEnded, ModelError
+from replay.isolation.account import Account
+from replay.isolation.limits import Limits
+from replay.isolation.messages import Measured, Opening
+from replay.isolation.process import ChildProcess
+from replay.model import Model
+
+# Kills in a row, with no answer ever in between, after which nobody waits for another: one bad first row
+# takes eleven to find.
+HOPELESS = 12
+KILLS_PER_BLOCK_SHARE = 8
+# Single rows are asked alone, for a latency that compares with a service's: the first few of each n-th block.
+PROBE_EVERY = 16
+PROBE_ROWS = 4
+PROBE_AMONG = 64
+
+
+class IsolatedModel:
+    """A `Model` whose code runs in a process of its own. Close it, or use it as a context.
+
+    A hang, a crash or a swelling costs the rows that cause it; a model that does nothing else is stopped
+    for good (`ChallengerEnded`).
+    """
+
+    def __init__(self, spec: ModelSpec, held: Artefact, limits: Limits) -> None:
+        self.account = Account()
+        self._limits = limits
+        self._asked = Opening(
+            spec.uri, spec.version, spec.inputs, held.digest, held.path, held.content, _token(spec.uri)
+        )
+        self._scored = 0
+        self._process: ChildProcess | None = None
+        self._cpu_us = 0
+        self._unanswered = 0
+        self._last = ""
+        try:
+            own = self._start()
+            self.info = info_of(spec, held, inputs_of(spec, own))
+        except ModelError:
+            self.close()
+            raise
+        self._model = block_model(self.info, self._call)
+
+    def score(self, columns: pa.RecordBatch) -> pa.RecordBatch:
+        """Return one score row for each row; see `replay.model.Model`.
+
+        Raises:
+            ChallengerEnded: its process had to be ended too often.
+        """
+        scores = self._model.score(columns)
+        if self._hopeless():
+            raise ChallengerEnded(self.info.name, self.account.blocks.count, self.account.kills, self._last)
+        if self._scored % PROBE_EVERY == 0:
+            self._probe(columns, scores.column("error").is_null())
+        self._scored += 1
+        return scores
+
+    def _probe(self, columns: pa.RecordBatch, scored: pa.BooleanArray) -> None:
+        """Measure the latency of a few of the rows that were scored, each asked alone."""
+        features = self._model.features(columns)
+        rows = (at for at in range(min(columns.num_rows, PROBE_AMONG)) if scored[at].as_py())
+        for at in islice(rows, PROBE_ROWS):
+            result, failed = guard(self._ask, features.slice(at, 1), True)  # noqa: FBT003  a probe
+            if failed is None:
+                self.account.sample(columns.column("decision_position")[at].as_py(), result[1].call_us)
+
+    def close(self) -> None:
+        """End its process."""
+        self._retire()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _hopeless(self) -> bool:
+        kills = sum(self.account.kills.values())
+        allowed = max(self._limits.kills_max, self.account.blocks.count // KILLS_PER_BLOCK_SHARE)
+        return kills > allowed or (self.account.blocks.count == 0 and self._unanswered >= HOPELESS)
+
+    def _call(self, block: pa.RecordBatch) -> Answer:
+        answer, measured = self._ask(block, False)  # noqa: FBT003  no probe
+        self.account.blocks.add(measured.call_us)
+        assert answer is not None, "what failed was raised"
+        return answer
+
+    def _ask(self, block: pa.RecordBatch, probe: bool) -> tuple[Answer | None, Measured]:
+        if self._hopeless():
+            raise CallFailed(self._last, whole=True)
+        try:
+            if self._process is None:
+                self._start()
+            assert self._process is not None, "it was just started"
+            answer, measured = self._process.score(block, probe=probe)
+        except ModelError as error:  # it does not load again
+            raise self._killed(CallFailed(error.happened, killed=True, whole=True)) from error
+        except CallFailed as failed:
+            raise self._killed(failed) from failed
+        self._unanswered = 0
+        self._note(measured)
+        if measured.failure is not None:
+            raise CallFailed(measured.failure, whole=measured.whole)
+        return answer, measured
+
+    def _start(self) -> tuple[str, ...] | None:
+        """Load the model in a new process; return the inputs that it names itself."""
+        self._process, self._cpu_us = ChildProcess(self._limits), 0
+        self.account.starts += 1
+        opened = self._process.open(self._asked)
+        self.account.sandbox = opened.sandbox
+        return opened.inputs
+
+    def _killed(self, failed: CallFailed) -> CallFailed:
+        code = reason_code(failed.reason)
+        self.account.kills[code] = self.account.kills.get(code, 0) + 1
+        self._unanswered += 1
+        self._last = failed.reason
+        self._retire()
+        return failed
+
+    def _retire(self) -> None:
+        if self._process is not None:
+            self.account.noise_bytes += self._process.noise_bytes
+            self._process.end()
+            self._process = None
+
+    def _note(self, measured: Measured) -> None:
+        self.account.note(measured)
+        self.account.cpu_us += measured.cpu_us - self._cpu_us
+        self._cpu_us = measured.cpu_us
+        if measured.cpu_us > self._limits.cpu_s * 500_000:  # half of it: a fresh process goes on
+            self._retire()
+
+
+def open_isolated(
+    uri: str,
+    *,
+    name: str | None = None,
+    version: str = "0",
+    inputs: Sequence[str] | None = None,
+    trained_until: int | None = None,
+    artefact: Artefact | None = None,
+    folder: Path | None = None,
+    limits: Limits | None = None,
+) -> IsolatedModel | Model:
+    """Return the model that `uri` names, ready to score in a process of its own.
+
+    The arguments are those of `replay.adapters.open_model`. `recorded:champion` runs nobody's code and
+    gets no process.
+
+    Raises:
+        ModelError: see `open_model`; loading that hangs or crashes is `ModelNotFound`.
+    """
+    spec = ModelSpec(uri, name, version, None if inputs is None else tuple(inputs), trained_until)
+    parsed = parse_uri(uri)
+    held = artefact or read_artefact(uri, folder)
+    if parsed.scheme == "recorded":
+        return RecordedModel(info_of(spec, held, ()))
+    bounds = msgspec.structs.replace(limits or Limits(), network=parsed.remote)
+    return IsolatedModel(spec, held, bounds)
+
+
+def _token(uri: str) -> str | None:
+    """Return the secret that the URI names by its environment variable; the log keeps the name alone."""
+    name = parse_uri(uri).options.get("token")
+    return None if name is None else os.environ.get(name)

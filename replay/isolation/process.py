@@ -1,0 +1,176 @@
+"""One child process from the outside: started, asked with a deadline, ended, and its end told in words."""
+
+import os
+import resource
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+import replay.errors
+from recorders.errors import CorruptBatch, HarnessError
+from replay.adapters.answers import Answer
+from replay.adapters.guard import CallFailed, plain
+from replay.adapters.reasons import BAD_ANSWER, CRASH, MEMORY, TIMEOUT
+from replay.errors import ModelError, ModelNotFound
+from replay.isolation import wire
+from replay.isolation.limits import Limits
+from replay.isolation.messages import (
+    Measured,
+    Opened,
+    Opening,
+    Refused,
+    answer_of,
+    block_bytes,
+    measured_of,
+)
+from replay.isolation.nursery import NurseryLost, nursery_for, search_path
+
+_PIPE_BYTES = 2**20
+_SET_PIPE_SIZE = 1031
+_PAGE = resource.getpagesize()
+# What is resident beyond the limit on writable memory: the libraries' own pages.
+_LIBRARIES_MB = 256
+_WORDS = 600
+# What is printed by C++ and by Python when they end for want of memory.
+_SWOLLEN = (b"bad_alloc", b"MemoryError")
+# How long a process that closed its pipe may take to end.
+_END_S = 1.0
+
+
+class ChildProcess:
+    """A challenger's process, without a model until it is opened."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._nursery = nursery_for(limits.threads)
+        self._folder = tempfile.TemporaryDirectory(prefix="harness-challenger-", ignore_cleanup_errors=True)
+        self._swollen = self._ended = False
+        inner_read, to_child = os.pipe()
+        from_child, inner_write = os.pipe()
+        noise, inner_noise = os.pipe()
+        inner = (inner_read, inner_write, inner_noise)
+        for fd in (to_child, from_child):
+            _widen(fd)
+        self._line = wire.Line(to_child, from_child, noise, self._watch)
+        try:
+            self._child = self._nursery.fork(self._order(), inner)
+        except NurseryLost as error:
+            self._line.close()
+            self._folder.cleanup()
+            raise CallFailed(f"{CRASH}no process: {error}", killed=True) from error
+        finally:
+            for fd in inner:
+                os.close(fd)
+
+    def _order(self) -> dict[str, Any]:
+        *path, root = search_path()
+        own = [str(Path(root) / name) for name in ("harness", "policies", "recorders", "replay")]
+        python = [sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parents[1])]
+        readable = path + own + python
+        limits = msgspec.to_builtins(self._limits)
+        return {"home": self._folder.name, "path": [*path, root], "readable": readable, "limits": limits}
+
+    @property
+    def noise_bytes(self) -> int:
+        """How much it has printed."""
+        return self._line.noise_bytes
+
+    def open(self, asked: Opening) -> Opened:
+        """Load the model.
+
+        Raises:
+            ModelError: what loading says; a load that hangs, crashes or swells is `ModelNotFound`.
+        """
+        payload = msgspec.msgpack.encode(asked)
+        try:
+            kind, reply = self._ask(wire.OPEN, payload, self._limits.open_timeout_s)
+            if kind == wire.REFUSED:
+                raise _error_of(msgspec.msgpack.decode(reply, type=Refused))
+            return msgspec.msgpack.decode(reply, type=Opened)
+        except (CallFailed, msgspec.DecodeError) as failed:
+            raise ModelNotFound(asked.uri, f"loading it failed: {plain(str(failed))}") from failed
+
+    def score(self, block: pa.RecordBatch, *, probe: bool = False) -> tuple[Answer | None, Measured]:
+        """Return the answer to one block, None for a `probe`, whose answer is of no interest.
+
+        Raises:
+            CallFailed: with `killed`, when the process must be ended; the account is then lost.
+        """
+        kind = wire.PROBE if probe else wire.SCORE
+        _kind, reply = self._ask(kind, memoryview(block_bytes(block)), self._limits.timeout_s)
+        try:
+            measured = measured_of(reply)
+            answer = None if probe or measured.failure else answer_of(reply, block.num_rows)
+        except (CorruptBatch, ValueError, msgspec.DecodeError, OverflowError) as error:
+            raise CallFailed(f"{BAD_ANSWER}{plain(str(error))}", killed=True) from error
+        return answer, measured
+
+    def _ask(self, kind: int, payload: bytes | memoryview, timeout_s: float) -> tuple[int, bytes]:
+        try:
+            return self._line.ask(kind, payload, timeout_s)
+        except wire.Broken as broken:
+            raise CallFailed(self._why(broken, timeout_s), killed=True) from broken
+
+    def _watch(self) -> None:
+        """End the wait when more memory is resident than was granted: shared memory counts only here."""
+        try:
+            pages = int(Path(f"/proc/{self._child}/statm").read_text().split()[1])
+        except (OSError, IndexError):
+            return  # it has ended, which its pipe says; or there is no such file on this system
+        if pages * _PAGE > (self._limits.memory_mb + _LIBRARIES_MB) * 2**20:
+            self._swollen = True
+            raise wire.Broken("it swelled")
+
+    def _why(self, broken: wire.Broken, timeout_s: float) -> str:
+        """Return the reason, in words that are the same on each run: the log counts them."""
+        if broken.late:
+            return f"{TIMEOUT}no answer in {timeout_s:g} s"
+        try:
+            code = self._nursery.wait(self._child, _END_S) if broken.closed else None
+        except NurseryLost as lost:
+            return f"{CRASH}no process: {lost}"
+        self._line.listen()
+        if self._swollen or any(words in self._line.last_words for words in _SWOLLEN):
+            return f"{MEMORY}more than {self._limits.memory_mb} MB"
+        if code is None:
+            return f"{BAD_ANSWER}{broken}"
+        return f"{CRASH}{signal.Signals(-code).name}" if code < 0 else f"{CRASH}exit code {code}"
+
+    @property
+    def last_words(self) -> str:
+        """The end of what it printed, for people; never for the log."""
+        return plain(self._line.last_words.decode(errors="replace"))[-_WORDS:]
+
+    def end(self) -> None:
+        """End the process and whatever it started, and forget its folder. Can be called again."""
+        if not self._ended:
+            self._ended = True
+            self._nursery.end(self._child)
+            self._line.close()
+            self._folder.cleanup()
+
+
+def _widen(fd: int) -> None:
+    """Let a pipe hold a whole block, where the system lets it."""
+    import fcntl
+
+    try:
+        fcntl.fcntl(fd, _SET_PIPE_SIZE, _PIPE_BYTES)
+    except OSError:
+        return
+
+
+def _error_of(refused: Refused) -> ModelError:
+    """Return the error that the child raised, of its own class; the words are a stranger's."""
+    kind: Any = getattr(replay.errors, refused.error, ModelNotFound)
+    kind = kind if isinstance(kind, type) and issubclass(kind, ModelError) else ModelNotFound
+    error: ModelError = kind.__new__(kind)
+    HarnessError.__init__(
+        error, *(text[:2000] for text in (refused.happened, refused.expected, refused.remedy))
+    )
+    return error

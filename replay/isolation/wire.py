@@ -1,0 +1,136 @@
+"""Frames between us and a challenger's process: length, kind, payload, each with a deadline and a cap."""
+
+import os
+import select
+import struct
+import time
+from collections.abc import Callable
+
+HEADER = struct.Struct("<QB")
+OPEN, SCORE, PROBE = 1, 2, 3
+OPENED, REFUSED, ANSWER, RAISED = 11, 12, 13, 14
+REPLY_BYTES_MAX = 16 * 2**20
+_PIECE = 2**20
+# How often a waiting parent looks after its child's memory and noise.
+WATCH_S = 0.05
+
+
+class Broken(Exception):  # noqa: N818  a line that broke; who uses it says why
+    """The other side closed the pipe, did not keep to the time (`late`), or sent no frame of ours."""
+
+    def __init__(self, why: str, *, closed: bool = False, late: bool = False) -> None:
+        super().__init__(why)
+        self.closed, self.late = closed, late
+
+
+def write_all(fd: int, kind: int, payload: bytes | memoryview) -> None:
+    """Write one frame to a blocking pipe: the child's side."""
+    data = memoryview(HEADER.pack(len(payload), kind))
+    for part in (data, memoryview(payload).cast("B")):
+        at = 0
+        while at < len(part):
+            at += os.write(fd, part[at : at + _PIECE])
+
+
+def read_all(fd: int) -> tuple[int, bytearray] | None:
+    """Return the next frame of a blocking pipe, None at its end: the child's side."""
+    header = _exactly(fd, HEADER.size)
+    if header is None:
+        return None
+    size, kind = HEADER.unpack(header)
+    body = _exactly(fd, size)
+    return None if body is None else (kind, body)
+
+
+def _exactly(fd: int, size: int) -> bytearray | None:
+    data = bytearray(size)
+    view, at = memoryview(data), 0
+    while at < size:
+        got = os.readv(fd, [view[at:]])
+        if not got:
+            return None
+        at += got
+    return data
+
+
+class Line:
+    """Our side of the pipes to one child: frames with deadlines, its noise read and counted meanwhile.
+
+    `watch` is called about every 50 ms of waiting; what it raises ends the wait.
+    """
+
+    def __init__(self, to_child: int, from_child: int, noise: int, watch: Callable[[], None]) -> None:
+        self._to, self._from, self._noise, self._watch = to_child, from_child, noise, watch
+        self.noise_bytes = 0
+        self.last_words = b""
+        for fd in (to_child, from_child, noise):
+            os.set_blocking(fd, False)
+
+    def ask(self, kind: int, payload: bytes | memoryview, timeout_s: float) -> tuple[int, bytes]:
+        """Return the child's reply to one frame.
+
+        Raises:
+            Broken: no whole reply came in time, or not one of ours.
+        """
+        deadline = time.monotonic() + timeout_s
+        self._send(kind, payload, deadline)
+        size, reply = HEADER.unpack(self._receive(HEADER.size, deadline))
+        if size > REPLY_BYTES_MAX:
+            raise Broken(f"a reply of {size} bytes, more than the {REPLY_BYTES_MAX} that are allowed")
+        return reply, self._receive(size, deadline)
+
+    def _send(self, kind: int, payload: bytes | memoryview, deadline: float) -> None:
+        for part in (memoryview(HEADER.pack(len(payload), kind)), memoryview(payload).cast("B")):
+            at = 0
+            while at < len(part):
+                try:
+                    at += os.write(self._to, part[at : at + _PIECE])
+                except BlockingIOError:
+                    self._wait(self._to, select.POLLOUT, deadline)
+                except BrokenPipeError as error:
+                    raise Broken("it closed its pipe", closed=True) from error
+
+    def _receive(self, size: int, deadline: float) -> bytes:
+        parts, left = [], size
+        while left:
+            try:
+                part = os.read(self._from, min(left, _PIECE))
+            except BlockingIOError:
+                self._wait(self._from, select.POLLIN, deadline)
+                continue
+            if not part:
+                raise Broken("it closed its pipe", closed=True)
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+
+    def _wait(self, fd: int, event: int, deadline: float) -> None:
+        """Return when `fd` is ready; its end counts as ready."""
+        poll = select.poll()
+        poll.register(fd, event)
+        poll.register(self._noise, select.POLLIN)
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Broken("no answer in time", late=True)
+            ready = dict(poll.poll(min(left, WATCH_S) * 1000))
+            if self._noise in ready and not self.listen():
+                poll.unregister(self._noise)
+            if fd in ready:
+                return
+            self._watch()
+
+    def listen(self) -> bool:
+        """Read what the child printed, keep the end of it; return whether more can come."""
+        try:
+            heard = os.read(self._noise, _PIECE)
+        except BlockingIOError:
+            return True
+        self.noise_bytes += len(heard)
+        self.last_words = (self.last_words + heard)[-2000:]
+        return bool(heard)
+
+    def close(self) -> None:
+        """Close our ends."""
+        for fd in (self._to, self._from, self._noise):
+            os.close(fd)

@@ -1,0 +1,190 @@
+"""Hostile challengers, each for real: what it does costs its own row, and the reason is counted."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from replay.adapters.reasons import reason_code
+from replay.errors import ChallengerEnded, ModelNotFound, NotAModel
+from replay.isolation import Limits, nursery, open_isolated, sandbox
+from tests.support import zoo
+
+FOLDER = Path(zoo.__file__).parent
+ROWS = 8
+LIMITS = Limits(timeout_s=3.0, memory_mb=512)
+QUICK = Limits(timeout_s=0.4, memory_mb=512)
+
+
+def rows(count=ROWS):
+    return pa.record_batch(
+        {
+            "decision_position": pa.array(range(count), pa.int64()),
+            "decision_id": [f"d{i}" for i in range(count)],
+            "f.x": pa.array([float(i) for i in range(count)]),
+        }
+    )
+
+
+def opened(name, limits=LIMITS):
+    return open_isolated(f"py:zoo:{name}", inputs=["x"], folder=FOLDER, limits=limits)
+
+
+HOSTILE = [
+    ("hangs", "timeout", "timeout: no answer in 0.4 s"),
+    ("hangs_in_c", "timeout", "timeout: no answer in 0.4 s"),
+    ("segfaults", "crash", "crash: SIGSEGV"),
+    ("aborts", "crash", "crash: SIGABRT"),
+    ("leaves", "crash", "crash: exit code 7"),
+    ("forks", "crash", "crash: exit code 1"),
+    ("exits", "exit", "SystemExit: 3"),
+    ("raises", "raised", "KeyError: 'colour'"),
+    ("recurses", "raised", "RecursionError: maximum recursion depth exceeded"),
+    ("swells", "memory", "MemoryError: Unable to allocate 64.0 GiB"),
+    ("swells_shared", "memory", "memory: more than 512 MB"),
+    ("short", "bad_answer", "ValueError: answer of shape (1023,) for 1024 rows"),
+    ("nan", "not_finite", "score is nan"),
+    ("infinite", "not_finite", "score is inf"),
+    ("text", "raised", "ValueError: could not convert string to float: 'much'"),
+    ("garbles", "bad_answer", "bad answer: a reply of 18446744073709551615 bytes"),
+]
+
+
+@pytest.mark.parametrize(("name", "code", "reason"), HOSTILE, ids=[case[0] for case in HOSTILE])
+def test_what_it_does_to_one_row_costs_that_row(name, code, reason):
+    with opened(name, QUICK if code == "timeout" else LIMITS) as model:
+        scores = model.score(rows()).to_pydict()
+        kills = model.account.kills
+    assert scores["score"] == [None if i == 3 else 2.0 * i for i in range(ROWS)]
+    assert next(error for error in scores["error"] if error).startswith(reason)
+    assert reason_code(scores["error"][3]) == code
+    assert set(kills) <= {code}
+    assert scores["decision_id"] == [f"d{i}" for i in range(ROWS)]
+
+
+@pytest.mark.parametrize("name", ["good", "noisy", "threads"])
+def test_what_is_only_loud_costs_nothing(name):
+    with opened(name) as model:
+        assert model.score(rows())["score"].to_pylist() == [2.0 * i for i in range(ROWS)]
+        assert model.account.kills == {}
+    assert (model.account.noise_bytes > 500_000) == (name == "noisy")
+
+
+def test_answers_in_another_order_are_noticed_and_asked_for_again_row_by_row():
+    with opened("sorts") as model:
+        scores = model.score(rows()).to_pydict()
+        assert model.account.blocks.count > 1
+    assert scores["score"] == [2.0 * i for i in range(ROWS)]
+
+
+def test_a_challenger_that_always_dies_is_ended_and_says_how_often():
+    with opened("always_dies") as model, pytest.raises(ChallengerEnded, match="12 crash") as caught:
+        model.score(rows(200))
+    assert caught.value.kills == {"crash": 12}
+
+
+def test_kills_over_a_whole_run_open_the_circuit():
+    with opened("leaves", Limits(kills_max=8)) as model:
+        model.score(rows())
+        assert model.account.kills == {"crash": 4}
+        model.score(rows())
+        with pytest.raises(ChallengerEnded, match=r"9 ends of its process"):
+            model.score(rows())
+
+
+def test_the_other_challengers_never_notice():
+    with opened("good") as neighbour:
+        before = neighbour.score(rows())
+        with opened("segfaults") as hostile:
+            hostile.score(rows())
+        assert neighbour.score(rows()).equals(before)
+        assert neighbour.account.starts == 1
+
+
+def test_it_reaches_nothing_and_what_it_tried_is_told():
+    with socket.create_server(("127.0.0.1", 0)), opened("reaches_out") as model:
+        scores = model.score(rows())["score"].to_pylist()
+        account = model.account
+    held = list(account.sandbox.values()).count(sandbox.HELD)
+    if held == 3:
+        assert scores == [0.0] * ROWS
+    else:
+        pytest.fail(f"this system holds too little to test it: {account.sandbox}")
+    assert not Path("/tmp/shadow-harness-escaped").exists()
+    assert {"network", "write", "process"} <= set(account.attempts)
+    assert "socket.connect ('127.0.0.1', 9)" in account.attempted
+
+
+def test_nothing_of_our_environment_is_in_its_own(monkeypatch):
+    monkeypatch.setenv("PGPASSWORD", "secret")
+    with opened("environment") as model:
+        assert model.score(rows())["score"].to_pylist() == [0.0] * ROWS
+
+
+def test_what_it_left_running_is_gone_with_it():
+    with opened("forks") as model:
+        model.score(rows())
+    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert "time.sleep(3600)" not in listing
+
+
+def test_a_model_that_hangs_while_it_is_loaded_is_refused(tmp_path):
+    (tmp_path / "stuck.py").write_text("import time\ntime.sleep(3600)\n")
+    with pytest.raises(ModelNotFound, match=r"loading it failed: timeout: no answer in 0\.3 s"):
+        open_isolated("py:stuck:f", inputs=["x"], folder=tmp_path, limits=Limits(open_timeout_s=0.3))
+
+
+def test_what_is_no_model_is_told_apart_across_the_process():
+    with pytest.raises(NotAModel, match="without predict_proba"):
+        open_isolated("py:zoo:inputs", inputs=["x"], folder=FOLDER)
+
+
+def test_the_nurserys_end_costs_one_start_and_nothing_else():
+    with opened("good") as model:
+        before = model.score(rows())
+        nursery.nursery_for(1)._process.kill()
+        nursery.nursery_for(1)._process.wait()
+        assert model.score(rows()).equals(before)
+    assert model.account.starts == 2
+
+
+def test_challengers_can_be_used_from_several_threads():
+    found = {}
+
+    def score(name):
+        with opened(name) as model:
+            found[name] = model.score(rows())["score"].to_pylist()
+
+    names = ["good", "leaves", "noisy"]
+    workers = [threading.Thread(target=score, args=(name,)) for name in names]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert {name: scores[3] for name, scores in found.items()} == {"good": 6.0, "leaves": None, "noisy": 6.0}
+
+
+def test_when_we_are_killed_nothing_of_it_stays(tmp_path):
+    script = (
+        "import sys, time\n"
+        f"sys.path.insert(0, {os.fspath(FOLDER.parents[1])!r})\n"
+        "from tests.process.test_challengers import *\n"
+        "model = opened('hangs_in_c', Limits(timeout_s=3600))\n"
+        "print(model._process._child, flush=True)\n"
+        "model.score(rows())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        assert Path(f"/proc/{child}").exists()
+        parent.kill()
+    deadline = threading.Event()
+    for _ in range(600):
+        if not Path(f"/proc/{child}").exists():
+            return
+        deadline.wait(0.05)
+    pytest.fail(f"process {child} is still there")
