@@ -16,13 +16,13 @@ from harness.errors import ConfigError
 FILE = "harness.toml"
 VARIABLE = "HARNESS_DATABASE_URL"
 CLOCKS = ("server", "event")
-# Sections with a reader elsewhere are passed through in `sections`.
 LIMITS = ("timeout_s", "open_timeout_s", "memory_mb", "threads")
+# Sections with a reader elsewhere are passed through in `sections`.
 KNOWN = {
     "database": ("url",),
-    "log": ("clock",),
+    "log": ("clock", "keep"),
     "challengers": LIMITS,
-    "store": ("url", "options"),
+    "store": ("url", "options", "covers"),
     "schedule": None,
     "jobs": None,
     "integrity": None,
@@ -35,10 +35,14 @@ DRIVERS = ("postgresql://", "postgres://", "postgresql+psycopg://", "postgresql+
 
 
 class StorePlace(msgspec.Struct, frozen=True):
-    """Where segments are: a folder or the address of an object store, and options of its fsspec package."""
+    """Where segments are: a folder or the address of an object store, and options of its fsspec package.
+
+    `covers`: it fails apart from the database, so that writers may let go of what is sealed there.
+    """
 
     url: str
     options: Mapping[str, Any] = {}
+    covers: bool = False
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -50,13 +54,19 @@ class Config(msgspec.Struct, frozen=True):
     sections: Mapping[str, Any] = {}
 
     @property
+    def keep(self) -> str | None:
+        """How long events stay in the database after they are sealed; None: for ever."""
+        said = self.sections.get("log", {}).get("keep")
+        return None if said is None else str(said)
+
+    @property
     def store(self) -> StorePlace:
         """Where segments are; a folder beside the embedded server when harness.toml says nothing."""
         section = self.sections.get("store", {})
         url = section.get("url", str(self.folder / ".harness" / "store"))
         if "://" not in url:
             url = str(self.folder / url)
-        return StorePlace(url, section.get("options", {}))
+        return StorePlace(url, section.get("options", {}), section.get("covers") is True)
 
     @classmethod
     def load(cls, folder: Path | str | None = None) -> "Config":

@@ -178,11 +178,11 @@ def promoted_model(event: ControlEvent) -> str | None:
 
 
 def _last_decision(log: Log, decision_point: str, position: int) -> tuple[str, str, int] | None:
-    rows = log.rows("latest", stop=position + 1, kind="decision", decision_point=decision_point, rows=1)
-    if not rows:
+    latest = log.latest(position + 1, kind="decision", decision_point=decision_point)
+    if not latest:
         return None
-    first, events, _kind, _point, _recorded_at, stored, *_writer, payload = rows[0]
-    batch = decoded(first, events, stored, payload)
+    first, events = latest[0].header.position, latest[0].header.events
+    batch = decoded(first, events, latest[0].digest, latest[0].payload)
     row = min(position - first, events - 1)
     return batch.column("model")[row].as_py(), batch.column("model_version")[row].as_py(), first + row
 

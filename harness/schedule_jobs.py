@@ -5,9 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harness.config import Config
 from harness.experiment_errors import LookRefused, WindowNotOpen
+from harness.experiment_file import duration
 from harness.experiments import get_experiment
+from harness.log.compact import compact
 from harness.log.log import Log
+from harness.log.release import release
 from harness.log.seal import seal as seal_log
 from harness.looks import range_at, take_look
 from harness.schedule_file import Schedule
@@ -16,6 +20,8 @@ from harness.scoring import score_range
 from harness.segment_errors import SealBusy
 from harness.verdicts import record_verdict
 
+# Neighbours that are compacted once there are as many.
+COMPACTED_FROM = 32
 # A schedule records what is decided; whether figures are INVALID for good is for a person to say.
 DECIDED = frozenset({"PROMOTE", "REJECT", "RETRAIN"})
 
@@ -50,15 +56,25 @@ def replay(log: Log, schedule: Schedule, position: int, folder: Path | None = No
     return {"start": start, "stop": stop}
 
 
-def seal(log: Log, schedule: Schedule, position: int) -> dict[str, Any]:  # noqa: ARG001 - a job's signature
-    """Return what was sealed of the log up to `position`; a sealer at work elsewhere is no failure."""
+def seal(log: Log, schedule: Schedule, position: int, folder: Path | None = None) -> dict[str, Any]:
+    """Return what was sealed of the log up to `position`, compacted, and released by the rule.
+
+    Control events alone, such as this schedule's own, wait for data. A sealer at work elsewhere is no
+    failure. The rule is `keep` of harness.toml.
+    """
+    assert schedule.experiment is None, "harness.schedule_file checks it"
+    keep = Config.load(folder).keep
     try:
-        made = seal_log(log, stop=position + 1)
+        made = seal_log(log, stop=position + 1, data_only=True)
+        merged = compact(log, least=COMPACTED_FROM)
+        released = [] if keep is None else release(log, duration(keep))
     except SealBusy as reason:
         return {"skipped": str(reason)}
     return {
         "segments": len(made),
         "events": sum(one.events for one in made),
+        "compacted": len(merged),
+        "released": len(released),
         "sealed_up_to": log.sealed.stop() - 1,
     }
 
@@ -68,5 +84,5 @@ def jobs(folder: Path | None) -> Mapping[str, Job]:
     return {
         "evaluate": partial(evaluate, folder=folder),
         "replay": partial(replay, folder=folder),
-        "seal": seal,
+        "seal": partial(seal, folder=folder),
     }

@@ -11,7 +11,7 @@ from msgspec import to_builtins
 
 from harness.cli.import_ import import_
 from harness.cli.log_integrity import anchor, check_proof, check_receipts, checkpoint, key, prove, public_key
-from harness.cli.log_segments import seal, segments
+from harness.cli.log_segments import SEGMENT_COMMANDS
 from harness.cli.output import emit, folder_option, json_option, one_line, to_json
 
 POLL_S = 0.5
@@ -24,7 +24,7 @@ def log() -> None:
     """Show, follow and verify the log."""
 
 
-for command in (import_, seal, segments, checkpoint, prove, check_proof, check_receipts, anchor, key):
+for command in (import_, checkpoint, prove, check_proof, check_receipts, anchor, key, *SEGMENT_COMMANDS):
     log.add_command(command)
 
 
@@ -98,8 +98,8 @@ def show(position: str, folder: Path | None, json: bool) -> None:
                     'See "harness log show 1".',
                 )
             raise UnknownPosition(0, end, first=1)
-        row = source.rows("latest", stop=place.position + 1, kind=None, decision_point=None, rows=1)[0]
-        found = list(events_of(row))
+        (batch,) = source.latest(place.position + 1)
+        found = list(events_of(batch))
         event = next((event for event in found if event["position"] == place.position), found[0])
     emit(event, json=json, text=lambda: "\n".join([line(event), *map(escaped, fields(event))]))
 
@@ -210,7 +210,8 @@ def findings(found: Any) -> Iterator[str]:
     """Yield what a verification found, a sentence or two a line."""
     if found.altered is None:
         extent = f"{found.events:,} events in {found.batches:,} batches of [{found.start}, {found.stop})"
-        yield f"{extent} are as appended."
+        sealed = f", and so are {found.segments} segments with them" if found.segments else ""
+        yield f"{extent} are as appended{sealed}."
     else:
         yield (
             f"Altered at position {found.altered}: {found.reason}. "

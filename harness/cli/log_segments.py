@@ -1,4 +1,4 @@
-"""`harness log seal|segments`: put closed ranges into the store, see what is there."""
+"""`harness log seal|segments|compact|release`: closed ranges in the store, and room in the database."""
 
 from pathlib import Path
 from typing import Any
@@ -63,3 +63,57 @@ def _line(segment: Any) -> str:
         f"[{segment.first}, {segment.stop})  {segment.events:,} events in {segment.batches:,} batches, "
         f"{len(segment.parts)} parts, {size / 2**20:.1f} MiB in {segment.store}"
     )
+
+
+@click.command()
+@click.option(
+    "--events", type=click.IntRange(2), default=None, help="Most events of one segment. Default: 1048576."
+)
+@folder_option
+@json_option
+def compact(events: int | None, folder: Path | None, json: bool) -> None:
+    """Make one segment out of several small neighbours. What is read stays the same at every moment."""
+    from harness.log.compact import compact as compact_log
+    from harness.log.seal import EVENTS
+
+    with _opened(folder) as log:
+        made = compact_log(log, events=events or EVENTS)
+    emit(made, json=json, text="\n".join(map(_line, made)) or "No neighbours fit into one segment.")
+
+
+@click.command()
+@click.option("--keep", metavar="DURATION", default=None, help="How long events stay. Default: [log] keep.")
+@click.option("--dry-run", is_flag=True, help="Only say what could be released.")
+@folder_option
+@json_option
+def release(*, keep: str | None, dry_run: bool, folder: Path | None, json: bool) -> None:
+    """Let the database drop the events of old partitions that are sealed, after reading their segments whole.
+
+    Headers, digests and control events stay. Age is by the log's own clock.
+    """
+    from harness.cli.places import duration
+    from harness.config import Config
+    from harness.errors import UsageError
+    from harness.log.release import partitions
+    from harness.log.release import release as release_log
+
+    said = keep or Config.load(folder).keep
+    if said is None:
+        raise UsageError(
+            "It is not said how long events stay in the database.",
+            "Expected --keep, or keep in the [log] table of harness.toml.",
+            "Write --keep 90d.",
+        )
+    with _opened(folder) as log:
+        if dry_run:
+            oldest = log.head().recorded_at - duration(said)
+            done = [one for one in partitions(log) if not one.released and one.recorded_at < oldest]
+            done = [one for one in done if one.stop <= log.sealed.stop()]
+        else:
+            done = release_log(log, duration(said))
+    word = "could be released" if dry_run else "released"
+    lines = [f"[{one.start}, {one.stop})  {word}, {one.bytes / 2**20:.1f} MiB" for one in done]
+    emit(done, json=json, text="\n".join(lines) or "No full partition is sealed and old enough.")
+
+
+SEGMENT_COMMANDS = (seal, segments, compact, release)

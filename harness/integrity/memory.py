@@ -9,8 +9,9 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from harness.errors import FolderUnusable
 from harness.integrity.checkpoint import origin_of
@@ -20,7 +21,8 @@ from harness.log.event_leaves import batch_leaf, control_leaf, event_leaves
 from harness.log.log import Log
 from harness.log.merkle import EMPTY_ROOT, Tree, root_of
 from harness.log.payload import decoded
-from harness.log.verify import BYTES_MAX, ROWS_MAX, fault
+from harness.log.stored import StoredBatch
+from harness.log.verify import fault
 from recorders.errors import CorruptBatch
 
 # As harness.batch allows.
@@ -94,19 +96,20 @@ class Memory:
             HistoryForked: the log does not continue what is remembered, or a new batch is altered.
         """
         self.check(log)
-        _epoch, head, chain, _time, log_id = log.rows("head")[0]
+        _epoch, head, end, _time, log_id = log.rows("head")[0]
         previous = self._records[-1].chain if self._records else genesis(log_id, log.rows("identity")[0][2])
         added: list[Record] = []
         expected = self.stop
-        for row in _batches(log, expected, head + 1):
-            reason = fault(row, expected, previous)
+        for batch in chain.from_iterable(log.history(expected, head + 1)):
+            reason = fault(batch, expected, previous)
             if reason:
-                raise HistoryForked(f"The log is altered: {reason}", min(expected, row[0]), "as appended")
-            added.append(Record(expected + row[1], row[11], event_root(row)))
-            expected, previous = added[-1].stop, row[11]
+                where = min(expected, batch.header.position)
+                raise HistoryForked(f"The log is altered: {reason}", where, "as appended")
+            added.append(Record(batch.stop, batch.chain, event_root(batch)))
+            expected, previous = batch.stop, batch.chain
             if progress is not None:
                 progress(expected - self.stop)
-        if expected != head + 1 or previous != chain:
+        if expected != head + 1 or previous != end:
             raise HistoryForked("The head names another history", expected, "the end of the chain")
         self._remember(added)
         return len(added)
@@ -146,25 +149,16 @@ def open_memory(log: Log, folder: Path) -> Memory:
     return Memory(folder / str(head.log_id) / f"e{head.epoch}", origin_of(head.log_id, head.epoch))
 
 
-def event_root(row: tuple[Any, ...]) -> bytes:
-    """Return the root over the events of a row of `links`; that of no events when nobody can read them."""
-    position, events, kind, digest, payload = row[0], row[1], row[2], row[10], row[12]
+def event_root(batch: StoredBatch) -> bytes:
+    """Return the root over the events of a batch; that of no events when nobody can read them."""
+    position = batch.header.position
     try:
-        if kind == "control":
-            return control_leaf(payload, position)
-        return root_of(event_leaves(decoded(position, events, digest, payload), position))
+        if batch.header.kind == "control":
+            return control_leaf(batch.payload, position)
+        columns = decoded(position, batch.header.events, batch.digest, batch.payload)
+        return root_of(event_leaves(columns, position))
     except (CorruptBatch, ValueError, KeyError, TypeError):
         return EMPTY_ROOT
-
-
-def _batches(log: Log, start: int, stop: int) -> Iterator[tuple[Any, ...]]:
-    at = start
-    while at < stop:
-        rows = log.rows("links", start=at, stop=stop, rows=ROWS_MAX, bytes=BYTES_MAX)
-        yield from rows
-        if not rows:
-            return
-        at = rows[-1][0] + rows[-1][1]
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from harness.log.event_leaves import control_identifier, control_leaf, event_lea
 from harness.log.log import Log
 from harness.log.merkle import Tree
 from harness.log.payload import decoded
+from harness.log.stored import StoredBatch
 from recorders.canonical import digest
 from recorders.columns import decode_batch, encode_batch
 from recorders.errors import CorruptBatch
@@ -77,8 +78,8 @@ def prove(log: Log, folder: Path, position: int, *, cosigned: bool = False) -> P
         raise NotCovered(f"Position {position}", covered)
     index = memory.index_of(position)
     start = memory.start_of(index)
-    row = log.rows("links", start=start, stop=start + 1, rows=1, bytes=1)[0]
-    leaves, identifier, digest_, data = _parts(row, position - start)
+    (batch,) = next(log.history(start, start + 1))
+    leaves, identifier, digest_, data = _parts(batch, position - start)
     key = next(key for key in reversed(known_keys(log, memory)) if key.signed(last.note))
     own = tuple(one for one in last.note.signatures if one.key_id == key.key_id)
     note = last.note if cosigned else Note(last.note.text, own)
@@ -95,7 +96,7 @@ def prove(log: Log, folder: Path, position: int, *, cosigned: bool = False) -> P
         batch_path=tuple(memory.tree.inclusion(index, last.checkpoint.size)),
     )
     check_proof(proof, key)
-    return Proven(proof, row[2], data)
+    return Proven(proof, batch.header.kind, data)
 
 
 def row_digest(row: bytes) -> bytes:
@@ -117,15 +118,15 @@ def _is_control(row: bytes) -> bool:
     return row[:1] == b"{"
 
 
-def _parts(row: tuple[Any, ...], place: int) -> tuple[list[bytes], str, bytes, bytes]:
+def _parts(batch: StoredBatch, place: int) -> tuple[list[bytes], str, bytes, bytes]:
     """Return the leaves of a batch; identifier, digest and bytes of one of its events."""
-    position, events, kind, named, payload = row[0], row[1], row[2], row[10], row[12]
-    if kind == "control":
+    position, payload = batch.header.position, batch.payload
+    if batch.header.kind == "control":
         identifier = control_identifier(payload)
         return [control_leaf(payload, position)], identifier, bytes.fromhex(digest(payload)), payload
-    batch = decoded(position, events, named, payload)
-    one = batch.slice(place, 1)
-    return event_leaves(batch, position), identifiers(one)[0], row_digests(one)[0], encode_batch(one)
+    columns = decoded(position, batch.header.events, batch.digest, payload)
+    one = columns.slice(place, 1)
+    return event_leaves(columns, position), identifiers(one)[0], row_digests(one)[0], encode_batch(one)
 
 
 def _one(row: bytes) -> pa.RecordBatch:

@@ -87,7 +87,11 @@ def translated(address: str, rights: str = "") -> Iterator[None]:
         raise NotALog(address, _reason(error)) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise DatabaseRefused(address, _reason(error), rights) from error
+    except psycopg.errors.LockNotAvailable:
+        raise  # a statement that would not wait: its caller knows what for
     except psycopg.OperationalError as error:
+        if (error.sqlstate or "").startswith("HA"):
+            raise  # a refusal of our own functions, with its values in the detail
         if any(text in str(error) for text in REFUSALS):
             raise DatabaseRefused(address, _reason(error), rights) from error
         raise DatabaseUnavailable(address, _reason(error)) from error

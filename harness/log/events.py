@@ -33,7 +33,7 @@ class Verification(msgspec.Struct, frozen=True):
 
     `altered` is the position of the first batch that is not as it was appended, None when all are; `reason`
     says how. `unreadable` is that of the first batch that is as it was appended and that nobody can read:
-    its writer made it so. `fault` says how.
+    its writer made it so. `fault` says how. `segments` touch the range, each byte of theirs as it was sealed.
     """
 
     start: int
@@ -44,6 +44,7 @@ class Verification(msgspec.Struct, frozen=True):
     reason: str = ""
     unreadable: int | None = None
     fault: str = ""
+    segments: int = 0
 
     @property
     def holds(self) -> bool:

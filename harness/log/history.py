@@ -1,6 +1,7 @@
 """Every batch as it was appended, wherever its payload is now."""
 
 from collections.abc import Iterator
+from itertools import groupby
 
 import msgspec
 
@@ -19,14 +20,11 @@ def history(connection: Connection, sealed: Sealed, start: int, stop: int) -> It
         SegmentError, StoreError: the files of a segment.
     """
     for rows in stored_batches(connection, start, stop):
-        if all(row.payload for row in rows):
-            yield rows
-            continue
-        sealed.segments()
-        known = {row.header.position: row for row in rows}
-        for kept in sealed.stored(rows[0].header.position, rows[-1].stop):
-            found = [(known[one.header.position], one) for one in kept if one.header.position in known]
-            yield [
-                row if row.payload else msgspec.structs.replace(row, payload=one.payload)
-                for row, one in found
-            ]
+        for whole, run in groupby(rows, lambda row: bool(row.payload)):
+            if whole:
+                yield list(run)
+                continue
+            known = {row.header.position: row for row in run}
+            for kept in sealed.stored(min(known), max(known) + 1):
+                found = [(known[one.header.position], one) for one in kept if one.header.position in known]
+                yield [msgspec.structs.replace(row, payload=one.payload) for row, one in found]

@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.log.log import Log
 from harness.log.payload import check, decoded
+from harness.log.stored import StoredBatch
 from recorders.errors import CorruptBatch
 
 SHOWN_BODY = 100
@@ -26,14 +27,14 @@ def last(
     """Return the last `count` events before position `stop`, in order."""
     found: list[dict[str, Any]] = []
     while len(found) < count:
-        rows = log.rows("latest", stop=stop, kind=kind, decision_point=decision_point, rows=min(count, CHUNK))
-        if not rows:
+        batches = log.latest(stop, kind=kind, decision_point=decision_point, rows=min(count, CHUNK))
+        if not batches:
             break
-        for row in rows:
-            found = [event for event in events_of(row) if event["position"] < stop] + found
+        for batch in batches:
+            found = [event for event in events_of(batch) if event["position"] < stop] + found
             if len(found) >= count:
                 break
-        stop = rows[-1][0]
+        stop = batches[-1].header.position
     return found[-count:]
 
 
@@ -48,32 +49,34 @@ def after(
             yield event
 
 
-def events_of(row: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
+def events_of(stored: StoredBatch) -> Iterator[dict[str, Any]]:
     """Yield each event of a stored batch as a dictionary; a batch that cannot be read is one, `unreadable`.
 
     Raises:
         DigestMismatch: the batch was altered.
     """
-    position, events, kind, decision_point, recorded_at, digest, writer, sequence, payload = row
+    header = stored.header
+    position, events = header.position, header.events
     place = {
         "position": position,
-        "kind": kind,
-        "decision_point": decision_point,
-        "recorded_at": recorded_at,
+        "kind": header.kind,
+        "decision_point": header.decision_point,
+        "recorded_at": header.recorded_at,
     }
-    if kind == "control":
-        check(position, digest, payload)
-        yield place | json.loads(payload) | place
+    if header.kind == "control":
+        check(position, stored.digest, stored.payload)
+        yield place | json.loads(stored.payload) | place
         return
     try:
-        batch = decoded(position, events, digest, payload)
+        batch = decoded(position, events, stored.digest, stored.payload)
     except CorruptBatch as error:
         fault = error.what
     else:
-        missing = SHOWN[kind] - set(batch.schema.names)
+        missing = SHOWN[header.kind] - set(batch.schema.names)
         fault = f"it has no column {min(missing)!r}" if missing else ""
     if fault:
-        yield place | {"unreadable": fault, "events": events, "writer": writer, "sequence": sequence}
+        source = {"writer": header.writer, "sequence": header.sequence}
+        yield place | {"unreadable": fault, "events": events} | source
         return
     for offset, values in enumerate(batch.to_pylist()):
         yield place | values | place | {"position": position + offset}

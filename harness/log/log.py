@@ -188,7 +188,24 @@ class Log:
         self, start: int = 1, stop: int | None = None, progress: Callable[[int], None] | None = None
     ) -> Verification:
         """Return what recomputing every digest of [start, stop) found: the first altered position."""
-        return verify.verify(self._connection, start, stop, progress)
+        return verify.verify(self._connection, self.sealed, start, stop, progress)
+
+    def latest(
+        self, stop: int, *, kind: str | None = None, decision_point: str | None = None, rows: int = 1
+    ) -> list[StoredBatch]:
+        """Return the last batches that begin before `stop`, newest first, with their payloads.
+
+        Raises:
+            SegmentError, StoreError: the files of what was sealed and released.
+        """
+        found = self.rows("latest", stop=stop, kind=kind, decision_point=decision_point, rows=rows)
+        batches = [StoredBatch.of(row) for row in found]
+        return [batch if batch.payload else self._whole(batch) for batch in batches]
+
+    def _whole(self, batch: StoredBatch) -> StoredBatch:
+        for (found,) in self.history(batch.header.position, batch.header.position + 1):
+            return found
+        return batch
 
     def rows(self, name: str, **values: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a named statement of `queries.sql`."""

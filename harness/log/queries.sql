@@ -74,7 +74,8 @@ select c.* from (
 
 -- name: latest
 -- The last batches of the log up to a position, newest first, with their payload.
-select b.position, b.events, b.kind, b.decision_point, b.recorded_at, b.digest, b.writer, b.sequence, b.payload
+select b.position, b.events, b.kind, b.decision_point, b.schema_digest, b.writer, b.sequence, b.occurred_min,
+    b.occurred_max, b.recorded_at, b.digest, b.chain, b.payload
 from harness.batch b where b.position < %(stop)s and (%(kind)s::text is null or b.kind = %(kind)s)
     and (%(decision_point)s::text is null or b.decision_point = %(decision_point)s)
 order by b.position desc limit %(rows)s
@@ -102,6 +103,25 @@ select b.sequence, b.position, b.digest, b.payload from harness.batch b
 where b.writer = %(writer)s and b.sequence > %(after)s order by b.sequence
 
 -- name: others
--- Whether anybody but one writer appended to a range.
+-- Whether anybody but one writer appended something but one kind to a range.
 select b.position from harness.batch b
-where b.position >= %(start)s and b.position < %(stop)s and b.writer <> %(writer)s limit 1
+where b.position >= %(start)s and b.position < %(stop)s and b.writer <> %(writer)s and b.kind <> %(kind)s limit 1
+
+-- name: partitions
+-- Where partitions begin, how many positions each has, and where the log ends.
+select generate_series(1, h.position, l.partition_positions) as start, l.partition_positions, h.position, h.recorded_at
+from harness.head h cross join harness.log l
+
+-- name: partition
+-- What a range holds: where its last batch ends, when that was recorded, whether payloads were released, their bytes.
+select max(b.position + b.events), max(b.recorded_at), coalesce(bool_or(octet_length(b.payload) = 0), false),
+    coalesce(sum(octet_length(b.payload)) filter (where b.kind <> 'control'), 0)::bigint
+from harness.batch b where b.position >= %(start)s and b.position < %(stop)s
+
+-- name: release
+-- Take the payloads of a partition that is sealed.
+select harness.release(%(start)s, %(sealer)s)
+
+-- name: cover
+-- Say what is safe in a second failure domain.
+select harness.cover(%(position)s)

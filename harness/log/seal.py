@@ -31,12 +31,18 @@ Progress = Callable[[int], None]
 
 
 def seal(
-    log: Log, *, stop: int | None = None, events: int = EVENTS, progress: Progress | None = None
+    log: Log,
+    *,
+    stop: int | None = None,
+    events: int = EVENTS,
+    data_only: bool = False,
+    progress: Progress | None = None,
 ) -> list[Segment]:
     """Return the segments that were made of what was not sealed yet, up to `stop` (default: the end).
 
     Each holds `events` events at most, or one batch that has more. What the sealer itself said last waits for
-    something to be sealed with it. `progress` is called with the number of positions done.
+    something to be sealed with it; with `data_only` all control events do. `progress` is called with the
+    number of positions done.
 
     Raises:
         UnknownPosition: `stop` is beyond the end of the log.
@@ -51,7 +57,8 @@ def seal(
     made = []
     with sealing(log):
         begun = first = log.sealed.stop()
-        while log.rows("others", start=first, stop=end, writer=log.sealed.writer):
+        spared = "control" if data_only else ""
+        while log.rows("others", start=first, stop=end, writer=log.sealed.writer, kind=spared):
             segment = make(log, first, _batches(log, first, end, events))
             made.append(segment)
             first = segment.stop
@@ -160,4 +167,6 @@ def _register(log: Log, manifest: Manifest, segment: Segment) -> Segment:
         )
     except WriterForked as error:
         raise SealBusy from error
+    if log.sealed.covers:
+        log.rows("cover", position=log.sealed.stop() - 1)
     return next(one for one in log.sealed.segments() if one.number == number)

@@ -58,6 +58,11 @@ class Sealed:
         """The writer of all registrations: its sequence says which were known to who registers the next."""
         return sealer(self.log_id)
 
+    @property
+    def covers(self) -> bool:
+        """Whether the store fails apart from the database."""
+        return self._place is not None and self._place.covers
+
     def segments(self) -> Sequence[Segment]:
         """Return the registered segments in order of position, as the log has them now.
 

@@ -1,6 +1,7 @@
 """Batches as they are stored: headers, digests and payloads of a range, in order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -21,6 +22,11 @@ class StoredBatch(msgspec.Struct, frozen=True):
     chain: bytes
     payload: bytes
 
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> "StoredBatch":
+        """Return the batch of a row of `links` or `latest`."""
+        return cls(Header(*row[:10]), *row[10:13])
+
     @property
     def stop(self) -> int:
         """The position after its last event."""
@@ -34,6 +40,6 @@ def stored_batches(connection: Connection, start: int, stop: int) -> Iterator[li
         rows = connection.rows(query("links"), start=at, stop=stop, rows=ROWS_MAX, bytes=BYTES_MAX)
         if not rows:
             return
-        found = [StoredBatch(Header(*row[:10]), row[10], row[11], row[12]) for row in rows]
+        found = [StoredBatch.of(row) for row in rows]
         yield found
         at = found[-1].stop

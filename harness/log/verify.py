@@ -1,25 +1,28 @@
 """Recompute the chain from what is stored, and name the first batch that is not as it was appended."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from msgspec.structs import replace
 
 from harness.errors import UnknownPosition, UsageError
-from harness.log.chain import Header, genesis, link
+from harness.log.chain import genesis, link
 from harness.log.connection import Connection
 from harness.log.events import Verification
+from harness.log.files import check_files
+from harness.log.history import history
 from harness.log.payload import decoded
 from harness.log.queries import query
+from harness.log.sealed import Sealed
+from harness.log.stored import StoredBatch
+from harness.segment_errors import ListingBroken, SegmentAltered, SegmentMissing
 from recorders.errors import CorruptBatch
-
-ROWS_MAX = 2_000
-BYTES_MAX = 32 * 2**20
 
 
 def verify(
     connection: Connection,
+    sealed: Sealed,
     start: int = 1,
     stop: int | None = None,
     progress: Callable[[int], None] | None = None,
@@ -27,35 +30,42 @@ def verify(
     """Return what recomputing every digest over [start, stop) found; `stop` None also compares the head.
 
     Each batch is read too: what its writer miscounted or garbled is as it was appended, and still no use.
+    So is every file of the segments that touch the range, whether the database still has their events or not.
     `progress` is called with the number of positions done. A range that begins later than 1 trusts the stored
     digest of the batch before it.
 
     Raises:
         UnknownPosition: the range begins beyond the end of the log.
         UsageError: it ends before it begins.
+        StoreError: the store of the segments does not answer.
     """
     _epoch, head, chain, _time, log_id = connection.row(query("head"))
     _check_range(start, stop, head)
     end = head + 1 if stop is None else min(stop, head + 1)
     previous, expected = _before(connection, start, log_id)
     found = Verification(start, end, 0, 0)
-    at = expected
-    while at < end:
-        rows = connection.rows(query("links"), start=at, stop=end, rows=ROWS_MAX, bytes=BYTES_MAX)
-        if not rows:
-            return replace(found, altered=expected, reason="the batch is missing")
-        for row in rows:
-            reason = fault(row, expected, previous)
+    try:
+        for batch in _batches(connection, sealed, expected, end):
+            reason = fault(batch, expected, previous)
             if reason:
-                return replace(found, altered=min(expected, row[0]), reason=reason)
-            found = _counted(found, row)
-            previous, expected = row[11], row[0] + row[1]
-        at = expected
-        if progress is not None:
-            progress(min(at, end) - start)
+                return replace(found, altered=min(expected, batch.header.position), reason=reason)
+            found = _counted(found, batch)
+            previous, expected = batch.chain, batch.stop
+            if progress is not None:
+                progress(min(expected, end) - start)
+        if expected < end:
+            return replace(found, altered=expected, reason="the batch is missing")
+        found = replace(found, segments=check_files(sealed, start, end))
+    except (SegmentMissing, SegmentAltered, ListingBroken) as error:
+        return replace(found, altered=error.position, reason=error.happened.rstrip("."))
     if end == head + 1 and (expected != head + 1 or previous != chain):
         return replace(found, altered=expected, reason="the head names another history")
     return found
+
+
+def _batches(connection: Connection, sealed: Sealed, start: int, stop: int) -> Iterator[StoredBatch]:
+    for rows in history(connection, sealed, start, stop):
+        yield from rows
 
 
 def _check_range(start: int, stop: int | None, head: int) -> None:
@@ -70,16 +80,16 @@ def _check_range(start: int, stop: int | None, head: int) -> None:
         )
 
 
-def _counted(found: Verification, row: tuple[Any, ...]) -> Verification:
+def _counted(found: Verification, batch: StoredBatch) -> Verification:
     """Return `found` with one more batch that is as it was appended, read if it holds columns."""
-    position, events, kind, digest, payload = row[0], row[1], row[2], row[10], row[12]
-    found = replace(found, batches=found.batches + 1, events=found.events + events)
-    if found.unreadable is not None or kind == "control":
+    header = batch.header
+    found = replace(found, batches=found.batches + 1, events=found.events + header.events)
+    if found.unreadable is not None or header.kind == "control":
         return found
     try:
-        decoded(position, events, digest, payload)
+        decoded(header.position, header.events, batch.digest, batch.payload)
     except CorruptBatch as error:
-        return replace(found, unreadable=position, fault=error.what)
+        return replace(found, unreadable=header.position, fault=error.what)
     return found
 
 
@@ -92,29 +102,12 @@ def _before(connection: Connection, start: int, log_id: Any) -> tuple[bytes, int
     return (before[0][2], first) if before else (genesis(log_id, clock), 1)
 
 
-def fault(row: tuple[Any, ...], expected: int, previous: bytes) -> str:
-    """Return why a row of `links` is not the batch at `expected` after `previous`, "" when it is."""
-    (
-        position,
-        events,
-        kind,
-        point,
-        schema,
-        writer,
-        sequence,
-        low,
-        high,
-        recorded_at,
-        digest,
-        chain,
-        payload,
-        _b,
-    ) = row
-    if position != expected:
-        return f"the batch is missing: the next one begins at {position}"
-    if hashlib.sha256(payload).digest() != digest:
+def fault(batch: StoredBatch, expected: int, previous: bytes) -> str:
+    """Return why a stored batch is not the one at `expected` after `previous`, "" when it is."""
+    if batch.header.position != expected:
+        return f"the batch is missing: the next one begins at {batch.header.position}"
+    if hashlib.sha256(batch.payload).digest() != batch.digest:
         return "the payload is not what its digest names"
-    header = Header(position, events, kind, point, schema, writer, sequence, low, high, recorded_at)
-    if link(previous, header, digest) != chain:
+    if link(previous, batch.header, batch.digest) != batch.chain:
         return "the header or a digest is not what the chain names"
     return ""

@@ -1,18 +1,26 @@
 import itertools
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from harness.database import create_log
 from harness.errors import DigestMismatch, UnknownPosition
+from harness.log import reader
+from harness.log.compact import compact
+from harness.log.controls import control_batch
+from harness.log.lines import last
 from harness.log.log import Log
+from harness.log.release import partitions, release
 from harness.log.seal import seal, sealing
-from harness.log.segments import SEALED
-from harness.segment_errors import ChainBroken, ListingBroken, SealBusy
+from harness.log.segments import RELEASED, SEALED
+from harness.segment_errors import ChainBroken, ListingBroken, ReleaseRefused, SealBusy, SegmentAltered
+from recorders.errors import WriterForked
 from tests.support import servers
 from tests.support.batches import decisions, outcomes, stored
 
@@ -132,10 +140,6 @@ def test_a_registration_that_does_not_follow_is_an_integrity_failure(log: Log) -
     seal(log, stop=131)
     (segment,) = log.sealed.segments()
     forged = segment.body() | {"first": 100, "stop": 177}
-    from msgspec.structs import replace
-
-    from harness.log.controls import control_batch
-
     batch = control_batch(SEALED, "100-176", forged, None, None)
     log.append(replace(batch, writer=log.sealed.writer, sequence=2))
     with pytest.raises(ListingBroken) as caught:
@@ -148,3 +152,122 @@ def test_the_same_words_of_another_writer_register_nothing(log: Log) -> None:
     (segment,) = seal(log)
     log.control(SEALED, "1-9", segment.body())
     assert [one.number for one in log.sealed.segments()] == [1]
+
+
+def test_what_is_released_is_read_as_it_was_and_nothing_else_changes(log: Log) -> None:
+    fill(log, 12)
+    end = log.head().position + 1
+    before = {read: table(log.read(1, end, kind=read[0], decision_point=read[1])) for read in READS}
+    lines = last(log, end, 1000, None, None)
+    places = [log.as_of(position) for position in range(0, end, 7)]
+    with pytest.raises(psycopg.Error, match="no registered segment") as refused:
+        log.rows("release", start=1, sealer=log.sealed.writer)
+    assert refused.value.sqlstate == "HA007"
+    seal(log, stop=400, events=90)
+    done = release(log, timedelta(0))
+    assert [one.start for one in done] == [1, 101, 201]
+    assert all(one.stop > one.start + 99 for one in done)
+    assert release(log, timedelta(0)) == []
+    after = {read: table(log.read(1, end, kind=read[0], decision_point=read[1])) for read in READS}
+    assert after == before
+    assert last(log, end, 1000, None, None) == lines
+    assert [log.as_of(position) for position in range(0, end, 7)] == places
+    assert log.verify().holds
+    released = [event.body["start"] for event in log.controls(RELEASED)]
+    assert released == [1, 101, 201]
+    assert [event.body for event in log.controls("look.taken")] == [{"n": step} for step in range(12)]
+    empty = sum(not row[12] for row in log.rows("links", start=1, stop=end, rows=10**6, bytes=2**40))
+    assert empty > 10
+
+
+def test_a_late_resend_of_what_was_released_is_still_known(log: Log) -> None:
+    writer = uuid.uuid4()
+    batches = [stored(decisions(30, first=step * 30), writer, step + 1) for step in range(12)]
+    receipts = [log.append(batch) for batch in batches]
+    seal(log)
+    assert len(release(log, timedelta(0))) == 3
+    again = [log.append(batch) for batch in batches]
+    assert [(one.position, one.digest, one.duplicate) for one in again] == [
+        (one.position, one.digest, True) for one in receipts
+    ]
+    with pytest.raises(WriterForked):
+        log.append(stored(decisions(30, first=7), writer, 1))
+
+
+def test_what_is_young_stays(log: Log) -> None:
+    fill(log, 12)
+    seal(log)
+    assert release(log, timedelta(days=400)) == []
+
+
+def test_a_partition_is_not_released_while_a_statement_reads_it(log: Log) -> None:
+    fill(log, 12)
+    seal(log)
+    with psycopg.connect(log.url) as connection:
+        connection.execute("select count(*) from harness.batch")
+        with pytest.raises(ReleaseRefused, match="a statement reads"):
+            release(log, timedelta(0))
+    assert len(release(log, timedelta(0))) == 5
+
+
+def test_a_reader_that_is_overtaken_by_a_release_and_a_compaction_reads_on(log: Log) -> None:
+    """Each batch is a statement of its own: what was hot is released, sealed files are compacted away."""
+    fill(log, 12)
+    end = log.head().position + 1
+    whole = table(log.read(1, end, kind="decision"))
+    seal(log, stop=200, events=60)
+    with create_log(url=log.url) as other, pytest.MonkeyPatch.context() as patch:
+        other.sealed._place = log.sealed._place
+        patch.setattr(reader, "ROWS_MAX", 1)
+        found = []
+        for number, batch in enumerate(other.read(1, end, kind="decision")):
+            found.append(batch)
+            if number == 1:
+                assert len(compact(log, events=1000)) == 1
+            if number == 14:
+                seal(log)
+                assert release(log, timedelta(0))
+        assert pa.Table.from_batches(found).equals(whole)
+
+
+def test_a_partition_is_not_released_when_its_segment_is_damaged(log: Log) -> None:
+    fill(log, 12)
+    (segment,) = seal(log)
+    path = Path(log.sealed.store.url(segment.parts[0].path))
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(SegmentAltered):
+        release(log, timedelta(0))
+    assert not any(one.released for one in partitions(log))
+    found = log.verify()
+    assert (found.holds, found.altered) == (False, 1)
+
+
+def test_small_segments_become_one_and_read_the_same(log: Log) -> None:
+    fill(log, 12)
+    end = log.head().position + 1
+    before = {read: table(log.read(1, end, kind=read[0], decision_point=read[1])) for read in READS}
+    made = seal(log, events=50)
+    assert len(made) == 12
+    files = {found.path for found in log.sealed.store.files()}
+    (one,) = compact(log)
+    assert (one.first, one.stop, one.replaces) == (1, end, tuple(range(1, 13)))
+    assert list(log.sealed.segments()) == [one]
+    assert {found.path for found in log.sealed.store.files()} == set(one.paths())
+    assert not files & set(one.paths())
+    assert {read: table(log.read(1, end, kind=read[0], decision_point=read[1])) for read in READS} == before
+    assert compact(log) == []
+    assert log.verify().holds
+    with create_log(url=log.url) as other:  # the listing is the same for whoever reads it from the start
+        assert list(other.sealed.segments()) == [one]
+
+
+def test_what_is_sealed_elsewhere_is_covered(log: Log) -> None:
+    fill(log, 2)
+    seal(log, stop=40)
+    assert log.rows("identity")[0][3] == 0
+    log.sealed._place = replace(log.sealed._place, covers=True)
+    seal(log)
+    assert log.rows("identity")[0][3] == 93
+    assert log.append(stored(decisions(1), uuid.uuid4(), 1)).covered == 93
