@@ -6,6 +6,7 @@ it (a key, a writer's sequence): a lease saves work, it is no fence.
 """
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -43,7 +44,10 @@ class Lease:
         self.close()
 
     def close(self) -> None:
-        """Give the name back. Safe to call twice."""
+        """Give the name back, at once. Safe to call twice."""
+        with suppress(psycopg.Error):  # a session that is lost has given it back
+            # The server ends a session some time after it was closed: whoever asks next must not find it held.
+            self._connection.execute(_STATEMENTS["give"])
         self._connection.close()
 
     def wait(self, seconds: float) -> None:

@@ -9,3 +9,7 @@ select exists (
     select from pg_locks l join pg_database d on d.oid = l.database
     where l.locktype = 'advisory' and d.datname = current_database() and l.objsubid = 1 and l.granted
         and (l.classid::bigint << 32) | l.objid::bigint = %(key)s)
+
+-- name: give
+-- Give back every lock of this session.
+select pg_advisory_unlock_all()
