@@ -10,10 +10,13 @@ import socket
 import struct
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 
+from benchmarks.peers.bento import BentoMonitor
 from benchmarks.peers.load import FEATURES
 from recorders.errors import LinkUnavailable
 from recorders.frame import Frame, Receipt
@@ -21,6 +24,7 @@ from recorders.limits import Limits
 from recorders.recorder import Recorder
 
 Features = dict[str, Any]
+BOUND = 65_536
 
 
 class Peer(Protocol):
@@ -103,6 +107,29 @@ class Ours:
         counters = self._recorder.counters
         self._recorder.close(1)
         return counters.acked
+
+
+class Unchecked:
+    """The bare idea: pick values, encode, queue. Nothing is checked, minted, counted or sent: the bound."""
+
+    def __init__(self) -> None:
+        import msgspec
+
+        self._queue: deque[bytes] = deque()
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._pick = itemgetter(*(field.name for field in FEATURES.fields))
+
+    def call(self, features: Features, score: float) -> object:
+        """Queue the bytes."""
+        if len(self._queue) >= BOUND:
+            return None
+        at = time.time_ns()
+        self._queue.append(self._encode((at, self._pick(features), score, "accept", "u1")))
+        return None
+
+    def finish(self) -> int:
+        """Return that nothing arrives anywhere."""
+        return -1
 
 
 class LoggingJson:
@@ -297,6 +324,8 @@ PEERS: dict[str, Callable[[], Peer]] = {
     "OpenTelemetry log": OtelLog,
     "prometheus histogram": Prometheus,
     "confluent-kafka": Kafka,
+    "BentoML monitor": BentoMonitor,
+    "encode and queue, unchecked": Unchecked,
 }
 # Those with a queue, and a far end that takes this long to answer.
 FAR_S = 0.01

@@ -65,11 +65,29 @@ def test_a_frame_is_bounded_by_bytes_and_always_takes_one_event() -> None:
     assert [frame.events for frame in link.frames] == [1, 1, 1]
 
 
+# More than a KiB of event: two slots of the queue.
+LARGE = dict.fromkeys(("decision_id", "unit", "trace_id", "decision", "model"), "x" * 250)
+
+
+@pytest.mark.parametrize(
+    "bounds", [{"frame_events": 1}, {"frame_events": 3}, {"frame_bytes": 1_500}, {"frame_bytes": 3_000}]
+)
+def test_a_large_event_at_a_frames_end_leaves_no_frame_without_events(bounds: dict[str, int]) -> None:
+    link = MemoryLink()
+    recorder = still(link, **bounds)
+    for count in (1, 3, 4):
+        for _ in range(count):
+            assert recorder.record(PLAIN, **LARGE)  # type: ignore[arg-type]
+        recorder.carry_all()
+    assert all(frame.events for frame in link.frames)
+    assert link.events() == 8
+    assert recorder.outbox.drained
+
+
 def test_the_queue_is_bounded_by_events_and_by_kibibytes() -> None:
     link = MemoryLink()
     recorder = still(link, queue_slots=10)
-    large = {"decision_id": "d" * 250, "unit": "u" * 250, "trace_id": "t" * 250, "decision": "x" * 250}
-    ids = [recorder.record(PLAIN, model="m" * 256, **large) for _ in range(7)]  # type: ignore[arg-type]
+    ids = [recorder.record(PLAIN, **LARGE) for _ in range(7)]  # type: ignore[arg-type]
     assert sum(accepted is not None for accepted in ids) == 5, "two slots each"
     assert recorder.counters.dropped == {"full": 2}
     recorder.carry_all()
