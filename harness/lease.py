@@ -46,7 +46,7 @@ class Lease:
     def close(self) -> None:
         """Give the name back, at once. Safe to call twice."""
         with suppress(psycopg.Error):  # a session that is lost has given it back
-            # The server ends a session some time after it was closed: whoever asks next must not find it held.
+            # The server ends a session some time after it was closed: who asks next must not find it held.
             self._connection.execute(_STATEMENTS["give"])
         self._connection.close()
 
