@@ -2,6 +2,7 @@
 #   make demo     a year of real flights through the whole line, in about three minutes
 #   make test     the test suite
 #   make check    lint, types, import contracts, tests
+#   make test-frameworks   what is handed to PyTorch, TensorFlow, Hugging Face, DVC and Croissant, in an environment of its own
 #   make bench    all benchmarks, each also as make bench-NAME (log, policies, recorder, replay, training)
 #   make lock     resolve the dependencies anew into requirements.lock
 
@@ -17,7 +18,11 @@ WORKERS ?= 4
 PEERS  := .venv-bench
 BENCHMARKS := $(filter-out results,$(patsubst benchmarks/%.py,%,$(filter-out benchmarks/__init__.py,$(wildcard benchmarks/*.py))))
 
-.PHONY: setup demo test check lint types contracts bench lock dist clean $(addprefix bench-,$(BENCHMARKS))
+# Frameworks that no user needs together have an environment of their own, beside the locked packages of the product.
+FRAMEWORKS := .venv-frameworks
+TORCH      ?= torch==2.13.0
+
+.PHONY: setup demo test test-frameworks check lint types contracts bench lock dist clean $(addprefix bench-,$(BENCHMARKS))
 
 setup: $(READY)
 
@@ -40,6 +45,18 @@ demo: setup
 
 test: setup
 	$(RUN) -m pytest -n $(WORKERS) --dist loadgroup
+
+$(FRAMEWORKS)/.ready: requirements-frameworks.lock pyproject.toml | $(UV)
+	@echo "Setting up $(FRAMEWORKS) from requirements-frameworks.lock"
+	@test -x $(FRAMEWORKS)/bin/python || $(UV) venv --quiet --seed --python $(TOOLS)/bin/python $(FRAMEWORKS)
+	@VIRTUAL_ENV=$(abspath $(FRAMEWORKS)) $(UV) pip sync --quiet --require-hashes requirements-frameworks.lock
+	@test -x $(FRAMEWORKS)/bin/pip || $(FRAMEWORKS)/bin/python -m ensurepip >/dev/null
+	@$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
+	@VIRTUAL_ENV=$(abspath $(FRAMEWORKS)) $(UV) pip install --quiet --no-deps --editable .
+	@touch $@
+
+test-frameworks: $(FRAMEWORKS)/.ready
+	$(FRAMEWORKS)/bin/python -m pytest tests/frameworks
 
 check: lint types contracts test
 
@@ -69,6 +86,8 @@ $(addprefix bench-,$(filter-out recorder,$(BENCHMARKS))): bench-%: setup
 lock: $(UV)
 	$(UV) pip compile --quiet --universal pyproject.toml --all-extras --group dev --group integrations --generate-hashes \
 	  --no-emit-index-url --custom-compile-command 'make lock' -o requirements.lock
+	$(UV) pip compile --quiet --universal pyproject.toml requirements-frameworks.in --all-extras --group dev --group integrations \
+	  --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -o requirements-frameworks.lock
 	$(UV) pip compile --quiet --universal requirements-bench.in --generate-hashes \
 	  --no-emit-index-url --custom-compile-command 'make lock' -o requirements-bench.lock
 
@@ -79,4 +98,4 @@ dist: setup
 	$(UV) build --quiet --wheel --out-dir dist packaging/recorder
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(TOOLS) build dist *.egg-info
+	rm -rf $(VENV) $(PEERS) $(FRAMEWORKS) $(TOOLS) build dist *.egg-info

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from replay.columns import FEATURE
 from replay.errors import ColumnsError
-from replay.join import DUPLICATE, EXCLUDED, REASONS, USED, account, reasons
+from replay.join import DUPLICATE, EXCLUDED, REASONS, USED, Codes, account, reasons
 from replay.labels import Labelled, LabelRule, labelled
 from replay.matching import Flags, Latest
 from replay.ranges import AsOf
@@ -27,6 +27,7 @@ class Chosen:
     """
 
     labels: tuple[tuple[LabelRule, Labelled], ...]
+    codes: Codes
     used: Flags
     counts: dict[str, int]
     outcomes: dict[str, int]
@@ -38,19 +39,20 @@ def chosen(latest: Sequence[tuple[LabelRule, Latest]], excluded: Flags, as_of: A
     if len(found) == 1:
         codes = found[0][1].codes
         counts = {"decisions": codes.size, **reasons(codes)}
-        return Chosen(tuple(found), codes == USED, counts, account(latest[0][1], codes))
+        return Chosen(tuple(found), codes, codes == USED, counts, account(latest[0][1], codes))
     first = found[0][1].codes
     shared = np.isin(first, (DUPLICATE, EXCLUDED))
     counts = {"decisions": first.size}
     counts |= {REASONS[code - 1]: int(np.count_nonzero(first == code)) for code in (DUPLICATE, EXCLUDED)}
-    used = ~shared
+    used, codes = ~shared, first
     outcomes: dict[str, int] = {}
     for (rule, found_), (_rule, each) in zip(found, latest, strict=True):
         lacking = np.where(used, found_.codes, USED)
         counts |= {f"{rule.name}.{name}": rows for name, rows in reasons(lacking).items() if rows}
         outcomes |= {f"{rule.name}.{name}": rows for name, rows in account(each, found_.codes).items()}
+        codes = np.where(used, found_.codes, codes).astype(np.int8)
         used = used & (found_.codes == USED)
-    return Chosen(tuple(found), used, counts, outcomes)
+    return Chosen(tuple(found), codes, used, counts, outcomes)
 
 
 def label_columns(found: Chosen, rows: Flags) -> dict[str, pa.Array]:

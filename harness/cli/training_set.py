@@ -1,4 +1,4 @@
-"""`harness training-set`: cut, list, show, verify and export training sets."""
+"""`harness training-set`: cut, list, show, verify and export training sets; more in training_set_life."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ import click
 from harness.cli.log import opened
 from harness.cli.output import emit, folder_option, json_option
 from harness.cli.places import duration, names, optional_range, range_of
+from harness.cli.training_set_life import check_proof, diff, prove
 from harness.cli.training_set_text import summary
 from harness.errors import UsageError
 
@@ -18,6 +19,10 @@ _PART = click.option("--rows-per-part", type=click.IntRange(min=1), default=250_
 @click.group()
 def training_set() -> None:
     """Cut training sets from the log."""
+
+
+for _command in (diff, prove, check_proof):
+    training_set.add_command(_command)
 
 
 @training_set.command()
@@ -113,7 +118,7 @@ def _alone(given: dict[str, Any]) -> None:
 @json_option
 def list_command(folder: Path | None, json: bool) -> None:
     """List the registered training sets."""
-    from harness.training.sets import list_training_sets
+    from harness.training.registry import list_training_sets
 
     with opened(folder) as log:
         events = list_training_sets(log)
@@ -135,7 +140,7 @@ def list_command(folder: Path | None, json: bool) -> None:
 @json_option
 def show(name: str, folder: Path | None, json: bool) -> None:
     """Show what a training set holds, and what it left out."""
-    from harness.training.sets import get_training_set
+    from harness.training.registry import get_training_set
 
     with opened(folder) as log:
         event = get_training_set(log, name)
@@ -148,7 +153,8 @@ def show(name: str, folder: Path | None, json: bool) -> None:
 @json_option
 def verify(target: str, folder: Path | None, json: bool) -> None:
     """Rebuild a training set from the log and compare; exit code 40 when they differ."""
-    from harness.training.sets import TrainingSet, verify_training_set
+    from harness.training.folder import TrainingSet
+    from harness.training.registry import verify_training_set
 
     with opened(folder) as log:
         on_disk = Path(target) if (Path(target) / "manifest.json").exists() else None
@@ -168,7 +174,7 @@ def verify(target: str, folder: Path | None, json: bool) -> None:
 @json_option
 def export(name: str, out: Path | None, rows_per_part: int, folder: Path | None, json: bool) -> None:
     """Write a registered training set anew from the log, checked against its digest."""
-    from harness.training.sets import export_training_set
+    from harness.training.export import export_training_set
 
     with opened(folder) as log:
         made = export_training_set(log, name, out or Path(name), rows_per_part=rows_per_part)

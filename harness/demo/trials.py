@@ -20,7 +20,8 @@ from harness.experiments import Experiment, register
 from harness.log.log import Log
 from harness.looks import conclusion, stored_looks
 from harness.models import PROMOTED, add_model, get_model
-from harness.training.sets import TrainingSet, create_training_set
+from harness.training.folder import TrainingSet
+from harness.training.sets import create_training_set
 from harness.verdicts import approve
 
 POINT = "flights.late"

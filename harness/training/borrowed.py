@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from harness.log.log import Log
 from harness.models import get_model
 from harness.replays import read_scores
 from harness.training.errors import BackfillUnusable
-from harness.training.spec import Spec
+from harness.training.spec import Backfill, Spec
 from replay.columns import ids
 from replay.digest import canonical_digest
 from replay.matching import Flags, Floats
@@ -97,6 +99,19 @@ def backfill_digest(table: pa.Table, features: tuple[str, ...]) -> str:
             f"Expected decision_id and {', '.join(features)}.",
         )
     return canonical_digest(table.select(wanted))
+
+
+def read_backfill(path: Path, features: tuple[str, ...]) -> tuple[pa.Table, Backfill]:
+    """Return a Parquet file of recomputed features, and what a specification says of it.
+
+    Raises:
+        BackfillUnusable: it cannot be read, or lacks a column.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise BackfillUnusable(f"The file {path} cannot be read: {error}.", "Expected Parquet.") from error
+    return table, Backfill(features=features, digest=backfill_digest(table, features))
 
 
 def provenance(spec: Spec, served: tuple[str, ...], columns: Mapping[str, pa.Array]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ HarnessError (recorders.errors)
 ├── GatesFailed             a set that is not what its gates ask for                        exit 30
 ├── NotAnExtension          a set that cannot be continued to that place                    exit 2
 ├── RowNotFound             a decision that is not in the set                               exit 2
+├── RowProofInvalid         a proof of a row that does not hold                             exit 40
+├── StateOfAnother          a loader's state of another set or order                        exit 2
 └── FrameworkMissing        a package that a hand-off needs and that is not installed       exit 2
 """
 
@@ -113,6 +115,34 @@ class RowNotFound(HarnessError):
             'See "harness training-set show" for what was left out, and why.',
         )
         self.name, self.decision_id = name, decision_id
+
+
+class RowProofInvalid(HarnessError):
+    """A proof of a row that does not hold: trust nothing that rests on it."""
+
+    exit_code = 40
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The proof does not hold: {reason}.",
+            "Expected a row that leads to the root of its set.",
+            'Have it made anew: "harness training-set prove".',
+        )
+        self.reason = reason
+
+
+class StateOfAnother(HarnessError):
+    """A loader's state of another set, or of rows in another order."""
+
+    exit_code = 2
+
+    def __init__(self, key: str, found: str, expected: str) -> None:
+        super().__init__(
+            f"The state is of {key} {found[:16]}.",
+            f"Expected {key} {expected[:16]}.",
+            "Load the state into the set and the seed that it was saved from, or begin anew.",
+        )
+        self.key, self.found = key, found
 
 
 class FrameworkMissing(HarnessError):

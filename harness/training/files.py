@@ -19,7 +19,7 @@ from harness.replay_errors import ExportFailed, FolderTaken, ManifestUnreadable,
 from harness.training.spec import FORMATS
 
 ROWS_PER_PART = 250_000
-MANIFEST = "manifest.json"
+MANIFEST, BACKFILL = "manifest.json", "backfill.parquet"
 
 
 class PartWriter:
@@ -196,6 +196,12 @@ def read_batches(folder: Path, manifest: dict[str, Any]) -> Iterator[pa.RecordBa
         if found != part["sha256"]:
             raise TrainingSetDiffers(str(manifest["id"]), f"Part {part['file']}", part["sha256"], found)
         yield from pq.ParquetFile(path).iter_batches(65_536)
+
+
+def read_backfill(folder: Path) -> pa.Table | None:
+    """Return the recomputed features that a set's folder keeps, None where it has none."""
+    path = folder / BACKFILL
+    return pq.read_table(path) if path.exists() else None
 
 
 def sha256_of(path: Path) -> str:

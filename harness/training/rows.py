@@ -23,7 +23,7 @@ from replay import evolution
 from replay.columns import INSTANT, count_values, instants, mask_of
 from replay.digest import CHUNK_ROWS
 from replay.errors import ColumnsError
-from replay.join import microseconds
+from replay.join import Codes, microseconds
 from replay.matching import MICROSECOND, Decided, Flags, Latest
 from replay.ranges import AsOf
 from replay.splits import edges, parted
@@ -63,6 +63,8 @@ class Rows:
     more: dict[str, Any]
     schemas: Schemas
     own: dict[str, pa.Array | pa.ChunkedArray]
+    positions: pa.ChunkedArray
+    codes: Codes
     used: Flags
     source: Source
 
@@ -162,6 +164,8 @@ def cut_rows(
         more=weight_account | _folds(spec) | provenance(spec, schemas.features, borrowed),
         schemas=schemas,
         own=own,
+        positions=keys.column("position"),
+        codes=found.codes,
         used=rows,
         source=source,
     )

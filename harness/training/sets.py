@@ -1,37 +1,31 @@
 """Training sets: cut from the log, written as Parquet, registered by digest, rebuilt at will."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from harness.errors import NotFound
-from harness.log.events import ControlEvent
 from harness.log.log import Log
-from harness.replay_errors import FolderTaken, TrainingSetDiffers
-from harness.training import files
-from harness.training.borrowed import backfill_digest
-from harness.training.errors import BackfillUnusable, GatesFailed
+from harness.replay_errors import FolderTaken
+from harness.training import files, registry
+from harness.training.errors import GatesFailed
 from harness.training.files import ROWS_PER_PART, PartWriter
+from harness.training.folder import TrainingSet
 from harness.training.gates import Gates
+from harness.training.hand_off import write_hand_off
 from harness.training.rows import Limits, Rows, cut_rows
-from harness.training.spec import Backfill, Spec, document, spec_of
+from harness.training.spec import Spec, document
 from recorders.canonical import canonical_json, digest
-from recorders.errors import WriterForked
 from replay.digest import canonical_digest
-from replay.frames import to_frame
 from replay.labels import LabelRule
 from replay.ranges import AsOf
 from replay.splits import Split
 
-DECLARED, CREATED, REFUSED = "training_set.declared", "training_set.created", "training_set.refused"
-BACKFILL_FILE = "backfill.parquet"
+DECLARED, REFUSED = "training_set.declared", "training_set.refused"
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -51,84 +45,13 @@ class Place(msgspec.Struct, frozen=True):
         return own if self.out_dir is None else self.out_dir
 
 
-class TrainingSet:
-    """A training set on disk: `manifest`, `digest`, `id`, `folder`.
+class Written(NamedTuple):
+    """What stands in the folder beside; `root` is the root over the rows and the event that names it."""
 
-    The digest is over values, so it is the same whoever wrote the files, in however many parts.
-    """
-
-    def __init__(self, manifest: dict[str, Any], folder: Path) -> None:
-        self.manifest = manifest
-        self.folder = folder
-
-    @classmethod
-    def open(cls, folder: Path | str) -> "TrainingSet":
-        """Return the training set in `folder`; nothing of the parts is read yet.
-
-        Raises:
-            NotFound: there is no manifest.
-        """
-        return cls(files.read_manifest(Path(folder)), Path(folder))
-
-    @property
-    def id(self) -> str:
-        """The name of the set: `ts-` and the first digits of the digest of what it is."""
-        return str(self.manifest["id"])
-
-    @property
-    def digest(self) -> str:
-        """The canonical digest of the values, 64 hex digits."""
-        return str(self.manifest["digest"])
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows by position, a row group at a time."""
-        return files.read_batches(self.folder, self.manifest)
-
-    def to_arrow(self, split: str | None = None) -> pa.Table:
-        """Return the rows by position, all of them or those of one `split`."""
-        table = pa.Table.from_batches(self.batches())
-        return table if split is None else table.filter(pc.equal(table.column("split"), split))
-
-    def to_pandas(self, split: str | None = None) -> pd.DataFrame:
-        """Return the rows as a DataFrame with the types that models see when they score."""
-        return to_frame(self.to_arrow(split).combine_chunks())
-
-    def fold(self, number: int) -> tuple[pa.Table, pa.Table]:
-        """Return the training rows and the test rows of fold `number`, from 1.
-
-        Raises:
-            NotFound: the set has no such fold.
-        """
-        split = spec_of(self.manifest["cut"]).split
-        folds = 0 if split is None or split.folds is None else split.folds
-        if split is None or not 1 <= number <= folds:
-            raise NotFound("fold", str(number), map(str, range(1, folds + 1)))
-        table = self.to_arrow()
-        fold = table.column("fold")
-        test = table.filter(pc.equal(fold, number))
-        if split.by == "unit_folds":
-            return table.filter(pc.not_equal(fold, number)), test
-        until = pa.scalar(datetime.fromisoformat(self.manifest["folds"][number - 1]["train_until"]))
-        return table.filter(pc.less(table.column("occurred_at"), until)), test
-
-    def verify(self, log: Log) -> dict[str, Any]:
-        """Return what was checked: files against manifest, manifest against log, log against digest.
-
-        Raises:
-            TrainingSetDiffers: one of them gives other values.
-        """
-        if (self.folder / files.MANIFEST).exists():
-            found = canonical_digest(self.batches())
-            if found != self.digest:
-                raise TrainingSetDiffers(self.id, "The files", self.digest, found)
-        registered = get_training_set(log, self.id).body
-        for key, value in registered.items():
-            if self.manifest.get(key) != value:
-                claimed = digest(canonical_json(self.manifest.get(key)))
-                raise TrainingSetDiffers(
-                    self.id, f"The manifest's {key!r}", digest(canonical_json(value)), claimed
-                )
-        return verify_training_set(log, self.id, backfill=backfill_in(self.folder))
+    partial: Path
+    writer: PartWriter
+    backfill: pa.Table | None = None
+    root: tuple[bytes, int] | None = None
 
 
 def create_training_set(  # noqa: PLR0913  the plain cut, each argument one line of the manifest
@@ -195,7 +118,7 @@ def build_training_set(
         files.check_free(place.out_dir)
     declared = _declare(log, spec, at)
     rows = cut_rows(log, spec, at, limits=place.limits, backfill=backfill)
-    against = None if spec.drift is None else _rows_of(log, spec.drift.against)
+    against = None if spec.drift is None else registry.rows_of(log, spec.drift.against)
     gates = Gates(spec, rows.schema, against)
     with files.beside(place.folder("new")) as partial:
         writer = PartWriter(partial, place.rows_per_part)
@@ -208,100 +131,8 @@ def build_training_set(
             log.control(REFUSED, declared, {"findings": findings}, key=f"{REFUSED}:{declared}")
             raise GatesFailed(failed)
         core = core_of(log, rows, found, findings)
-        return _settle(log, core, (partial, writer, backfill), place.folder(core["id"]), register=True)
-
-
-def list_training_sets(log: Log) -> list[ControlEvent]:
-    """Return the registrations in the order of the log."""
-    return log.controls(CREATED)
-
-
-def get_training_set(log: Log, name: str) -> ControlEvent:
-    """Return the registration of a set by its id.
-
-    Raises:
-        NotFound: there is none; the nearest ids are named.
-    """
-    found = log.controls(CREATED, name)
-    if not found:
-        raise NotFound("training set", name, {event.subject for event in log.controls(CREATED)})
-    return found[0]
-
-
-def verify_training_set(log: Log, name: str, *, backfill: pa.Table | None = None) -> dict[str, Any]:
-    """Return the account of a rebuild: the registered set is cut from the log again and compared.
-
-    Raises:
-        TrainingSetDiffers: the log's history or values at that place are not those of the registration.
-    """
-    registered = get_training_set(log, name).body
-    rows = recut(log, name, registered, backfill)
-    found = canonical_digest(rows.batches())
-    if found != registered["digest"]:
-        raise TrainingSetDiffers(name, "The log", registered["digest"], found)
-    return {"id": name, "rows": rows.size, "digest": registered["digest"], "holds": True}
-
-
-def export_training_set(
-    log: Log,
-    name: str,
-    out_dir: Path | str,
-    *,
-    rows_per_part: int = ROWS_PER_PART,
-    backfill: pa.Table | None = None,
-) -> TrainingSet:
-    """Return a registered set, rebuilt from the log, checked against its digest, and written to `out_dir`.
-
-    Raises:
-        TrainingSetDiffers, ExportFailed, FolderTaken: see there.
-    """
-    registered, folder = get_training_set(log, name).body, Path(out_dir)
-    files.check_free(folder)
-    rows = recut(log, name, registered, backfill)
-    with files.beside(folder) as partial:
-        writer = PartWriter(partial, rows_per_part)
-        try:
-            found = canonical_digest(writer.through(rows.batches()))
-        finally:
-            writer.abandon()
-        if found != registered["digest"]:
-            raise TrainingSetDiffers(name, "The log", registered["digest"], found)
-        return _settle(log, registered, (partial, writer, backfill), folder, register=False)
-
-
-def recut(log: Log, name: str, registered: Mapping[str, Any], backfill: pa.Table | None = None) -> Rows:
-    """Return the rows of a registered set, cut anew from the history that it names.
-
-    Raises:
-        TrainingSetDiffers: the log has another history there.
-    """
-    place = log.as_of(int(registered["as_of"]["position"]))
-    if (place.epoch, place.digest) != (registered["as_of"]["epoch"], registered["as_of"]["digest"]):
-        raise TrainingSetDiffers(name, "The log's history", registered["as_of"]["digest"], place.digest)
-    return cut_rows(log, spec_of(registered["cut"]), place, backfill=backfill)
-
-
-def backfill_in(folder: Path) -> pa.Table | None:
-    """Return the recomputed features that a set's folder keeps, None where it has none."""
-    path = folder / BACKFILL_FILE
-    return pq.read_table(path) if path.exists() else None
-
-
-def read_backfill(path: Path, features: tuple[str, ...]) -> tuple[pa.Table, Backfill]:
-    """Return a Parquet file of recomputed features, and what a specification says of it.
-
-    Raises:
-        BackfillUnusable: it cannot be read, or lacks a column.
-    """
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise BackfillUnusable(f"The file {path} cannot be read: {error}.", "Expected Parquet.") from error
-    return table, Backfill(features=features, digest=backfill_digest(table, features))
-
-
-def _rows_of(log: Log, name: str) -> pa.Table:
-    return recut(log, name, get_training_set(log, name).body).table()
+        written = Written(partial, writer, backfill)
+        return settle(log, core, written, place.folder(core["id"]), register=True)
 
 
 def _declare(log: Log, spec: Spec, at: AsOf) -> str:
@@ -338,34 +169,21 @@ def core_of(log: Log, rows: Rows, found: str, findings: list[dict[str, Any]]) ->
     return {"id": f"ts-{digest(text)[:12]}", **msgspec.json.decode(text)}
 
 
-def _settle(
-    log: Log,
-    core: dict[str, Any],
-    written: tuple[Path, PartWriter, pa.Table | None],
-    folder: Path,
-    *,
-    register: bool,
-) -> TrainingSet:
+def settle(log: Log, core: dict[str, Any], written: Written, folder: Path, *, register: bool) -> TrainingSet:
     """Register what was written beside, then rename: nothing half-written is ever in place."""
-    partial, writer, backfill = written
     present = files.in_place(folder, core)
     if present is not None:
-        if not log.controls(CREATED, present["id"]):
+        if not log.controls(registry.CREATED, present["id"]):
             raise FolderTaken(folder)
+        if written.root is not None:
+            write_hand_off(folder, present, *written.root)
         return TrainingSet(present, folder)
-    manifest = files.write_manifest(partial, core, writer.parts)
-    if backfill is not None:
-        pq.write_table(backfill, partial / BACKFILL_FILE)
+    manifest = files.write_manifest(written.partial, core, written.writer.parts)
+    if written.backfill is not None:
+        pq.write_table(written.backfill, written.partial / files.BACKFILL)
+    if written.root is not None:
+        write_hand_off(written.partial, manifest, *written.root)
     if register:
-        _register(log, core)
-    files.placed(partial, folder)
+        registry.register(log, core)
+    files.placed(written.partial, folder)
     return TrainingSet(manifest, folder)
-
-
-def _register(log: Log, core: dict[str, Any]) -> None:
-    if log.controls(CREATED, core["id"]):
-        return
-    try:
-        log.control(CREATED, core["id"], core, key=f"training_set:{core['id']}")
-    except WriterForked:  # somebody registered it since we looked: its id names the same values
-        get_training_set(log, core["id"])

@@ -11,7 +11,7 @@ from msgspec import Meta
 from harness.experiment_file import Duration, Instant, Position, Text, duration
 from harness.log.log import Log
 from harness.strict_toml import TomlFileError, check_table, read_toml
-from harness.training.sets import read_backfill
+from harness.training.borrowed import read_backfill
 from harness.training.spec import Born, DriftGate, Gate, Spec
 from replay.evolution import Change
 from replay.labels import LabelRule

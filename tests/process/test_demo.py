@@ -13,7 +13,7 @@ from harness.demo.folder import prepare
 from harness.demo.run import run
 from harness.demo.story import Story
 from harness.log.log import Log
-from harness.training.sets import TrainingSet
+from harness.training.folder import TrainingSet
 from harness.verdicts import explain
 
 pytest.importorskip("sklearn")

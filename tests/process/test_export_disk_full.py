@@ -9,7 +9,9 @@ from datetime import timedelta
 import pytest
 
 from harness.replay_errors import ExportFailed
-from harness.training.sets import create_training_set, export_training_set, list_training_sets
+from harness.training.export import export_training_set
+from harness.training.registry import list_training_sets
+from harness.training.sets import create_training_set
 from tests.support.history import POINT, History
 
 

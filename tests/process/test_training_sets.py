@@ -17,14 +17,10 @@ from harness.replay_errors import (
     TrainingSetDiffers,
 )
 from harness.training.errors import LabelUnknown, WindowTooLong
-from harness.training.sets import (
-    TrainingSet,
-    create_training_set,
-    export_training_set,
-    get_training_set,
-    list_training_sets,
-    verify_training_set,
-)
+from harness.training.export import export_training_set
+from harness.training.folder import TrainingSet
+from harness.training.registry import get_training_set, list_training_sets, verify_training_set
+from harness.training.sets import create_training_set
 from recorders.canonical import canonical_json
 from recorders.columns import decision_schema
 from recorders.fields import FeatureSet, Field

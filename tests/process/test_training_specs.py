@@ -10,18 +10,12 @@ import pytest
 
 from harness.errors import NotFound
 from harness.replay_errors import FeatureUnknown
+from harness.training.borrowed import read_backfill
 from harness.training.errors import BackfillUnusable, GatesFailed, MemoryReached, SpecUnusable
+from harness.training.folder import TrainingSet
+from harness.training.registry import CREATED, verify_training_set
 from harness.training.rows import Limits
-from harness.training.sets import (
-    CREATED,
-    DECLARED,
-    REFUSED,
-    Place,
-    TrainingSet,
-    build_training_set,
-    read_backfill,
-    verify_training_set,
-)
+from harness.training.sets import DECLARED, REFUSED, Place, build_training_set
 from harness.training.spec import DriftGate, Gate, Spec, document, spec_of
 from recorders.columns import decision_schema
 from recorders.fields import FeatureSet, Field

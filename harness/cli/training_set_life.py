@@ -1,0 +1,71 @@
+"""`harness training-set diff | prove | check-proof`: what becomes of a set after it was cut."""
+
+from pathlib import Path
+
+import click
+
+from harness.cli.log import opened
+from harness.cli.output import emit, folder_option, json_option
+from harness.replay_errors import ExportFailed
+
+
+@click.command()
+@click.argument("before", metavar="ID|FOLDER")
+@click.argument("after", metavar="ID|FOLDER")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows as Parquet.")
+@folder_option
+@json_option
+def diff(before: str, after: str, out: Path | None, folder: Path | None, json: bool) -> None:
+    """Show which rows were added, matured, corrected, relabelled, erased or removed between two sets."""
+    import pyarrow.parquet as pq
+
+    from harness.training.compare import diff_training_sets
+
+    with opened(folder) as log:
+        found = diff_training_sets(log, before, after)
+    if out is not None:
+        try:
+            pq.write_table(found.rows, out)
+        except OSError as error:
+            raise ExportFailed(out, str(error)) from error
+    text = "\n".join(f"{kind:<12}{rows:>12,}" for kind, rows in found.counts.items())
+    emit({"before": before, "after": after, "counts": found.counts, "rows": out}, json=json, text=text)
+
+
+@click.command()
+@click.argument("name", metavar="ID")
+@click.argument("decision_id")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: the standard output.")
+@folder_option
+@json_option
+def prove(name: str, decision_id: str, out: Path | None, folder: Path | None, json: bool) -> None:
+    """Prove that a decision is a row of a set: a file that "check-proof" reads without any log."""
+    import msgspec
+
+    from harness.training.proof import prove_row
+
+    with opened(folder) as log:
+        proof = prove_row(log, name, decision_id)
+    text = msgspec.json.encode(proof).decode()
+    if out is not None:
+        try:
+            out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ExportFailed(out, str(error)) from error
+        text = f"{decision_id} is row {proof.index + 1:,} of {proof.rows:,} of {name}; the proof is in {out}"
+    emit(proof, json=json, text=text)
+
+
+@click.command("check-proof")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+def check_proof(file: Path, json: bool) -> None:
+    """Check a proof of a row; exit code 40 when it does not hold. Needs no log and no database."""
+    from harness.training.proof import check_row_proof
+
+    proof = check_row_proof(file.read_bytes())
+    text = (
+        f"{proof.decision_id} is a row of {proof.set} if the event at position {proof.rooted_at} of log "
+        f'{proof.log} names the root\n{proof.root}\nas "harness log prove {proof.rooted_at}" shows.'
+    )
+    emit(proof, json=json, text=text)

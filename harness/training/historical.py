@@ -1,0 +1,135 @@
+"""The compatibility door: features of entities at instants, asked for as one asks a feature store."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from harness.errors import NotFound
+from harness.log.log import Log
+from harness.replay_errors import FeatureSetUnregistered, FeatureUnknown
+from harness.training.borrowed import SERVED
+from harness.training.source import digest_of
+from recorders.columns import ARROW_TYPES
+from recorders.fields import FeatureSet
+from replay import as_of_join
+from replay.columns import FEATURE
+from replay.errors import EntitiesUnusable
+from replay.frames import to_frame
+
+EVENT_TIMESTAMP = "event_timestamp"
+
+
+class Retrieval:
+    """What was asked for, ready to be taken as a DataFrame or as an Arrow table.
+
+    Rows are those of the entity table, in its order, all of its columns first, then one a feature. A feature
+    is the value that was served last for the entity at its instant or before; null where there is none.
+    """
+
+    provenance = SERVED
+
+    def __init__(self, rows: pa.Table) -> None:
+        self._rows = rows
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows as an Arrow table."""
+        return self._rows
+
+    def to_df(self) -> pd.DataFrame:
+        """Return the rows as a DataFrame."""
+        return to_frame(self._rows.combine_chunks())
+
+
+def get_historical_features(
+    log: Log,
+    entity_df: pd.DataFrame | pa.Table,
+    features: Sequence[str],
+    *,
+    key: str = "unit",
+    as_of: Any = None,
+) -> Retrieval:
+    """Return what was served for each entity at its `event_timestamp`, as known at `as_of`.
+
+    `features` are `<decision point>:<feature>`, of one or more decision points. The entity table has a column
+    `key` (the unit of the decisions, or a recorded feature of that name) and `event_timestamp` with a zone.
+    Two decisions of one entity at one instant: the later position counts. Nothing is recomputed: a value that
+    no decision saw is not there, and none is filled from elsewhere.
+
+    Raises:
+        EntitiesUnusable: a column is missing, or a time is naive.
+        FeatureUnknown, NotFound: no such feature, no such decision point.
+    """
+    entities = entity_df if isinstance(entity_df, pa.Table) else _table(entity_df)
+    place = log.as_of(as_of)
+    columns = {name: entities.column(name) for name in entities.schema.names}
+    for point, wanted in _by_point(features).items():
+        history = _history(log, point, wanted, key, place.position)
+        rows = as_of_join.newest_rows(
+            entities, history, key=key, entity_time=EVENT_TIMESTAMP, history_time="occurred_at"
+        )
+        taken = [name for name in wanted if name in columns]
+        if taken:
+            raise EntitiesUnusable(
+                f"The column {', '.join(taken)} is there twice.", "Expected features of other names."
+            )
+        columns |= as_of_join.gathered(history, rows, wanted)
+    return Retrieval(pa.table(columns))
+
+
+def _table(entity_df: pd.DataFrame) -> pa.Table:
+    """Return the entities as Arrow; the index is left out, as the rows keep their order."""
+    found = pa.Table.from_pandas(entity_df, preserve_index=False)
+    kind = found.schema.field(EVENT_TIMESTAMP).type if EVENT_TIMESTAMP in found.schema.names else None
+    if kind is None or not pa.types.is_timestamp(kind) or kind.tz is None:
+        raise EntitiesUnusable(
+            f"The entity table has {EVENT_TIMESTAMP} of type {kind}.",
+            "Expected instants with a zone: a naive time is another instant on another machine.",
+        )
+    return found
+
+
+def _by_point(features: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for reference in features:
+        point, colon, name = reference.rpartition(":")
+        if not colon or not point or not name:
+            raise EntitiesUnusable(f"{reference!r} names no feature.", "Expected <decision point>:<feature>.")
+        if name in found.setdefault(point, []):
+            raise EntitiesUnusable(f"{reference!r} is asked for twice.", "Expected each feature once.")
+        found[point].append(name)
+    return found
+
+
+def _history(log: Log, point: str, wanted: Sequence[str], key: str, position: int) -> pa.Table:
+    """Return key, time and features of every decision of a point, in order of position, in one type each."""
+    read = ["occurred_at", "unit", *(FEATURE + name for name in {*wanted, key})]
+    known = log.feature_sets()
+    batches, sets = [], dict[str, FeatureSet]()
+    for batch in log.read(1, position + 1, kind="decision", decision_point=point, columns=read):
+        name = digest_of(batch)
+        if name not in known:
+            raise FeatureSetUnregistered(point, name, batch.num_rows)
+        sets[name] = known[name]
+        batches.append(batch)
+    if not batches:
+        raise NotFound("decision point", point, ())
+    types = {each.name: ARROW_TYPES[each.type] for found in sets.values() for each in found.fields}
+    unknown = [name for name in wanted if name not in types]
+    if unknown:
+        raise FeatureUnknown(unknown, types)
+    fields = [(key, pa.string()), ("occurred_at", batches[0].schema.field("occurred_at").type)]
+    schema = pa.schema([*fields, *((name, types[name]) for name in wanted if name != key)])
+    return pa.Table.from_batches([_alike(batch, schema, key) for batch in batches], schema=schema)
+
+
+def _alike(batch: pa.RecordBatch, schema: pa.Schema, key: str) -> pa.RecordBatch:
+    arrays = []
+    for field in schema:
+        plain = "unit" if field.name == key == "unit" else FEATURE + field.name
+        source = "occurred_at" if field.name == "occurred_at" else plain
+        there = source in batch.schema.names
+        column = batch.column(source) if there else pa.nulls(batch.num_rows, field.type)
+        arrays.append(column if column.type == field.type else column.cast(field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

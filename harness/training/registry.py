@@ -1,0 +1,75 @@
+"""The registered training sets: what the log says of them, and their rows cut from it again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from harness.errors import NotFound
+from harness.log.events import ControlEvent
+from harness.log.log import Log
+from harness.replay_errors import TrainingSetDiffers
+from harness.training.rows import Rows, cut_rows
+from harness.training.spec import spec_of
+from recorders.errors import WriterForked
+from replay.digest import canonical_digest
+
+CREATED = "training_set.created"
+
+
+def list_training_sets(log: Log) -> list[ControlEvent]:
+    """Return the registrations in the order of the log."""
+    return log.controls(CREATED)
+
+
+def get_training_set(log: Log, name: str) -> ControlEvent:
+    """Return the registration of a set by its id.
+
+    Raises:
+        NotFound: there is none; the nearest ids are named.
+    """
+    found = log.controls(CREATED, name)
+    if not found:
+        raise NotFound("training set", name, {event.subject for event in log.controls(CREATED)})
+    return found[0]
+
+
+def verify_training_set(log: Log, name: str, *, backfill: pa.Table | None = None) -> dict[str, Any]:
+    """Return the account of a rebuild: the registered set is cut from the log again and compared.
+
+    Raises:
+        TrainingSetDiffers: the log's history or values at that place are not those of the registration.
+    """
+    registered = get_training_set(log, name).body
+    rows = recut(log, name, registered, backfill)
+    found = canonical_digest(rows.batches())
+    if found != registered["digest"]:
+        raise TrainingSetDiffers(name, "The log", registered["digest"], found)
+    return {"id": name, "rows": rows.size, "digest": registered["digest"], "holds": True}
+
+
+def recut(log: Log, name: str, registered: Mapping[str, Any], backfill: pa.Table | None = None) -> Rows:
+    """Return the rows of a registered set, cut anew from the history that it names.
+
+    Raises:
+        TrainingSetDiffers: the log has another history there.
+    """
+    place = log.as_of(int(registered["as_of"]["position"]))
+    if (place.epoch, place.digest) != (registered["as_of"]["epoch"], registered["as_of"]["digest"]):
+        raise TrainingSetDiffers(name, "The log's history", registered["as_of"]["digest"], place.digest)
+    return cut_rows(log, spec_of(registered["cut"]), place, backfill=backfill)
+
+
+def rows_of(log: Log, name: str) -> pa.Table:
+    """Return the rows of a registered set; memory: the rows."""
+    return recut(log, name, get_training_set(log, name).body).table()
+
+
+def register(log: Log, core: dict[str, Any]) -> None:
+    """Register what a set is, once; its id names its values."""
+    if log.controls(CREATED, core["id"]):
+        return
+    try:
+        log.control(CREATED, core["id"], core, key=f"training_set:{core['id']}")
+    except WriterForked:  # somebody registered it since we looked: its id names the same values
+        get_training_set(log, core["id"])

@@ -1,0 +1,15 @@
+"""Tests that need frameworks which nobody needs together: `make test-frameworks` has a place for them.
+
+The suite collects each file where its framework can be imported, and leaves the others out.
+"""
+
+from importlib.util import find_spec
+
+NEEDS = {
+    "test_torch.py": "torch",
+    "test_tensorflow.py": "tensorflow",
+    "test_hugging_face.py": "datasets",
+    "test_dvc.py": "dvc",
+    "test_croissant.py": "mlcroissant",
+}
+collect_ignore = [name for name, package in NEEDS.items() if find_spec(package) is None]
