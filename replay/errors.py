@@ -17,6 +17,8 @@ HarnessError
         ├── ModelNotFound       the module, attribute or file is not there
         ├── NotAModel           an object without predict_proba, predict or score
         ├── UntrustedModel      a file that holds types outside our allow-list (exit 40)
+        ├── PickleRefused       code in the form of a file, that nobody pinned  (exit 40)
+        ├── ModelUnavailable    the server or process that scores does not answer
         ├── ModelChanged        the bytes are not those that were registered  (exit 40)
         ├── ModelInputsError    features that no recorded snapshot has
         └── ModelBroken         it raised for every row of the first block
@@ -214,6 +216,33 @@ class UntrustedModel(ModelError):
             "Train it with estimators of that list, or wrap it as a module you install (py:module:attr).",
         )
         self.uri, self.refused = uri, tuple(refused)
+
+
+class PickleRefused(ModelError):
+    """To load it is to run it: pin its digest, or give the model in a form that is data."""
+
+    exit_code = 40
+
+    def __init__(self, uri: str, digest: str, would_import: Sequence[str]) -> None:
+        super().__init__(
+            f"Model {uri!r} runs code when it is loaded ({', '.join(would_import) or 'unreadable'}); "
+            "nothing of it was run.",
+            f"Expected its digest in the URI, pickle={digest}, as your word that you trust whoever made it.",
+            "Add it, or export the model as onnx:, sklearn: (skops), lightgbm:, xgboost: or safetensors.",
+        )
+        self.uri, self.digest, self.would_import = uri, digest, tuple(would_import)
+
+
+class ModelUnavailable(ModelError):
+    """What scores does not answer: no row is to blame, and none is marked."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"Model {name!r} does not answer: {reason}.",
+            "Expected the server that its URI names.",
+            "Start it and run the same command again: it goes on where it was.",
+        )
+        self.name, self.reason = name, reason
 
 
 class ModelChanged(ModelError):

@@ -32,9 +32,10 @@ def add(
     folder: Path | None,
     json: bool,
 ) -> None:
-    """Register a model: recorded:champion, py:module:attr or sklearn:file.skops.
+    """Register a model by its URI: py:module:attr, sklearn:file.skops, onnx:file.onnx; see docs/models.md.
 
-    It is opened once to see that it can score, and kept by content in .harness/models.
+    It is opened once, in a process of its own, to see that it can score; it is kept by content in
+    .harness/models.
     """
     from harness.models import add_model, described
 

@@ -13,7 +13,7 @@ from replay.adapters.forms import VALUE, fill_nulls
 from replay.adapters.guard import guard
 from replay.adapters.reasons import GIVEN_UP, MISSING
 from replay.columns import FEATURE
-from replay.errors import ModelInputsError
+from replay.errors import ModelInputsError, ModelUnavailable
 from replay.model import ModelInfo
 from replay.score import BLOCK_ROWS
 
@@ -44,7 +44,11 @@ class BlockModel:
         self._nulls = nulls
 
     def score(self, columns: pa.RecordBatch) -> pa.RecordBatch:
-        """Return one score row for each row; see `replay.model.Model`."""
+        """Return one score row for each row; see `replay.model.Model`.
+
+        Raises:
+            ModelUnavailable: what scores does not answer, whatever it is asked.
+        """
         features = self.features(columns)
         errors = self._missing(features)
         good = np.flatnonzero(absent(errors))
@@ -106,7 +110,9 @@ class BlockModel:
                 scores[part], decisions[part], errors[part] = result
                 continue
             kills += failed.killed
-            if part.size == 1 or failed.whole:
+            if failed.whole:
+                raise ModelUnavailable(self.info.name, failed.reason)
+            if part.size == 1:
                 errors[part] = failed.reason
             else:
                 open_parts += [part[part.size // 2 :], part[: part.size // 2]]

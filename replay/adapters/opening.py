@@ -8,16 +8,42 @@ import msgspec
 import pyarrow as pa
 
 from recorders.canonical import canonical_json, digest
-from replay.adapters import python, sklearn
+from replay.adapters import (
+    http_json,
+    lightgbm,
+    mlflow,
+    oip,
+    onnx,
+    pickled,
+    program,
+    python,
+    sklearn,
+    torch,
+    xgboost,
+)
 from replay.adapters.adapter import Adapter, Artefact, Loaded
 from replay.adapters.answers import Answer, Output
 from replay.adapters.block_model import BlockModel
 from replay.adapters.recorded import RecordedModel
-from replay.adapters.uri import parse_uri
+from replay.adapters.uri import ModelUri, parse_uri
 from replay.errors import ModelChanged, ModelInputsError, UntrustedModel
 from replay.model import Model, ModelInfo
 
-ADAPTERS: Mapping[str, Adapter] = {"py": python, "sklearn": sklearn}
+ADAPTERS: Mapping[str, Adapter] = {
+    "py": python,
+    "sklearn": sklearn,
+    "onnx": onnx,
+    "lightgbm": lightgbm,
+    "xgboost": xgboost,
+    "torch": torch,
+    "mlflow": mlflow,
+    "pickle": pickled,
+    "oip+http": oip,
+    "oip+https": oip,
+    "http+json": http_json,
+    "https+json": http_json,
+    "exec": program,
+}
 # What only a challenger's own process may load: to load it is to run it.
 CONTAINED = frozenset({"exec", "mlflow", "pickle", "torch"})
 
@@ -26,7 +52,6 @@ class ModelSpec(msgspec.Struct, frozen=True):
     """What to open, and what its registration says of it.
 
     `inputs` None: the names that the model itself carries (`feature_names_in_`, an attribute `inputs`).
-    `token` is what a remote server wants to see, and no part of the model.
     """
 
     uri: str
@@ -34,7 +59,6 @@ class ModelSpec(msgspec.Struct, frozen=True):
     version: str = "0"
     inputs: tuple[str, ...] | None = None
     trained_until: int | None = None
-    token: str | None = None
 
 
 def read_artefact(uri: str, folder: Path | None = None) -> Artefact:
@@ -120,7 +144,7 @@ def info_of(spec: ModelSpec, held: Artefact, inputs: tuple[str, ...]) -> ModelIn
     identity = {
         "adapter": parsed.scheme,
         "artefact": held.digest,
-        "attribute": parsed.target.partition(":")[2] if parsed.scheme == "py" else None,
+        "attribute": _beside(parsed),
         "version": spec.version if parsed.scheme == "py" or parsed.remote else None,
         "options": parsed.options,
         "inputs": list(inputs),
@@ -134,3 +158,10 @@ def info_of(spec: ModelSpec, held: Artefact, inputs: tuple[str, ...]) -> ModelIn
         inputs=inputs,
         trained_until=spec.trained_until,
     )
+
+
+def _beside(uri: ModelUri) -> str | None:
+    """Return what of the target decides the scores beside the artefact."""
+    if uri.scheme == "py":
+        return uri.target.partition(":")[2]
+    return uri.target if uri.remote or uri.scheme == "exec" else None

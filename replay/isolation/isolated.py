@@ -1,6 +1,5 @@
 """A challenger as a `Model`: its own process, a circuit breaker and an account."""
 
-import os
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,11 +12,12 @@ import pyarrow as pa
 from replay.adapters.adapter import Artefact
 from replay.adapters.answers import Answer
 from replay.adapters.guard import CallFailed, guard
+from replay.adapters.http_client import token_of
 from replay.adapters.opening import ModelSpec, block_model, info_of, inputs_of, read_artefact
 from replay.adapters.reasons import reason_code
 from replay.adapters.recorded import RecordedModel
 from replay.adapters.uri import parse_uri
-from replay.errors import ChallengerEnded, ModelError
+from replay.errors import ChallengerEnded, ModelError, ModelUnavailable
 from replay.isolation.account import Account
 from replay.isolation.limits import Limits
 from replay.isolation.messages import Measured, Opening
@@ -45,7 +45,13 @@ class IsolatedModel:
         self.account = Account()
         self._limits = limits
         self._asked = Opening(
-            spec.uri, spec.version, spec.inputs, held.digest, held.path, held.content, _token(spec.uri)
+            spec.uri,
+            spec.version,
+            spec.inputs,
+            held.digest,
+            held.path,
+            held.content,
+            token_of(parse_uri(spec.uri)),
         )
         self._scored = 0
         self._process: ChildProcess | None = None
@@ -65,10 +71,14 @@ class IsolatedModel:
 
         Raises:
             ChallengerEnded: its process had to be ended too often.
+            ModelUnavailable: the server that scores does not answer.
         """
-        scores = self._model.score(columns)
-        if self._hopeless():
-            raise ChallengerEnded(self.info.name, self.account.blocks.count, self.account.kills, self._last)
+        try:
+            scores = self._model.score(columns)
+        except ModelUnavailable:
+            self._check()
+            raise
+        self._check()
         if self._scored % PROBE_EVERY == 0:
             self._probe(columns, scores.column("error").is_null())
         self._scored += 1
@@ -94,6 +104,10 @@ class IsolatedModel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _check(self) -> None:
+        if self._hopeless():
+            raise ChallengerEnded(self.info.name, self.account.blocks.count, self.account.kills, self._last)
 
     def _hopeless(self) -> bool:
         kills = sum(self.account.kills.values())
@@ -180,9 +194,3 @@ def open_isolated(
         return RecordedModel(info_of(spec, held, ()))
     bounds = msgspec.structs.replace(limits or Limits(), network=parsed.remote)
     return IsolatedModel(spec, held, bounds)
-
-
-def _token(uri: str) -> str | None:
-    """Return the secret that the URI names by its environment variable; the log keeps the name alone."""
-    name = parse_uri(uri).options.get("token")
-    return None if name is None else os.environ.get(name)

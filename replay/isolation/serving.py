@@ -1,5 +1,6 @@
 """The child's side of the conversation: one model, loaded once, asked block by block."""
 
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from replay.adapters.adapter import Artefact
 from replay.adapters.answers import Answer
 from replay.adapters.guard import CallFailed, guard
 from replay.adapters.opening import ModelSpec, load
+from replay.adapters.uri import parse_uri
 from replay.errors import ModelError
 from replay.isolation import wire
 from replay.isolation.audit import Tripwire
@@ -37,7 +39,9 @@ class Server:
     def _open(self, asked: Opening) -> tuple[int, bytes]:
         if self._watched:
             self._tripwire.arm()
-        spec = ModelSpec(asked.uri, version=asked.version, inputs=asked.inputs, token=asked.token)
+        if asked.token is not None:
+            os.environ[parse_uri(asked.uri).options["token"]] = asked.token
+        spec = ModelSpec(asked.uri, version=asked.version, inputs=asked.inputs)
         try:
             loaded = load(spec, Artefact(asked.digest, asked.content, asked.path))
         except ModelError as error:

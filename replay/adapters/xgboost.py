@@ -1,0 +1,35 @@
+"""`xgboost:file.ubj` or `.json`: a booster from XGBoost's own formats, predicted on one thread."""
+
+from typing import Any
+
+from replay.adapters.adapter import Artefact, Loaded, read_file
+from replay.adapters.matrix_model import loaded_by, matrix_call, not_installed
+from replay.adapters.uri import ModelUri
+from replay.errors import UntrustedModel
+
+VERSION = 1
+read = read_file
+_BEGINS = (b"{",)  # both formats; the old binary one could be made to read beyond its end
+
+
+def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Loaded:
+    """Return the booster as a model, with the feature names that it was trained with, if it was with any."""
+    if not held.content.startswith(_BEGINS):
+        raise UntrustedModel(uri.text, ["no model of XGBoost's JSON or UBJ format"])
+    try:
+        import xgboost
+    except ImportError as error:
+        raise not_installed(uri, error, "xgboost") from error
+
+    def read_booster() -> Any:
+        booster = xgboost.Booster({"nthread": 1})
+        booster.load_model(bytearray(held.content))
+        return booster
+
+    booster = loaded_by(uri, "xgboost", read_booster)
+    names = booster.feature_names
+
+    def predict(rows: Any) -> Any:
+        return booster.predict(xgboost.DMatrix(rows, feature_names=names, nthread=1))
+
+    return Loaded(None if names is None else tuple(names), matrix_call(uri, predict))
