@@ -13,6 +13,7 @@ from recorders.canonical import canonical_json, digest
 from recorders.errors import FeatureSetError
 
 FIELD_TYPES: Final = ("float64", "int64", "bool", "string", "category", "timestamp", "bytes", "list[float64]")
+MUTABLE: Final = ("bytes", "list[float64]")  # whose values a service may change in place
 ROLES: Final = ("feature", "context")
 HIDEABLE: Final = ("string", "category")
 FIELDS_MAX: Final = 256

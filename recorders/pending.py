@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from copy import copy
 from datetime import datetime
 from typing import Self, TypedDict, Unpack
 
@@ -33,11 +34,16 @@ class PendingDecision:
     """
 
     def __init__(
-        self, record: Callable[..., str | None], features: Mapping[str, object], known: Known
+        self,
+        record: Callable[..., str | None],
+        features: Mapping[str, object],
+        known: Known,
+        mutable: tuple[str, ...],
     ) -> None:
         self._record = record
         self._features = features
         self._known = known
+        self._mutable = mutable
         self._entered_ns = 0
         self.decision_id: str | None = None
         _check(known)
@@ -49,7 +55,10 @@ class PendingDecision:
 
     def __enter__(self) -> Self:
         with Guard(_left_to_record):
-            self._features = dict(self._features)  # the block may change its own; the snapshot stays
+            # The block may change its own, and what is in it; the snapshot stays.
+            taken = dict(self._features)
+            taken.update((name, copy(taken[name])) for name in self._mutable if name in taken)
+            self._features = taken
         self._entered_ns = time.perf_counter_ns()
         return self
 

@@ -19,7 +19,7 @@ from recorders.counters import Counters
 from recorders.courier import POLL_S, Courier
 from recorders.errors import InvalidEvent
 from recorders.events import DecisionEncoder, checked_name, checked_point, encode_outcome
-from recorders.fields import FeatureSet
+from recorders.fields import MUTABLE, FeatureSet
 from recorders.frame import Kind
 from recorders.guard import Guard
 from recorders.limits import Limits
@@ -50,6 +50,7 @@ class Recorder:
     Raises:
         InvalidEvent: a decision point, model or version that is no name. (Only here and in `promote`.)
         FeatureSetError: the sampling does not fit the feature set, or pseudonyms have no key.
+        OSError: the folder of `crash_proof` is not there, or has no room.
     """
 
     def __init__(  # noqa: PLR0913  # what a recorder is made of, each by name
@@ -71,6 +72,7 @@ class Recorder:
         self._limits = limits
         self._encode = DecisionEncoder(feature_set, limits).encode
         self._schema_digest = feature_set.digest
+        self._mutable = tuple(field.name for field in feature_set.fields if field.type in MUTABLE)
         self._samples: dict[str, InvalidEvent | str] = {}
         self._guard = Guard(self._refuse)
         self._sampler = None if sampling is None else Sampler(sampling, feature_set)
@@ -172,7 +174,7 @@ class Recorder:
         The snapshot is taken on entry. `known` are keywords of `record`; `.result(score=..., decision=...)`
         adds what became known inside. A block that raises is recorded too, with what it had.
         """
-        return PendingDecision(self.record, features, known)
+        return PendingDecision(self.record, features, known, self._mutable)
 
     def guarded(self, work: Callable[..., Any], *given: object) -> Any:
         """Return what `work(*given)` returns; None, and a refusal counted, when it raises.
@@ -317,13 +319,17 @@ class Recorder:
 
     def _start(self) -> None:
         """Start the background thread: with the first event, so that a server may fork before it."""
-        with self._starting:
+        # Without waiting: who interrupted the one that starts it, in a signal handler, would wait for ever.
+        if not self._starting.acquire(blocking=False):
+            return
+        try:
             if self._courier is None:
-                try:
-                    self._courier = Courier(self._outbox, self._link, self._watch)
-                    exits.hold(self)
-                except RuntimeError:  # no thread can be had now; the next event tries again
-                    return
+                self._courier = Courier(self._outbox, self._link, self._watch)
+                exits.hold(self)
+        except RuntimeError:
+            return  # no thread can be had now; the next event tries again
+        finally:
+            self._starting.release()
 
 
 def _warn(error: Exception) -> None:

@@ -106,6 +106,11 @@ class SegmentFile:
     def __init__(
         self, folder: Path, writer: UUID, decision_point: str, feature_set: FeatureSet, address: str
     ) -> None:
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"{folder} is no folder. Expected one in memory for crash_proof. "
+                "Make it, so that the service and its sidecar can write there."
+            )
         self._folder = folder
         self._lock = threading.Lock()
         self._counts: dict[Kind, int] = {"decision": 0, "outcome": 0}

@@ -25,7 +25,7 @@ class UnknownFeature(InvalidEvent):
             f"Expected the fields of {label}.",
             "Correct the name, declare it in a new version, or leave it out.",
         )
-        self.key = key if type(key) is str else shown(key)
+        self.key = key[:_COMPARED] if type(key) is str else shown(key)  # a sample keeps no more of it
         self.known = type(key) is str
         self.names = names
 
@@ -36,6 +36,5 @@ class UnknownFeature(InvalidEvent):
     def _what(self) -> str:
         if not self.known:
             return f"Unknown feature: {self.key}."
-        name = self.key[:_COMPARED]
-        near = difflib.get_close_matches(name, self.names, n=1, cutoff=0.0)
-        return f"Unknown feature {name!r}: the nearest declared one is {near[0]!r}."
+        near = difflib.get_close_matches(self.key, self.names, n=1, cutoff=0.0)
+        return f"Unknown feature {self.key!r}: the nearest declared one is {near[0]!r}."

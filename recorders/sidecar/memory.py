@@ -41,7 +41,10 @@ class Memory:
     async def run(self) -> None:
         """Look again and again, until cancelled."""
         while True:
-            await self.sweep()
+            try:
+                await self.sweep()
+            except OSError as error:  # a file that went meanwhile, or may not be read: the next look tells
+                _logger.warning("%s could not be looked through: %s", self._folder, error)
             await asyncio.sleep(LOOK_S)
 
     async def sweep(self) -> None:

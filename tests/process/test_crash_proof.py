@@ -16,7 +16,9 @@ from recorders.frame import Frame
 from recorders.limits import Limits
 from recorders.recorder import Recorder
 from tests.support import service
+from tests.support.crash_service import ENTRY
 from tests.support.recording import PLAIN, TWO, MemoryLink, down
+from tests.support.sidecars import until
 
 ROOT = Path(__file__).parents[2]
 KILLS = 12
@@ -44,6 +46,7 @@ def killed_after(seconds: float, folder: Path, memory: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         assert list(drain(memory)) == [], "a running service's files are left alone"
+        until(lambda: len((folder / "told").read_bytes().rstrip(b"\x00")) > 150 * ENTRY)
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -51,7 +54,7 @@ def killed_after(seconds: float, folder: Path, memory: Path) -> None:
 
 @pytest.mark.parametrize("kill", range(KILLS))
 def test_a_killed_service_owes_exactly_what_it_accepted(kill: int, tmp_path: Path, memory: Path) -> None:
-    killed_after(0.05 + 0.04 * kill, tmp_path, memory)
+    killed_after(0.04 * kill, tmp_path, memory)
     told = (tmp_path / "told").read_bytes()
     accepted = told.rstrip(b"\x00").decode().split()
     sent = service.frames(tmp_path)
@@ -172,3 +175,8 @@ def test_a_fork_without_hooks_never_writes_into_its_parents_memory(memory: Path)
     written = [path for path in memory.iterdir() if path not in before]
     assert len(written) == 1
     recorder.close(0.1)
+
+
+def test_a_folder_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="Make it"):
+        still_recorder(MemoryLink(), tmp_path / "nowhere")

@@ -11,7 +11,7 @@ from pathlib import Path
 from recorders import Limits, Recorder
 from tests.support.service import FEATURES, SNAPSHOT, FileLink, ready
 
-BYTES = 32 * 2**20
+BYTES = 8 * 2**20
 ENTRY = 28
 
 

@@ -53,8 +53,10 @@ def left_behind(folder: Path, address: str = "/there/door.sock", seed: int = 1) 
     return [*link.frames, *owed.frames]
 
 
-def swept(folder: Path, spool: Spool, before: Callable[[Reception], None] = lambda _: None) -> Reception:
-    """Return the reception of a sidecar that looked once at its memory."""
+def swept(
+    folder: Path, spool: Spool, before: Callable[[Reception], None] = lambda _: None, *, again: bool = False
+) -> Reception:
+    """Return the reception of a sidecar that looked once at its memory, or again and again."""
 
     async def look() -> Reception:
         with ThreadPoolExecutor(1) as committer:
@@ -63,7 +65,8 @@ def swept(folder: Path, spool: Spool, before: Callable[[Reception], None] = lamb
             before(reception)
             commits = asyncio.create_task(hub.run())
             settings = Settings(folder="/there", door=DoorSettings(memory=str(folder)))
-            await asyncio.wait_for(Memory(settings, hub, reception).sweep(), 30)
+            memory = Memory(settings, hub, reception)
+            await asyncio.wait_for(memory.run() if again else memory.sweep(), 30)
             commits.cancel()
             return reception
 
@@ -184,3 +187,25 @@ def test_strange_files_harm_nobody(tmp_path: Path, folder: Path) -> None:
     assert kept(spool) == [(frames[0].writer.bytes, number, 0) for number in (1, 2, 3)]
     left = {path.name[0] + path.suffix for path in folder.iterdir()}
     assert left == {"0.recorder", "1.recorder", "2.recorder", "4.born"}
+
+
+def test_a_look_that_fails_is_followed_by_another(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = left_behind(folder)
+    spool = spool_with(tmp_path / "s", frames[:1])
+    looks = iter([OSError("no permission"), None])
+
+    async def look(memory: Memory) -> None:
+        problem = next(looks, None)
+        if problem is not None:
+            raise problem
+        await sweep(memory)
+        raise asyncio.CancelledError
+
+    sweep = Memory.sweep
+    monkeypatch.setattr(Memory, "sweep", look)
+    monkeypatch.setattr(module, "LOOK_S", 0.0)
+    with pytest.raises(asyncio.CancelledError):
+        swept(folder, spool, again=True)
+    assert len(kept(spool)) == 3

@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
+import msgspec
 import pytest
 
 from recorders.errors import InvalidEvent
+from recorders.fields import FeatureSet, Field
 from recorders.limits import Limits
 from recorders.pending import Known
 from recorders.recorder import Recorder
-from tests.support.recording import PLAIN, TWO, MemoryLink, down, still
+from tests.support.recording import PLAIN, TWO, MemoryLink, StillRecorder, down, still
 
 
 class Hostile:
@@ -54,6 +56,7 @@ class NumpyLiar:
         raise ZeroDivisionError("hostile")
 
 
+LISTED = FeatureSet("listed", 1, (Field("vector", "list[float64]"), Field("raw", "bytes")))
 recursive: dict[str, object] = {}
 recursive["age"] = recursive["amount"] = recursive
 
@@ -106,16 +109,23 @@ def test_an_event_over_the_size_limit_is_refused() -> None:
     assert recorder.counters.rejected == {"size": 1}
 
 
-def test_a_dict_that_changes_later_changes_nothing() -> None:
+def events(link: MemoryLink) -> list[list[object]]:
+    return [event for frame in link.frames for event in msgspec.msgpack.decode(frame.payload)]
+
+
+def test_what_the_service_changes_later_changes_nothing() -> None:
     link = MemoryLink()
-    recorder = still(link)
-    features = dict(PLAIN)
-    vector = recorder.record(features)
-    features["age"] = -1
+    recorder = StillRecorder("p", LISTED, link, model="m", model_version="1")
+    vector, raw = [1.0, 2.0], bytearray(b"ab")
+    features: dict[str, object] = {"vector": vector, "raw": raw}
+    assert recorder.record(features)
+    with recorder.decision(features):
+        vector[0], raw[:] = 9.0, b"zz"
+        features["vector"] = None
+    vector.clear()
     features.clear()
     recorder.carry_all()
-    assert vector is not None
-    assert b"\x29" in link.frames[0].payload  # 41, as it was
+    assert [event[11:13] for event in events(link)] == [[[1.0, 2.0], b"ab"]] * 2
 
 
 def test_a_block_that_raises_is_recorded_and_its_error_goes_on() -> None:
@@ -174,6 +184,15 @@ def test_a_recorder_that_cannot_start_a_thread_goes_on(monkeypatch: pytest.Monke
     assert recorder.record(PLAIN)
     assert recorder.flush(5)
     recorder.close()
+
+
+def test_a_signal_handler_that_records_while_the_thread_is_started_does_not_wait_for_ever() -> None:
+    recorder = Recorder("p", TWO, MemoryLink(), model="m", model_version="1")
+    with recorder._starting:  # as the interrupted code holds it
+        assert recorder.record(PLAIN)
+    assert recorder.record(PLAIN)
+    assert recorder.flush(5)
+    assert recorder.close(5)
 
 
 def test_construction_may_raise_because_nobody_is_served_yet() -> None:

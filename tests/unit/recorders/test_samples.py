@@ -3,6 +3,7 @@
 import gc
 import weakref
 
+from recorders.unknown import UnknownFeature
 from tests.support.recording import PLAIN, MemoryLink, still
 
 
@@ -31,3 +32,11 @@ def test_a_sample_keeps_no_request_alive() -> None:
     gc.collect()
     assert gone() is None
     assert "an object of type Value" in recorder.samples["type"]
+
+
+def test_a_sample_keeps_no_more_of_a_key_than_it_shows() -> None:
+    recorder = still(MemoryLink())
+    recorder.record({**PLAIN, "k" * 10**6: 1.0})
+    sample = recorder._samples["undeclared"]
+    assert isinstance(sample, UnknownFeature)
+    assert len(sample.key) < 200
