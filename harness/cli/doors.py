@@ -1,4 +1,4 @@
-"""`harness sidecar map` and `doors`: services that we do not control."""
+"""`harness sidecar map`: what services write that we do not control."""
 
 from pathlib import Path
 
@@ -36,17 +36,3 @@ def map_(*, sample: Path, source: str | None, decision_point: str, json: bool) -
         click.echo(f"# It takes {taken} rows of the sample and refuses {refused}.")
         for one in samples:
             click.echo(f"#   {one}")
-
-
-@click.command("doors")
-@click.option(
-    "--config",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The doors' settings in TOML.",
-)
-def doors(config: Path) -> None:
-    """Take CloudEvents, OTLP logs and JSON lines over HTTP, and hand them to the sidecar."""
-    from recorders.doors.__main__ import serve
-
-    serve(config, ready=lambda where: click.echo(f"ready: {where}"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from harness.cli.doors import doors, map_
+from harness.cli.doors import map_
 from harness.cli.output import emit, folder_option, json_option, one_line
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ def sidecar() -> None:
 
 
 sidecar.add_command(map_)
-sidecar.add_command(doors)
 
 
 @sidecar.command("run")

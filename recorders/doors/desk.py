@@ -5,6 +5,7 @@ Commit-when-idle, as in the sidecar's hub: all that came during one commit is th
 
 import asyncio
 import logging
+import math
 import sqlite3
 import time
 from collections import Counter, deque
@@ -80,25 +81,25 @@ class Desk:
         self._forget: list[str] = []
         self._losses: dict[tuple[str, str], tuple[int, float, float]] = {}
         self._reported_at = 0.0
-        self._closed = False
+        self._closed = self._alone = False
         self.table.restore(journal.take_over())
 
     def now(self) -> float:
         """Return the time in seconds since 1970."""
         return self._clock()
 
-    async def submit(self, work: Work) -> None:
-        """Return once all of `work` survives the death of the process.
+    def submit(self, work: Work) -> "asyncio.Future[None]":
+        """Return what is done once all of `work` survives the death of the process.
 
         Raises:
-            DoorClosed: nothing of it was taken; the sender may send it again.
+            DoorClosed: nothing of it was taken; the sender may send it again. The future may hold it too.
         """
         if self._closed or len(self._pending) >= PENDING_MAX:
             raise DoorClosed("the door is closing" if self._closed else f"{PENDING_MAX} requests wait")
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending.append((work, kept))
         self._wake.set()
-        await kept
+        return kept
 
     def reject(self, error: InvalidEvent, decision_point: str = "") -> None:
         """Count an event that cannot be taken. The log learns of it as a loss."""
@@ -127,10 +128,14 @@ class Desk:
             await asyncio.sleep(TICK_S)
             self._wake.set()
 
-    async def close(self) -> None:
-        """Take no more, and commit what was taken. What waits for its other half is on disk."""
+    async def close(self, *, alone: bool = False) -> None:
+        """Take no more, and commit what was taken.
+
+        What waits for its other half is on disk; with `alone` it goes out as it is.
+        """
         self._closed = True
         self._reported_at = 0.0
+        self._alone = alone
         await self.commit()
         while self._pending:
             await self.commit()
@@ -173,7 +178,8 @@ class Desk:
                     made.pairs.append((pair, half))
                 elif self.table.holds(half):
                     made.waiting.append(half)
-        made.pairs.extend((pair, None) for pair in self.table.due(self.now()))
+        now = math.inf if self._alone else self.now()
+        made.pairs.extend((pair, None) for pair in self.table.due(now))
         for pair, _ in made.pairs:
             try:
                 made.frames.extend(packing.add(self.router.pair(pair)))

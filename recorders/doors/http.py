@@ -1,4 +1,4 @@
-"""HTTP: the doors as one ASGI application. A stranger's requests end here.
+"""HTTP: what the doors answer to a request. A stranger's bytes end here.
 
 `POST /` takes CloudEvents, `POST /v1/logs` OTLP, `POST /v1/events` JSON lines. What an answer of 200 does not
 name as refused is on disk.
@@ -7,7 +7,7 @@ name as refused is on disk.
 import asyncio
 import hmac
 import zlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -20,19 +20,9 @@ from recorders.doors.pairing import Half, half_of
 from recorders.doors.router import Routed
 from recorders.errors import AppendError, InvalidEvent
 
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 LINES_MAX: Final = 16_384
 SHOWN: Final = 20
 _JSON: Final = b"application/json"
-
-
-class Bounds(NamedTuple):
-    """What a request may take: bytes as sent, bytes when unpacked, seconds for its body."""
-
-    body_bytes: int = 4 * 2**20
-    unpacked_bytes: int = 16 * 2**20
-    request_s: float = 10.0
 
 
 class Answer(NamedTuple):
@@ -44,121 +34,125 @@ class Answer(NamedTuple):
     retry_after_s: int = 0
 
 
-class Refused(Exception):  # noqa: N818  # not an error of ours: the answer to a stranger
-    """A request that is answered without being read further."""
+class Pending(NamedTuple):
+    """What goes back once `kept` is done: the disk has it, or `Doors.failed` says what it is instead."""
 
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.answer = Answer(status, text.encode() + b"\n")
+    kept: "asyncio.Future[None]"
+    answer: Answer
+
+
+class Head(NamedTuple):
+    """What a request says before its body: the headers that matter. `length` is 0 when it is not told."""
+
+    method: bytes = b""
+    path: bytes = b""
+    kind: bytes = b""
+    encoding: bytes = b""
+    length: int = 0
+    token: bytes = b""
+    expects: bool = False
+
+    @classmethod
+    def of(cls, method: bytes, path: bytes, headers: Sequence[tuple[bytes, bytes]]) -> "Head":
+        """Return the head of a request whose header names are in lower case."""
+        kind = encoding = token = b""
+        length, expects = 0, False
+        for name, value in headers:
+            if name == b"content-type":
+                kind = value
+            elif name == b"content-length" and value.isdigit():
+                length = int(value[:20])
+            elif name == b"content-encoding":
+                encoding = value.strip().lower()
+            elif name == b"authorization":
+                token = value
+            elif name == b"expect":
+                expects = value.lower() == b"100-continue"
+        return cls(method, path, kind, encoding, length, token, expects)
 
 
 class Request(NamedTuple):
-    """A whole request: the headers that matter, all headers, the unpacked body."""
+    """A whole request, as it was sent."""
 
-    kind: bytes
+    head: Head
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes
 
 
 class Doors:
-    """The ASGI application. `token` "" lets everybody in, which is for loopback alone."""
+    """The doors of one desk. `token` "" lets everybody in, which is for loopback alone."""
 
-    def __init__(self, desk: Desk, bounds: Bounds = Bounds(), token: str = "") -> None:  # noqa: B008  # a constant
+    def __init__(self, desk: Desk, unpacked_bytes: int = 16 * 2**20, token: str = "") -> None:
         self._desk = desk
-        self._bounds = bounds
+        self._unpacked_bytes = unpacked_bytes
         self._token = b"Bearer " + token.encode() if token else b""
-        self._paths = {"/": self._cloudevents, "/v1/logs": self._otlp, "/v1/events": self._lines}
+        self._paths = {b"/": self._cloudevents, b"/v1/logs": self._otlp, b"/v1/events": self._lines}
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        assert scope["type"] == "http", scope["type"]
-        try:
-            answer = await self._answer(scope, receive)
-        except Refused as refused:
-            answer = refused.answer
-        except TooLarge as error:
-            answer = Answer(413, str(error).encode())
-        except DoorClosed as error:
-            answer = Answer(503, str(error).encode(), retry_after_s=error.retry_after_s)
-        except AppendError as error:
-            answer = Answer(500, str(error).encode())
-        if answer.status != 200:  # noqa: PLR2004
-            self._desk.counts[f"answered.{answer.status}"] += 1
-        headers = [(b"content-type", answer.kind), (b"content-length", b"%d" % len(answer.body))]
-        if answer.retry_after_s:
-            headers.append((b"retry-after", b"%d" % answer.retry_after_s))
-        if answer.status in (401, 408, 413):
-            headers.append((b"connection", b"close"))  # what is left of the body is not read
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
-
-    async def _answer(self, scope: Mapping[str, Any], receive: Receive) -> Answer:
-        path, method = scope["path"], scope["method"]
-        door = self._paths.get(path)
-        if door is None:
-            return self._watched(path, scope["headers"]) if method == "GET" else Answer(404)
-        if method != "POST":
+    def refusal(self, head: Head, body_bytes: int) -> Answer | None:
+        """Return what a request is refused with before its body is read, None to go on."""
+        if head.path not in self._paths:
+            if head.method != b"GET" or head.path not in (b"/healthz", b"/metrics", b"/status"):
+                return Answer(404)
+            admitted = head.path == b"/healthz" or self._admits(head.token)
+        elif head.method != b"POST":
             return Answer(405, b"POST alone\n")
-        kind, encoding, length, token = _known(scope["headers"])
-        self._admit(token)
-        if length > self._bounds.body_bytes:
-            raise TooLarge("The body", self._bounds.body_bytes)
-        body = await self._body(receive)
-        if encoding not in (b"", b"identity"):
-            body = self._unpacked(encoding, body)
-        return await door(Request(kind, scope["headers"], body))
+        else:
+            admitted = self._admits(head.token)
+        if not admitted:
+            return Answer(401, b"a token is needed\n")
+        return self.too_large(body_bytes) if head.length > body_bytes else None
 
-    def _admit(self, token: bytes) -> None:
-        if self._token and not hmac.compare_digest(token, self._token):
-            raise Refused(401, "a token is needed")
+    def take(self, request: Request) -> Answer | Pending:
+        """Return the answer to a request that was not refused, and what it waits for."""
+        door = self._paths.get(request.head.path)
+        if door is None:
+            return self._watched(request.head.path)
+        try:
+            if request.head.encoding not in (b"", b"identity"):
+                request = request._replace(body=self._unpacked(request.head.encoding, request.body))
+            return door(request)
+        except TooLarge as error:
+            return Answer(413, str(error).encode())
+        except DoorClosed as error:
+            return self.failed(error)
+        except Unreadable as error:
+            return Answer(415 if error.reason == "encoding" else 400, str(error).encode())
 
-    async def _body(self, receive: Receive) -> bytes:
-        message = await self._message(receive)
-        body: bytes = message["body"]
-        if message["more_body"]:
-            parts, size = [body], len(body)
-            try:
-                async with asyncio.timeout(self._bounds.request_s):
-                    while message["more_body"]:
-                        message = await self._message(receive)
-                        parts.append(message["body"])
-                        size += len(message["body"])
-                        if size > self._bounds.body_bytes:
-                            raise TooLarge("The body", self._bounds.body_bytes)
-            except TimeoutError as error:
-                raise Refused(408, f"no whole body in {self._bounds.request_s:g} s") from error
-            body = b"".join(parts)
-        if len(body) > self._bounds.body_bytes:
-            raise TooLarge("The body", self._bounds.body_bytes)
-        return body
+    def failed(self, error: BaseException | None) -> Answer:
+        """Return the answer when what a request brought could not be kept; None when nobody will keep it."""
+        if isinstance(error, AppendError):
+            return Answer(500, str(error).encode())
+        closed = error if isinstance(error, DoorClosed) else DoorClosed("the door is closing")
+        return Answer(503, str(closed).encode(), retry_after_s=closed.retry_after_s)
 
-    async def _message(self, receive: Receive) -> Mapping[str, Any]:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise Refused(400, "the sender left")
-        return {"body": message.get("body", b""), "more_body": message.get("more_body", False)}
+    def too_large(self, limit: int) -> Answer:
+        """Return the answer to a body of too many bytes."""
+        return Answer(413, str(TooLarge("The body", limit)).encode())
+
+    def _admits(self, token: bytes) -> bool:
+        return not self._token or hmac.compare_digest(token, self._token)
 
     def _unpacked(self, encoding: bytes, body: bytes) -> bytes:
         """Return a gzip body unpacked: at most one byte more than is allowed is ever made of it."""
         if encoding != b"gzip":
-            raise Refused(415, "content-encoding is gzip or none")
-        limit = self._bounds.unpacked_bytes
+            raise Unreadable("content-encoding is gzip or none", reason="encoding")
+        limit = self._unpacked_bytes
         unpacker = zlib.decompressobj(wbits=31)
         try:
             found = unpacker.decompress(body, limit + 1)
         except zlib.error as error:
-            raise Refused(400, f"the body is not gzip ({error})") from error
+            raise Unreadable(f"the body is not gzip ({error})") from error
         if len(found) > limit:
             raise TooLarge("The unpacked body", limit)
         if not unpacker.eof or unpacker.unused_data:
-            raise Refused(400, "the gzip body is cut off, or something follows it")
+            raise Unreadable("the gzip body is cut off, or something follows it")
         return found
 
     # The doors.
 
-    async def _cloudevents(self, request: Request) -> Answer:
+    def _cloudevents(self, request: Request) -> Answer | Pending:
         try:
-            events = cloudevents.read(request.kind, request.headers, request.body)
+            events = cloudevents.read(request.head.kind, request.headers, request.body)
         except InvalidEvent as error:
             self._desk.reject(error)
             return Answer(400, str(error).encode())
@@ -171,12 +165,12 @@ class Doors:
             except InvalidEvent as error:
                 self._desk.reject(error)
                 refused.append(error)
-        if routed or halves:
-            await self._desk.submit(Work(routed, halves))
-        if not refused:
-            return Answer(200)
         told = "\n".join(str(error) for error in refused[:SHOWN]).encode()
-        return Answer(200 if routed or halves else 422, told)
+        return self._kept(Work(routed, halves), Answer(200, told) if routed or halves else Answer(422, told))
+
+    def _kept(self, work: Work, answer: Answer) -> Answer | Pending:
+        """Return the answer after the work is kept, if there is any."""
+        return Pending(self._desk.submit(work), answer) if work.routed or work.halves else answer
 
     def _take(self, event: cloudevents.CloudEvent, routed: list[Routed], halves: list[Half]) -> None:
         router = self._desk.router
@@ -190,22 +184,19 @@ class Doors:
             parse_json(event.data)  # a half that nobody can read is refused now, not when the other one comes
             halves.append(half_of(event, self._desk.now()))
 
-    async def _otlp(self, request: Request) -> Answer:
+    def _otlp(self, request: Request) -> Answer | Pending:
         try:
-            documents = otlp.read(request.kind, request.body)
+            documents = otlp.read(request.head.kind, request.body)
         except InvalidEvent as error:
             self._desk.reject(error)
             return Answer(415 if error.reason == "content_type" else 400, str(error).encode())
         routed, refused = self._documents("otlp", ((None, document) for document in documents))
-        if routed:
-            await self._desk.submit(Work(routed))
         told = refused[0][1] if refused else ""
-        return Answer(200, otlp.answer(request.kind, len(refused), told), request.kind)
+        kind = request.head.kind
+        return self._kept(Work(routed), Answer(200, otlp.answer(kind, len(refused), told), kind))
 
-    async def _lines(self, request: Request) -> Answer:
+    def _lines(self, request: Request) -> Answer | Pending:
         routed, refused = self._documents("lines", _lines(request.body))
-        if routed:
-            await self._desk.submit(Work(routed))
         body = msgspec.json.encode(
             {
                 "events": len(routed),
@@ -213,7 +204,7 @@ class Doors:
                 "samples": [{"line": line, "error": told} for line, told in refused[:SHOWN]],
             }
         )
-        return Answer(200 if routed or not refused else 422, body, _JSON)
+        return self._kept(Work(routed), Answer(200 if routed or not refused else 422, body, _JSON))
 
     def _documents(
         self, source: str, documents: Iterator[tuple[int | None, Any]]
@@ -232,15 +223,12 @@ class Doors:
 
     # For those who watch.
 
-    def _watched(self, path: str, headers: Sequence[tuple[bytes, bytes]]) -> Answer:
-        if path == "/healthz":
+    def _watched(self, path: bytes) -> Answer:
+        if path == b"/healthz":
             return Answer(200, b"alive\n")
-        self._admit(_known(headers)[3])
-        if path == "/metrics":
+        if path == b"/metrics":
             return Answer(200, prometheus(self._desk), b"text/plain; version=0.0.4")
-        if path == "/status":
-            return Answer(200, msgspec.json.encode(status(self._desk)), _JSON)
-        return Answer(404)
+        return Answer(200, msgspec.json.encode(status(self._desk)), _JSON)
 
 
 def status(desk: Desk) -> dict[str, Any]:
@@ -264,22 +252,6 @@ def prometheus(desk: Desk) -> bytes:
     ]
     lines += ["# TYPE harness_doors_waiting_halves gauge", f"harness_doors_waiting_halves {len(table)}"]
     return ("\n".join(lines) + "\n").encode()
-
-
-def _known(headers: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, bytes, int, bytes]:
-    """Return type, encoding and length of the content, and the authorization."""
-    kind = encoding = token = b""
-    length = 0
-    for name, value in headers:
-        if name == b"content-type":
-            kind = value
-        elif name == b"content-encoding":
-            encoding = value.strip().lower()
-        elif name == b"content-length" and value.isdigit():
-            length = int(value[:20])
-        elif name == b"authorization":
-            token = value
-    return kind, encoding, length, token
 
 
 def _lines(body: bytes) -> Iterator[tuple[int | None, Any]]:

@@ -1,15 +1,15 @@
 """Intake: what stands behind the doors. Its word is that frames are on disk."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
-from recorders.errors import HarnessError
+from recorders.errors import AppendError, LinkUnavailable
+from recorders.fields import FeatureSet
 from recorders.frame import Frame
-from recorders.link import Link
-
-_WINDOW: Final = 32
+from recorders.sidecar.hub import Hub
+from recorders.sidecar.marks import Answer
+from recorders.sidecar.wire import KINDS, NO_SCHEMA, Arrived
 
 
 class Intake(Protocol):
@@ -25,42 +25,69 @@ class Intake(Protocol):
         ...
 
 
-class LinkIntake:
-    """Hands frames to a link in a thread of its own: a `SocketLink` to the sidecar, or any other.
+class SpoolIntake:
+    """Hands frames to the sidecar's hub: one spool, one quota for services and doors alike."""
 
-    A link that failed is closed and opened anew: the desk never sends a frame of its writer again.
-    """
-
-    def __init__(self, open_link: Callable[[], Link]) -> None:
-        self._open_link = open_link
-        self._link: Link | None = None
-        self._thread = ThreadPoolExecutor(1, "intake")
+    def __init__(self, hub: Hub, feature_sets: Sequence[FeatureSet]) -> None:
+        self._hub = hub
+        for declared in feature_sets:
+            hub.announce(bytes.fromhex(declared.digest), declared.canonical())
 
     async def submit(self, frames: Sequence[Frame]) -> None:
-        """Return once the link has answered for all frames."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._send, frames)
+        """Return once the spool has all frames."""
+        if self._hub.draining:
+            raise LinkUnavailable("the sidecar is being drained")
+        sender = _Submission(len(frames))
+        for frame in frames:
+            self._hub.take(sender, _arrived(frame))
+        await sender.answered
 
-    def close(self) -> None:
-        """Close the link after what is under way."""
-        self._thread.submit(self._drop).result()
-        self._thread.shutdown()
 
-    def _send(self, frames: Sequence[Frame]) -> None:
-        link = self._link = self._link or self._open_link()
-        send_many = getattr(link, "send_many", None)
-        try:
-            for start in range(0, len(frames), _WINDOW):
-                some = frames[start : start + _WINDOW]
-                if send_many is not None:
-                    send_many(some)
-                else:
-                    for frame in some:
-                        link.send(frame)
-        except HarnessError:
-            self._drop()
-            raise
+class _Submission:
+    """The frames of one submission, as a connection of the hub; done when all are answered."""
 
-    def _drop(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+    def __init__(self, frames: int) -> None:
+        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._missing = frames
+        self._refusal: Answer | None = None
+
+    def answer(self, answered: Sequence[tuple[Arrived, Answer]]) -> None:
+        """Take the hub's word; the first frame that was not kept decides."""
+        self._missing -= len(answered)
+        refused = next((answer for _, answer in answered if not answer.kept), None)
+        self._refusal = self._refusal or refused
+        if self._missing or self.answered.done():
+            return
+        if self._refusal is None:
+            self.answered.set_result(None)
+        elif self._refusal.reason == "full":
+            self.answered.set_exception(LinkUnavailable(self._refusal.text))
+        else:
+            self.answered.set_exception(_refused(self._refusal))
+
+    def pause(self) -> None:
+        """Go on: the desk hands over one commit at a time, and holds a bounded number of requests."""
+
+    def resume(self) -> None:
+        """Go on."""
+
+
+def _refused(answer: Answer) -> AppendError:
+    return AppendError(
+        f"The spool refuses a frame of the doors: {answer.text} ({answer.reason}).",
+        "Expected that it takes what a new writer sends.",
+        "Look at `harness sidecar status` and its log; the sender may try again.",
+    )
+
+
+def _arrived(frame: Frame) -> Arrived:
+    return Arrived(
+        writer=frame.writer.bytes,
+        sequence=frame.sequence,
+        kind=KINDS.index(frame.kind),
+        decision_point=frame.decision_point,
+        schema=bytes.fromhex(frame.schema_digest) or NO_SCHEMA,
+        events=frame.events,
+        digest=bytes.fromhex(frame.digest),
+        payload=frame.payload,
+    )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from recorders.errors import HarnessError
 from recorders.sidecar import segment
@@ -27,6 +27,9 @@ from recorders.sidecar.settings import Settings, address
 from recorders.sidecar.ship import Door, Pace, Shipper, appender
 from recorders.sidecar.spool import INBOX, Rules, Spool
 from recorders.sidecar.stamp import Stamp
+
+if TYPE_CHECKING:
+    from recorders.doors.server import Server
 
 TICK_S: Final = 1.0
 # What SIGTERM leaves the shipper: what is on disk is safe, the next start ships it.
@@ -138,6 +141,7 @@ class Service:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._drain = False
+        self._doors: Server | None = None
 
     async def run(self, *, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM, SIGINT or the end of a drain."""
@@ -154,6 +158,10 @@ class Service:
         commits = asyncio.create_task(self.hub.run())
         memory = asyncio.create_task(Memory(self.settings, self.hub, self.reception).run())
         servers = [*await self._open_doors(loop), *await self._open_ops()]
+        if self.settings.doors.http:
+            from recorders.doors.server import opened
+
+            self._doors = await opened(self.settings, self.hub)
         shipper.start()
         ready()
         try:
@@ -161,6 +169,8 @@ class Service:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), TICK_S)
                 self.reception.sweep(loop.time())
+                if self._doors is not None:
+                    self._doors.sweep(loop.time())
                 await loop.run_in_executor(committer, self._house.spool.tick)
                 for task in (commits, memory):
                     if task.done():
@@ -168,6 +178,7 @@ class Service:
         finally:
             for server in servers:
                 server.close()
+            await self._close_http(alone=False)
             self.hub.draining = True
             memory.cancel()
             with contextlib.suppress(TimeoutError):
@@ -190,11 +201,19 @@ class Service:
         counts = self.reception.counts | {"open": len(self.reception.open)}
         status = self._house.status()
         status["spool"]["rewound"] = self.hub.rewound
+        if self._doors is not None:
+            status["doors"] = self._doors.status()
         return status | {"door": dict(counts), "draining": self._drain}
 
     def drain(self) -> None:
-        """Take no more, ship all, then end."""
-        self._drain = self.hub.draining = self._house.shipper.draining = True
+        """Take no more, ship all, then end. Halves that wait for others at the doors go as they are."""
+        if not self._drain:
+            self._drain = True
+            self._draining = asyncio.get_running_loop().create_task(self._begin_to_drain())
+
+    async def _begin_to_drain(self) -> None:
+        await self._close_http(alone=True)
+        self.hub.draining = self._house.shipper.draining = True
         self._wake.set()
 
     def _ship(self, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
@@ -204,7 +223,7 @@ class Service:
             while not self._stopping.is_set():
                 self._wake.clear()
                 wait = shipper.step()
-                if self._drain and shipper.drained and not self.hub.busy:
+                if self.hub.draining and shipper.drained and not self.hub.busy:
                     break
                 if wait > 0:
                     self._wake.wait(wait)
@@ -228,6 +247,11 @@ class Service:
                 await loop.create_server(lambda: Connection(self.reception, trusted=False), host, port)
             )
         return servers
+
+    async def _close_http(self, *, alone: bool) -> None:
+        """Close them; what they took is in the spool, or with the halves that wait on disk."""
+        if self._doors is not None:
+            await self._doors.stop(alone=alone)
 
     async def _open_ops(self) -> list[asyncio.AbstractServer]:
         ops = Ops(self.status, self.drain, self.settings.token)

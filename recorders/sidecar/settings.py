@@ -65,6 +65,23 @@ class OpsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     http: str = ""
 
 
+class DoorsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where services that we do not control send to, and what is taken. `http` is `host:port`, "" for none.
+
+    `mappings` are files; relative paths start at the settings' file.
+    """
+
+    http: str = ""
+    mappings: tuple[str, ...] = ()
+    connections: Positive = 1_024
+    body_bytes: Positive = 4 * 2**20
+    unpacked_bytes: Positive = 16 * 2**20
+    request_s: Seconds = 10.0
+    pair_wait_s: Seconds = 60.0
+    halves: Positive = 100_000
+    halves_bytes: Positive = 256 * 2**20
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything a sidecar can be told.
 
@@ -76,6 +93,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     spool: SpoolSettings = SpoolSettings()
     ship: ShipSettings = ShipSettings()
     ops: OpsSettings = OpsSettings()
+    doors: DoorsSettings = DoorsSettings()
     url: str = ""
     token: str = ""
 
@@ -115,7 +133,7 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Sett
     if environment.get(FOLDER_VARIABLE):
         document["folder"] = environment[FOLDER_VARIABLE]
     try:
-        settings = msgspec.convert(document, Settings)
+        settings = _placed(msgspec.convert(document, Settings), path)
     except msgspec.ValidationError as error:
         raise SettingsError(
             f"{path}: {error}.", "Expected the types of the defaults.", "Correct it."
@@ -136,6 +154,14 @@ def address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def _placed(settings: Settings, path: Path | None) -> Settings:
+    """Return the settings with the paths of mappings from where they stand."""
+    base = path.parent if path else Path()
+    mappings = tuple(str(base / name) for name in settings.doors.mappings)
+    doors = msgspec.structs.replace(settings.doors, mappings=mappings)
+    return msgspec.structs.replace(settings, doors=doors)
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -146,7 +172,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_keys(path: Path | None, document: Mapping[str, Any]) -> None:
-    sections = {"door": DoorSettings, "spool": SpoolSettings, "ship": ShipSettings, "ops": OpsSettings}
+    sections = {
+        "door": DoorSettings,
+        "spool": SpoolSettings,
+        "ship": ShipSettings,
+        "ops": OpsSettings,
+        "doors": DoorsSettings,
+    }
     for key, value in document.items():
         _known(path, key, ["folder", *sections])
         if key in sections and isinstance(value, dict):
@@ -178,7 +210,8 @@ def _check_values(settings: Settings) -> None:
             "Expected four octal digits, nothing for others.",
             'Write "0660".',
         )
-    for name, text in (("door.tcp", settings.door.tcp), ("ops.http", settings.ops.http)):
+    door, ops, doors = settings.door.tcp, settings.ops.http, settings.doors.http
+    for name, text in (("door.tcp", door), ("ops.http", ops), ("doors.http", doors)):
         if text and address(text)[0] not in LOOPBACK and not settings.token:
             raise SettingsError(
                 f'{name} is "{text}", which others can reach.',

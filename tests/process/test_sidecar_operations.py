@@ -201,6 +201,8 @@ def crash(url: str) -> bool:
         ("[spool]\nquota = 1", 'Did you mean "spool.quota_bytes"?'),
         ('[spool]\ndurability = "maybe"', "survives a power cut"),
         ('[door]\ntcp = "0.0.0.0:7071"', "HARNESS_SIDECAR_TOKEN"),
+        ('[doors]\nhttp = "0.0.0.0:7080"', "HARNESS_SIDECAR_TOKEN"),
+        ('[doors]\nhtp = ""', 'Did you mean "doors.http"?'),
         ('[door]\nsocket_mode = "0666"', 'Write "0660"'),
         ('[ops]\nhttp = "everywhere"', "host:port"),
         ('url = "postgresql://a:b@c/d"', "Set HARNESS_DATABASE_URL instead"),

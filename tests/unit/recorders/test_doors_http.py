@@ -1,10 +1,9 @@
-"""The HTTP doors as an ASGI application: what is answered means what is kept."""
+"""The HTTP doors, from bytes to bytes: what is answered means what is kept."""
 
 import asyncio
 import gzip
 import json
 import sqlite3
-from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,101 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recorders.doors import captures
-from recorders.doors.desk import Desk
+from recorders.doors.connection import Limits
 from recorders.doors.errors import Unreadable
-from recorders.doors.http import Bounds, Doors
 from recorders.doors.journal import NAME, Journal
-from recorders.doors.mapping import Mapping
-from recorders.doors.pairing import Bounds as PairingBounds
-from recorders.doors.router import Router
-from recorders.errors import InvalidEvent, LinkUnavailable
-from recorders.frame import Frame
+from recorders.errors import InvalidEvent
 from tests.support.doors import CASES, GOLDEN, requests_of
-
-Answered = tuple[int, dict[bytes, bytes], bytes]
-ROUTER = Router([Mapping.from_toml(case / "mapping.toml") for case in CASES])
-
-
-class Kept:
-    """An intake that remembers what it said yes to; the oracle of these tests."""
-
-    def __init__(self) -> None:
-        self.frames: list[Frame] = []
-        self.away = False
-
-    async def submit(self, frames: Sequence[Frame]) -> None:
-        await asyncio.sleep(0)
-        if self.away:
-            raise LinkUnavailable("the test took it away")
-        self.frames += frames
-
-    def events(self, kind: str = "decision") -> list[list[Any]]:
-        return [
-            event
-            for frame in self.frames
-            if frame.kind == kind
-            for event in msgspec.msgpack.decode(frame.payload)
-        ]
-
-    def ids(self) -> list[str]:
-        return [event[0] for event in self.events()]
-
-
-class House:
-    """Doors without a network. Time stands still until it is moved."""
-
-    def __init__(self, folder: Path, *, bounds: Bounds = Bounds(), token: str = "", **pairing: Any) -> None:  # noqa: B008
-        self.kept = Kept()
-        self.time = 1_790_000_000.0
-        self.journal = Journal(folder)
-        self.desk = Desk(self.kept, ROUTER, self.journal, PairingBounds(**pairing), clock=lambda: self.time)
-        self.app = Doors(self.desk, bounds, token)
-
-    async def send(
-        self,
-        path: str,
-        headers: Sequence[tuple[bytes, bytes]] = (),
-        body: bytes = b"",
-        method: str = "POST",
-        pieces: int = 1,
-    ) -> Answered:
-        size = max(1, -(-len(body) // pieces))
-        parts = [body[start : start + size] for start in range(0, len(body), size)] or [b""]
-        waiting = [
-            {"type": "http.request", "body": part, "more_body": n + 1 < len(parts)}
-            for n, part in enumerate(parts)
-        ]
-        sent: list[dict[str, Any]] = []
-
-        async def receive() -> dict[str, Any]:
-            return waiting.pop(0) if waiting else {"type": "http.disconnect"}
-
-        async def send(message: dict[str, Any]) -> None:
-            sent.append(message)
-
-        scope = {"type": "http", "method": method, "path": path, "headers": list(headers)}
-        await self.app(scope, receive, send)
-        return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"]
-
-
-def run(folder: Path, story: Callable[[House], Coroutine[Any, Any, None]], **given: Any) -> House:
-    async def tell() -> House:
-        house = House(folder, **given)
-        commits = asyncio.create_task(house.desk.run())
-        await story(house)
-        commits.cancel()
-        await house.desk.close()
-        return house
-
-    return asyncio.run(tell())
-
-
-def kserve(number: int, side: str) -> tuple[str, list[tuple[bytes, bytes]], bytes]:
-    """Return one half of a pair with an id of its own."""
-    requests = requests_of(GOLDEN / "kserve-v1")
-    path, headers, body = requests[3] if side == "request" else requests[4]
-    changed = [(name, b"id-%d" % number if name == b"ce-id" else value) for name, value in headers]
-    return path, changed, body
+from tests.support.doors_house import House, kserve, run
 
 
 @pytest.mark.parametrize(
@@ -275,7 +185,7 @@ def test_limits_hold(tmp_path: Path) -> None:
         assert (await house.send("/elsewhere"))[0] == 404
         assert (await house.send("/", method="PUT"))[0] == 405
 
-    run(tmp_path, story, bounds=Bounds(body_bytes=4_500, unpacked_bytes=10_000))
+    run(tmp_path, story, limits=Limits(body_bytes=4_500), unpacked_bytes=10_000)
 
 
 def test_a_token_is_asked_for_everywhere_but_at_healthz(tmp_path: Path) -> None:
@@ -371,7 +281,7 @@ def test_garbage_is_answered_and_counted_and_the_doors_go_on(
     async def story(house: House) -> None:
         for path, headers, body in requests:
             status, _, _ = await house.send(path, headers, body)
-            assert status in (200, 400, 413, 415, 422), status
+            assert status in (200, 400, 413, 415, 422, 431), status
         house.time += 61.0
         await house.desk.commit()
         path, headers, body = requests_of(GOLDEN / "otlp-protobuf-bentoml")[0]

@@ -1,0 +1,287 @@
+"""Connection: HTTP/1.1 for the doors, on httptools' parser. A stranger's sizes and waits are all bounded.
+
+One request an event is what KServe and Seldon send, so what a request costs is what an event costs: no task,
+no application protocol in between (docs/adr/0020).
+"""
+
+import asyncio
+from collections import Counter, deque
+from functools import partial
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+import httptools
+
+from recorders.doors.http import Answer, Doors, Head, Pending, Request
+
+HEAD_BYTES: Final = 32 * 1024
+# Answers that a sender does not read, and requests that wait for theirs on one connection.
+UNREAD_BYTES: Final = 1 * 2**20
+PIPELINED: Final = 64
+IDLE_S: Final = 30.0
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Limits(NamedTuple):
+    """What one connection may take: bytes of a body, seconds until a request is whole."""
+
+    connections: int = 1_024
+    body_bytes: int = 4 * 2**20
+    request_s: float = 10.0
+
+
+class Reception:
+    """All connections of the doors."""
+
+    def __init__(self, doors: Doors, limits: Limits, counts: Counter[str]) -> None:
+        self.doors = doors
+        self.limits = limits
+        self.counts = counts
+        self.open: set[Connection] = set()
+
+    def sweep(self, now: float) -> None:
+        """Cut off who takes too long over a request, or sends none."""
+        for connection in list(self.open):
+            if connection.late(now):
+                self.counts["timeouts"] += 1
+                connection.cut_off()
+
+    def close(self) -> None:
+        """End each connection once what it waits for is answered."""
+        for connection in list(self.open):
+            connection.finish()
+
+
+class _Slot:
+    """The place of an answer among those of its connection, in the order of the requests."""
+
+    __slots__ = ("data", "last")
+
+    def __init__(self, *, last: bool) -> None:
+        self.data = b""
+        self.last = last
+
+
+class Connection(asyncio.Protocol):
+    """One sender. httptools calls what begins with `on_`, in this order, for each request."""
+
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._slots: deque[_Slot] = deque()
+        self._since = self._idle_since = self._loop.time()
+        self._head_bytes = 0
+        self._in_head = False
+        self._ended = False  # nothing more is read: it was refused, or is the last
+        self._begin()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection in, if there is room."""
+        assert isinstance(transport, asyncio.Transport), transport
+        self._transport = transport
+        reception = self._reception
+        if len(reception.open) >= reception.limits.connections:
+            reception.counts["turned_away"] += 1
+            transport.abort()
+            return
+        reception.open.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection. What it sent and was not answered for may be kept all the same."""
+        del exc
+        self._ended = True
+        self._reception.open.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came in."""
+        if self._ended:
+            return
+        self._since = self._since or self._loop.time()
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._refuse(Answer(400, f"This is not HTTP/1.1 as it is taken here ({error}).\n".encode()))
+            return
+        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
+        if self._head_bytes > HEAD_BYTES:
+            self._refuse(Answer(431, f"The head is longer than {HEAD_BYTES} bytes.\n".encode()))
+
+    def pause_writing(self) -> None:
+        """Take nothing from a sender that does not read its answers."""
+        self._pace()
+
+    def resume_writing(self) -> None:
+        """Take from it again."""
+        self._pace()
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._begin()
+        self._in_head = True
+        self._since = self._since or self._loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Refuse what needs no body to be refused."""
+        self._in_head = False
+        if self._ended:
+            return
+        size = len(self._url) + sum([len(name) + len(value) for name, value in self._headers])
+        if size > HEAD_BYTES:
+            self._refuse(Answer(431, f"The head is longer than {HEAD_BYTES} bytes.\n".encode()))
+            return
+        path = self._url.partition(b"?")[0]
+        self._head = Head.of(self._parser.get_method(), path, self._headers)
+        refusal = self._reception.doors.refusal(self._head, self._reception.limits.body_bytes)
+        if refusal is not None:
+            self._refuse(refusal)
+        elif self._head.expects and not self._slots and self._transport is not None:
+            self._transport.write(_CONTINUE)
+
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        if self._ended:
+            return
+        self._body_bytes += len(data)
+        if self._body_bytes > self._reception.limits.body_bytes:
+            self._refuse(self._reception.doors.too_large(self._reception.limits.body_bytes))
+            return
+        self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        """Hand the request over; the answer goes out in its turn."""
+        self._since, self._idle_since = 0.0, self._loop.time()
+        if self._ended:
+            return
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        last = not self._parser.should_keep_alive()
+        self._ended = last
+        slot = _Slot(last=last)
+        self._slots.append(slot)
+        taken = self._reception.doors.take(Request(self._head, self._headers, body))
+        if isinstance(taken, Pending):
+            taken.kept.add_done_callback(partial(self._kept, slot, taken.answer))
+            if len(self._slots) >= PIPELINED:
+                self._pace()
+        else:
+            self._answer(slot, taken)
+
+    # Reception
+
+    def late(self, now: float) -> bool:
+        """Whether a request is not whole in time, or none came for long."""
+        if self._since:
+            return now - self._since > self._reception.limits.request_s
+        return not self._slots and now - self._idle_since > IDLE_S
+
+    def cut_off(self) -> None:
+        """End a connection that is late. Who sends a body slowly is told so."""
+        if self._since and not self._in_head and self._url:
+            self._refuse(Answer(408, f"No whole body in {self._reception.limits.request_s:g} s.\n".encode()))
+        else:
+            self.abort()
+
+    def finish(self) -> None:
+        """Read no more, and close after the last answer."""
+        self._ended = True
+        if self._slots:
+            self._slots[-1].last = True
+        elif self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End it now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Inside
+
+    def _begin(self) -> None:
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._head = Head()
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+
+    def _refuse(self, answer: Answer) -> None:
+        """Answer what came so far, in its turn, and read nothing more."""
+        if not self._ended:
+            self._ended = True
+            slot = _Slot(last=True)
+            self._slots.append(slot)
+            self._answer(slot, answer)
+
+    def _kept(self, slot: _Slot, answer: Answer, kept: "asyncio.Future[None]") -> None:
+        error = None if kept.cancelled() else kept.exception()
+        if kept.cancelled() or error is not None:
+            answer = self._reception.doors.failed(error)
+        self._answer(slot, answer)
+
+    def _answer(self, slot: _Slot, answer: Answer) -> None:
+        """Fill the answer in, and send all that are not behind one that is still awaited."""
+        if answer.status != HTTPStatus.OK:
+            self._reception.counts[f"answered.{answer.status}"] += 1
+        slot.data = rendered(answer, last=slot.last)
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        while self._slots and self._slots[0].data:
+            sent = self._slots.popleft()
+            transport.write(sent.data)
+            if sent.last:
+                self._ended = True
+                transport.close()
+                return
+        if transport.get_write_buffer_size() > UNREAD_BYTES:
+            self._reception.counts["deaf"] += 1
+            transport.abort()
+            return
+        self._pace()
+
+    def _pace(self) -> None:
+        """Read as long as answers are read, and not too many are awaited."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        busy = len(self._slots) >= PIPELINED or transport.get_write_buffer_size() > UNREAD_BYTES // 4
+        if busy and transport.is_reading():
+            transport.pause_reading()
+        elif not busy and not transport.is_reading():
+            transport.resume_reading()
+
+
+def rendered(answer: Answer, *, last: bool = False) -> bytes:
+    """Return an answer as the bytes of HTTP/1.1.
+
+    >>> rendered(Answer(503, b"full", retry_after_s=5)).splitlines()[0]
+    b'HTTP/1.1 503 Service Unavailable'
+    """
+    if answer == _PLAIN and not last:
+        return _RENDERED
+    head = [
+        b"HTTP/1.1 %d %s" % (answer.status, HTTPStatus(answer.status).phrase.encode()),
+        b"content-type: " + answer.kind,
+        b"content-length: %d" % len(answer.body),
+    ]
+    if answer.retry_after_s:
+        head.append(b"retry-after: %d" % answer.retry_after_s)
+    if last:
+        head.append(b"connection: close")
+    return b"\r\n".join(head) + b"\r\n\r\n" + answer.body
+
+
+_PLAIN: Final = Answer(200)
+_RENDERED: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 0\r\n\r\n"
