@@ -87,6 +87,16 @@ def _refusal(table: str, build: Callable[[], object]) -> Iterator[Problem]:
 def _whole(experiment: ExperimentFile) -> Iterator[Problem]:
     yield from _window(experiment.window)
     yield from _refusal("metrics", lambda: experiment.plan)
+    yield from _propensities(experiment)
+
+
+def _propensities(experiment: ExperimentFile) -> Iterator[Problem]:
+    """Yield the metrics that could be estimated from propensities and do not say how."""
+    for number, metric in enumerate(experiment.metrics, 1):
+        if metric.identification == "logged_action" and not metric.off_policy:
+            found = "the outcome depends on the logged action, and no largest weight is declared."
+            expected = "Expected 1 over the smallest propensity that the exploration gives."
+            yield Problem(f"metrics {number}", "weight_max", found, expected, "Add it.")
 
 
 def _window(window: Window) -> Iterator[Problem]:

@@ -66,6 +66,11 @@ KEYS = {
     "metrics.least": "For metrics of groups: the fewest positives (auc: of either label) a group needs.",
     "metrics.features": "For a function of your own: the features it reads, as columns f.<name>.",
     "metrics.source": "The digest of your own function's source; filled in when the file is read.",
+    "metrics.weight_max": "For logged_action: the largest weight, 1 over the smallest propensity that the "
+    "exploration of the log gives. With it the metric is estimated from propensities.",
+    "metrics.weight_clip": "For logged_action: where its sequences cut weights; by default at weight_max.",
+    "metrics.reward_model": "For logged_action: py:module:function that predicts the metric's value of a "
+    "decision, for the doubly robust estimate.",
     "metrics.outside": "What happens to a value beyond the bounds; it is counted either way.",
     "policy.name": "promotion: the challenger must win. noninferiority: not lose. equivalence: neither. "
     "rollback: the challenger was live before, and one metric on which it is better is enough.",

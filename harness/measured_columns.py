@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from harness.log.log import Log
+from policies.logged_metric import PROPENSITY
 from policies.plan import Plan
 from policies.serving import ERRORS, LATENCIES
 from recorders.columns import DECISION_ENVELOPE, OUTCOME_SCHEMA
@@ -11,7 +12,7 @@ from replay.columns import FEATURE
 _DECISION_COLUMNS = ("decision_id", "occurred_at", "unit", "model", "model_version", "score", "decision")
 _POSITION = pa.field("position", pa.int64(), nullable=False)
 # Columns of the paired table that come straight from the decision event.
-_RECORDED = {LATENCIES[0]: "latency_us"}
+_RECORDED = {LATENCIES[0]: "latency_us", PROPENSITY: PROPENSITY}
 
 
 def beside(plan: Plan) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """Metrics of the user's own, `py:module:function`: pinned by the digest of their source, called on columns.
 
 The function is given one model's answers as an Arrow table (`score`, `decision`, `label`, `unit`,
-`occurred_at`, and the declared features as `f.<name>`) and returns one value a row. It is called once for
-each model, so it cannot favour one, and once more on the rows reversed: what depends on chance, on a counter
-or on other rows gives other bytes and is refused.
+`occurred_at`, and the declared features as `f.<name>`) and returns one value a row. A model of rewards is
+such a function too, and is not shown the label. It is called once for each model, so it cannot favour one,
+and once more on the rows reversed: what depends on chance, on a counter or on other rows gives other bytes
+and is refused.
 """
 
 import ast
@@ -18,7 +19,6 @@ import pyarrow as pa
 
 from harness.experiment_errors import MetricAltered, MetricFailed
 from policies.metric_plan import MetricPlan
-from policies.metrics import OWN
 from policies.options import declared
 from policies.own import SIDES, own_columns
 from replay.adapters.guard import guard
@@ -51,7 +51,7 @@ _IMPURE = frozenset(
     ]
 )
 _CALLS = frozenset({"eval", "exec", "input", "now", "open", "today", "utcnow"})
-_SHARED = ("label", "unit", "occurred_at")
+_SHARED = ("unit", "occurred_at")
 
 
 def pinned(metrics: Sequence[MetricPlan]) -> tuple[MetricPlan, ...]:
@@ -61,7 +61,7 @@ def pinned(metrics: Sequence[MetricPlan]) -> tuple[MetricPlan, ...]:
         MetricAltered: the file names a source, and it is not this one.
         MetricFailed: there is no such function, or its module reaches for a clock, chance or the world.
     """
-    return tuple(_pinned(metric) if metric.name.startswith(OWN) else metric for metric in metrics)
+    return tuple(_pinned(metric) if metric.function else metric for metric in metrics)
 
 
 def own_values(paired: pa.Table, metrics: Sequence[MetricPlan]) -> pa.Table:
@@ -72,20 +72,20 @@ def own_values(paired: pa.Table, metrics: Sequence[MetricPlan]) -> pa.Table:
         MetricFailed: it raises, gives something else than one number a row, or is not a function of a row.
     """
     for metric in metrics:
-        if metric.name.startswith(OWN):
-            for side, name in zip(SIDES, own_columns(metric.name), strict=True):
+        if metric.function:
+            for side, name in zip(SIDES, own_columns(metric.function), strict=True):
                 paired = paired.append_column(name, _of_side(paired, side, metric))
     return paired
 
 
 def _pinned(metric: MetricPlan) -> MetricPlan:
-    uri, path, source = _read(metric.name)
-    _check_pure(metric.name, path, source)
+    uri, path, source = _read(metric.function)
+    _check_pure(metric.function, path, source)
     found = hashlib.sha256(source).hexdigest()
     wanted = declared(metric.source)
     if wanted not in (None, found):
-        raise MetricAltered(metric.name, path, str(wanted), found)
-    _function(metric.name, uri, path, source)
+        raise MetricAltered(metric.function, path, str(wanted), found)
+    _function(metric.function, uri, path, source)
     return msgspec.structs.replace(metric, source=found)
 
 
@@ -132,27 +132,28 @@ def _check_pure(name: str, path: str, source: bytes) -> None:
 
 def _of_side(paired: pa.Table, side: str, metric: MetricPlan) -> pa.Array:
     """Return the function's values of one model; null where it was not asked: no label or no answer."""
-    uri, path, source = _read(metric.name)
+    uri, path, source = _read(metric.function)
     found = hashlib.sha256(source).hexdigest()
     if found != metric.source:
-        raise MetricAltered(metric.name, path, str(metric.source), found)
-    function = _function(metric.name, uri, path, source)
+        raise MetricAltered(metric.function, path, str(metric.source), found)
+    function = _function(metric.function, uri, path, source)
     columns = {"score": paired.column(f"{side}_score"), "decision": paired.column(f"{side}_decision")}
     columns |= {name: paired.column(name) for name in _SHARED}
     columns |= {f"{FEATURE}{name}": paired.column(f"{FEATURE}{name}") for name in metric.wanted_features}
-    answered = columns["score"].is_valid().to_numpy() | columns["decision"].is_valid().to_numpy()
-    known = np.flatnonzero(answered & np.isfinite(columns["label"].to_numpy(zero_copy_only=False)))
+    asked = columns["score"].is_valid().to_numpy() | columns["decision"].is_valid().to_numpy()
+    if not metric.predictor:  # who predicts an outcome does not see it
+        columns["label"] = paired.column("label")
+        asked &= np.isfinite(columns["label"].to_numpy())
+    known = np.flatnonzero(asked)
     rows = pa.table(columns).take(pa.array(known))
-    values = _called(metric.name, function, rows)
-    again = _called(metric.name, function, rows.take(pa.array(np.arange(known.size)[::-1])))
+    values = _called(metric.function, function, rows)
+    again = _called(metric.function, function, rows.take(pa.array(np.arange(known.size)[::-1])))
     if values.tobytes() != again[::-1].tobytes():
         raise MetricFailed(
-            metric.name, "its values change when the rows are reversed", "a function of each row alone"
+            metric.function, "its values change when the rows are reversed", "a function of each row alone"
         )
     full = np.full(paired.num_rows, np.nan)
     full[known] = values
-    asked = np.zeros(paired.num_rows, dtype=np.bool_)
-    asked[known] = True
     return pa.array(full, mask=~asked)
 
 

@@ -6,13 +6,17 @@ from typing import Literal
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from policies.columns import Floats
 from policies.errors import EvidenceMismatch
 from policies.evalues import mixture
 from policies.evidence import Evidence, MetricEvidence
 from policies.figures import more_needed, tidy
+from policies.logged import LoggedEvidence
+from policies.logged_metric import logged_capital, logged_figures
 from policies.metric_plan import MetricPlan
+from policies.off_policy import OffPolicy
 from policies.plan import Plan
 from policies.rules import Hypothesis, Role
 from policies.sample import Sample, sample_of
@@ -52,7 +56,8 @@ class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `point` is the mean over units of the clipped difference; `low` and `high` its confidence sequence at
     `level`, valid at all looks at once; `champion` and `challenger` are means over decisions. All in the
-    metric's unit, None where there is no data or the metric is not identified.
+    metric's unit, None where there is no data or the metric is not identified. `off_policy` is set for a
+    metric that is estimated from propensities: there `units` are decisions, and `clip` is that of weights.
     """
 
     metric: str
@@ -73,6 +78,8 @@ class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reasons: dict[str, int]
     validity: Validity
     tested: tuple[Tested, ...]
+    # Unset and not null, so that the verdicts before it keep their bytes.
+    off_policy: OffPolicy | UnsetType = UNSET
 
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,7 +106,10 @@ def estimate(evidence: Evidence, plan: Plan) -> tuple[Estimate, ...]:
     """
     if evidence.plan != plan.digest:
         raise EvidenceMismatch("the plan", evidence.plan, plan.digest)
-    return tuple(_estimate(evidence.metrics[metric.name], metric, plan) for metric in plan.metrics)
+    return tuple(
+        (_logged if metric.off_policy else _estimate)(evidence.metrics[metric.name], metric, plan)
+        for metric in plan.metrics
+    )
 
 
 def _estimate(evidence: MetricEvidence, metric: MetricPlan, plan: Plan) -> Estimate:
@@ -143,6 +153,50 @@ def _tested(sample: Sample, hypothesis: Hypothesis, metric: MetricPlan, plan: Pl
         method=sample.method,
         validity="exact",
         assumption=_ASSUMPTIONS[plan.unit.kind],
+    )
+
+
+def _logged(evidence: MetricEvidence, metric: MetricPlan, plan: Plan) -> Estimate:
+    """Return the estimate of a metric that is seen for the logged action alone."""
+    logged = evidence.logged
+    if isinstance(logged, UnsetType):
+        logged = LoggedEvidence.empty(plan.logged(metric))
+    figures, wanted = logged_figures(logged, metric, plan), -math.log(plan.policy.alpha)
+    tested = []
+    for hypothesis in metric.hypotheses:
+        capital = logged_capital(logged, hypothesis, metric)
+        seen = figures.point is not None
+        tested.append(
+            Tested(
+                hypothesis=hypothesis,
+                null=tidy(null_of(hypothesis, metric.margin or 0.0)),
+                log_e=tidy(mixture(capital)) if seen else None,
+                more_units=more_needed(capital, evidence.used, wanted) if seen else None,
+                method="weighted betting grid",
+                validity="exact",
+                assumption=figures.found.assumption,
+            )
+        )
+    return Estimate(
+        metric=metric.name,
+        role=metric.role,
+        direction=metric.direction,
+        unit=plan.unit.kind,
+        units=evidence.used,
+        decisions=evidence.used,
+        point=figures.point,
+        low=figures.low,
+        high=figures.high,
+        level=tidy(1.0 - plan.policy.alpha),
+        champion=figures.champion,
+        challenger=figures.challenger,
+        clip=plan.logged(metric).clip,
+        clipped=0,
+        outside=evidence.outside,
+        reasons=evidence.reasons,
+        validity="report_only" if metric.role == "context" else "exact",
+        tested=tuple(tested),
+        off_policy=figures.found,
     )
 
 

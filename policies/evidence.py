@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from policies.accumulators import Moments, TernaryCounts
 from policies.errors import ColumnsError, EvidenceMismatch
+from policies.logged import LoggedEvidence
 from policies.plan import Plan
 from policies.units import PerUnit, RepeatSketch
 from recorders.canonical import canonical_json, digest
@@ -22,7 +23,8 @@ class MetricEvidence(msgspec.Struct, frozen=True):
     `champion` and `challenger` are the fixed-point totals over the used decisions. Under unit `request`,
     `moments` (and `ternary`) hold the clipped paired difference per decision; else `units` holds the sums
     per unit, and `whole` is set where each unit was folded as a whole. `outside` counts decisions with a
-    value beyond the bounds, `clipped` decisions whose difference was cut to the clip.
+    value beyond the bounds, `clipped` decisions whose difference was cut to the clip. `logged` holds all sums
+    of a metric that is seen for the logged action alone.
     """
 
     rows: int
@@ -36,6 +38,7 @@ class MetricEvidence(msgspec.Struct, frozen=True):
     ternary: TernaryCounts
     units: PerUnit
     whole: bool | UnsetType = UNSET
+    logged: LoggedEvidence | UnsetType = UNSET
 
     @classmethod
     def empty(cls) -> "MetricEvidence":
@@ -67,7 +70,14 @@ class MetricEvidence(msgspec.Struct, frozen=True):
             ternary=self.ternary.merge(other.ternary),
             units=self.units.merge(other.units),
             whole=whole,
+            logged=_both(self.logged, other.logged),
         )
+
+
+def _both(a: LoggedEvidence | UnsetType, b: LoggedEvidence | UnsetType) -> LoggedEvidence | UnsetType:
+    if isinstance(a, UnsetType) or isinstance(b, UnsetType):
+        return b if isinstance(a, UnsetType) else a
+    return a.merge(b)
 
 
 class Evidence(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from policies.errors import OutOfBounds
 from policies.evidence import Evidence, MetricEvidence
 from policies.fixed import exact_sum, to_fixed
 from policies.groups import Grouped, Rows
+from policies.logged_metric import fold_logged_metric
 from policies.metric_plan import MetricPlan
 from policies.options import declared
 from policies.plan import Plan
@@ -32,7 +33,12 @@ def fold(columns: pa.Table, plan: Plan) -> Evidence:
         return Evidence.empty(plan)
     keys, unnamed = _keys(read, plan)
     repeats = RepeatSketch.of(read.unit) if plan.unit.kind == "request" else RepeatSketch.empty()
-    metrics = {metric.name: _fold_metric(read, plan, metric, keys, unnamed) for metric in plan.metrics}
+    metrics = {
+        metric.name: fold_logged_metric(read, metric, plan)
+        if metric.off_policy
+        else _fold_metric(read, plan, metric, keys, unnamed)
+        for metric in plan.metrics
+    }
     return Evidence(plan.digest, plan.scale, read.rows, metrics, repeats)
 
 

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
+from msgspec import UnsetType
 
 from policies.estimate import UNIT_NOUNS, Estimate, Look, Tested, Validity
 from policies.figures import tidy
+from policies.logged import MIN_EFFECTIVE
 from policies.plan import Plan
 from policies.rules import RULES
 
@@ -83,6 +85,27 @@ def _hypothesis(each: Estimate, test: Tested, plan: Plan, previous: Sequence[Loo
     )
 
 
+def off_policy_gates(estimates: Sequence[Estimate]) -> Iterator[Gate]:
+    """Yield a gate per metric that is estimated from propensities: whether anything may rest on them."""
+    for each in estimates:
+        found = each.off_policy
+        if each.role == "context" or isinstance(found, UnsetType):
+            continue
+        yield Gate(
+            name=f"{each.metric}: propensities",
+            rule="every weight is possible, weights average 1, and enough decisions weigh alike",
+            state="fails" if found.stops else "waits" if found.waits or not found.used else "passes",
+            leads_to="NOT_IDENTIFIABLE" if found.stops else "HOLD",
+            value=found.effective,
+            limit=MIN_EFFECTIVE,
+            assumption=found.assumption,
+            reason=" ".join(found.stops)
+            or "; ".join(found.waits)
+            or f"Worth {found.effective:.6g} decisions of equal weight out of {found.used}; the largest "
+            f"weight is {found.largest_share:.3g} of all.",
+        )
+
+
 def claim(test: Tested) -> str:
     """Return what a hypothesis says of the challenger."""
     beyond = f" by more than {abs(test.null):.6g}" if test.null else ""
@@ -102,6 +125,8 @@ def e_value(log: float) -> float:
 
 def _why(each: Estimate, test: Tested, largest: float | None, limit: float, *, shown: bool) -> str:
     noun = UNIT_NOUNS[each.unit]
+    if not isinstance(each.off_policy, UnsetType) and each.off_policy.stops:
+        return f"{each.metric}: nothing may rest on these propensities, so nothing is estimated."
     if largest is None or each.point is None or each.low is None or each.high is None:
         return f"{each.metric}: no matured {noun} yet."
     own = None if test.log_e is None else e_value(test.log_e)

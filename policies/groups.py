@@ -75,6 +75,10 @@ class Grouped(msgspec.Struct, frozen=True):
         """Return 1: every group's value is a share."""
         return 1.0
 
+    def lowest(self, options: Options) -> float:  # noqa: ARG002  # the protocol's signature
+        """Return 0."""
+        return 0.0
+
     def columns(self, options: Options) -> tuple[str, ...]:  # noqa: ARG002  # the protocol's signature
         """Return nothing: scores and labels are always there."""
         return ()

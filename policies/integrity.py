@@ -170,7 +170,7 @@ def _independence(evidence: Evidence, limit: float) -> Gate:
 
 
 def _identification(plan: Plan) -> Gate:
-    bad = [metric for metric in plan.gating if metric.identification != "direct"]
+    bad = [metric for metric in plan.gating if not metric.identified]
     why = {
         "blocked": "its outcome is never seen where the live decision blocks; explore a share of those "
         "decisions and record the propensity",

@@ -26,6 +26,7 @@ _LARGEST = 2.0**19  # a corrected prediction then still fits the fixed point
 _NEEDED = ("propensity", "target", "reward")
 _MODELLED = ("predicted_logged", "predicted_target")
 STAKES = grid(20, 0.0005, 4.0)
+MIN_EFFECTIVE = 100.0
 
 
 class LoggedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,7 +42,7 @@ class LoggedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     weight_max: float
     clip: float
     alpha: float = 0.05
-    min_effective: float = 100.0
+    min_effective: float = MIN_EFFECTIVE
     max_weight_share: float = 0.05
 
     def __post_init__(self) -> None:

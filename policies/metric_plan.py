@@ -8,8 +8,9 @@ from msgspec import UNSET, UnsetType
 
 from policies.checks import positive, refuse
 from policies.errors import PlanError
-from policies.metrics import METRICS, OWN, Metric, metric_kind
+from policies.metrics import METRICS, OUTCOME, OWN, Metric, metric_kind
 from policies.options import Cells, declared
+from policies.own import own_columns
 from policies.rules import Hypothesis, Role
 
 
@@ -27,7 +28,9 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     before the data; it asks for a posterior, which is shown and never gates (policies/belief.py).
     `slo_us` is the objective of latency_over; `k`, `bins` and
     `least` are of metrics of whole groups (policies/groups.py). `features` are those that a user's own
-    function reads, and `source` is the digest of its source, filled in when the file is read.
+    function reads, and `source` is the digest of its source, filled in when the file is read. `weight_max` is
+    the largest weight that exploration allows, with which `logged_action` is estimated; `weight_clip` cuts
+    weights in the sequences, `reward_model` predicts rewards (policies/logged_metric.py).
     Empty `direction` and `hypotheses` are filled in by the catalogue, so the canonical form shows them.
     """
 
@@ -56,6 +59,9 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     least: int | UnsetType = UNSET
     features: tuple[str, ...] | UnsetType = UNSET
     source: str | UnsetType = UNSET
+    weight_max: float | UnsetType = UNSET
+    weight_clip: float | UnsetType = UNSET
+    reward_model: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         kind = metric_kind(self.name, self.direction)
@@ -74,6 +80,13 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         if self.prior is not UNSET:
             positive(f"metrics.{self.name}", prior=self.prior)
         kind.check(self)
+        if self.name == OUTCOME and self.identification == "direct":
+            refuse(
+                "metrics.outcome.identification",
+                "direct",
+                "logged_action or blocked: an outcome that no decision moves compares nothing",
+                "Declare what the outcome depends on.",
+            )
         widest = kind.limit(self)
         if self.clip is not None and self.clip > widest:
             refuse(
@@ -81,6 +94,10 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
                 self.clip,
                 f"at most {widest!r}, the widest difference",
                 "Lower it.",
+            )
+        if self.predictor and self.name.startswith(OWN):
+            refuse(
+                f"metrics.{self.name}.reward_model", self.predictor, "one function a metric", "Leave it out."
             )
         if self.margin is not None and self.margin >= (self.clip or widest):
             refuse(
@@ -98,3 +115,37 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def wanted_features(self) -> tuple[str, ...]:
         """Return the names of the features of a decision that the metric reads."""
         return declared(self.features) or ()
+
+    @property
+    def off_policy(self) -> bool:
+        """Return whether it is estimated from propensities: `logged_action` with a largest weight."""
+        return self.identification == "logged_action" and declared(self.weight_max) is not None
+
+    @property
+    def identified(self) -> bool:
+        """Return whether the log can tell it."""
+        return self.identification == "direct" or self.off_policy
+
+    @property
+    def predictor(self) -> str:
+        """Return the user's function that predicts rewards, "" for none."""
+        return declared(self.reward_model) or ""
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Return the smallest and the largest value of a decision."""
+        low = self.kind.lowest(self)
+        return low, low + self.kind.limit(self)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that it reads beside scores, decisions and label."""
+        more = self.kind.columns(self)
+        if self.off_policy:
+            more = (*more, "propensity", *(own_columns(self.predictor) if self.predictor else ()))
+        return more
+
+    @property
+    def function(self) -> str:
+        """Return the user's function that the metric needs, the metric itself or a predictor; "" for none."""
+        return self.name if self.name.startswith(OWN) else self.predictor

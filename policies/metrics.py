@@ -18,7 +18,17 @@ from policies.errors import PlanError
 from policies.groups import GROUPED
 from policies.options import Options
 from policies.own import Own
-from policies.payoffs import by_cell, check_payoff, pinball, profit, profit_limit, ratio, ratio_limit
+from policies.payoffs import (
+    by_cell,
+    check_payoff,
+    pinball,
+    profit,
+    profit_limit,
+    profit_low,
+    ratio,
+    ratio_limit,
+    ratio_low,
+)
 from policies.serving import SERVING
 from policies.usable import Reasons, Values, usable_rows
 
@@ -40,6 +50,9 @@ class Metric(Protocol):
     def limit(self, options: Options) -> float:
         """Return the largest value, which is also the widest paired difference."""
 
+    def lowest(self, options: Options) -> float:
+        """Return the smallest value; the largest is it plus the limit."""
+
     def columns(self, options: Options) -> tuple[str, ...]:
         """Return the columns that it reads beside scores, decisions and label."""
 
@@ -52,7 +65,8 @@ class Loss(msgspec.Struct, frozen=True):
 
     `answer` is the score, or 1 and 0 for a positive and another decision where `decides` is set.
     `binary` demands labels 0 and 1. `probability` demands scores from 0 to 1. `ternary` says that a
-    difference is -1, 0 or 1 and nothing else.
+    difference is -1, 0 or 1 and nothing else. Without `answered` no answer is read: the value is
+    that of the outcome.
     """
 
     direction: Literal["lower", "higher"]
@@ -63,6 +77,8 @@ class Loss(msgspec.Struct, frozen=True):
     decides: bool = False
     probability: bool = False
     ternary: bool = False
+    answered: bool = True
+    lowest_of: Callable[[Options], float] = lambda _: 0.0
 
     def check(self, options: Options) -> None:
         """Refuse a plan that leaves out what this metric needs.
@@ -91,6 +107,10 @@ class Loss(msgspec.Struct, frozen=True):
         """Return the largest value, which is also the widest paired difference."""
         return self.limit_of(options)
 
+    def lowest(self, options: Options) -> float:
+        """Return the smallest value."""
+        return self.lowest_of(options)
+
     def columns(self, options: Options) -> tuple[str, ...]:  # noqa: ARG002  # the protocol's signature
         """Return nothing: scores, decisions and label are always there."""
         return ()
@@ -98,9 +118,9 @@ class Loss(msgspec.Struct, frozen=True):
     def values(self, columns: Columns, options: Options) -> Values:
         """Return the values of both models; what cannot be used is counted by its first reason."""
         sides = {"champion": columns.champion, "challenger": columns.challenger}
-        given = {name: self._answer(side, options) for name, side in sides.items()}
+        given = {name: self._answer(side, options) for name, side in sides.items()} if self.answered else {}
         reasons = usable_rows(columns, given, binary=self.binary, probability=self.probability)
-        answers = [answer for answer, _ in given.values()]
+        answers = [answer for answer, _ in given.values()] or [columns.label] * 2
         label, whole = columns.label, not reasons.counts
         # Rows that are left out may hold NaN: they get a harmless value, so that no warning is raised.
         label, *answers = (x if whole else np.where(reasons.usable, x, 0.0) for x in (label, *answers))
@@ -129,6 +149,10 @@ class Shared(msgspec.Struct, frozen=True):
     def limit(self, options: Options) -> float:  # noqa: ARG002  # the protocol's signature
         """Return 1: it happens or it does not."""
         return 1.0
+
+    def lowest(self, options: Options) -> float:  # noqa: ARG002  # the protocol's signature
+        """Return 0."""
+        return 0.0
 
     def columns(self, options: Options) -> tuple[str, ...]:  # noqa: ARG002  # the protocol's signature
         """Return nothing: scores, decisions and label are always there."""
@@ -166,6 +190,11 @@ def _failed(columns: Columns, options: Options) -> tuple[Mask, Mask]:
     return side.score_missing & side.decision_missing, np.zeros(columns.rows, dtype=np.bool_)
 
 
+OUTCOME = "outcome"
+_OUTCOME = Loss(
+    "higher", lambda _, y, __: y, lambda o: o.bound or 1.0, needs=("bound",), binary=False, answered=False
+)
+_COSTLY = msgspec.structs.replace(_OUTCOME, direction="lower")
 METRICS: dict[str, Metric] = {
     "brier": Loss("lower", lambda p, y, _: (p - y) ** 2, lambda _: 1.0, probability=True),
     "accuracy": Loss(
@@ -179,8 +208,16 @@ METRICS: dict[str, Metric] = {
         "lower", lambda s, y, _: (s - y) ** 2, lambda o: o.bound or 1.0, needs=("bound",), binary=False
     ),
     "cost": Loss("lower", _cost, lambda o: max(o.cost or (1.0,)), needs=("cost",), decides=True),
-    "profit": Loss("higher", profit, profit_limit, needs=("gain",), decides=True),
-    "ratio": Loss("higher", ratio, ratio_limit, needs=("gain", "per", "reference"), decides=True),
+    "profit": Loss("higher", profit, profit_limit, needs=("gain",), decides=True, lowest_of=profit_low),
+    "ratio": Loss(
+        "higher",
+        ratio,
+        ratio_limit,
+        needs=("gain", "per", "reference"),
+        decides=True,
+        lowest_of=ratio_low,
+    ),
+    OUTCOME: _OUTCOME,
     "pinball": Loss("lower", pinball, lambda o: o.bound or 1.0, needs=("bound", "quantile"), binary=False),
     "decision_rate": Loss(
         "lower", lambda d, _, __: d, lambda _: 1.0, binary=False, decides=True, ternary=True
@@ -197,4 +234,4 @@ def metric_kind(name: str, direction: Literal["lower", "higher", ""] = "") -> Me
     """Return the metric of that name, None where there is none; a user's own has the declared direction."""
     if name.startswith(OWN):
         return Own(name, direction or "higher")
-    return METRICS.get(name)
+    return _COSTLY if name == OUTCOME and direction == "lower" else METRICS.get(name)

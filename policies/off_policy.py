@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from policies.accumulators import GridCapital, Moments
+from policies.columns import Floats
 from policies.errors import EvidenceMismatch
 from policies.evalues import mixture
 from policies.figures import tidy
@@ -94,7 +95,13 @@ def log_e_above(capital: GridCapital, null: float) -> float:
     >>> log_e_above(GridCapital.empty(STAKES.size), 0.5)
     0.0
     """
-    return mixture(np.array(capital.log_capital()) - capital.count * np.log1p(STAKES * null))
+    return mixture(capital_above(capital, null))
+
+
+def capital_above(capital: GridCapital, null: float) -> Floats:
+    """Return the log capital of each stake against "E[D | past] is at most `null`", null of at least 0."""
+    logs: Floats = np.array(capital.log_capital()) - capital.count * np.log1p(STAKES * null)
+    return logs
 
 
 def lower_end(capital: GridCapital, alpha: float) -> float:

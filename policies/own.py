@@ -43,6 +43,10 @@ class Own(NamedTuple):
         assert options.bound is not None  # checked when the plan was made
         return options.bound
 
+    def lowest(self, options: Options) -> float:  # noqa: ARG002  # the protocol's signature
+        """Return 0."""
+        return 0.0
+
     def columns(self, options: Options) -> tuple[str, ...]:
         """Return the columns that hold the function's values for both models.
 

@@ -34,6 +34,11 @@ def profit_limit(options: Options) -> float:
     return _reach(_set(options.gain))
 
 
+def profit_low(options: Options) -> float:
+    """Return the smallest gain, at most 0."""
+    return min(*_set(options.gain), 0.0)
+
+
 def ratio(positive: Floats, label: Floats, options: Options) -> Floats:
     """Return gain minus `reference` times `per` of each decision: the ratio, made linear.
 
@@ -48,6 +53,11 @@ def ratio(positive: Floats, label: Floats, options: Options) -> Floats:
 def ratio_limit(options: Options) -> float:
     """Return the widest difference of two such values, and at least the largest value."""
     return _reach(_linear(options))
+
+
+def ratio_low(options: Options) -> float:
+    """Return the smallest such value, at most 0."""
+    return min(*_linear(options), 0.0)
 
 
 def pinball(score: Floats, label: Floats, options: Options) -> Floats:

@@ -12,7 +12,9 @@ from msgspec import UNSET, UnsetType
 from policies.checks import between, refuse
 from policies.errors import PlanError
 from policies.groups import Grouped
+from policies.logged import LoggedPlan
 from policies.metric_plan import MetricPlan
+from policies.options import declared
 from policies.rules import RULES, Combination, Hypothesis
 from policies.slice_plan import SlicePlan
 from recorders.canonical import canonical_json, digest
@@ -153,6 +155,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 f'"day" or "column" with metrics.{metric.name}: it is a value of a group, not of a decision',
                 "Declare which decisions belong together.",
             )
+        if metric.off_policy:
+            self._check_logged(metric)
         if metric.role == "context":
             return metric
         wanted = metric.hypotheses or RULES[self.policy.name].hypotheses(metric.role)
@@ -168,6 +172,15 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             )
         return msgspec.structs.replace(metric, hypotheses=tuple(h for h in HYPOTHESES if h in wanted))
 
+    def _check_logged(self, metric: MetricPlan) -> None:
+        if isinstance(metric.kind, Grouped):
+            refuse(
+                f"metrics.{metric.name}.identification", "logged_action", "a value a decision", "Leave it."
+            )
+        if self.unit.kind != "request":
+            refuse("unit.kind", self.unit.kind, '"request" with a logged_action metric', "Correct it.")
+        self.logged(metric)
+
     @property
     def gating(self) -> tuple[MetricPlan, ...]:
         """Return the metrics that can change the verdict."""
@@ -176,8 +189,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     @property
     def combination(self) -> Combination:
         """Return how many of the combined metrics must be shown."""
-        declared = self.policy.primaries
-        return RULES[self.policy.name].combines if isinstance(declared, UnsetType) else declared
+        return declared(self.policy.primaries) or RULES[self.policy.name].combines
 
     @property
     def combined(self) -> tuple[MetricPlan, ...]:
@@ -200,12 +212,23 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     @property
     def columns(self) -> tuple[str, ...]:
         """Return the columns that the metrics read beside scores, decisions and label."""
-        return tuple(sorted({name for metric in self.metrics for name in metric.kind.columns(metric)}))
+        return tuple(sorted({name for metric in self.metrics for name in metric.columns}))
 
     @property
     def features(self) -> tuple[str, ...]:
         """Return the features of decisions that the metrics read."""
         return tuple(sorted({name for metric in self.metrics for name in metric.wanted_features}))
+
+    def logged(self, metric: MetricPlan) -> LoggedPlan:
+        """Return how a `logged_action` metric is estimated: rewards are scaled to [0, 1], larger is better.
+
+        Raises:
+            PlanError: a weight is out of range.
+        """
+        largest = declared(metric.weight_max)
+        assert largest is not None  # what makes the metric off-policy
+        clip = declared(metric.weight_clip) or largest
+        return LoggedPlan(weight_max=largest, clip=clip, alpha=self.policy.alpha)
 
     def metric(self, name: str) -> MetricPlan:
         """Return the registered metric of that name.

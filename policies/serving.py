@@ -45,6 +45,10 @@ class Happening(msgspec.Struct, frozen=True):
         """Return 1: it happens or it does not."""
         return 1.0
 
+    def lowest(self, options: Options) -> float:  # noqa: ARG002  # the protocol's signature
+        """Return 0."""
+        return 0.0
+
     def columns(self, options: Options) -> tuple[str, ...]:  # noqa: ARG002  # the protocol's signature
         """Return the columns that this metric reads beside scores, decisions and label."""
         return self.reads

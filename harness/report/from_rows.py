@@ -62,7 +62,7 @@ def naive_z(rows: Rows, metric: MetricPlan, usable: Flags) -> float | None:
 
 def _by_decision(metric: MetricPlan) -> bool:
     """Return whether a decision has a value of its own that the paired columns alone can tell."""
-    return not isinstance(metric.kind, Grouped) and not metric.kind.columns(metric)
+    return not isinstance(metric.kind, Grouped) and not metric.columns
 
 
 def scores(rows: Rows, experiment: Experiment, names: tuple[str, str]) -> Scores | Absent:

@@ -102,6 +102,53 @@ def test_failures_are_counted_and_reject(shop: Shop, tmp_path: Path) -> None:
     assert explain(shop.log, "timid").look == found
 
 
+LOGGED = """
+[[metrics]]
+name = "outcome"
+identification = "logged_action"
+bound = 1.0
+weight_max = 5.0
+reward_model = "py:rewards:expected"
+[policy]
+max_repeats = 1.0
+"""
+REWARDS = """
+import numpy as np
+
+
+def expected(rows):
+    assert "label" not in rows.column_names
+    return np.where(np.array(rows["decision"].to_pylist()) == "offer", 0.5, 0.2)
+"""
+
+
+def test_a_logged_action_is_estimated_from_the_recorded_propensities(
+    event_log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rewards.py").write_text(REWARDS)
+    shop = Shop(event_log, explored=0.25)
+    uri = "py:tests.support.shop:oracle?threshold=0.0&decisions=offer,none"
+    add_model(event_log, uri, name="generous", version="1", trained_until=0, inputs=["x"], folder=tmp_path)
+    text = experiment_text("logged", "generous:1").partition("[[metrics]]")
+    unit = text[0].replace('kind = "day"\ntimezone = "UTC"', 'kind = "request"')
+    path = tmp_path / "logged.toml"
+    path.write_text(unit + LOGGED + text[2].partition("[policy]\n")[2])
+    register(event_log, read_experiment(path))
+    shop.days(0, 30)
+    found = take_look(event_log, "logged").look
+    only = found.verdict.estimates[0]
+    assert only.champion == pytest.approx(0.225, abs=0.05)
+    for point in (only.challenger, only.off_policy.snips, only.off_policy.doubly_robust):
+        assert point == pytest.approx(0.6, abs=0.1)
+    assert found.verdict.state == "PROMOTE", found.verdict.reasons
+    assert explain(event_log, "logged").look == found
+    assert "PROMOTE" in render(gather(event_log, "logged")).upper()
+    path.write_text(path.read_text().replace("weight_max = 5.0\n", "").replace("logged", "other", 1))
+    with pytest.raises(TomlFileError, match="weight_max"):
+        read_experiment(path)
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [

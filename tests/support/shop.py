@@ -58,13 +58,17 @@ def broken(frame: pd.DataFrame) -> pd.Series:
 
 
 class Shop:
-    """Writes days of one decision point into a log; the same days are the same batches."""
+    """Writes days of one decision point into a log; the same days are the same batches.
 
-    def __init__(self, log: Log, seed: int = 7) -> None:
+    With `explored` that share of decisions is an offer, by chance: six in ten of those return, else one.
+    """
+
+    def __init__(self, log: Log, seed: int = 7, explored: float = 0.0) -> None:
         self.log = log
         self.seed = seed
         self.writer = uuid.uuid5(uuid.NAMESPACE_DNS, f"shop {seed}")
         self.sequence = 0
+        self.explored = explored
         log.register_feature_set(FEATURES)
 
     def days(self, first: int, stop: int) -> None:
@@ -83,7 +87,8 @@ class Shop:
             "model": ["plain"] * len(rows),
             "model_version": ["1"] * len(rows),
             "score": [0.25 + row["x"] / 2 for row in rows],
-            "decision": ["offer" if row["x"] < 0.5 else "none" for row in rows],
+            "decision": [row["decision"] for row in rows],
+            "propensity": [row["propensity"] for row in rows],
             "inclusion": [1.0] * len(rows),
             "f.x": [row["x"] for row in rows],
             "f.region": ["north" if row["x"] < 0.7 else "south" for row in rows],
@@ -115,12 +120,21 @@ class Shop:
         rows: list[dict[str, object]] = []
         for index in range(DECISIONS):
             x = chance.random()
+            label = float(chance.random() < x)
+            decision, propensity = "offer" if x < 0.5 else "none", None
+            if self.explored:
+                offer = chance.random() < self.explored
+                decision = "offer" if offer else "none"
+                propensity = self.explored if offer else 1.0 - self.explored
+                label = float(chance.random() < (0.6 if offer else 0.1))
             rows.append(
                 {
                     "decision_id": f"{day}-{index}",
                     "occurred_at": FIRST + day * DAY + dt.timedelta(hours=6) + index * step,
                     "x": x,
-                    "label": float(chance.random() < x),
+                    "label": label,
+                    "decision": decision,
+                    "propensity": propensity,
                 }
             )
         return rows

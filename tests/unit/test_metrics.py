@@ -7,7 +7,7 @@ import pytest
 from policies.errors import ColumnsError, OutOfBounds, PlanError
 from policies.fold import fold
 from policies.groups import GROUPED
-from policies.metrics import METRICS
+from policies.metrics import METRICS, OUTCOME
 from policies.serving import SERVING
 from tests.support.pairs import paired, plan
 
@@ -23,7 +23,7 @@ NEEDS = {
 }
 
 
-SCORED = [name for name in METRICS if name not in GROUPED | SERVING]
+SCORED = [name for name in METRICS if name not in {*GROUPED, *SERVING, OUTCOME}]
 
 
 def plan_of(name, **changes):

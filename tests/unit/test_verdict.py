@@ -66,10 +66,13 @@ def test_every_metric_can_stand_in_a_verdict(metric):
     needs = {"bound": 1.0, "threshold": 0.3, "cost": [0, 1, 2, 0], "gain": [1, -1, 0, 0]}
     needs |= {"per": [1, 1, 0, 0], "reference": 0.3, "quantile": 0.5}
     needs |= {"slo_us": 100, "k": 5, "bins": 10}
+    if metric == "outcome":
+        needs |= {"identification": "logged_action", "weight_max": 2.0}
     others = [] if metric == "brier" else [{"name": metric, "role": "context", **needs}]
     served = BETTER.append_column("champion_latency_us", pa.array([90] * ROWS, pa.int64()))
     served = served.append_column("challenger_latency_us", pa.array([110] * ROWS, pa.int64()))
     served = served.append_column("challenger_error", pa.nulls(ROWS, pa.string()))
+    served = served.append_column("propensity", pa.array([0.5] * ROWS, pa.float64()))
     chosen = plan({"name": "brier"}, *others, unit="day" if metric in GROUPED else "request")
     assert verdict(served, chosen).state in {"PROMOTE", "HOLD"}
 
