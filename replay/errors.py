@@ -11,6 +11,7 @@ HarnessError
     ├── RetypeFailed            a cast between versions that would lose something  (exit 2)
     ├── EntitiesUnusable        an entity table without the columns of an as-of join  (exit 2)
     ├── ToleranceUnknown        a tolerance that is none of ours  (exit 2)
+    ├── ToleranceUnusable       a tolerance that is none of those there are  (exit 2)
     ├── ScoresDisagree          scores that name other decisions than the log does  (exit 40)
     └── ModelError
         ├── UnknownModelUri     no adapter for it, or an option that the adapter does not know (exit 2)
@@ -145,6 +146,20 @@ class EntitiesUnusable(ReplayError):
 
     def __init__(self, happened: str, expected: str) -> None:
         super().__init__(happened, expected, "Correct the entity table.")
+
+
+class ToleranceUnusable(ReplayError):
+    """Name a tolerance that there is."""
+
+    exit_code = 2
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"{text!r} is no tolerance.",
+            "Expected exact, ulp:<n>, abs:<x> or rel:<x>, with a finite number of at least 0.",
+            "Write amount=abs:1e-9.",
+        )
+        self.text = text
 
 
 class ScoresDisagree(ReplayError):

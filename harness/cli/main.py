@@ -23,6 +23,10 @@ COMMANDS = {
     "sidecar": ("harness.cli.sidecar:sidecar", "Run and look after the recorder's sidecar."),
     "model": ("harness.cli.model:model", "Register and list models."),
     "training-set": ("harness.cli.training_set:training_set", "Cut training sets from the log."),
+    "consistency": (
+        "harness.cli.consistency:consistency",
+        "Recompute features, compare with what was served.",
+    ),
     "replay": ("harness.cli.replay:replay", "Score challengers on recorded snapshots."),
     "shadow": ("harness.cli.shadow:shadow", "Score challengers while the log grows."),
     "experiment": ("harness.cli.experiment:experiment", "Write, check and register experiments."),

@@ -1,0 +1,218 @@
+"""The consistency check: recompute features on a sample of decisions and compare with what was served."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from harness.errors import UsageError
+from harness.log.log import Log
+from harness.replay_errors import FeatureUnknown, NothingToScore
+from recorders.fields import FeatureSet
+from replay.adapters.guard import guard
+from replay.adapters.opening import read_artefact
+from replay.adapters.python import load_attribute
+from replay.adapters.uri import parse_uri
+from replay.columns import FEATURE, ids
+from replay.consistency import FieldConsistency, Tolerance, compare
+from replay.frames import to_frame
+from replay.matching import Flags
+from replay.splits import Split, parted
+
+
+class Consistency(msgspec.Struct, frozen=True):
+    """What a check found. `sampled` decisions of `decisions`; `absent` of them have no raw inputs."""
+
+    transformation: str
+    digest: str
+    decision_point: str
+    start: int
+    stop: int
+    decisions: int
+    sampled: int
+    absent: int
+    fields: tuple[FieldConsistency, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every sampled decision could be recomputed, and every compared cell agrees."""
+        return not self.absent and all(field.agrees for field in self.fields)
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """Which decisions are recomputed: a `share` of those in [start, stop), the same for the same seed."""
+
+    decision_point: str
+    start: int
+    stop: int
+    share: float = 0.05
+    seed: str = ""
+
+
+def check_consistency(
+    log: Log,
+    transformation: str,
+    sample: Sample,
+    *,
+    raw: pa.Table | None = None,
+    tolerances: Mapping[str, Tolerance] | None = None,
+    folder: Path | None = None,
+) -> Consistency:
+    """Return how features recomputed by `py:module:function` agree with those that were served.
+
+    The function gets a DataFrame of raw inputs, one row a decision with its `decision_id`, and answers one
+    with a row for each, in that order, and a column for each feature that it computes. The raw inputs are
+    the rows of `raw` with that decision_id; without `raw`, the recorded fields of role context.
+
+    Raises:
+        NothingToScore: no decision in the range, or none in the sample.
+        FeatureUnknown: it answers a feature that was never served.
+        UsageError: the function raised, or answered something else.
+    """
+    if not 0.0 < sample.share <= 1.0:
+        raise UsageError(
+            f"The share is {sample.share}.", "Expected above 0, at most 1.", "Choose such a share."
+        )
+    uri = parse_uri(transformation)
+    artefact = read_artefact(transformation, folder)
+    function = load_attribute(uri, artefact.path, artefact.content, artefact.digest)
+    served, decisions = _served(log, sample)
+    inputs, kept = _inputs(served, raw)
+    absent = served.num_rows - kept.num_rows
+    again = _recomputed(transformation, function, inputs, kept)
+    for name in (name for name in tolerances or {} if name not in again.schema.names):
+        raise FeatureUnknown([name], again.schema.names)
+    plain = kept.select(["decision_id", *again.schema.names])
+    fields = compare(plain, again, _special(kept, again.schema.names), tolerances or {})
+    return Consistency(
+        transformation=transformation,
+        digest=artefact.digest,
+        decision_point=sample.decision_point,
+        start=sample.start,
+        stop=sample.stop,
+        decisions=decisions,
+        sampled=served.num_rows,
+        absent=absent,
+        fields=tuple(fields),
+    )
+
+
+def read_raw(path: Path) -> pa.Table:
+    """Return a Parquet file of raw inputs.
+
+    Raises:
+        UsageError: it cannot be read, or has no decision_id.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise UsageError(
+            f"{path} cannot be read: {error}.", "Expected Parquet.", "Check the file."
+        ) from error
+    if "decision_id" not in table.schema.names:
+        raise UsageError(f"{path} has no decision_id.", "Expected one row a decision.", "Add the column.")
+    return table
+
+
+def _served(log: Log, sample: Sample) -> tuple[pa.Table, int]:
+    """Return the sampled decisions with their fields by plain name, and how many decisions there are."""
+    split = None if sample.share == 1.0 else Split(by="unit", test=sample.share, seed=sample.seed)
+    known, decisions = log.feature_sets(), 0
+    tables, sets = [], dict[str, FeatureSet]()
+    source = log.read(sample.start, sample.stop, kind="decision", decision_point=sample.decision_point)
+    for batch in source:
+        decisions += batch.num_rows
+        table = pa.Table.from_batches([batch])
+        names = table.column("decision_id")
+        chosen = parted(split, np.zeros(batch.num_rows, np.int64), names, names)
+        table = table.filter(pa.array(chosen.test if split else chosen.stays))
+        digest = (batch.schema.metadata or {}).get(b"schema_digest", b"").decode()
+        if digest in known:
+            sets[digest] = known[digest]
+        own = [n for n in table.schema.names if n.startswith(FEATURE) or n in {"decision_id", "statuses"}]
+        tables.append(table.select(own).replace_schema_metadata(None))
+    if not any(table.num_rows for table in tables):
+        raise NothingToScore(sample.decision_point, sample.start, sample.stop)
+    together = pa.concat_tables(tables, promote_options="default")
+    context = [f.name for found in sets.values() for f in found.fields if f.role == "context"]
+    named = together.rename_columns([name.removeprefix(FEATURE) for name in together.schema.names])
+    return named.replace_schema_metadata({"context": ",".join(dict.fromkeys(context))}), decisions
+
+
+def _inputs(served: pa.Table, raw: pa.Table | None) -> tuple[pa.Table, pa.Table]:
+    """Return the raw inputs and the served rows that have some, in one order."""
+    if raw is None:
+        names = [name for name in served.schema.metadata[b"context"].decode().split(",") if name]
+        if not names:
+            raise UsageError(
+                "The snapshots have no field of role context.",
+                "Expected raw inputs that were recorded, or a file of them.",
+                "Hand them over with --raw.",
+            )
+        return served.select(["decision_id", *names]), served
+    at = pc.index_in(
+        ids(served.column("decision_id"), "decision_id"),
+        value_set=ids(raw.column("decision_id"), "decision_id").combine_chunks(),
+    ).combine_chunks()
+    return raw.take(at.drop_null()), served.filter(at.is_valid())
+
+
+def _recomputed(name: str, function: Any, inputs: pa.Table, served: pa.Table) -> pa.Table:
+    """Return what the function answers, in the types that were served."""
+    answer, failed = guard(function, to_frame(inputs.combine_chunks()))
+    if failed is not None:
+        raise _wrong(name, f"raised {failed.reason}")
+    if not isinstance(answer, pd.DataFrame) or len(answer) != inputs.num_rows:
+        size = f" of {len(answer)} rows" if isinstance(answer, pd.DataFrame) else ""
+        raise _wrong(name, f"answered a {type(answer).__name__}{size} to {inputs.num_rows:,} rows")
+    wanted = [column for column in answer.columns if column != "decision_id"]
+    unknown = [str(column) for column in wanted if column not in served.schema.names]
+    if unknown or not wanted:
+        raise FeatureUnknown(unknown or ["(no column)"], served.schema.names)
+    return pa.table({column: _typed(name, column, answer[column], served) for column in wanted})
+
+
+def _typed(name: str, column: str, values: Any, served: pa.Table) -> pa.ChunkedArray:
+    """Return a column in the served type.
+
+    A NaN of pandas is a null where the type has no NaN, and where a null was served: it has no other mark.
+    """
+    kind = served.schema.field(column).type
+    objects = values.dtype == object
+    try:
+        if pa.types.is_floating(kind) and not objects:
+            numbers = values.to_numpy(np.float64, na_value=math.nan)
+            unserved = np.asarray(served.column(column).combine_chunks().is_null())
+            return pa.chunked_array([pa.array(numbers, mask=np.isnan(numbers) & unserved)])
+        return pa.chunked_array([pa.array(values, from_pandas=True).cast(kind)])
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise _wrong(name, f"answered {column} in another type than {kind}: {error}") from error
+
+
+def _wrong(name: str, what: str) -> UsageError:
+    return UsageError(
+        f"{name} {what}.",
+        "Expected a DataFrame with a row for each it was given, in that order, and the features as columns.",
+        "Correct the function; nothing was compared.",
+    )
+
+
+def _special(served: pa.Table, names: Sequence[str]) -> dict[str, Flags]:
+    """Return for each feature which rows were served with a status that is not plain."""
+    found = {name: np.zeros(served.num_rows, dtype=np.bool_) for name in names}
+    if "statuses" not in served.schema.names:
+        return found
+    column = served.column("statuses").combine_chunks()
+    lengths = np.asarray(column.value_lengths().fill_null(0))
+    fields = column.flatten().field("field").to_pylist()
+    for row, field in zip(np.repeat(np.arange(served.num_rows), lengths).tolist(), fields, strict=True):
+        if field in found:
+            found[field][row] = True
+    return found
