@@ -71,6 +71,9 @@ KEYS = {
     "metrics.weight_clip": "For logged_action: where its sequences cut weights; by default at weight_max.",
     "metrics.reward_model": "For logged_action: py:module:function that predicts the metric's value of a "
     "decision, for the doubly robust estimate.",
+    "metrics.blocked_decision": "For blocked: the decision that hides the outcome. With it the metric is "
+    "bounded, whatever is hidden.",
+    "metrics.effect": "For blocked: the difference that exploration should be able to show.",
     "metrics.outside": "What happens to a value beyond the bounds; it is counted either way.",
     "policy.name": "promotion: the challenger must win. noninferiority: not lose. equivalence: neither. "
     "rollback: the challenger was live before, and one metric on which it is better is enough.",

@@ -14,7 +14,15 @@ import pyarrow as pa
 from harness.champion_again import champion_noise
 from harness.experiments import Experiment
 from harness.log.log import Log
-from harness.measured_columns import beside, completed, errors_column, read_decisions, read_outcomes
+from harness.measured_columns import (
+    beside,
+    blocking,
+    completed,
+    errors_column,
+    read_decisions,
+    read_outcomes,
+    with_blocked,
+)
 from harness.own_metrics import own_values
 from harness.replays import read_scores
 from harness.scoring import failure_of
@@ -84,11 +92,14 @@ def measure(
         window=experiment.label_window,
         label=experiment.declared.label.name,
         exclude=pa.array(codes != COUNTED),
+        keep_missing=bool(blocking(plan)),
     )
+    joined = with_blocked(joined, plan)
     model = experiment.challenger.digest
     scores = read_scores(log, model, point, start, stop, up_to=scores_up_to)
     paired = pair(joined, scores, also=beside(plan), errors=errors_column(plan))
-    evidence = fold(own_values(completed(paired.table, plan), plan.metrics), plan)
+    table = own_values(completed(paired.table, plan), plan.metrics)
+    evidence = fold(table, plan)
     noise = None
     if experiment.rescore is not None:
         again = read_scores(log, experiment.rescore.digest, point, start, stop, up_to=scores_up_to)
@@ -103,7 +114,7 @@ def measure(
         scores=Scores(model, scores_up_to, paired.scored + paired.failed, canonical_digest(paired.table)),
         integrity=_integrity(experiment, joined, paired, evidence, left_out, (start, stop), noise),
         evidence=evidence,
-        slices=slice_evidence(log, paired.table, experiment.plan, point, (start, stop)),
+        slices=slice_evidence(log, table, experiment.plan, point, (start, stop)),
     )
 
 

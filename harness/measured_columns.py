@@ -1,6 +1,9 @@
 """The columns that a plan needs of the log, beside those that every plan needs."""
 
+import dataclasses
+
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from harness.log.log import Log
 from policies.logged_metric import PROPENSITY
@@ -8,6 +11,7 @@ from policies.plan import Plan
 from policies.serving import ERRORS, LATENCIES
 from recorders.columns import DECISION_ENVELOPE, OUTCOME_SCHEMA
 from replay.columns import FEATURE
+from replay.join import Joined
 
 _DECISION_COLUMNS = ("decision_id", "occurred_at", "unit", "model", "model_version", "score", "decision")
 _POSITION = pa.field("position", pa.int64(), nullable=False)
@@ -35,6 +39,24 @@ def completed(paired: pa.Table, plan: Plan) -> pa.Table:
         if name in plan.columns and name not in paired.schema.names:
             paired = paired.append_column(name, pa.nulls(paired.num_rows, pa.int64()))
     return paired
+
+
+def blocking(plan: Plan) -> list[str]:
+    """Return the decisions that hide an outcome which a metric is bounded without."""
+    return sorted({str(metric.blocked_decision) for metric in plan.metrics if metric.bounded})
+
+
+def with_blocked(joined: Joined, plan: Plan) -> Joined:
+    """Return the joined decisions with the blocked ones, without a label; these are not missing any more."""
+    missing = joined.missing
+    if missing is None:
+        return joined
+    hidden = missing.filter(
+        pc.is_in(missing.column("decision"), value_set=pa.array(blocking(plan), pa.string()))
+    )
+    more = pa.concat_tables([joined.table, hidden], promote_options="default")
+    reasons = {**joined.reasons, "missing": joined.reasons["missing"] - hidden.num_rows}
+    return dataclasses.replace(joined, table=more.sort_by("position"), reasons=reasons)
 
 
 def read_decisions(log: Log, start: int, stop: int, decision_point: str, plan: Plan) -> pa.Table:

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
+from policies.blocked import Blocked, bounds_of, filled
 from policies.columns import Floats
 from policies.errors import EvidenceMismatch
 from policies.evalues import mixture
@@ -58,6 +59,7 @@ class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `level`, valid at all looks at once; `champion` and `challenger` are means over decisions. All in the
     metric's unit, None where there is no data or the metric is not identified. `off_policy` is set for a
     metric that is estimated from propensities: there `units` are decisions, and `clip` is that of weights.
+    `blocked` holds the bounds of a metric of blocked outcomes, whose point is not known as long as any is.
     """
 
     metric: str
@@ -80,6 +82,7 @@ class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tested: tuple[Tested, ...]
     # Unset and not null, so that the verdicts before it keep their bytes.
     off_policy: OffPolicy | UnsetType = UNSET
+    blocked: Blocked | UnsetType = UNSET
 
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,16 +109,42 @@ def estimate(evidence: Evidence, plan: Plan) -> tuple[Estimate, ...]:
     """
     if evidence.plan != plan.digest:
         raise EvidenceMismatch("the plan", evidence.plan, plan.digest)
-    return tuple(
-        (_logged if metric.off_policy else _estimate)(evidence.metrics[metric.name], metric, plan)
-        for metric in plan.metrics
+    return tuple(_of_metric(evidence.metrics[metric.name], metric, plan) for metric in plan.metrics)
+
+
+def _of_metric(evidence: MetricEvidence, metric: MetricPlan, plan: Plan) -> Estimate:
+    if metric.off_policy:
+        return _logged(evidence, metric, plan)
+    if metric.bounded:
+        return _bounded(evidence, metric, plan)
+    return _estimate(evidence, metric, plan)
+
+
+def _bounded(evidence: MetricEvidence, metric: MetricPlan, plan: Plan) -> Estimate:
+    """Return what holds whatever was blocked: what promotes from the worst case, harm from the best."""
+    worst, best = (
+        _estimate(filled(evidence, metric, plan, favourable=favourable), metric, plan)
+        for favourable in (False, True)
+    )
+    if worst.point is None or best.point is None:
+        return worst
+    bounds = bounds_of((worst.point, best.point), evidence, metric, plan)
+    tests = zip(worst.tested, best.tested, strict=True)
+    return msgspec.structs.replace(
+        worst,
+        point=None if bounds.unseen else worst.point,
+        high=best.high,
+        champion=None if bounds.unseen else worst.champion,
+        challenger=None if bounds.unseen else worst.challenger,
+        tested=tuple(other if test.hypothesis == "harm" else test for test, other in tests),
+        blocked=bounds,
     )
 
 
 def _estimate(evidence: MetricEvidence, metric: MetricPlan, plan: Plan) -> Estimate:
     sample = sample_of(evidence, metric, plan)
     units, used = sample.moments.count, evidence.used
-    seen = units > 0 and metric.identification == "direct"
+    seen = units > 0 and (metric.identification == "direct" or metric.bounded)
     clip = plan.clip(metric.name)
     mean = sample.moments.mean
     half = plan.policy.alpha / 2.0

@@ -1,7 +1,7 @@
 """Evidence: what a look knows, as integers and sums, without rows."""
 
 from functools import reduce
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -15,6 +15,18 @@ from policies.units import PerUnit, RepeatSketch
 from recorders.canonical import canonical_json, digest
 
 FORMAT = 1
+_Part = TypeVar("_Part", LoggedEvidence, "Unseen")
+
+
+class Unseen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Decisions whose difference is not known, since what was decided blocks the outcome; by unit too."""
+
+    count: int
+    units: PerUnit
+
+    def merge(self, other: "Unseen") -> "Unseen":
+        """Return those of both samples together."""
+        return Unseen(self.count + other.count, self.units.merge(other.units))
 
 
 class MetricEvidence(msgspec.Struct, frozen=True):
@@ -24,7 +36,8 @@ class MetricEvidence(msgspec.Struct, frozen=True):
     `moments` (and `ternary`) hold the clipped paired difference per decision; else `units` holds the sums
     per unit, and `whole` is set where each unit was folded as a whole. `outside` counts decisions with a
     value beyond the bounds, `clipped` decisions whose difference was cut to the clip. `logged` holds all sums
-    of a metric that is seen for the logged action alone.
+    of a metric that is seen for the logged action alone, `unseen` counts what a metric of blocked outcomes
+    uses without a difference.
     """
 
     rows: int
@@ -39,6 +52,7 @@ class MetricEvidence(msgspec.Struct, frozen=True):
     units: PerUnit
     whole: bool | UnsetType = UNSET
     logged: LoggedEvidence | UnsetType = UNSET
+    unseen: Unseen | UnsetType = UNSET
 
     @classmethod
     def empty(cls) -> "MetricEvidence":
@@ -71,10 +85,12 @@ class MetricEvidence(msgspec.Struct, frozen=True):
             units=self.units.merge(other.units),
             whole=whole,
             logged=_both(self.logged, other.logged),
+            unseen=_both(self.unseen, other.unseen),
         )
 
 
-def _both(a: LoggedEvidence | UnsetType, b: LoggedEvidence | UnsetType) -> LoggedEvidence | UnsetType:
+def _both(a: _Part | UnsetType, b: _Part | UnsetType) -> _Part | UnsetType:
+    """Return both parts together; what is unset is the identity."""
     if isinstance(a, UnsetType) or isinstance(b, UnsetType):
         return b if isinstance(a, UnsetType) else a
     return a.merge(b)

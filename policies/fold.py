@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from policies.accumulators import Moments, TernaryCounts
+from policies.blocked import with_unseen
 from policies.columns import Columns, Floats, Ints, Mask, null_mask
 from policies.errors import OutOfBounds
 from policies.evidence import Evidence, MetricEvidence
@@ -33,12 +34,13 @@ def fold(columns: pa.Table, plan: Plan) -> Evidence:
         return Evidence.empty(plan)
     keys, unnamed = _keys(read, plan)
     repeats = RepeatSketch.of(read.unit) if plan.unit.kind == "request" else RepeatSketch.empty()
-    metrics = {
-        metric.name: fold_logged_metric(read, metric, plan)
-        if metric.off_policy
-        else _fold_metric(read, plan, metric, keys, unnamed)
-        for metric in plan.metrics
-    }
+    metrics = {}
+    for metric in plan.metrics:
+        if metric.off_policy:
+            metrics[metric.name] = fold_logged_metric(read, metric, plan)
+            continue
+        found = _fold_metric(read, plan, metric, keys, unnamed)
+        metrics[metric.name] = with_unseen(found, read, metric, keys, unnamed) if metric.bounded else found
     return Evidence(plan.digest, plan.scale, read.rows, metrics, repeats)
 
 

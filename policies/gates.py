@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 from msgspec import UnsetType
 
-from policies.estimate import UNIT_NOUNS, Estimate, Look, Tested, Validity
+from policies.estimate import UNIT_NOUNS, Estimate, Look, Tested, Validity, null_of
 from policies.figures import tidy
 from policies.logged import MIN_EFFECTIVE
 from policies.plan import Plan
@@ -106,6 +106,39 @@ def off_policy_gates(estimates: Sequence[Estimate]) -> Iterator[Gate]:
         )
 
 
+def blocked_gates(estimates: Sequence[Estimate], plan: Plan) -> Iterator[Gate]:
+    """Yield a gate per metric of blocked outcomes: whether more of the same data could decide."""
+    for each in estimates:
+        found = each.blocked
+        if each.role == "context" or isinstance(found, UnsetType):
+            continue
+        null = null_of(
+            RULES[plan.policy.name].hypotheses(each.role)[0], plan.metric(each.metric).margin or 0.0
+        )
+        open_ = found.unseen > 0 and found.low <= null < found.high
+        hidden = f"{found.unseen} of {each.decisions} decisions ({found.share:.3g})"
+        figures = (
+            f"{hidden} hide an outcome that could tell the models apart: whatever they hide, the difference "
+            f"lies from {found.low:+.4g} to {found.high:+.4g}."
+        )
+        share = "even all of them" if found.explore is None else f"a share of {found.explore:.3g} of them"
+        remedy = "is too little for" if found.explore is None else "through would show"
+        yield Gate(
+            name=f"{each.metric}: blocked outcomes",
+            rule="the bounds of the difference leave out one side of the null",
+            state="fails" if open_ else "passes",
+            leads_to="NOT_IDENTIFIABLE",
+            value=found.share,
+            low=found.low,
+            high=found.high,
+            limit=tidy(null),
+            assumption="none on why an outcome is not seen",
+            reason=f"{figures} Letting {share} {remedy} the registered effect in as many decisions."
+            if open_
+            else figures,
+        )
+
+
 def claim(test: Tested) -> str:
     """Return what a hypothesis says of the challenger."""
     beyond = f" by more than {abs(test.null):.6g}" if test.null else ""
@@ -127,6 +160,9 @@ def _why(each: Estimate, test: Tested, largest: float | None, limit: float, *, s
     noun = UNIT_NOUNS[each.unit]
     if not isinstance(each.off_policy, UnsetType) and each.off_policy.stops:
         return f"{each.metric}: nothing may rest on these propensities, so nothing is estimated."
+    if not isinstance(each.blocked, UnsetType) and largest is not None and each.point is None:
+        figures = f"e-value {largest:.3g} of {limit:.3g} after {each.units} {noun}"
+        return f"{each.metric}: {figures}, whatever is hidden."
     if largest is None or each.point is None or each.low is None or each.high is None:
         return f"{each.metric}: no matured {noun} yet."
     own = None if test.log_e is None else e_value(test.log_e)

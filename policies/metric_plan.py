@@ -1,5 +1,6 @@
 """One metric as registered: what is measured, which way is better, and what it must show."""
 
+import math
 from difflib import get_close_matches
 from typing import Literal
 
@@ -8,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from policies.checks import positive, refuse
 from policies.errors import PlanError
-from policies.metrics import METRICS, OUTCOME, OWN, Metric, metric_kind
+from policies.metrics import METRICS, OUTCOME, OWN, Loss, Metric, metric_kind
 from policies.options import Cells, declared
 from policies.own import own_columns
 from policies.rules import Hypothesis, Role
@@ -30,7 +31,8 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     `least` are of metrics of whole groups (policies/groups.py). `features` are those that a user's own
     function reads, and `source` is the digest of its source, filled in when the file is read. `weight_max` is
     the largest weight that exploration allows, with which `logged_action` is estimated; `weight_clip` cuts
-    weights in the sequences, `reward_model` predicts rewards (policies/logged_metric.py).
+    weights in the sequences, `reward_model` predicts rewards (policies/logged_metric.py). `blocked_decision`
+    is what hides the outcome of a `blocked` metric, `effect` the difference that exploration should show.
     Empty `direction` and `hypotheses` are filled in by the catalogue, so the canonical form shows them.
     """
 
@@ -62,6 +64,8 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     weight_max: float | UnsetType = UNSET
     weight_clip: float | UnsetType = UNSET
     reward_model: str | UnsetType = UNSET
+    blocked_decision: str | UnsetType = UNSET
+    effect: float | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         kind = metric_kind(self.name, self.direction)
@@ -70,34 +74,43 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             hint = f'The nearest known name is "{near[0]}".' if near else "Use one of these."
             known = f"one of {', '.join(sorted(METRICS))}, or py:module:function"
             raise PlanError("metrics.name", self.name, known, hint)
+        self._orient(kind)
+        positive(f"metrics.{self.name}", clip=self.clip, margin=self.margin, bound=self.bound)
+        if self.prior is not UNSET:
+            positive(f"metrics.{self.name}", prior=self.prior)
+        kind.check(self)
+        self._check_identification()
+        self._check_reach(kind.limit(self))
+
+    def _orient(self, kind: Metric) -> None:
         if self.direction == "" and self.name.startswith(OWN):
             refuse(f"metrics.{self.name}.direction", "", "lower or higher", "Declare which way is better.")
         if self.direction == "":
             msgspec.structs.force_setattr(self, "direction", kind.direction)
         if self.direction != kind.direction:
             refuse(f"metrics.{self.name}.direction", self.direction, kind.direction, "Leave it out.")
-        positive(f"metrics.{self.name}", clip=self.clip, margin=self.margin, bound=self.bound)
-        if self.prior is not UNSET:
-            positive(f"metrics.{self.name}", prior=self.prior)
-        kind.check(self)
-        if self.name == OUTCOME and self.identification == "direct":
+
+    def _check_identification(self) -> None:
+        if self.name == OUTCOME and self.identification != "logged_action":
             refuse(
                 "metrics.outcome.identification",
-                "direct",
-                "logged_action or blocked: an outcome that no decision moves compares nothing",
+                self.identification,
+                "logged_action: else the same outcome is given to both models",
                 "Declare what the outcome depends on.",
             )
-        widest = kind.limit(self)
+        if self.bounded:
+            positive(f"metrics.{self.name}", effect=declared(self.effect) or math.nan)
+        if self.predictor and self.name.startswith(OWN):
+            key = f"metrics.{self.name}.reward_model"
+            refuse(key, self.predictor, "one function a metric", "Leave it out.")
+
+    def _check_reach(self, widest: float) -> None:
         if self.clip is not None and self.clip > widest:
             refuse(
                 f"metrics.{self.name}.clip",
                 self.clip,
                 f"at most {widest!r}, the widest difference",
                 "Lower it.",
-            )
-        if self.predictor and self.name.startswith(OWN):
-            refuse(
-                f"metrics.{self.name}.reward_model", self.predictor, "one function a metric", "Leave it out."
             )
         if self.margin is not None and self.margin >= (self.clip or widest):
             refuse(
@@ -124,7 +137,17 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     @property
     def identified(self) -> bool:
         """Return whether the log can tell it."""
-        return self.identification == "direct" or self.off_policy
+        return self.identification == "direct" or self.off_policy or self.bounded
+
+    @property
+    def bounded(self) -> bool:
+        """Return whether it is bounded whatever is not seen: `blocked` with the decision that blocks."""
+        return self.identification == "blocked" and declared(self.blocked_decision) is not None
+
+    @property
+    def decides(self) -> bool:
+        """Return whether its value depends on what is decided and not on a score."""
+        return isinstance(self.kind, Loss) and self.kind.decides
 
     @property
     def predictor(self) -> str:

@@ -157,6 +157,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             )
         if metric.off_policy:
             self._check_logged(metric)
+        if metric.bounded and isinstance(kind, Grouped):
+            refuse(f"metrics.{metric.name}.identification", "blocked", "direct", "Correct it.")
         if metric.role == "context":
             return metric
         wanted = metric.hypotheses or RULES[self.policy.name].hypotheses(metric.role)
@@ -169,6 +171,13 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 None,
                 "a margin, in the metric's unit",
                 "Declare how much worse is tolerable.",
+            )
+        if metric.bounded and "equivalence" in wanted:
+            refuse(
+                f"metrics.{metric.name}.hypotheses",
+                wanted,
+                "no equivalence of what is bounded",
+                "Correct it.",
             )
         return msgspec.structs.replace(metric, hypotheses=tuple(h for h in HYPOTHESES if h in wanted))
 

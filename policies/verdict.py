@@ -10,7 +10,7 @@ from policies.combined import combined_gate
 from policies.diagnosis import Diagnosis
 from policies.estimate import Estimate, estimate
 from policies.figures import rounded_up
-from policies.gates import Gate, State, hypothesis_gates, off_policy_gates
+from policies.gates import Gate, State, blocked_gates, hypothesis_gates, off_policy_gates
 from policies.integrity import integrity_gates, size_gates
 from policies.plan import Plan
 from policies.seen import Seen
@@ -82,7 +82,7 @@ def gated(seen: Seen, plan: Plan) -> Verdict:
     beliefs: tuple[Posterior, ...] | UnsetType = UNSET
     if not any(gate.state == "fails" and gate.leads_to == "INVALID" for gate in gates):
         estimates = estimate(evidence, plan)
-        gates += off_policy_gates(estimates)
+        gates += [*off_policy_gates(estimates), *blocked_gates(estimates, plan)]
         gates += size_gates(estimates, plan, seen.integrity)
         gates += hypothesis_gates(estimates, plan, seen.previous)
         if plan.combined:

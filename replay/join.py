@@ -27,6 +27,7 @@ class Joined:
 
     `table` has the columns of the decisions, in position order, then `label` (float64),
     `outcome_position` (int64) and `outcome_occurred_at`.
+    `missing`, where it was asked for, holds the decisions that were counted so.
     Law: `rows_in == table.num_rows + sum(reasons.values())`. `outcomes` accounts for the outcome rows alike:
     used, superseded (a later one came), late (it happened after its decision's window), withdrawn, held
     (its decision is immature, excluded or without a place here), orphan (no such decision), other_label.
@@ -36,6 +37,7 @@ class Joined:
     rows_in: int
     reasons: dict[str, int]
     outcomes: dict[str, int]
+    missing: pa.Table | None = None
 
 
 def join(
@@ -46,6 +48,7 @@ def join(
     window: timedelta,
     label: str,
     exclude: pa.Array | pa.ChunkedArray | None = None,
+    keep_missing: bool = False,
 ) -> Joined:
     """Return the mature decisions with their latest outcome as known at `as_of`.
 
@@ -84,6 +87,7 @@ def join(
         rows_in=decisions.num_rows,
         reasons=reasons(codes),
         outcomes={**account(latest, codes), "other_label": outcomes.num_rows - of_label.num_rows},
+        missing=decisions.filter(mask_of(codes == MISSING)) if keep_missing else None,
     )
 
 

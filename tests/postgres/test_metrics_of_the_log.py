@@ -149,6 +149,41 @@ def test_a_logged_action_is_estimated_from_the_recorded_propensities(
         read_experiment(path)
 
 
+BLOCKED = """
+[[metrics]]
+name = "accuracy"
+positive_decision = "offer"
+identification = "blocked"
+blocked_decision = "none"
+effect = 0.05
+[policy]
+max_repeats = 1.0
+"""
+
+
+def test_blocked_outcomes_are_bounded_and_every_decision_is_counted(event_log: Log, tmp_path: Path) -> None:
+    shop = Shop(event_log)
+    uri = "py:tests.support.shop:oracle?threshold=0.9&decisions=none,offer"
+    add_model(event_log, uri, name="open", version="1", trained_until=0, inputs=["x"], folder=tmp_path)
+    text = experiment_text("blocked", "open:1").partition("[[metrics]]")
+    unit = text[0].replace('kind = "day"\ntimezone = "UTC"', 'kind = "request"')
+    path = tmp_path / "blocked.toml"
+    path.write_text(unit + BLOCKED + text[2].partition("[policy]\n")[2])
+    register(event_log, read_experiment(path))
+    for day in range(8):
+        shop.decisions(day)
+        shop.outcomes(day, decision="offer")
+    found = take_look(event_log, "blocked").look
+    only = found.verdict.estimates[0]
+    assert found.verdict.state == "NOT_IDENTIFIABLE"
+    assert "hide an outcome" in found.verdict.reasons[0]
+    assert found.integrity.reasons["missing"] == 0
+    assert only.decisions == found.integrity.used == found.integrity.matured
+    assert 0.3 < only.blocked.share < 0.5
+    assert explain(event_log, "blocked").look == found
+    assert "bounds" in render(gather(event_log, "blocked"))
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [

@@ -98,10 +98,19 @@ class Shop:
         self._append("decision", pa.RecordBatch.from_arrays(arrays, schema=schema), FEATURES.digest)
 
     def outcomes(
-        self, day: int, *, keep: int = DECISIONS, flip: bool = False, ids: list[str] | None = None
+        self,
+        day: int,
+        *,
+        keep: int = DECISIONS,
+        flip: bool = False,
+        ids: list[str] | None = None,
+        decision: str = "",
     ) -> None:
-        """Record the outcomes of the first `keep` decisions of a day, or with `flip` their opposite."""
-        rows = self._rows(day)[:keep]
+        """Record the outcomes of the first `keep` decisions of a day, or with `flip` their opposite.
+
+        With `decision` only those of the decisions of that name.
+        """
+        rows = [row for row in self._rows(day)[:keep] if decision in ("", row["decision"])]
         known = FIRST + (day + 1) * DAY + dt.timedelta(hours=6)
         columns = [
             ids or [row["decision_id"] for row in rows],
