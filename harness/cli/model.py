@@ -6,13 +6,17 @@ from typing import Any
 import click
 
 from harness.cli.log import opened
+from harness.cli.model_check import check
 from harness.cli.output import emit, folder_option, json_option
 from harness.cli.places import names
 
 
 @click.group()
 def model() -> None:
-    """Register and list models."""
+    """Register, check and list models."""
+
+
+model.add_command(check)
 
 
 @model.command()

@@ -1,0 +1,133 @@
+"""Whether a row's score depends on anything but the row: on time, order, neighbours, cuts or columns."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from replay.checks.finding import Finding
+from replay.model import Model
+from replay.quantised import fragile
+from replay.score import BLOCK_ROWS, score_blocks
+
+CUTS = (1, 7, 64, 1000)
+# Sums in another order differ by less than this, relative to the largest score; influence by more.
+ROUNDING = 1e-9
+
+Scores = npt.NDArray[np.float64]
+
+
+def scores_of(model: Model, rows: pa.Table) -> pa.Table:
+    """Return the scores of `rows` in canonical blocks."""
+    return pa.Table.from_batches(score_blocks(model, rows.combine_chunks().to_batches()))
+
+
+def numbers(scores: pa.Table) -> Scores:
+    """Return the scores, NaN where there is none."""
+    return np.asarray(scores.column("score").to_numpy(), dtype=np.float64)
+
+
+def contract(first: pa.Table, rows: pa.Table) -> Finding:
+    """Check that there is one answer a row, in order, with its id, and that some are scores."""
+    same = first.column("decision_id").to_pylist() == rows.column("decision_id").to_pylist()
+    failed = first.num_rows - first.column("error").null_count
+    figures = {"rows": first.num_rows, "failed": failed}
+    if not same or failed == first.num_rows:
+        return Finding("contract", "fail", f"{failed:,} of {first.num_rows:,} rows failed", figures)
+    if failed:
+        return Finding("contract", "warn", f"{failed:,} of {first.num_rows:,} rows failed", figures)
+    return Finding("contract", "pass", f"{first.num_rows:,} rows, one score each, in order", figures)
+
+
+def reach(scores: Scores) -> Finding:
+    """Check the range of the scores."""
+    some = scores[~np.isnan(scores)]
+    if not some.size:
+        return Finding("range", "warn", "no scores, decisions alone")
+    low, high = float(some.min()), float(some.max())
+    figures = {"min": low, "max": high, "distinct": int(np.unique(some).size)}
+    if low == high:
+        return Finding("range", "warn", f"every score is {low:g}", figures)
+    kind = ", as a probability has" if low >= 0.0 and high <= 1.0 else ""
+    return Finding("range", "pass", f"{low:.4g} to {high:.4g}{kind}", figures)
+
+
+def repeated(check: str, words: str, first: pa.Table, again: pa.Table) -> Finding:
+    """Check that the same rows have the same bits the second time."""
+    if again.equals(first):
+        return Finding(check, "pass", words)
+    differing, largest = _difference(numbers(first), numbers(again))
+    figures = {"rows": differing, "max_abs_difference": largest}
+    return Finding(check, "fail", f"{differing:,} rows differ, by {largest:.3g} at most", figures)
+
+
+def cut(model: Model, rows: pa.Table, first: pa.Table) -> Finding:
+    """Check that batches of 1, 7, 64 and 1,000 rows give the bits of one batch."""
+    for size in CUTS:
+        edges = [*range(0, rows.num_rows, size), rows.num_rows]
+        parts = (part for a, b in pairwise(edges) for part in rows.slice(a, b - a).to_batches())
+        if not pa.Table.from_batches(score_blocks(model, parts)).equals(first):
+            return Finding("batch size", "fail", f"batches of {size} rows give other scores", {"rows": size})
+    return Finding("batch size", "pass", "batches of 1, 7, 64 and 1,000 rows give the same bits")
+
+
+def columns(model: Model, rows: pa.Table, first: pa.Table) -> Finding:
+    """Check that the order of columns, and one that it does not know, decide nothing."""
+    turned = rows.select(rows.schema.names[::-1]).append_column("f.zz_unknown", pa.nulls(rows.num_rows))
+    return repeated(
+        "column order", "neither order nor unknown columns matter", first, scores_of(model, turned)
+    )
+
+
+def neighbours(model: Model, rows: pa.Table, first: pa.Table) -> Iterator[Finding]:
+    """Check that a row's place in its block and the rows beside it decide nothing.
+
+    Yields one finding for other places of the same rows, and one for fewer rows beside it (prefix
+    invariance): a model that looks at its whole batch sees the future of each row.
+    """
+    count = min(rows.num_rows, BLOCK_ROWS)
+    block, known = rows.slice(0, count), numbers(first)[:count]
+    order = np.random.default_rng(0).permutation(count)
+    moved = numbers(scores_of(model, block.take(pa.array(order))))
+    back = np.empty_like(moved)
+    back[order] = moved
+    yield _judged("row order", known, back)
+    half = max(1, count // 2)
+    yield _judged("prefix", known[:half], numbers(scores_of(model, block.slice(0, half))))
+
+
+def _judged(check: str, known: Scores, found: Scores) -> Finding:
+    differing, largest = _difference(known, found)
+    scale = float(np.nanmax(np.abs(known), initial=0.0)) or 1.0
+    figures = {"rows": differing, "max_abs_difference": largest}
+    if not differing:
+        return Finding(check, "pass", "the same bits beside other rows", figures)
+    if largest <= ROUNDING * scale:
+        words = f"{differing:,} rows differ in their last bits, by {largest:.2g} at most"
+        return Finding(check, "warn", words, figures)
+    words = f"{differing:,} rows differ, by {largest:.3g} at most: rows of a batch influence each other"
+    return Finding(check, "fail", words, figures)
+
+
+def near_threshold(findings: list[Finding], scores: Scores, threshold: float | None) -> Finding | None:
+    """Count the decisions that the last bits could turn; None without a threshold."""
+    if threshold is None:
+        return None
+    moved = max(
+        (f.figures.get("max_abs_difference", 0.0) for f in findings if f.state == "warn"), default=0.0
+    )
+    margin = max(moved, float(np.spacing(abs(threshold))))
+    count = fragile(scores, threshold, margin)
+    figures = {"fragile": count, "margin": margin, "threshold": threshold}
+    words = f"{count:,} scores within {margin:.2g} of the threshold {threshold:g}"
+    return Finding("fragile decisions", "warn" if count else "pass", words, figures)
+
+
+def _difference(known: Scores, found: Scores) -> tuple[int, float]:
+    """Return how many rows differ in a bit, and by how much at most; no score is infinitely far."""
+    unequal = ~((known == found) | (np.isnan(known) & np.isnan(found)))
+    gaps = np.abs(known[unequal] - found[unequal])
+    gaps[np.isnan(gaps)] = np.inf
+    return int(np.count_nonzero(unequal)), float(gaps.max(initial=0.0))

@@ -1,0 +1,137 @@
+"""The whole check of a model, in the order in which a failure would explain the next one."""
+
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import pyarrow as pa
+
+from replay.checks import invariance
+from replay.checks.finding import Finding
+from replay.checks.fuzz import fuzz
+from replay.errors import ModelError
+from replay.isolation import IsolatedModel
+from replay.score import BLOCK_ROWS
+
+# After this, no further part is begun: the check takes about a minute at most.
+PATIENCE_S = 45.0
+# What the slow parts may take together of a minute, in microseconds.
+FUZZ_US, GROWTH_US = 15_000_000, 10_000_000
+FUZZ_ROWS = (20, 150)
+GROWTH_BLOCKS = (8, 100)
+GROWTH_WARN_MB, GROWTH_FAIL_MB = 16, 64
+
+Open = Callable[[], IsolatedModel]
+
+
+def check_model(
+    model: IsolatedModel,
+    again: Open,
+    rows: pa.Table,
+    *,
+    first_position: int,
+    threshold: float | None = None,
+    latency_us: dict[str, int | None] | None = None,
+) -> list[Finding]:
+    """Return the findings of a model on recorded `rows` (`position`, `decision_id` and its inputs).
+
+    `again` opens the same model in another process. `first_position` is the first place that it would be
+    evaluated on, `latency_us` what the champion's recorded answers took. A model that is stopped for good
+    ends the check with that finding.
+    """
+    findings, begun = [_look_ahead(model, first_position)], time.monotonic()
+    try:
+        for finding in _tried(model, again, rows, threshold):
+            findings.append(finding)
+            if time.monotonic() - begun > PATIENCE_S:
+                words = f"more than {PATIENCE_S:g} s had gone after {finding.check}; the rest was not tried"
+                findings.append(Finding("time", "fail", words))
+                break
+    except ModelError as error:
+        findings.append(Finding("survival", "fail", error.happened, {"kills": model.account.kills}))
+    findings += _cost(model, latency_us or {})
+    return findings
+
+
+def _tried(model: IsolatedModel, again: Open, rows: pa.Table, threshold: float | None) -> Iterator[Finding]:
+    first = invariance.scores_of(model, rows)
+    scores = invariance.numbers(first)
+    contract = invariance.contract(first, rows)
+    yield contract
+    if contract.state == "fail":
+        return
+    yield invariance.reach(scores)
+    other = invariance.scores_of(model, rows)
+    yield invariance.repeated("determinism", "asked again, it answers the same bits", first, other)
+    with again() as second:
+        fresh = invariance.scores_of(second, rows)
+    yield invariance.repeated("fresh process", "another process answers the same bits", first, fresh)
+    yield invariance.cut(model, rows, first)
+    yield invariance.columns(model, rows, first)
+    beside = list(invariance.neighbours(model, rows, first))
+    yield from beside
+    near = invariance.near_threshold(beside, scores, threshold)
+    if near is not None:
+        yield near
+    block_us = model.account.blocks.percentile(0.5) or 1
+    if find_spec("hypothesis") is None:
+        words = "not tried: hypothesis is not installed (pip install 'shadow-harness[check]')"
+        yield Finding("odd values", "warn", words)
+    else:
+        yield fuzz(model, rows, _within(FUZZ_ROWS, FUZZ_US // (2 * block_us)))
+    yield _growth(model, rows, _within(GROWTH_BLOCKS, GROWTH_US // block_us))
+
+
+def _within(bounds: tuple[int, int], wanted: int) -> int:
+    return max(bounds[0], min(bounds[1], wanted))
+
+
+def _growth(model: IsolatedModel, rows: pa.Table, blocks: int) -> Finding:
+    """Check what the process holds after many blocks more than after the first ones."""
+    before, asked = model.account.resident_mb_max, 0
+    while asked < blocks:
+        asked += max(1, invariance.scores_of(model, rows).num_rows // BLOCK_ROWS)
+    grown = model.account.resident_mb_max - before
+    state = "fail" if grown > GROWTH_FAIL_MB else "warn" if grown > GROWTH_WARN_MB else "pass"
+    figures = {"blocks": asked, "grown_mb": grown, "resident_mb_max": model.account.resident_mb_max}
+    words = f"{grown} MB more after {asked} blocks, {model.account.resident_mb_max} MB in all"
+    return Finding("memory", state, words, figures)  # type: ignore[arg-type]  # one of the three
+
+
+def _look_ahead(model: IsolatedModel, first_position: int) -> Finding:
+    until = model.info.trained_until
+    figures = {"trained_until": until, "first_position": first_position}
+    if until is None:
+        words = "nobody said up to where it was trained (--trained-until)"
+        return Finding("look-ahead", "warn", words, figures)
+    if until >= first_position:
+        words = f"trained up to position {until:,}, tried from {first_position:,}: it has seen these rows"
+        return Finding("look-ahead", "fail", words, figures)
+    return Finding("look-ahead", "pass", f"trained up to {until:,}, tried from {first_position:,}", figures)
+
+
+def _cost(model: IsolatedModel, champion: dict[str, int | None]) -> Iterator[Finding]:
+    account = model.account
+    kills = sum(account.kills.values())
+    if kills:
+        words = ", ".join(f"{count} {code}" for code, count in sorted(account.kills.items()))
+        yield Finding("survival", "fail", f"its process ended {kills} times: {words}", dict(account.kills))
+    single, block = account.rows.summary(), account.blocks.summary()
+    words = f"one row p50 {_ms(single['p50_us'])}, p99 {_ms(single['p99_us'])}"
+    words += f"; 1,024 rows p50 {_ms(block['p50_us'])}, p99 {_ms(block['p99_us'])}"
+    if champion.get("p99_us") is not None:
+        words += f"; champion p50 {_ms(champion['p50_us'])}, p99 {_ms(champion['p99_us'])}"
+    figures: dict[str, Any] = {"row": single, "block": block, "champion": champion}
+    yield Finding("latency", "pass", words, figures)
+    told = ", ".join(f"{count} {kind}" for kind, count in sorted(account.attempts.items()))
+    held = {part: state for part, state in account.sandbox.items() if state != "held"}
+    figures = {"attempts": account.attempts, "attempted": account.attempted, "not_held": held}
+    if told:
+        yield Finding("side effects", "fail", f"tried {told}: {'; '.join(account.attempted[:3])}", figures)
+    else:
+        yield Finding("side effects", "pass", "tried no network, no process, no write", figures)
+
+
+def _ms(microseconds: int | None) -> str:
+    return "-" if microseconds is None else f"{microseconds / 1000:.3g} ms"
