@@ -3,6 +3,7 @@
 #   make test     the test suite
 #   make check    lint, types, import contracts, tests
 #   make test-frameworks   what is handed to PyTorch, TensorFlow, Hugging Face, DVC and Croissant, in an environment of its own
+#   make fuzz     every door of the sidecar under atheris, SECONDS each (60), in an environment of its own
 #   make bench    all benchmarks, each also as make bench-NAME (log, policies, recorder, replay, training)
 #   make lock     resolve the dependencies anew into requirements.lock
 
@@ -22,7 +23,11 @@ BENCHMARKS := $(filter-out results,$(patsubst benchmarks/%.py,%,$(filter-out ben
 FRAMEWORKS := .venv-frameworks
 TORCH      ?= torch==2.13.0
 
-.PHONY: setup demo test test-frameworks check lint types contracts bench lock dist clean $(addprefix bench-,$(BENCHMARKS))
+# atheris has one as well: it comes as a wheel for a few Pythons alone.
+FUZZ    := .venv-fuzz
+SECONDS ?= 60
+
+.PHONY: setup demo test test-frameworks fuzz check lint types contracts bench lock dist clean $(addprefix bench-,$(BENCHMARKS))
 
 setup: $(READY)
 
@@ -57,6 +62,16 @@ $(FRAMEWORKS)/.ready: requirements-frameworks.lock pyproject.toml | $(UV)
 
 test-frameworks: $(FRAMEWORKS)/.ready
 	$(FRAMEWORKS)/bin/python -m pytest tests/frameworks
+
+$(FUZZ)/.ready: requirements.lock pyproject.toml | $(UV)
+	@test -x $(FUZZ)/bin/python || $(UV) venv --quiet --python $(TOOLS)/bin/python $(FUZZ)
+	@VIRTUAL_ENV=$(abspath $(FUZZ)) $(UV) pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(abspath $(FUZZ)) $(UV) pip install --quiet 'atheris>=3.0'
+	@VIRTUAL_ENV=$(abspath $(FUZZ)) $(UV) pip install --quiet --no-deps --editable .
+	@touch $@
+
+fuzz: $(FUZZ)/.ready
+	$(FUZZ)/bin/python -m tests.fuzz --seconds $(SECONDS)
 
 check: lint types contracts test
 

@@ -21,6 +21,8 @@ from recorders.sidecar.wire import KINDS, Arrived
 OUTCOME_SCHEMA_DIGEST: Final = digest(b"outcome/1")
 BATCH_BYTES: Final = 16 * 2**20
 LOSS: Final = KINDS.index("loss")
+# A zero character is no JSON to PostgreSQL: the log refused the batch, and everything behind it waited.
+_REASON_MAX: Final = 256
 # How msgpack begins an array: its length follows in 4 or 2 bytes, or lies in the low four bits.
 _ARRAY32, _ARRAY16, _FIXARRAY = 0xDD, 0xDC, 0x90
 
@@ -166,8 +168,13 @@ def _controls(group: list[Stored]) -> tuple[list[Draft], list[Unusable]]:
         else:
             try:
                 losses = msgspec.msgpack.decode(frame.payload, type=list[Loss])
+                if not all(
+                    0 < len(loss.reason) <= _REASON_MAX and "\0" not in loss.reason for loss in losses
+                ):
+                    unusable.append(Unusable(stored, "a loss without a reason that the log can hold"))
+                    continue
                 events = [canonical_json(recorder_loss(loss, frame.decision_point)) for loss in losses]
-            except (msgspec.DecodeError, OverflowError, RecursionError) as error:
+            except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
                 unusable.append(Unusable(stored, f"a loss that cannot be read ({error})"))
                 continue
             drafts += [control_of(event, frame.decision_point, stored) for event in events]

@@ -252,7 +252,7 @@ def decode(kind: Type, body: bytes) -> Hello | Ask | Marks | Welcome | Refused:
         raise WireError(f"a message {kind.name} where none is expected")
     try:
         return msgspec.msgpack.decode(body, type=struct_type)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise WireError(f"a {kind.name} that cannot be read ({error})") from error
 
 

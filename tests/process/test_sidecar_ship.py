@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 from psycopg import sql
 
 from harness.log.log import Log
+from recorders.frame import frame_of
 from recorders.sidecar import segment
 from recorders.sidecar.errors import SpoolBusy, SpoolTaken
 from recorders.sidecar.metrics import readiness
@@ -118,6 +120,20 @@ def test_a_frame_that_cannot_be_used_is_kept_aside_and_told(fresh_log: Log, tmp_
     (told,) = fresh_log.controls("recorder.loss", str(bad))
     assert (told.body["reason"], told.body["count"], told.body["sequences"]) == ("unusable", 4, [1, 1])
     assert (tmp_path / "s" / "quarantine" / f"unusable-{bad}-1.msgpack").exists()
+
+
+@pytest.mark.parametrize("reason", [b"\xa3a\0b", b"\xa0", b"\xda\x01\x2c" + b"x" * 300, b"\xa1\xff"])
+def test_a_loss_that_the_log_could_not_hold_stops_nobody(
+    fresh_log: Log, tmp_path: Path, reason: bytes
+) -> None:
+    good, bad = new_writer(), new_writer()
+    body = b"\x91\x95" + msgspec.msgpack.encode(str(bad)) + reason + b"\x01\x00\x00"
+    with opened(tmp_path / "s", fresh_log.url) as house:
+        kept(house, [frame_of(bad, 1, "loss", "shop.checkout", "", 1, body), decisions(good, 1)])
+        shipped(house)
+    once(fresh_log, [decisions(good, 1)])
+    (told,) = fresh_log.controls("recorder.loss", str(bad))
+    assert told.body["reason"] == "unusable"
 
 
 def test_a_read_only_database_is_waited_for(fresh_log: Log, tmp_path: Path) -> None:

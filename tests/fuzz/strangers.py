@@ -1,0 +1,124 @@
+"""Strangers: one input is what one of them sends to a door, and what must hold then.
+
+A target ends with an answer, a closed connection or a refusal of ours; any other exception is a finding.
+`make fuzz` lets atheris look for one, with an environment of its own.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from recorders.columns import to_batch
+from recorders.errors import FeatureSetError
+from recorders.fields import FIELD_TYPES, FeatureSet, Field
+from recorders.sidecar import wire
+from recorders.sidecar.compose import compose
+from recorders.sidecar.salvage import Stored
+from recorders.transpose import transpose
+from tests.support.doors import CASES, requests_of
+from tests.support.doors_house import House, Wire
+from tests.support.sidecars import decisions, losses, new_writer, outcomes
+
+Target = Callable[[bytes], None]
+EVERY = FeatureSet("every", 1, tuple(Field(f"a_{place}", kind) for place, kind in enumerate(FIELD_TYPES)))
+DIGEST = bytes.fromhex(EVERY.digest)
+
+
+def native(data: bytes) -> None:
+    """The wire of services: any stream is messages, or a WireError."""
+    reader = wire.Reader(2**16)
+    try:
+        for kind, body in reader.feed(data):
+            if kind is wire.Type.FRAME:
+                wire.decode_frame(body)
+            elif kind is wire.Type.SCHEMA:
+                FeatureSet.from_json(body)
+            elif kind is not wire.Type.BYE and kind is not wire.Type.ACK:
+                wire.decode(kind, body)
+    except (wire.WireError, FeatureSetError):
+        pass
+
+
+def bodies(data: bytes) -> None:
+    """What lies behind a right checksum: hello, marks, feature sets."""
+    for kind in (wire.Type.HELLO, wire.Type.ASK, wire.Type.WELCOME, wire.Type.REFUSED):
+        try:
+            wire.decode(kind, data)
+        except wire.WireError:
+            continue
+    with contextlib.suppress(wire.WireError):
+        wire.decode_frame(data)
+
+
+def frames(data: bytes) -> None:
+    """A frame's payload: a batch, or put aside with its reason; never an exception that ends the shipper."""
+    if len(data) < 2:
+        return
+    kind, events, payload = data[0] % 3, 1 + data[1] % 3, data[2:]
+    if not payload:
+        return
+    schema = DIGEST if kind == 0 else wire.NO_SCHEMA
+    frame = wire.Arrived(bytes(16), 1, kind, "p", schema, events, hashlib.sha256(payload).digest(), payload)
+    drafts, unusable = compose([Stored(1, 1, frame, 0.0)], {DIGEST: EVERY.canonical()}.get, target_events=100)
+    assert drafts or unusable or kind == wire.KINDS.index("loss")
+    if kind == 0 and drafts:
+        quick = transpose(payload, events, to_batch(frame.frame(), EVERY).schema)
+        assert quick is None or to_batch(frame.frame(), EVERY).columns == quick
+
+
+@contextlib.contextmanager
+def http() -> Iterator[Target]:
+    """The HTTP doors, from bytes on a connection to an answer: each input comes in two pieces."""
+    loop = asyncio.new_event_loop()
+
+    async def opened(folder: Path) -> House:
+        return House(folder)
+
+    async def received(data: bytes) -> None:
+        stranger = Wire(house.reception)
+        cut = data[0] if data else 0
+        stranger.feed(data[1 : 1 + cut])
+        stranger.feed(data[1 + cut :])
+        await house.desk.commit()
+        house.reception.sweep(loop.time() + 3_600)
+        stranger.close()
+
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        house = loop.run_until_complete(opened(Path(folder)))
+        try:
+            yield lambda data: loop.run_until_complete(received(data))
+        finally:
+            loop.run_until_complete(house.desk.close())
+            loop.close()
+
+
+TARGETS: dict[str, Callable[[], contextlib.AbstractContextManager[Target]]] = {
+    "native": lambda: contextlib.nullcontext(native),
+    "bodies": lambda: contextlib.nullcontext(bodies),
+    "frames": lambda: contextlib.nullcontext(frames),
+    "http": http,
+}
+
+
+def seeds(target: str) -> list[bytes]:
+    """Return inputs that are right, to begin with."""
+    writer = new_writer()
+    sent = [decisions(writer, 1, 2), outcomes(writer, 2), losses(writer, 3, 7)]
+    messages = [wire.encode_frame(frame) for frame in sent]
+    hello = wire.encode(wire.Hello("s", 1, "", [wire.Known(writer.bytes, 3, bytes(32))]))
+    if target == "native":
+        return [hello + wire.message(wire.Type.SCHEMA, EVERY.canonical()) + b"".join(messages)]
+    if target == "bodies":
+        return [one[wire.PREFIX.size :] for one in (hello, *messages)]
+    if target == "frames":
+        return [bytes([place, frame.events - 1]) + frame.payload for place, frame in enumerate(sent)]
+    found = []
+    for case in CASES:
+        for path, headers, body in requests_of(case) if (case / "capture.json").exists() else ():
+            lines = [b"POST " + path.encode() + b" HTTP/1.1", b"content-length: %d" % len(body)]
+            head = b"\r\n".join([*lines, *(b"%s: %s" % one for one in headers)])
+            found.append(b"\x40" + head + b"\r\n\r\n" + body)
+    return found

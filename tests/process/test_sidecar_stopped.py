@@ -1,0 +1,70 @@
+"""SIGSTOP hits the sidecar under load, as a frozen container does; it goes on as if nothing had been.
+
+For longer: `python -m tests.process.test_sidecar_stopped --seconds 65`. After more than a minute it asks the
+log before it sends.
+"""
+
+import argparse
+import json
+import os
+import signal
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from harness.database import create_log
+from harness.log.log import Log
+from recorders.sidecar.ship import LONG_STOP_S
+from tests.process.test_sidecar_kills import Service
+from tests.support import servers
+from tests.support.sidecars import Running, decision_ids, names, until
+
+
+def stopped_for(folder: Path, log: Log, seconds: float, times: int) -> dict[str, Any]:
+    """Return the counts of a run that held: nothing lost, nothing twice, services went on by themselves."""
+    with Running(folder, log.url, "[ship]\nlinger_s = 0.05\n") as sidecar:
+        assert sidecar.process is not None
+        services = [Service(sidecar.address, "load") for _ in range(3)]
+        for service in services:
+            service.start()
+        for _ in range(times):
+            until(lambda: all(service.told for service in services) and log.head().position > 0, 120)
+            os.kill(sidecar.process.pid, signal.SIGSTOP)
+            time.sleep(seconds)
+            told = [len(service.told) for service in services]
+            os.kill(sidecar.process.pid, signal.SIGCONT)
+            until(lambda told=told: all(len(s.told) > n for s, n in zip(services, told, strict=True)), 120)
+        for service in services:
+            service.stopping = True
+        for service in services:
+            service.join(60)
+            assert not service.is_alive()
+        expected = names([frame for service in services for frame in service.told])
+        until(lambda: log.head().position >= len(expected), 120)
+        status = json.loads(sidecar.run("status").stdout)["ship"]
+        assert sidecar.run("drain").returncode == 0
+    assert Counter(decision_ids(log)) == Counter(expected)
+    log.verify()
+    if seconds > LONG_STOP_S:
+        assert status["duplicates"] >= 1, "it did not ask"
+    return {"seconds": seconds, "events": len(expected), "asked": status["duplicates"]}
+
+
+def test_a_sidecar_that_is_frozen_loses_and_doubles_nothing(fresh_log: Log, tmp_path: Path) -> None:
+    assert stopped_for(tmp_path / "spool", fresh_log, 1.0, 3)["events"] > 50
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=65.0)
+    parser.add_argument("--times", type=int, default=1)
+    given = parser.parse_args()
+    with (
+        servers.embedded(synced=True) as server,
+        servers.fresh_database(server) as url,
+        create_log(url=url) as made,
+        tempfile.TemporaryDirectory() as home,
+    ):
+        print(stopped_for(Path(home) / "spool", made, given.seconds, given.times))  # noqa: T201

@@ -1,0 +1,25 @@
+"""What `make fuzz` sends: its targets hold for right input, and for what once broke them."""
+
+import pytest
+
+from tests.fuzz.strangers import TARGETS, seeds
+
+# Found by the fuzzer: a text that is no UTF-8, where the decoder raises another error than for all else.
+BROKE = [
+    ("frames", b"\x02\x00\x91\x95\xd9\x0266\xa4\x01\xff\xff\x00full\x87\x00\xce\x00\x0fB@"),
+    ("bodies", b"\x94\xa1\xff\x01\xa0\x90"),
+]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_right_input_is_borne(target: str) -> None:
+    with TARGETS[target]() as strangers:
+        for data in seeds(target):
+            strangers(data)
+            strangers(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(("target", "data"), BROKE)
+def test_what_broke_a_door_once_is_borne(target: str, data: bytes) -> None:
+    with TARGETS[target]() as strangers:
+        strangers(data)
