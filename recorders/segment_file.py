@@ -8,6 +8,7 @@ File: 8 bytes magic, then records. Record: length of the body (u32 little-endian
 file), CRC-32 of the body (u32), body. Body: one byte of type, then msgpack, or an event as it is queued.
 """
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -137,6 +138,8 @@ class SegmentFile:
 
     def keep(self, kind: Kind, items: list[bytes], queue: "deque[bytes]") -> bool:
         """Write an event and queue its items, in one order. Return False when there is no room for it."""
+        if len(items[0]) > SEGMENT_BYTES // 2:
+            return False  # another file would not take it either
         if not self._lock.acquire(timeout=_PATIENCE_S):
             return False
         try:
@@ -158,13 +161,13 @@ class SegmentFile:
         payload = frame.payload if frame.kind == "loss" else b""
         mark = Cut(frame.sequence, frame.kind, first, frame.events, payload)
         with self._lock:
-            self._files[-1].write(b"C" + msgspec.msgpack.encode(mark))
+            self._mark(b"C" + msgspec.msgpack.encode(mark))
             self._opening = msgspec.structs.replace(self._opening, sequence=frame.sequence)
 
     def acked(self, sequence: int, settled: dict[Kind, int]) -> None:
         """Write down that the log has a frame, and remove the files of which it has everything."""
         with self._lock:
-            self._files[-1].write(b"A" + msgspec.msgpack.encode(sequence))
+            self._mark(b"A" + msgspec.msgpack.encode(sequence))
             while len(self._files) > 1:
                 following = self._files[1].opening
                 if following.decisions > settled["decision"] or following.outcomes > settled["outcome"]:
@@ -172,6 +175,13 @@ class SegmentFile:
                 oldest = self._files.pop(0)
                 oldest.path.unlink(missing_ok=True)
                 oldest.close()
+
+    def _mark(self, body: bytes) -> None:
+        """Write what is no event. A recorder that is switched off may report losses for days."""
+        if not self._files[-1].room(len(body)):
+            with contextlib.suppress(OSError):  # no memory for another file: the reserve takes it
+                self._files.append(self._open())
+        self._files[-1].write(body)
 
     def disown(self) -> None:
         """Close a forked child's copies. Without the lock: the parent's thread that held it is not here."""

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from recorders.abandoned import Abandoned, drain
-from recorders.frame import Frame
+from recorders.frame import Frame, frame_of
 from recorders.limits import Limits
 from recorders.recorder import Recorder
 from tests.support import service
@@ -135,6 +135,21 @@ def test_no_room_is_a_counted_drop(memory: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.undo()
     assert recorder.record(PLAIN)
     assert recorder.close(5)
+
+
+def test_reports_without_events_never_fill_a_file(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorders.segment_file.SEGMENT_BYTES", 70_000)
+    outbox = still_recorder(MemoryLink(), memory, exit_s=0.0)._outbox
+    journal = outbox.journal
+    assert journal is not None
+    for sequence in range(1, 3_000):
+        report = frame_of(outbox.writer, sequence, "loss", "p", "", 1, b"x" * 70)
+        journal.cut(report, 0)
+        journal.acked(sequence, outbox.settled)
+    assert len(list(memory.iterdir())) == 1
+    (owed,) = drain(memory)
+    assert owed.frames == ()
+    outbox.release_journal(remove=True)
 
 
 def test_torn_and_flipped_bytes_end_the_file(memory: Path) -> None:
