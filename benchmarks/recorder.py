@@ -60,10 +60,18 @@ def above_none(found: Figures, name: str) -> list[float]:
     return [cpu - none for cpu, none in zip(found["saturated", name, "cpu"], bare, strict=True)]
 
 
+def times(found: Figures, name: str, other: str) -> float:
+    """Return how many times the other's p50 a peer's is, turn by turn."""
+    pairs = zip(found["saturated", name, "p50"], found["saturated", other, "p50"], strict=True)
+    return median(one / two for one, two in pairs)
+
+
 def targets(found: Figures) -> list[Row]:
     """Return the rows that have a target."""
     hot, paced = found["saturated", "ours", "p50"], found["paced", "ours", "p50"]
     cpu = above_none(found, "ours")
+    # Of each by itself: the least difference of all turns would be the noisiest turn of the bare request.
+    least = min(found["saturated", "ours", "cpu"]) - min(found["saturated", "none", "cpu"])
     rows = [
         at_most("record(), p50, saturated", median(hot), "us", 1.5),
         at_most("record(), p50, saturated, least of all turns", min(hot), "us", 1.5),
@@ -74,18 +82,17 @@ def targets(found: Figures) -> list[Row]:
             "record(), p99, saturated, least of all turns", min(found["saturated", "ours", "p99"]), "us", 12.0
         ),
         at_most("CPU of the service, all in", median(cpu), "us/event", 4.0),
-        at_most("CPU of the service, all in, least of all turns", min(cpu), "us/event", 4.0),
+        at_most("CPU of the service, all in, least of all turns", least, "us/event", 4.0),
         at_most("resident, queued", median(found["backlog", "ours", "bytes"]) / 1024, "KiB/event", 0.65),
         at_most("longest GC pause, backlog of 50,000", max(found["backlog", "ours", "pause_ms"]), "ms", 0.0),
         at_most("lost, burst of 50,000", max(found["burst", "ours", "lost"]), "events", 0.0),
     ]
-    bound = [ours / bare for ours, bare in zip(hot, found["saturated", UNCHECKED, "p50"], strict=True)]
-    rows.append(Row("record(), p50, saturated", median(bound), "x", against=UNCHECKED))
-    for name, least in (("OpenTelemetry span", 12.0), ("stdlib logging, JSON", 8.0)):
+    rows.append(Row("record(), p50, saturated", times(found, "ours", UNCHECKED), "x", against=UNCHECKED))
+    for name, target in (("OpenTelemetry span", 12.0), ("stdlib logging, JSON", 8.0)):
         ratio = median(theirs / ours for theirs, ours in zip(above_none(found, name), cpu, strict=True))
-        rows.append(at_least(f"{name}: CPU", ratio, "x", least, against="record(), same turn"))
-        ratio = median(found["saturated", name, "p50"]) / median(hot)
-        rows.append(at_least(f"{name}: p50", ratio, "x", least, against="record() p50"))
+        rows.append(at_least(f"{name}: CPU", ratio, "x", target, against="record(), same turn"))
+        ratio = times(found, name, "ours")
+        rows.append(at_least(f"{name}: p50", ratio, "x", target, against="record() p50, same turn"))
     return rows
 
 

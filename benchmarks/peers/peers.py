@@ -318,6 +318,7 @@ def _lines(path: Path) -> int:
 PEERS: dict[str, Callable[[], Peer]] = {
     "none": Nothing,
     "ours": Ours,
+    "encode and queue, unchecked": Unchecked,
     "stdlib logging, JSON": LoggingJson,
     "structlog, orjson": Structlog,
     "OpenTelemetry span": OtelSpan,
@@ -325,7 +326,6 @@ PEERS: dict[str, Callable[[], Peer]] = {
     "prometheus histogram": Prometheus,
     "confluent-kafka": Kafka,
     "BentoML monitor": BentoMonitor,
-    "encode and queue, unchecked": Unchecked,
 }
 # Those with a queue, and a far end that takes this long to answer.
 FAR_S = 0.01

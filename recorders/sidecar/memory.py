@@ -4,13 +4,15 @@ import asyncio
 import hashlib
 import logging
 import os
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 from recorders.abandoned import Abandoned, drain
-from recorders.frame import Frame
+from recorders.errors import HarnessError
+from recorders.fields import FeatureSet
 from recorders.segment_file import FOLDER
 from recorders.sidecar import wire
 from recorders.sidecar.door import Reception
@@ -54,9 +56,10 @@ class Memory:
             owed = await asyncio.to_thread(next, found, None)
             if owed is None:
                 return
-            if not self._is_ours(owed):
+            frames = _arrived(owed) if self._is_ours(owed) else None
+            if frames is None:
                 self._passed.add(owed.writer)
-            elif await self._keep(owed):
+            elif await self._keep(owed, frames):
                 self._let_go(owed)
 
     def _is_ours(self, owed: Abandoned) -> bool:
@@ -67,13 +70,11 @@ class Memory:
         # Anybody may write there: another user's file is another user's word.
         return door in self._doors and all(path.stat().st_uid == os.geteuid() for path in owed.files)
 
-    async def _keep(self, owed: Abandoned) -> bool:
+    async def _keep(self, owed: Abandoned, frames: list[Arrived]) -> bool:
         """Return whether the disk has all that is owed, and the report of what could not be read."""
         canonical = owed.opening.feature_set
         self._hub.announce(hashlib.sha256(canonical).digest(), canonical)
-        frames = [
-            wire.decode_frame(wire.encode_frame(frame)[wire.PREFIX.size :]) for frame in self._from_mark(owed)
-        ]
+        frames = self._from_mark(frames)
         answers = await _handed_over(self._hub, frames)
         if any(answer.reason in ("gap", "forked") for answer in answers):
             answers = await _handed_over(self._hub, self._renamed(frames))
@@ -85,13 +86,13 @@ class Memory:
             answers = await _handed_over(self._hub, [report])
         return all(answer.kept for answer in answers)
 
-    def _from_mark(self, owed: Abandoned) -> Sequence[Frame]:
+    def _from_mark(self, frames: list[Arrived]) -> list[Arrived]:
         """Return the frames after the last that the spool has; it remembers the digests of few before it."""
-        (mark,) = self._hub.spool.marks([owed.writer.bytes])
-        for place, frame in enumerate(owed.frames):
-            if (frame.sequence, bytes.fromhex(frame.digest)) == (mark.sequence, mark.digest):
-                return owed.frames[place + 1 :]
-        return owed.frames
+        marks = self._hub.spool.marks([frame.writer for frame in frames[:1]])
+        for place, frame in enumerate(frames):
+            if (frame.sequence, frame.digest) == (marks[0].sequence, marks[0].digest):
+                return frames[place + 1 :]
+        return frames
 
     def _renamed(self, frames: Sequence[Arrived]) -> list[Arrived]:
         """Return the frames that the spool has under no name, under the one writer that follows theirs.
@@ -117,6 +118,20 @@ class Memory:
         except OSError as error:
             self._passed.add(owed.writer)
             _logger.error("Its files stay: %s. Let the sidecar write to their folder.", error)  # noqa: TRY400  # the message is the remedy
+
+
+def _arrived(owed: Abandoned) -> list[Arrived] | None:
+    """Return the frames as the door would take them, None if no recorder of ours can have made the file."""
+    opening = owed.opening
+    try:
+        declared = FeatureSet.from_json(opening.feature_set)
+        sound = (declared.canonical(), declared.digest) == (opening.feature_set, opening.schema_digest)
+        messages = [wire.encode_frame(frame) for frame in owed.frames]
+        frames = [wire.decode_frame(message[wire.PREFIX.size :]) for message in messages]
+    except (HarnessError, struct.error, TypeError, ValueError, RecursionError) as error:
+        _logger.warning("What writer %s left is passed over: %s", owed.writer, error)
+        return None
+    return frames if sound else None
 
 
 class _Handover:

@@ -2,14 +2,18 @@
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from recorders import abandoned
+from recorders.fields import FeatureSet
 from recorders.frame import Frame
+from recorders.segment_file import SegmentFile
 from recorders.sidecar import memory as module
 from recorders.sidecar.door import Bounds, Reception
 from recorders.sidecar.hub import Hub
@@ -187,6 +191,28 @@ def test_strange_files_harm_nobody(tmp_path: Path, folder: Path) -> None:
     assert kept(spool) == [(frames[0].writer.bytes, number, 0) for number in (1, 2, 3)]
     left = {path.name[0] + path.suffix for path in folder.iterdir()}
     assert left == {"0.recorder", "1.recorder", "2.recorder", "4.born"}
+
+
+class Undeclared:
+    """What stands where a feature set should."""
+
+    digest = TWO.digest
+
+    def canonical(self) -> bytes:
+        return b'{"name": "two"}'
+
+
+@pytest.mark.parametrize(("point", "feature_set"), [("p" * 300, TWO), ("p\0", TWO), ("p", Undeclared())])
+def test_a_file_that_no_recorder_of_ours_can_have_made_is_passed_over(
+    tmp_path: Path, folder: Path, point: str, feature_set: FeatureSet
+) -> None:
+    forged = SegmentFile(folder, uuid4(), point, feature_set, "/there/door.sock")
+    assert forged.keep("decision", [b"\x90"], deque())
+    frames = left_behind(folder)
+    spool = spool_with(tmp_path / "s", frames[:1])
+    swept(folder, spool)
+    assert {writer for writer, _, _ in kept(spool)} == {frames[0].writer.bytes}
+    assert len(list(folder.iterdir())) == 1
 
 
 def test_a_look_that_fails_is_followed_by_another(
