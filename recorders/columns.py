@@ -18,6 +18,7 @@ from recorders.transpose import transpose
 BATCH_BYTES_MAX: Final = 64 * 2**20
 # Fewer events are read faster one by one.
 TRANSPOSED_MIN: Final = 64
+SEALED: Final = "sealed"
 INSTANT: Final = pa.timestamp("us", tz="UTC")
 STATUSES: Final = pa.list_(pa.struct([pa.field("field", pa.string()), pa.field("status", pa.string())]))
 ARROW_TYPES: Final[Mapping[str, pa.DataType]] = {
@@ -67,8 +68,17 @@ SCORE_SCHEMA: Final = pa.schema(
 
 
 def decision_schema(feature_set: FeatureSet) -> pa.Schema:
-    """Return the Arrow schema of a decision batch: the envelope, one `f.<name>` per field, `statuses`."""
-    features = [pa.field(f"f.{field.name}", ARROW_TYPES[field.type]) for field in feature_set.fields]
+    """Return the Arrow schema of a decision batch: the envelope, one `f.<name>` per field, `statuses`.
+
+    Fields that are kept encrypted have one column together, `sealed` (recorders/sealing.py).
+    """
+    features = [
+        pa.field(f"f.{field.name}", ARROW_TYPES[field.type])
+        for field in feature_set.fields
+        if not field.sealed
+    ]
+    if feature_set.sealed:
+        features.append(pa.field(SEALED, pa.binary(), nullable=False))
     metadata = {"feature_set": feature_set.label, "schema_digest": feature_set.digest}
     return pa.schema([*DECISION_ENVELOPE, *features, pa.field("statuses", STATUSES)], metadata=metadata)
 

@@ -15,6 +15,7 @@ from recorders.errors import FeatureSetError
 FIELD_TYPES: Final = ("float64", "int64", "bool", "string", "category", "timestamp", "bytes", "list[float64]")
 MUTABLE: Final = ("bytes", "list[float64]")  # whose values a service may change in place
 ROLES: Final = ("feature", "context")
+FLAGS: Final = ("pseudonym", "subject", "sensitive")
 HIDEABLE: Final = ("string", "category")
 FIELDS_MAX: Final = 256
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,127}")
@@ -27,6 +28,8 @@ class Field(msgspec.Struct, frozen=True):
     `type` is one of FIELD_TYPES. `role` is `feature` (a model may read it) or `context` (recorded
     beside the features; no model input unless asked for by name). A `pseudonym` never leaves the process
     as it is: a keyed digest of it is recorded (recorders/pseudonyms.py); strings and categories only.
+    The `subject` names the person whom the snapshot is about, what is `sensitive` is that person's: both are
+    kept encrypted under the subject's key, and are gone when it is (docs/erasure.md).
 
     >>> Field("age", "int")
     Traceback (most recent call last):
@@ -38,6 +41,8 @@ string, category, timestamp, bytes, list[float64]. Did you mean 'int64'?
     type: str
     role: str = "feature"
     pseudonym: bool = False
+    subject: bool = False
+    sensitive: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a name, type or role that no snapshot can have."""
@@ -52,6 +57,20 @@ string, category, timestamp, bytes, list[float64]. Did you mean 'int64'?
                 f"Expected true or false, and true only for {' or '.join(HIDEABLE)}.",
                 "Declare the field as a string.",
             )
+        if {type(self.subject), type(self.sensitive)} != {bool} or (
+            self.subject and self.type not in HIDEABLE
+        ):
+            raise FeatureSetError(
+                f"Field {self.name!r} of type {self.type} has subject {self.subject!r}, "
+                f"sensitive {self.sensitive!r}.",
+                f"Expected true or false; a subject is a {' or '.join(HIDEABLE)}.",
+                "Correct the field.",
+            )
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the field is kept encrypted."""
+        return self.subject or self.sensitive
 
 
 class FeatureSet(msgspec.Struct, frozen=True):
@@ -91,6 +110,18 @@ the model reads; put long vectors into one list[float64] field.
                     "Remove or rename one of them.",
                 )
             seen.add(field.name)
+        subjects = [field.name for field in self.fields if field.subject]
+        if len(subjects) > 1 or (not subjects and self.sealed):
+            raise FeatureSetError(
+                f"Feature set {self.label} has {len(subjects)} subjects ({', '.join(subjects) or 'none'}).",
+                "Expected one field with subject = true beside what is sensitive.",
+                "Mark the field that names the person.",
+            )
+
+    @property
+    def sealed(self) -> tuple[Field, ...]:
+        """The fields that are kept encrypted, in order."""
+        return tuple(field for field in self.fields if field.sealed)
 
     @property
     def label(self) -> str:
@@ -105,15 +136,16 @@ the model reads; put long vectors into one list[float64] field.
     def canonical(self) -> bytes:
         """Return the set's canonical JSON. The order of fields counts; defaults are written out.
 
-        But for `pseudonym`, which came later: where it is false it is left out, and older digests stand.
+        But for the flags, which came later: where one is false it is left out, and older digests stand.
 
         >>> FeatureSet("fraud", 1, (Field("age", "int64"),)).canonical().decode()
         '{"fields":[{"name":"age","role":"feature","type":"int64"}],"name":"fraud","version":1}'
         """
         document = msgspec.to_builtins(self)
         for field in document["fields"]:
-            if not field["pseudonym"]:
-                del field["pseudonym"]
+            for flag in FLAGS:
+                if not field[flag]:
+                    del field[flag]
         return canonical_json(document)
 
     @classmethod
@@ -164,8 +196,7 @@ the model reads; put long vectors into one list[float64] field.
             lines += ["", "[[fields]]", f'name = "{field.name}"', f'type = "{field.type}"']
             if field.role != "feature":
                 lines.append(f'role = "{field.role}"')
-            if field.pseudonym:
-                lines.append("pseudonym = true")
+            lines += [f"{flag} = true" for flag in FLAGS if getattr(field, flag)]
         return "\n".join(lines) + "\n"
 
 

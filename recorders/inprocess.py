@@ -17,6 +17,7 @@ from recorders.errors import AppendError, CorruptBatch
 from recorders.fields import FeatureSet
 from recorders.frame import CONTROL_SCHEMA_DIGEST, Frame, Receipt
 from recorders.losses import Loss
+from recorders.sidecar.sealed_frames import open_keys
 
 OUTCOME_DIGEST: Final = digest(b"outcome/1")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,7 +29,9 @@ _inherited: list[Appender] = []
 class InProcessLink:
     """Appends frames to the log at `url`, from the service's own process. May serve several recorders.
 
-    It registers nothing: a frame whose feature set is not among `feature_sets` is refused.
+    It registers nothing: a frame whose feature set is not among `feature_sets` is refused. Sensitive fields
+    are encrypted here, in the service's own process: it then needs what the sidecar otherwise has
+    (HARNESS_SUBJECT_SECRET and, elsewhere than beside the log, HARNESS_KEYS_URL).
     """
 
     def __init__(self, url: str, feature_sets: Sequence[FeatureSet]) -> None:
@@ -37,6 +40,7 @@ class InProcessLink:
         pa.array([])
         self._url = url
         self._feature_sets = {feature_set.digest: feature_set for feature_set in feature_sets}
+        self._keys = open_keys(url) if any(one.sealed for one in feature_sets) else None
         self._begin()
 
     def _begin(self) -> None:
@@ -81,7 +85,13 @@ class InProcessLink:
             )
         if frame.kind == "loss":
             return self._loss(frame)
-        columns = to_batch(frame, self._feature_set(frame) if frame.kind == "decision" else None)
+        feature_set = self._feature_set(frame) if frame.kind == "decision" else None
+        if feature_set is not None and feature_set.sealed:
+            from recorders.sealing import seal
+
+            assert self._keys is not None, "made for such feature sets"
+            frame = msgspec.structs.replace(frame, payload=seal(frame.payload, feature_set, self._keys))
+        columns = to_batch(frame, feature_set)
         first, last = occurred_range(columns)
         payload = encode_batch(columns)
         return Batch(

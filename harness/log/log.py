@@ -1,6 +1,7 @@
 """The log as the rest of the harness sees it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -20,10 +21,12 @@ from harness.log.predicate import Wanted, Where, terms
 from harness.log.queries import query
 from harness.log.sealed import Sealed
 from harness.log.stored import StoredBatch
+from harness.log.unsealing import Unsealer
 from recorders.append import Appender, Batch
 from recorders.errors import FeatureSetError
 from recorders.fields import FeatureSet
 from recorders.frame import Receipt
+from recorders.sidecar.sealed_frames import open_keys
 from replay.ranges import AsOf
 
 REGISTERED = "feature_set.registered"
@@ -99,11 +102,29 @@ class Log:
         `("f.amount", ">", 100)`; null and absent columns meet none. Sealed or not, the rows and columns are
         the same, and all bytes that they come from are checked against their digests.
 
+        Fields that are kept encrypted are opened; where a key was destroyed they are null, with status
+        `erased`.
+
         Raises:
             DigestMismatch, SegmentError: the stored bytes are not those that were appended.
+            LinkUnavailable, FeatureSetError: encrypted fields are asked for, and their keys cannot be had.
         """
-        wanted = Wanted(kind, decision_point, None if columns is None else tuple(columns), terms(where))
-        return reader.read(self._connection, self.sealed, start, stop, wanted)
+        unsealer = self._unsealer() if kind == "decision" else None
+        if unsealer is None:
+            wanted = Wanted(kind, decision_point, None if columns is None else tuple(columns), terms(where))
+            return reader.read(self._connection, self.sealed, start, stop, wanted)
+        needed = unsealer.needed(columns)
+        wanted = Wanted(kind, decision_point, None if needed is None else tuple(needed), terms(where))
+        unsealer.check_conditions([term.column for term in wanted.conditions])
+        read = reader.read(self._connection, self.sealed, start, stop, wanted)
+        return unsealer.opened(read, columns)
+
+    def _unsealer(self) -> Unsealer | None:
+        """Return what opens encrypted fields; None when no feature set of this log has any."""
+        feature_sets = self.feature_sets()
+        if not any(one.sealed for one in feature_sets.values()):
+            return None
+        return Unsealer(feature_sets, partial(open_keys, self.url))
 
     def history(self, start: int, stop: int) -> Iterator[list[StoredBatch]]:
         """Yield the batches that begin in [start, stop) as they were appended, some at a time.

@@ -16,6 +16,7 @@ from recorders.losses import Loss
 from recorders.sidecar.drafts import Draft, control_of
 from recorders.sidecar.report import OWN, recorder_loss
 from recorders.sidecar.salvage import Stored
+from recorders.sidecar.sealed_frames import rows_of
 from recorders.sidecar.wire import KINDS, Arrived
 
 OUTCOME_SCHEMA_DIGEST: Final = digest(b"outcome/1")
@@ -131,7 +132,7 @@ def merge(frames: Sequence[Arrived]) -> Arrived:
         CorruptBatch: a payload is no msgpack array of as many events as its header says.
     """
     if len(frames) == 1:
-        return frames[0]
+        return frames[0]._replace(payload=rows_of(frames[0].payload))
     events = sum(frame.events for frame in frames)
     bodies = [_body(frame) for frame in frames]
     payload = b"".join((bytes([_ARRAY32]), events.to_bytes(4, "big"), *bodies))
@@ -140,8 +141,8 @@ def merge(frames: Sequence[Arrived]) -> Arrived:
 
 def _body(frame: Arrived) -> memoryview:
     """Return the payload after its array header."""
-    payload = frame.payload
-    first = payload[0]
+    payload = rows_of(frame.payload)
+    first = payload[0] if payload else 0
     if first == _ARRAY32:
         size, start = int.from_bytes(payload[1:5], "big"), 5
     elif first == _ARRAY16:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from recorders.sidecar.marks import Answer
 from recorders.sidecar.report import instant
+from recorders.sidecar.sealed_frames import FrameSealer, announced_by
 from recorders.sidecar.spool import Spool
 from recorders.sidecar.wire import Arrived, Known
 
@@ -40,8 +41,11 @@ class Hub:
     Commit-when-idle: as soon as one commit has ended, all that came meanwhile is the next one.
     """
 
-    def __init__(self, spool: Spool, committer: Executor, *, kept: Callable[[], None]) -> None:
+    def __init__(
+        self, spool: Spool, committer: Executor, sealer: FrameSealer, *, kept: Callable[[], None]
+    ) -> None:
         self.spool = spool
+        self._sealer = sealer
         self.draining = False
         self._committer = committer
         self._kept = kept
@@ -124,7 +128,7 @@ class Hub:
                 del self._frames[:COMMIT_FRAMES_MAX]
                 frames = [frame for _, frame in taken]
                 self._committing = True
-                work = loop.run_in_executor(self._committer, self.spool.commit, frames, schemas)
+                work = loop.run_in_executor(self._committer, self._commit, frames, schemas)
                 answers = await asyncio.shield(work)
                 if not self.spool.refusal:
                     self._schemas = self._schemas[len(schemas) :]
@@ -132,6 +136,20 @@ class Hub:
                     break  # only feature sets wait; the next frame, or the next tick, tries them again
                 self._settle(taken, answers)
                 self._committing = False
+
+    def _commit(self, frames: list[Arrived], schemas: list[tuple[bytes, bytes]]) -> list[Answer]:
+        """Seal what is sensitive and commit, on the committer's thread; return an answer for each frame."""
+        made = self._sealer.seal(frames, announced_by(self.spool.feature_set, schemas))
+        answers = iter(self.spool.commit([one for one in made if isinstance(one, Arrived)], schemas))
+        return [
+            next(answers) if isinstance(one, Arrived) else self._held(frame, one)
+            for frame, one in zip(frames, made, strict=True)
+        ]
+
+    def _held(self, frame: Arrived, why: str) -> Answer:
+        (mark,) = self.spool.marks([frame.writer])
+        self.spool.counts.held += 1
+        return Answer(kept=False, duplicate=False, reason="full", have=mark.sequence, text=why)
 
     async def flush(self) -> None:
         """Return when nothing waits for the disk."""

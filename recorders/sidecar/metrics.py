@@ -12,6 +12,7 @@ SERIES: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("spool_duplicates_total", "counter", "spool.duplicates", "Frames that were there already."),
     ("spool_forked_total", "counter", "spool.forked", "Frames refused: another history under their writer."),
     ("spool_full_total", "counter", "spool.full", "Frames refused for lack of room; services keep them."),
+    ("spool_held_total", "counter", "spool.held", "Frames refused for want of keys; services keep them."),
     ("spool_io_errors_total", "counter", "spool.io_errors", "Errors of the disk while writing."),
     ("spool_frozen_segments_total", "counter", "spool.frozen", "Segments left alone after such an error."),
     ("spool_quarantined_total", "counter", "spool.quarantined", "Damaged files put aside."),

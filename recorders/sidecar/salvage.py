@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from recorders.sidecar import segment
 from recorders.sidecar.marks import Mark
+from recorders.sidecar.sealed_frames import proven
 from recorders.sidecar.wire import Arrived
 
 QUARANTINE: Final = "quarantine"
@@ -32,7 +33,7 @@ class Stored(NamedTuple):
     def proven(self) -> bool:
         """Whether the payload is what its digest names."""
         payload = self.frame.payload
-        return isinstance(payload, bytes) and hashlib.sha256(payload).digest() == self.frame.digest
+        return isinstance(payload, bytes) and proven(payload, self.frame.digest)
 
 
 class Salvaged(NamedTuple):

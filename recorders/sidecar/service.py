@@ -23,6 +23,7 @@ from recorders.sidecar.memory import Memory
 from recorders.sidecar.ops import REQUEST_BYTES_MAX, Ops
 from recorders.sidecar.outbox import Outbox
 from recorders.sidecar.recovery import OUTBOX
+from recorders.sidecar.sealed_frames import FrameSealer, open_keys
 from recorders.sidecar.settings import Settings, address
 from recorders.sidecar.ship import Door, Pace, Shipper, appender
 from recorders.sidecar.spool import INBOX, Rules, Spool
@@ -150,7 +151,8 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         committer = ThreadPoolExecutor(1, "spool")
-        self.hub = Hub(self._house.spool, committer, kept=self._wake.set)
+        sealer = FrameSealer(lambda: open_keys(self.settings.url))
+        self.hub = Hub(self._house.spool, committer, sealer, kept=self._wake.set)
         door = self.settings.door
         bounds = Bounds(door.connections, door.hello_s, door.message_s, door.lost_s)
         self.reception = Reception(self.hub, bounds, self.settings.token)

@@ -46,7 +46,7 @@ class Counts:
     """What a spool did since it was opened."""
 
     def __init__(self) -> None:
-        self.frames = self.events = self.commits = self.duplicates = self.forked = self.full = 0
+        self.frames = self.events = self.commits = self.duplicates = self.forked = self.full = self.held = 0
         self.io_errors = self.frozen = self.unlinked = self.quarantined = 0
         self.sync_seconds = 0.0
 

@@ -18,10 +18,12 @@ from recorders.sidecar import memory as module
 from recorders.sidecar.door import Bounds, Reception
 from recorders.sidecar.hub import Hub
 from recorders.sidecar.memory import Memory
+from recorders.sidecar.sealed_frames import FrameSealer
 from recorders.sidecar.settings import DoorSettings, Settings
 from recorders.sidecar.spool import Place, Spool
 from tests.support.recording import PLAIN, TWO, MemoryLink, StillRecorder, down
 from tests.support.sidecars import arrived, spool_in
+from tests.support.subjects import HeldKeys
 
 
 class SidecarLink(MemoryLink):
@@ -64,7 +66,7 @@ def swept(
 
     async def look() -> Reception:
         with ThreadPoolExecutor(1) as committer:
-            hub = Hub(spool, committer, kept=lambda: None)
+            hub = Hub(spool, committer, FrameSealer(HeldKeys), kept=lambda: None)
             reception = Reception(hub, Bounds(), "")
             before(reception)
             commits = asyncio.create_task(hub.run())

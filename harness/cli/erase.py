@@ -1,0 +1,81 @@
+"""`harness erase` and `harness subject-keys`: the keys of persons, and their end."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.output import emit, folder_option, json_option
+
+
+@click.command()
+@click.option("--subject", required=True, help="The person, as the services recorded them.")
+@folder_option
+@json_option
+def erase(subject: str, folder: Path | None, json: bool) -> None:
+    """Destroy a person's keys, and append the receipt: what held their events, and how many."""
+    from harness.erasure import erase as erased
+
+    with _opened(folder) as source:
+        receipt = erased(source, _keys(source), subject)
+    body = receipt.body
+    lines = [f"Erased: {body['rows']} rows, receipt at position {receipt.position}."]
+    lines += [
+        f"  {point}: {span['rows']} rows between {span['first']} and {span['last']}"
+        for point, span in body["decision_points"].items()
+    ]
+    for word in ("segments", "training_sets", "models"):
+        if body[word]:
+            lines.append(f"  {word.replace('_', ' ')}: {', '.join(body[word])}")
+    if body["training_sets"] or body["models"]:
+        lines.append("Training sets hold values in clear, and models what they learnt: build them anew.")
+    emit({"position": receipt.position, **body}, json=json, text="\n".join(lines))
+
+
+@click.group("subject-keys")
+def subject_keys() -> None:
+    """Make the store of persons' keys, wrap them anew, erase again after a restore."""
+
+
+@subject_keys.command()
+@folder_option
+@json_option
+def init(folder: Path | None, json: bool) -> None:
+    """Make the key store at HARNESS_KEYS_URL, or beside the log. Made already, it stays as it is."""
+    with _opened(folder) as source:
+        _keys(source).create()
+    emit({"made": True}, json=json, text="The key store is ready.")
+
+
+@subject_keys.command()
+@folder_option
+@json_option
+def rewrap(folder: Path | None, json: bool) -> None:
+    """Wrap every key with HARNESS_SUBJECT_SECRET; HARNESS_SUBJECT_SECRET_OLD has what wrapped them before."""
+    with _opened(folder) as source:
+        count = _keys(source).rewrap()
+    emit({"rewrapped": count}, json=json, text=f"{count} keys are wrapped anew. Destroy the old secret.")
+
+
+@subject_keys.command()
+@folder_option
+@json_option
+def reapply(folder: Path | None, json: bool) -> None:
+    """Destroy again what the log says was erased: after the key store was restored from a backup."""
+    from harness.erasure import reapply as reapplied
+
+    with _opened(folder) as source:
+        count = reapplied(source, _keys(source))
+    emit({"destroyed": count}, json=json, text=f"{count} keys had come back, and are destroyed.")
+
+
+def _opened(folder: Path | None) -> Any:
+    from harness.database import open_log
+
+    return open_log(folder, create=False)
+
+
+def _keys(source: Any) -> Any:
+    from recorders.subject_keys import SubjectKeys
+
+    return SubjectKeys.from_environment(source.url)

@@ -1,0 +1,123 @@
+"""Erase a person: find what holds their events, destroy their keys, and say so in the log for ever."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.errors import UsageError
+from harness.log.events import ControlEvent
+from harness.log.log import Log
+from harness.models import REGISTERED as MODEL
+from harness.training.registry import CREATED as TRAINING_SET
+from recorders.canonical import digest
+from recorders.columns import SEALED
+from recorders.sealing import ID_BYTES
+
+ERASED, REAPPLIED = "subject.erased", "subject.erased_again"
+
+
+class KeyStore(Protocol):
+    """Where keys of subjects can be found by name, and destroyed."""
+
+    def ids_of(self, subject: str) -> dict[bytes, bool]:
+        """Return the id of every key that a subject ever had, and whether it is destroyed."""
+
+    def destroy(self, identifiers: Iterable[bytes]) -> int:
+        """Destroy keys, and return how many of them lived."""
+
+
+def erase(log: Log, keys: KeyStore, subject: str) -> ControlEvent:
+    """Return the receipt of erasing a subject: their keys' ids, and what held their events. Once is enough.
+
+    The receipt does not name the subject. What died between destroying and the receipt is done again, and
+    ends with the same receipt.
+
+    Raises:
+        UsageError: nobody of that name ever had a key here.
+        LinkUnavailable: the key store does not answer; nothing is destroyed.
+    """
+    known = keys.ids_of(subject)
+    if not known:
+        raise UsageError(
+            "No key was ever made for this subject.",
+            "Expected the value of a field with subject = true, as the services recorded it.",
+            "Check its spelling; a subject without a key has no sensitive values in this log.",
+        )
+    receipts = log.controls(ERASED)
+    told = {one for receipt in receipts for one in receipt.body["keys"]}
+    pending = sorted(one for one in known if one.hex() not in told)
+    if not pending:
+        last = sorted(one.hex() for one in known)
+        return next(receipt for receipt in reversed(receipts) if {*receipt.body["keys"]} & {*last})
+    body = {"keys": [one.hex() for one in pending], **held(log, pending)}
+    keys.destroy(pending)
+    name = digest(b"".join(pending))
+    return log.control(ERASED, pending[0].hex(), body, key=f"erase:{name}")
+
+
+def reapply(log: Log, keys: KeyStore) -> int:
+    """Destroy again what the log says is destroyed, after a restore; return how much had come back."""
+    gone = [bytes.fromhex(one) for receipt in log.controls(ERASED) for one in receipt.body["keys"]]
+    count = keys.destroy(gone)
+    if count:
+        log.control(REAPPLIED, "key-store", {"keys": count})
+    return count
+
+
+def held(log: Log, identifiers: Sequence[bytes]) -> dict[str, Any]:
+    """Return what holds events that are sealed with these keys, and how many.
+
+    A training set counts if its range has one. A model counts if its training reached the first of them:
+    nobody else knows what it learnt.
+    """
+    end = log.head().position + 1
+    points = [point for kind, point, *_ in log.rows("stats") if kind == "decision"]
+    found = {point: positions(log, end, point, identifiers) for point in points}
+    places = sorted(place for some in found.values() for place in some)
+    sets, models = log.controls(TRAINING_SET), log.controls(MODEL)
+    return {
+        "rows": len(places),
+        "decision_points": {
+            point: {"rows": len(some), "first": some[0], "last": some[-1]}
+            for point, some in found.items()
+            if some
+        },
+        "segments": [
+            f"{one.first}-{one.stop - 1}"
+            for one in log.sealed.segments()
+            if _within(places, one.first, one.stop)
+        ],
+        "training_sets": [
+            one.subject
+            for one in sets
+            if _within(found.get(_cut(one)["decision_point"], []), _cut(one)["start"], _cut(one)["stop"])
+        ],
+        "models": [
+            one.subject for one in models if places and (one.body.get("trained_until") or 0) >= places[0]
+        ],
+    }
+
+
+def _cut(training_set: ControlEvent) -> dict[str, Any]:
+    cut: dict[str, Any] = training_set.body["cut"]
+    return cut
+
+
+def positions(log: Log, end: int, point: str, identifiers: Sequence[bytes]) -> list[int]:
+    """Return where the events of a decision point are that are sealed with one of these keys."""
+    wanted = pa.array(identifiers, pa.binary())
+    found: list[int] = []
+    for batch in log.read(1, end, kind="decision", decision_point=point, columns=[SEALED]):
+        if SEALED in batch.schema.names:
+            keys = pc.binary_slice(batch.column(SEALED), 1, 1 + ID_BYTES)
+            mask = np.asarray(pc.is_in(keys, wanted))
+            found += batch.column("position").filter(pa.array(mask)).to_pylist()
+    return found
+
+
+def _within(places: Sequence[int], start: int, stop: int) -> bool:
+    return bisect_right(places, stop - 1) > bisect_right(places, start - 1)

@@ -1,0 +1,199 @@
+"""Keys of subjects in PostgreSQL: made when first needed, remembered for a while, destroyed for ever."""
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from recorders.append import PATIENCE
+from recorders.errors import LinkUnavailable
+from recorders.sealing import ID_BYTES, SubjectKey
+from recorders.sidecar.segment import statements
+from recorders.wrapping import Wrapper, wrappers
+
+URL_VARIABLE: Final = "HARNESS_KEYS_URL"
+# For so long a process goes on with a key after somebody destroyed it; what it encrypts then nobody can read.
+REMEMBERED_S: Final = 600.0
+KEYS_MAX: Final = 200_000
+AWAY_S: Final = 2.0
+_SECRET_BYTES: Final = 32
+_SQL: Final = statements(Path(__file__).with_suffix(".sql"))
+
+
+class SubjectKeys:
+    """The keys of one store. For many threads; each call is one transaction of its own.
+
+    The store does not know subjects: a key is found by its tag, a keyed digest of the subject's name.
+    """
+
+    def __init__(
+        self, url: str, wrapping: Sequence[Wrapper], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._url = url
+        self._wrapping = {one.name: one for one in wrapping}
+        self._now = wrapping[0]
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._pepper: bytes | None = None
+        self._by_subject: dict[str, SubjectKey] = {}
+        self._by_id: dict[bytes, SubjectKey] = {}
+        self._since = clock()
+        self._away_until = 0.0
+
+    @classmethod
+    def from_environment(cls, url: str) -> "SubjectKeys":
+        """Return the keys at HARNESS_KEYS_URL, or beside the log at `url` when that is not set.
+
+        Raises:
+            FeatureSetError: there is no secret to wrap them with.
+        """
+        return cls(os.environ.get(URL_VARIABLE) or url, wrappers())
+
+    def create(self) -> None:
+        """Make the store where there is none. It takes a login that may make schemas and roles."""
+        with self._connected() as connection:
+            connection.execute(_SQL["tables"])
+
+    def of(self, subjects: Iterable[str]) -> Mapping[str, SubjectKey]:
+        """Return each subject's key, made now when there is none that lives.
+
+        Raises:
+            LinkUnavailable: the store does not answer, or cannot be read with our wrapping key.
+        """
+        asked = set(subjects)
+        with self._lock:
+            self._forget()
+            missing = asked - self._by_subject.keys()
+            if missing:
+                self._fetch(sorted(missing))
+            return {subject: self._by_subject[subject] for subject in asked}
+
+    def by_id(self, identifiers: Iterable[bytes]) -> Mapping[bytes, SubjectKey]:
+        """Return the keys that exist still, by id.
+
+        Raises:
+            LinkUnavailable: the store does not answer, or cannot be read with our wrapping key.
+        """
+        asked = set(identifiers)
+        with self._lock:
+            self._forget()
+            missing = asked - self._by_id.keys()
+            if missing:
+                with self._connected() as connection:
+                    for key_id, wrapped, name in connection.execute(_SQL["by_id"], {"ids": list(missing)}):
+                        self._by_id[key_id] = SubjectKey.of(key_id, self._unwrapped(wrapped, name))
+            return {one: self._by_id[one] for one in asked if one in self._by_id}
+
+    def ids_of(self, subject: str) -> dict[bytes, bool]:
+        """Return the id of every key that a subject ever had, and whether it is destroyed."""
+        with self._connected() as connection:
+            return dict(
+                connection.execute(_SQL["of_tag"], {"tag": self._tag(connection, subject)}).fetchall()
+            )
+
+    def destroy(self, identifiers: Iterable[bytes]) -> int:
+        """Destroy keys, and return how many of them lived."""
+        with self._lock, self._connected() as connection:
+            self._by_subject.clear()
+            self._by_id.clear()
+            return connection.execute(_SQL["destroy"], {"ids": list(identifiers)}).rowcount
+
+    def rewrap(self) -> int:
+        """Wrap all living keys and the pepper with the present wrapping key; return how many were not."""
+        count = 0
+        while True:
+            with self._connected() as connection:
+                self._secret_pepper(connection)
+                pepper = self._now.wrap(self._pepper or b"")
+                connection.execute(_SQL["rewrap_pepper"], {"wrapped": pepper, "wrapping": self._now.name})
+                found = connection.execute(_SQL["wrapped_otherwise"], {"wrapping": self._now.name}).fetchall()
+                for key_id, wrapped, name in found:
+                    again = self._now.wrap(self._unwrapped(wrapped, name))
+                    values = {"id": key_id, "wrapped": again, "wrapping": self._now.name}
+                    connection.execute(_SQL["rewrap"], values)
+            count += len(found)
+            if not found:
+                return count
+
+    def _fetch(self, subjects: Sequence[str]) -> None:
+        with self._connected() as connection:
+            tags = {self._tag(connection, subject): subject for subject in subjects}
+            missing = set(tags)
+            for _ in range(2):
+                for tag, key_id, wrapped, name in connection.execute(_SQL["live"], {"tags": list(tags)}):
+                    key = SubjectKey.of(key_id, self._unwrapped(wrapped, name))
+                    self._by_subject[tags[tag]] = self._by_id[key_id] = key
+                    missing.discard(tag)
+                if missing:
+                    self._add(connection, sorted(missing))
+
+    def _add(self, connection: psycopg.Connection[Any], tags: list[bytes]) -> None:
+        made = [secrets.token_bytes(_SECRET_BYTES) for _ in tags]
+        values = {
+            "ids": [secrets.token_bytes(ID_BYTES) for _ in tags],
+            "tags": tags,
+            "wrapped": [self._now.wrap(secret) for secret in made],
+            "wrapping": self._now.name,
+        }
+        connection.execute(_SQL["add"], values)
+
+    def _tag(self, connection: psycopg.Connection[Any], subject: str) -> bytes:
+        pepper = self._secret_pepper(connection)
+        return blake2b(subject.encode(), key=pepper, digest_size=ID_BYTES).digest()
+
+    def _secret_pepper(self, connection: psycopg.Connection[Any]) -> bytes:
+        if self._pepper is None:
+            wrapped = self._now.wrap(secrets.token_bytes(_SECRET_BYTES))
+            row = connection.execute(_SQL["pepper"]).fetchone()
+            if row is None:
+                connection.execute(_SQL["add_pepper"], {"wrapped": wrapped, "wrapping": self._now.name})
+                row = connection.execute(_SQL["pepper"]).fetchone()
+            assert row is not None, "there is a pepper after one was added"
+            self._pepper = self._unwrapped(*row)
+        return self._pepper
+
+    def _unwrapped(self, wrapped: bytes, name: str) -> bytes:
+        wrapper = self._wrapping.get(name)
+        if wrapper is None:
+            known = ", ".join(self._wrapping)
+            raise LinkUnavailable(f"a subject's key is wrapped with {name}, and we have {known}")
+        try:
+            return wrapper.unwrap(wrapped)
+        except ValueError as error:
+            raise LinkUnavailable(f"a subject's key cannot be unwrapped with {name}: {error}") from error
+
+    def _forget(self) -> None:
+        now = self._clock()
+        if now - self._since > REMEMBERED_S or len(self._by_id) > KEYS_MAX:
+            self._by_subject.clear()
+            self._by_id.clear()
+            self._since = now
+
+    @contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
+        """Yield a connection for one transaction; the driver's errors become LinkUnavailable.
+
+        Who asks right after a failure is answered at once: a sidecar's intake must not wait for each frame.
+        """
+        if self._clock() < self._away_until:
+            raise LinkUnavailable("the key store did not answer a moment ago")
+        try:
+            address = make_conninfo(self._url, application_name="harness-keys", **PATIENCE)
+            with psycopg.connect(address) as connection:
+                yield connection
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+            raise LinkUnavailable(
+                'there is no key store: make it with "harness subject-keys init"'
+            ) from error
+        except psycopg.Error as error:
+            self._away_until = self._clock() + AWAY_S
+            reason = error.diag.message_primary or str(error)
+            raise LinkUnavailable(f"the key store: {reason.strip().splitlines()[0]}") from error

@@ -1,0 +1,52 @@
+"""Persons for tests: a feature set with what is theirs, keys in memory, snapshots that name them."""
+
+from collections.abc import Iterable, Mapping
+
+from recorders.errors import LinkUnavailable
+from recorders.fields import FeatureSet, Field
+from recorders.sealing import SubjectKey
+
+SECRET = "a secret for tests that is long enough"
+SHOP = FeatureSet(
+    "shop",
+    1,
+    (
+        Field("amount", "float64"),
+        Field("income", "float64", sensitive=True),
+        Field("customer", "string", subject=True),
+        Field("country", "category"),
+        Field("note", "string", sensitive=True),
+        Field("born", "timestamp", sensitive=True),
+    ),
+)
+
+
+def snapshot(customer: str | None, number: int = 0) -> dict[str, object]:
+    return {
+        "amount": float(number),
+        "income": 1_000.5 + number,
+        "customer": customer,
+        "country": "NZ",
+        "note": f"confidential-{customer}-{number}",
+        "born": None,
+    }
+
+
+class HeldKeys:
+    """Keys in memory. `away` is a store that does not answer."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.by_subject: dict[str, SubjectKey] = {}
+        self.destroyed: set[bytes] = set()
+
+    def of(self, subjects: Iterable[str]) -> Mapping[str, SubjectKey]:
+        if self.away:
+            raise LinkUnavailable("the key store: away")
+        for subject in subjects:
+            number = len(self.by_subject) + 1
+            self.by_subject.setdefault(subject, SubjectKey.of(bytes([number] * 16), bytes([number] * 32)))
+        return self.by_subject
+
+    def by_id(self, identifiers: Iterable[bytes]) -> Mapping[bytes, SubjectKey]:
+        return {key.id: key for key in self.by_subject.values() if key.id not in self.destroyed}
