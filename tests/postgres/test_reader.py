@@ -9,7 +9,8 @@ import pytest
 
 from harness.database import create_log
 from harness.errors import DigestMismatch, NaiveTime, UnknownPosition, UsageError
-from harness.log import controls, reader, verify
+from harness.log import controls, reader
+from harness.log import stored as history
 from harness.log.log import Log
 from recorders.errors import FeatureSetError, WriterForked
 from recorders.fields import FeatureSet, Field
@@ -55,7 +56,7 @@ def test_the_size_of_the_chunks_changes_nothing(
     filled: Log, monkeypatch: pytest.MonkeyPatch, rows: int, size: int
 ) -> None:
     whole = table(filled.read(37, 700, kind="decision"))
-    for module in (reader, verify, controls):
+    for module in (reader, history, controls):
         monkeypatch.setattr(module, "ROWS_MAX", rows)
         monkeypatch.setattr(module, "BYTES_MAX", size, raising=False)
     assert table(filled.read(37, 700, kind="decision")).equals(whole)
