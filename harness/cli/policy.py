@@ -84,6 +84,28 @@ def _plans(file: Path | None, given: dict[str, Any], *, shipped: bool) -> dict[s
 
 
 @policy.command()
+@click.option(
+    "--outcomes", type=click.IntRange(1, 12), default=12, show_default=True, help="Outcomes at most."
+)
+@json_option
+def prove(outcomes: int, json: bool) -> int:
+    """Enumerate every sample of ternary outcomes: each exact e-value expects at most 1, at every step.
+
+    Rational arithmetic, no rounding. Exit code 1 when one does not.
+    """
+    from policies.enumeration import enumerated
+
+    found = enumerated(outcomes)
+    lines = [
+        f"{each.process:<32}{each.laws:>4} laws{each.samples:>8} samples{each.steps:>8} steps   "
+        f"largest E[e] {each.largest:<14}{'holds' if each.holds else 'FAILS'}"
+        for each in found
+    ]
+    emit(found, json=json, text="\n".join(lines))
+    return 0 if all(each.holds for each in found) else 1
+
+
+@policy.command()
 @click.argument("file", metavar="POLICY", type=click.Path(dir_okay=False, path_type=Path))
 @folder_option
 @json_option
