@@ -189,7 +189,9 @@ class Recorder:
         """Queue an event that is large, or is kept in shared memory too. Return the outbox that has it."""
         if outbox.journal is not None:
             outbox = self._own_outbox()  # a fork without hooks shares the parent's memory: never write there
-        items = [data] + [b""] * ((len(data) - 1) // _SLOT_BYTES)
+        items = [data]
+        if len(data) > _SLOT_BYTES:
+            items += [b""] * ((len(data) - 1) // _SLOT_BYTES)
         queue = outbox.decisions if kind == "decision" else outbox.outcomes
         if outbox.journal is None:
             queue.extend(items)

@@ -33,6 +33,8 @@ HEAD: Final = 8  # length and CRC
 _RESERVE: Final = 65_536  # of each file, for cuts and acknowledgements alone
 _PATIENCE_S: Final = 0.05  # the lock is held for microseconds, but a signal may interrupt its holder
 _EVENT: Final[dict[Kind, bytes]] = {"decision": b"D", "outcome": b"O"}
+_OPENING, _CUT, _ACKED = b"S", b"C", b"A"
+_CRC: Final = {mark: zlib.crc32(mark) for mark in (*_EVENT.values(), _OPENING, _CUT, _ACKED)}
 
 
 class Opening(msgspec.Struct, frozen=True, array_like=True):
@@ -80,19 +82,21 @@ class _File:
         fcntl.lockf(self.handle, fcntl.LOCK_EX)  # let go by the kernel when the process ends, however it ends
         self._map[: len(MAGIC)] = MAGIC
         self._at = len(MAGIC)
-        self.write(b"S" + msgspec.msgpack.encode(opening))
+        self.write(_OPENING, msgspec.msgpack.encode(opening))
         born.rename(path)
 
     def room(self, size: int) -> bool:
         """Return whether an event of that size fits."""
         return self._at + HEAD + size + 1 + _RESERVE <= SEGMENT_BYTES
 
-    def write(self, body: bytes) -> None:
+    def write(self, mark: bytes, body: bytes) -> None:
         """Add a record. Its length comes last: what is cut off by a kill was never accepted."""
-        at, stop = self._at, self._at + HEAD + len(body)
+        at, size = self._at, 1 + len(body)
+        stop = at + HEAD + size
         assert stop + HEAD <= SEGMENT_BYTES, "the reserve is used up"
-        self._map[at + 4 : stop] = zlib.crc32(body).to_bytes(4, "little") + body
-        self._map[at : at + 4] = len(body).to_bytes(4, "little")
+        check = zlib.crc32(body, _CRC[mark])
+        self._map[at + 4 : stop] = b"".join((check.to_bytes(4, "little"), mark, body))
+        self._map[at : at + 4] = size.to_bytes(4, "little")
         self._at = stop
 
     def close(self) -> None:
@@ -138,16 +142,18 @@ class SegmentFile:
 
     def keep(self, kind: Kind, items: list[bytes], queue: "deque[bytes]") -> bool:
         """Write an event and queue its items, in one order. Return False when there is no room for it."""
-        if len(items[0]) > SEGMENT_BYTES // 2:
+        data = items[0]
+        if len(data) > SEGMENT_BYTES // 2:
             return False  # another file would not take it either
-        if not self._lock.acquire(timeout=_PATIENCE_S):
+        # Waiting has a price even where nobody is in the way.
+        if not self._lock.acquire(blocking=False) and not self._lock.acquire(timeout=_PATIENCE_S):
             return False
         try:
-            if not self._files[-1].room(len(items[0])):
+            if not self._files[-1].room(len(data)):
                 self._files.append(self._open())
-                if not self._files[-1].room(len(items[0])):
+                if not self._files[-1].room(len(data)):
                     return False
-            self._files[-1].write(_EVENT[kind] + items[0])
+            self._files[-1].write(_EVENT[kind], data)
             self._counts[kind] += 1
             queue.extend(items)
         except OSError:
@@ -161,13 +167,13 @@ class SegmentFile:
         payload = frame.payload if frame.kind == "loss" else b""
         mark = Cut(frame.sequence, frame.kind, first, frame.events, payload)
         with self._lock:
-            self._mark(b"C" + msgspec.msgpack.encode(mark))
+            self._mark(_CUT, msgspec.msgpack.encode(mark))
             self._opening = msgspec.structs.replace(self._opening, sequence=frame.sequence)
 
     def acked(self, sequence: int, settled: dict[Kind, int]) -> None:
         """Write down that the log has a frame, and remove the files of which it has everything."""
         with self._lock:
-            self._mark(b"A" + msgspec.msgpack.encode(sequence))
+            self._mark(_ACKED, msgspec.msgpack.encode(sequence))
             while len(self._files) > 1:
                 following = self._files[1].opening
                 if following.decisions > settled["decision"] or following.outcomes > settled["outcome"]:
@@ -176,12 +182,12 @@ class SegmentFile:
                 oldest.path.unlink(missing_ok=True)
                 oldest.close()
 
-    def _mark(self, body: bytes) -> None:
+    def _mark(self, mark: bytes, body: bytes) -> None:
         """Write what is no event. A recorder that is switched off may report losses for days."""
         if not self._files[-1].room(len(body)):
             with contextlib.suppress(OSError):  # no memory for another file: the reserve takes it
                 self._files.append(self._open())
-        self._files[-1].write(body)
+        self._files[-1].write(mark, body)
 
     def disown(self) -> None:
         """Close a forked child's copies. Without the lock: the parent's thread that held it is not here."""
