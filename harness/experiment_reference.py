@@ -74,6 +74,10 @@ KEYS = {
     "metrics.blocked_decision": "For blocked: the decision that hides the outcome. With it the metric is "
     "bounded, whatever is hidden.",
     "metrics.effect": "For blocked: the difference that exploration should be able to show.",
+    "metrics.covariates": "Features that were known before the decision, to adjust the difference for; it is "
+    "shown and never gates.",
+    "metrics.covariate_means": "The mean of each covariate in the population that is asked about.",
+    "metrics.planned_units": "For covariates: the units at which the adjusted sequence is sharpest.",
     "metrics.outside": "What happens to a value beyond the bounds; it is counted either way.",
     "policy.name": "promotion: the challenger must win. noninferiority: not lose. equivalence: neither. "
     "rollback: the challenger was live before, and one metric on which it is better is enough.",

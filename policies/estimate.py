@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
+from policies.adjusted import Adjusted, adjusted
 from policies.blocked import Blocked, bounds_of, filled
 from policies.columns import Floats
 from policies.errors import EvidenceMismatch
@@ -60,6 +61,7 @@ class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metric's unit, None where there is no data or the metric is not identified. `off_policy` is set for a
     metric that is estimated from propensities: there `units` are decisions, and `clip` is that of weights.
     `blocked` holds the bounds of a metric of blocked outcomes, whose point is not known as long as any is.
+    `adjusted` is the difference adjusted for covariates, where the plan registers some.
     """
 
     metric: str
@@ -83,6 +85,7 @@ class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Unset and not null, so that the verdicts before it keep their bytes.
     off_policy: OffPolicy | UnsetType = UNSET
     blocked: Blocked | UnsetType = UNSET
+    adjusted: Adjusted | UnsetType = UNSET
 
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -167,6 +170,7 @@ def _estimate(evidence: MetricEvidence, metric: MetricPlan, plan: Plan) -> Estim
         reasons=evidence.reasons,
         validity="report_only" if metric.role == "context" else "exact",
         tested=tuple(_tested(sample, name, metric, plan, seen=seen) for name in metric.hypotheses),
+        adjusted=UNSET if isinstance(evidence.gram, UnsetType) else adjusted(evidence.gram, metric, plan),
     )
 
 

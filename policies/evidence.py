@@ -9,13 +9,14 @@ from msgspec import UNSET, UnsetType
 
 from policies.accumulators import Moments, TernaryCounts
 from policies.errors import ColumnsError, EvidenceMismatch
+from policies.gram import Gram
 from policies.logged import LoggedEvidence
 from policies.plan import Plan
 from policies.units import PerUnit, RepeatSketch
 from recorders.canonical import canonical_json, digest
 
 FORMAT = 1
-_Part = TypeVar("_Part", LoggedEvidence, "Unseen")
+_Part = TypeVar("_Part", LoggedEvidence, "Unseen", Gram)
 
 
 class Unseen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,7 +38,7 @@ class MetricEvidence(msgspec.Struct, frozen=True):
     per unit, and `whole` is set where each unit was folded as a whole. `outside` counts decisions with a
     value beyond the bounds, `clipped` decisions whose difference was cut to the clip. `logged` holds all sums
     of a metric that is seen for the logged action alone, `unseen` counts what a metric of blocked outcomes
-    uses without a difference.
+    uses without a difference, `gram` has the covariates.
     """
 
     rows: int
@@ -53,6 +54,7 @@ class MetricEvidence(msgspec.Struct, frozen=True):
     whole: bool | UnsetType = UNSET
     logged: LoggedEvidence | UnsetType = UNSET
     unseen: Unseen | UnsetType = UNSET
+    gram: Gram | UnsetType = UNSET
 
     @classmethod
     def empty(cls) -> "MetricEvidence":
@@ -86,6 +88,7 @@ class MetricEvidence(msgspec.Struct, frozen=True):
             whole=whole,
             logged=_both(self.logged, other.logged),
             unseen=_both(self.unseen, other.unseen),
+            gram=_both(self.gram, other.gram),
         )
 
 

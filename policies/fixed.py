@@ -60,6 +60,22 @@ def exact_squares(values: Ints) -> int:
     return total
 
 
+def exact_products(a: Ints, b: Ints) -> int:
+    """Return the sum of products of differences as a Python integer, by parts that cannot overflow.
+
+    >>> exact_products(np.array([2**41]), np.array([-(2**41)])) == -(2**82)
+    True
+    """
+    total = 0
+    for i in range(0, a.size, _BLOCK):
+        one, other = a[i : i + _BLOCK], b[i : i + _BLOCK]
+        high, low = one >> _HALF_BITS, one & _HALF_MASK
+        up, down = other >> _HALF_BITS, other & _HALF_MASK
+        total += (int(high @ up) << 2 * _HALF_BITS) + int(low @ down)
+        total += (int(high @ down) + int(low @ up)) << _HALF_BITS
+    return total
+
+
 def group_sums(codes: Ints, values: Ints, groups: int) -> Ints:
     """Return the sum of `values` per code, shape (groups,).
 

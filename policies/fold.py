@@ -4,13 +4,16 @@ import math
 
 import numpy as np
 import pyarrow as pa
+from msgspec import UNSET, UnsetType
 
 from policies.accumulators import Moments, TernaryCounts
+from policies.adjusted import fold_gram
 from policies.blocked import with_unseen
 from policies.columns import Columns, Floats, Ints, Mask, null_mask
 from policies.errors import OutOfBounds
 from policies.evidence import Evidence, MetricEvidence
 from policies.fixed import exact_sum, to_fixed
+from policies.gram import Gram
 from policies.groups import Grouped, Rows
 from policies.logged_metric import fold_logged_metric
 from policies.metric_plan import MetricPlan
@@ -77,6 +80,7 @@ def _fold_metric(
     champion, challenger, outside = _bounded(champion, challenger, values.floor, metric)
     live, other = to_fixed(champion, plan.scale), to_fixed(challenger, plan.scale)
     moments, ternary, units, clipped = Moments.empty(), TernaryCounts.empty(), PerUnit.empty(), 0
+    gram: Gram | UnsetType = UNSET
     if kept is None:
         difference = difference_sign(metric) * (other - live)
         clip = round(plan.clip(metric.name) * plan.scale)
@@ -84,6 +88,7 @@ def _fold_metric(
         clipped = int(np.count_nonzero(cut != difference))
         moments = Moments.of(cut)
         ternary = TernaryCounts.of(cut) if metric.kind.ternary else ternary
+        gram = fold_gram(cut, read, usable, metric) if declared(metric.covariates) else gram
     else:
         units = PerUnit.of(kept, live, other)
     return MetricEvidence(
@@ -97,6 +102,7 @@ def _fold_metric(
         moments=moments,
         ternary=ternary,
         units=units,
+        gram=gram,
     )
 
 

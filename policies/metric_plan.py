@@ -14,6 +14,9 @@ from policies.options import Cells, declared
 from policies.own import own_columns
 from policies.rules import Hypothesis, Role
 
+COVARIATES_MAX = 8
+COVARIATE_LARGEST = 2.0**19
+
 
 class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One metric as registered. Values are losses or gains per decision, in the metric's own unit.
@@ -33,6 +36,8 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     the largest weight that exploration allows, with which `logged_action` is estimated; `weight_clip` cuts
     weights in the sequences, `reward_model` predicts rewards (policies/logged_metric.py). `blocked_decision`
     is what hides the outcome of a `blocked` metric, `effect` the difference that exploration should show.
+    `covariates` are features that the difference is adjusted for at `covariate_means`, sharpest at
+    `planned_units` (policies/adjusted.py).
     Empty `direction` and `hypotheses` are filled in by the catalogue, so the canonical form shows them.
     """
 
@@ -66,6 +71,9 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     reward_model: str | UnsetType = UNSET
     blocked_decision: str | UnsetType = UNSET
     effect: float | UnsetType = UNSET
+    covariates: tuple[str, ...] | UnsetType = UNSET
+    covariate_means: tuple[float, ...] | UnsetType = UNSET
+    planned_units: int | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         kind = metric_kind(self.name, self.direction)
@@ -81,6 +89,7 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         kind.check(self)
         self._check_identification()
         self._check_reach(kind.limit(self))
+        self._check_covariates()
 
     def _orient(self, kind: Metric) -> None:
         if self.direction == "" and self.name.startswith(OWN):
@@ -103,6 +112,17 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         if self.predictor and self.name.startswith(OWN):
             key = f"metrics.{self.name}.reward_model"
             refuse(key, self.predictor, "one function a metric", "Leave it out.")
+
+    def _check_covariates(self) -> None:
+        names, means = declared(self.covariates) or (), declared(self.covariate_means) or ()
+        path = f"metrics.{self.name}"
+        if len(names) != len(means) or len(set(names)) < len(names) or len(names) > COVARIATES_MAX:
+            known = f"a mean for each of at most {COVARIATES_MAX} covariates, each named once"
+            refuse(f"{path}.covariate_means", means, known, "Declare what was known before.")
+        if not all(abs(mean) <= COVARIATE_LARGEST for mean in means):
+            refuse(f"{path}.covariate_means", means, "finite means of at most 2**19", "Rescale the feature.")
+        if names:
+            positive(path, planned_units=declared(self.planned_units) or math.nan)
 
     def _check_reach(self, widest: float) -> None:
         if self.clip is not None and self.clip > widest:
@@ -127,7 +147,7 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     @property
     def wanted_features(self) -> tuple[str, ...]:
         """Return the names of the features of a decision that the metric reads."""
-        return declared(self.features) or ()
+        return (*(declared(self.features) or ()), *(declared(self.covariates) or ()))
 
     @property
     def off_policy(self) -> bool:

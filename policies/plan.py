@@ -157,6 +157,13 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             )
         if metric.off_policy:
             self._check_logged(metric)
+        if declared(metric.covariates) and (self.unit.kind != "request" or metric.identification != "direct"):
+            refuse(
+                f"metrics.{metric.name}.covariates",
+                "declared",
+                "direct metrics over requests",
+                "Leave them out.",
+            )
         if metric.bounded and isinstance(kind, Grouped):
             refuse(f"metrics.{metric.name}.identification", "blocked", "direct", "Correct it.")
         if metric.role == "context":

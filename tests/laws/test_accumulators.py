@@ -1,7 +1,9 @@
 """Laws of the accumulators: to the byte, over any partition and order."""
 
+import json
 import math
 from fractions import Fraction
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -13,8 +15,13 @@ from hypothesis import strategies as st
 from policies.accumulators import GridCapital, Moments, TernaryCounts
 from policies.errors import EvidenceOverflow
 from policies.evalues import grid
-from policies.fixed import divide_half_even, exact_squares, exact_sum, group_sums, to_fixed
+from policies.evidence import Unseen
+from policies.fixed import divide_half_even, exact_products, exact_squares, exact_sum, group_sums, to_fixed
+from policies.gram import Gram
+from policies.logged import LoggedEvidence, LoggedPlan, fold_logged
+from policies.quantiles import Histogram
 from policies.units import PerUnit, RepeatSketch
+from recorders.canonical import canonical_json
 
 WIDE = st.integers(-(2**41), 2**41)
 SAMPLES = st.lists(WIDE, max_size=40).map(lambda xs: np.array(xs, dtype=np.int64))
@@ -41,7 +48,30 @@ def repeats(values):
     return RepeatSketch.of(pa.array([str(v % 7) for v in values.tolist()], pa.string()))
 
 
+def gram(values):
+    return Gram.of([values // 2**20, values, -values])
+
+
+def histogram(values):
+    return Histogram.of(np.abs(values) / 2**20)
+
+
+def missing(values):
+    return Unseen(values.size, PerUnit.of(values % 3, values * 0, values * 0))
+
+
+def weighted(values):
+    chances = np.clip(np.abs(values) / 2**41, 0.1, 1.0)
+    rows = {"propensity": chances, "target": np.where(values > 0, 1.0, 0.0), "reward": chances}
+    return fold_logged(pa.table(rows), LOGGED)
+
+
+LOGGED = LoggedPlan(weight_max=10.0, clip=5.0)
 KINDS = {
+    "gram": (gram, Gram.empty(3)),
+    "bucket histogram": (histogram, Histogram.empty()),
+    "missing cells": (missing, Unseen(0, PerUnit.empty())),
+    "weighted moments": (weighted, LoggedEvidence.empty(LOGGED)),
     "moments": (moments, Moments.empty()),
     "ternary": (ternary, TernaryCounts.empty()),
     "capital": (capital, GridCapital.empty(16)),
@@ -113,3 +143,38 @@ def test_squares_at_the_bound_do_not_overflow():
     rows = np.full(2**20 + 3, -(2**41))
     assert exact_squares(rows) == rows.size * 2**82
     assert exact_sum(rows) == -rows.size * 2**41
+
+
+@settings(deadline=None)
+@given(values=SAMPLES, other=SAMPLES)
+def test_products_are_those_of_python_integers(values, other):
+    size = min(values.size, other.size)
+    wide = [(int(a), int(b)) for a, b in zip(values[:size], other[:size], strict=True)]
+    assert exact_products(values[:size], other[:size]) == sum(a * b for a, b in wide)
+    found = Gram.of([values[:size], other[:size]])
+    assert found.product(0, 1) == found.product(1, 0) == sum(a * b for a, b in wide)
+    assert found.product(1, 1) == exact_squares(other[:size])
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "accumulators_1.json"
+SAMPLE = np.array([0, 1, -1, 2**41, -(2**41), 123_456_789, -987_654_321], dtype=np.int64)
+
+
+def written(of):
+    return json.loads(
+        canonical_json(msgspec.to_builtins(of(SAMPLE), enc_hook=PerUnit.to_builtins, str_keys=True))
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_bytes_of_every_version_are_read_and_written_again(kind):
+    of = KINDS[kind][0]
+    golden = json.loads(GOLDEN.read_text())[kind]
+    assert written(of) == golden
+    if kind == "per unit":
+        assert PerUnit.from_builtins(golden) == of(SAMPLE)
+        return
+    again = msgspec.convert(
+        golden, type(of(SAMPLE)), strict=False, dec_hook=lambda _, value: PerUnit.from_builtins(value)
+    )
+    assert again == of(SAMPLE)
