@@ -1,7 +1,7 @@
 """The difference adjusted for what was known before the decision, at any look: CUPED, by regression.
 
 A covariate explains part of the noise of the difference. The regression is centred at *registered* means,
-those of the population that is asked about, so that its intercept is the mean difference there. What a service
+those of the population asked about, so that its intercept is the mean difference there. What a service
 recorded before it decided holds nothing of the outcome. The mixture of t tests is exact for normal errors and
 a limit else: it is `asymptotic`, is shown, and never gates.
 """

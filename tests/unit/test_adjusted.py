@@ -1,4 +1,4 @@
-"""The adjusted difference: that of a regression, sharper where covariates explain, at its level at any look."""
+"""The adjusted difference: that of a regression, sharper where covariates explain, at its level at a look."""
 
 import math
 
