@@ -78,6 +78,8 @@ KEYS = {
     "shown and never gates.",
     "metrics.covariate_means": "The mean of each covariate in the population that is asked about.",
     "metrics.planned_units": "For covariates: the units at which the adjusted sequence is sharpest.",
+    "metrics.discordant_pairs": "For metrics of 0 and 1 without a margin: the sequential McNemar test in "
+    "place of the betting grid, sharpest at so many pairs that differ.",
     "metrics.outside": "What happens to a value beyond the bounds; it is counted either way.",
     "policy.name": "promotion: the challenger must win. noninferiority: not lose. equivalence: neither. "
     "rollback: the challenger was live before, and one metric on which it is better is enough.",

@@ -12,13 +12,14 @@ from policies.adjusted import Adjusted, adjusted
 from policies.blocked import Blocked, bounds_of, filled
 from policies.columns import Floats
 from policies.errors import EvidenceMismatch
-from policies.evalues import mixture
+from policies.evalues import mcnemar_prior, mcnemar_side, mixture
 from policies.evidence import Evidence, MetricEvidence
 from policies.figures import more_needed, tidy
 from policies.logged import LoggedEvidence
 from policies.logged_metric import logged_capital, logged_figures
 from policies.metric_plan import MetricPlan
 from policies.off_policy import OffPolicy
+from policies.options import declared
 from policies.plan import Plan
 from policies.rules import Hypothesis, Role
 from policies.sample import Sample, sample_of
@@ -177,13 +178,19 @@ def _estimate(evidence: MetricEvidence, metric: MetricPlan, plan: Plan) -> Estim
 def _tested(sample: Sample, hypothesis: Hypothesis, metric: MetricPlan, plan: Plan, *, seen: bool) -> Tested:
     clip, margin = plan.clip(metric.name), metric.margin or 0.0
     capital = _capital(sample, hypothesis, margin / clip) if seen else np.zeros(1)
-    wanted = -math.log(plan.policy.alpha)
+    wanted, method = -math.log(plan.policy.alpha), str(sample.method)
+    planned = declared(metric.discordant_pairs)
+    if planned is not None:
+        method = "sequential McNemar"
+        counts, prior = sample.ternary, mcnemar_prior(planned, plan.policy.alpha)
+        signs = (counts.worse, counts.better) if hypothesis == "harm" else (counts.better, counts.worse)
+        capital = np.array([mcnemar_side(*signs, prior)])
     return Tested(
         hypothesis=hypothesis,
         null=tidy(null_of(hypothesis, margin)),
         log_e=tidy(mixture(capital)) if seen else None,
         more_units=more_needed(capital, sample.moments.count, wanted) if seen else None,
-        method=sample.method,
+        method=method,
         validity="exact",
         assumption=_ASSUMPTIONS[plan.unit.kind],
     )

@@ -37,7 +37,8 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     weights in the sequences, `reward_model` predicts rewards (policies/logged_metric.py). `blocked_decision`
     is what hides the outcome of a `blocked` metric, `effect` the difference that exploration should show.
     `covariates` are features that the difference is adjusted for at `covariate_means`, sharpest at
-    `planned_units` (policies/adjusted.py).
+    `planned_units` (policies/adjusted.py). `discordant_pairs` asks for the sequential McNemar test, sharpest
+    at so many.
     Empty `direction` and `hypotheses` are filled in by the catalogue, so the canonical form shows them.
     """
 
@@ -74,6 +75,7 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     covariates: tuple[str, ...] | UnsetType = UNSET
     covariate_means: tuple[float, ...] | UnsetType = UNSET
     planned_units: int | UnsetType = UNSET
+    discordant_pairs: int | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         kind = metric_kind(self.name, self.direction)

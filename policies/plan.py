@@ -11,8 +11,8 @@ from msgspec import UNSET, UnsetType
 
 from policies.checks import between, refuse
 from policies.errors import PlanError
-from policies.groups import Grouped
 from policies.logged import LoggedPlan
+from policies.metric_checks import check_in_plan
 from policies.metric_plan import MetricPlan
 from policies.options import declared
 from policies.rules import RULES, Combination, Hypothesis
@@ -148,28 +148,13 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 f"bound times scale up to 2**40, the bound is {kind.limit(metric)!r}",
                 "Lower the scale or the bound.",
             )
-        if isinstance(kind, Grouped) and self.unit.kind == "request":
-            raise PlanError(
-                "unit.kind",
-                "request",
-                f'"day" or "column" with metrics.{metric.name}: it is a value of a group, not of a decision',
-                "Declare which decisions belong together.",
-            )
+        needed = RULES[self.policy.name].hypotheses(metric.role)[0]
+        check_in_plan(metric, unit=self.unit.kind, promotes=needed)
         if metric.off_policy:
-            self._check_logged(metric)
-        if declared(metric.covariates) and (self.unit.kind != "request" or metric.identification != "direct"):
-            refuse(
-                f"metrics.{metric.name}.covariates",
-                "declared",
-                "direct metrics over requests",
-                "Leave them out.",
-            )
-        if metric.bounded and isinstance(kind, Grouped):
-            refuse(f"metrics.{metric.name}.identification", "blocked", "direct", "Correct it.")
+            self.logged(metric)
         if metric.role == "context":
             return metric
         wanted = metric.hypotheses or RULES[self.policy.name].hypotheses(metric.role)
-        needed = RULES[self.policy.name].hypotheses(metric.role)[0]
         if needed not in wanted:
             refuse(f"metrics.{metric.name}.hypotheses", wanted, f'"{needed}" among them', "Add it.")
         if {"noninferiority", "equivalence"} & set(wanted) and metric.margin is None:
@@ -187,15 +172,6 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 "Correct it.",
             )
         return msgspec.structs.replace(metric, hypotheses=tuple(h for h in HYPOTHESES if h in wanted))
-
-    def _check_logged(self, metric: MetricPlan) -> None:
-        if isinstance(metric.kind, Grouped):
-            refuse(
-                f"metrics.{metric.name}.identification", "logged_action", "a value a decision", "Leave it."
-            )
-        if self.unit.kind != "request":
-            refuse("unit.kind", self.unit.kind, '"request" with a logged_action metric', "Correct it.")
-        self.logged(metric)
 
     @property
     def gating(self) -> tuple[MetricPlan, ...]:

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.special import betaln, logsumexp
+from scipy.special import betainc, betaln, logsumexp
 
 from policies.accumulators import TernaryCounts
 from policies.evalues import (
@@ -17,6 +17,7 @@ from policies.evalues import (
     fan,
     grid,
     mcnemar_prior,
+    mcnemar_side,
     mixture,
     sequential_mcnemar,
     two_sided,
@@ -69,7 +70,13 @@ def both_sides(one_sided):
     return lambda b, c: np.logaddexp(one_sided(b, c), one_sided(c, b)) - math.log(2)
 
 
+def mcnemar_one_side(better, worse):
+    likelier = np.maximum(betainc(PRIOR + worse, PRIOR + better, 0.5), 1e-300)
+    return mcnemar(better, worse, PRIOR) + math.log(2) + np.log(likelier)
+
+
 EXACT = {
+    "sequential McNemar, one side": mcnemar_one_side,
     "sequential McNemar": lambda b, c: mcnemar(b, c, PRIOR),
     "betting grid, one side": betting,
     "betting grid, both sides": both_sides(betting),
@@ -108,6 +115,8 @@ def test_the_array_formulas_are_the_functions_that_gate(null):
         assert three_sums(better, worse)[run, look] == pytest.approx(
             mixture(fan(n, b - c, b + c, 0.0, BETS)), abs=1e-9
         )
+        one_side = mcnemar_one_side(np.array(b), np.array(c))
+        assert one_side == pytest.approx(mcnemar_side(b, c, PRIOR), abs=1e-9)
         assert mcnemar(b, c, PRIOR) == pytest.approx(sequential_mcnemar(b, c, PRIOR), abs=1e-9)
 
 
@@ -131,3 +140,17 @@ def test_noninferiority_holds_its_level_at_the_margin(margin):
     )
     log_e = logsumexp(capital, axis=-1) - math.log(BETS.size)
     assert float((log_e.max(axis=1) >= LIMIT).mean()) <= ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / 2_000)
+
+
+@pytest.mark.parametrize("discordant", [0.15, 0.002], ids=["usual", "rare losses"])
+def test_a_thousand_looks_spend_no_more_than_alpha(discordant):
+    runs, looks, per_look = 1_000, 1_000, 100
+    rng = np.random.default_rng(41)
+    false = dict.fromkeys(EXACT, 0)
+    for _ in range(5):
+        drawn = rng.multinomial(per_look, [discordant / 2] * 2 + [1 - discordant], size=(runs // 5, looks))
+        better, worse = drawn[..., 0].cumsum(axis=1), drawn[..., 1].cumsum(axis=1)
+        for name, log_e in EXACT.items():
+            false[name] += int((log_e(better, worse).max(axis=1) >= LIMIT).sum())
+    most = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / runs)
+    assert {name: count / runs for name, count in false.items() if count / runs > most} == {}
