@@ -95,6 +95,8 @@ $(PEERS)/.ready: requirements-bench.lock | $(UV)
 bench-recorder: $(PEERS)/.ready
 	$(PEERS)/bin/python -m benchmarks.recorder
 
+bench-training: $(PEERS)/.ready
+
 $(addprefix bench-,$(filter-out recorder,$(BENCHMARKS))): bench-%: setup
 	$(RUN) -m benchmarks.$*
 

@@ -1,44 +1,49 @@
-"""A training set of 300,000 decisions x 30 features, against the joins that one writes by hand.
+"""A training set of 300,000 decisions x 30 features, against feature stores and the joins one writes by hand.
 
-`python -m benchmarks.training` takes under a minute. CPU seconds of all threads, medians of turns.
-Like for like: an ASOF join looks up feature values by time; a served log needs no such look-up, since that
-work was done once, when the decision was made. The join on ids does the same work as ours.
+`python -m benchmarks.training` takes some minutes. Each figure is of a process of its own: CPU seconds of all
+its threads, and its peak memory. Medians of turns; Feast, which takes longest, has one. Like for like: an
+as-of join looks up feature values by time; a served log needs no such look-up, since that work was done once,
+when the decision was made. `by keys, then gather` does the same work as the others.
 """
 
+import json
+import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmarks.joins import sets
+from benchmarks.joins.engines import NAMES
 from benchmarks.results import Row, at_least, at_most, interleaved, publish
+from harness.config import StorePlace
 from harness.database import create_log
-from harness.training.rows import cut_rows
-from harness.training.spec import Spec
+from harness.log.log import Log
+from harness.log.seal import seal
+from harness.training.sets import Place, build_training_set
 from recorders.columns import OUTCOME_SCHEMA, decision_schema
 from recorders.fields import FeatureSet, Field
-from replay.digest import canonical_digest
-from replay.join import join
-from replay.labels import LabelRule
-from replay.ranges import AsOf
 from tests.support import servers
 from tests.support.history import POINT, History
 
-ROWS, ENTITIES, HISTORY = 300_000, 50_000, 1_000_000
+ROWS, ENTITIES, HISTORY, MORE = 300_000, 50_000, 1_000_000, 3_000
 REPEATS = 3
-NAMES = [f"x{n:02}" for n in range(30)]
 FEATURES = FeatureSet(
     "wide", 1, tuple(Field(n, "float64" if i < 20 else "int64") for i, n in enumerate(NAMES))
 )
 SECOND = 1_000_000
 AT = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp()) * SECOND
 INSTANT = pa.timestamp("us", tz="UTC")
+ENGINES = ("asof_duckdb", "asof_polars", "asof_pandas", "asof_ours", "served_on_id")
+PEERS = Path(__file__).parents[1] / ".venv-bench" / "bin" / "python"
 
 
 def features(rng: np.random.Generator, count: int, prefix: str) -> dict[str, np.ndarray]:
@@ -50,7 +55,7 @@ def features(rng: np.random.Generator, count: int, prefix: str) -> dict[str, np.
 
 
 def write_inputs(folder: Path) -> None:
-    """Write the served log, its outcomes (in another order), and what an ASOF join reads instead."""
+    """Write the served log, its outcomes (in another order), and what an as-of join reads instead."""
     rng = np.random.default_rng(11)
     names = np.array([f"d{n:011x}" for n in range(ROWS)])
     at = AT + np.arange(ROWS, dtype=np.int64) * SECOND
@@ -72,102 +77,108 @@ def write_inputs(folder: Path) -> None:
         "label": outcomes["value"],
     }
     pq.write_table(pa.table(spine), folder / "spine.parquet")
-    times = np.sort(rng.integers(AT - 50_000 * SECOND, at[-1], HISTORY))
-    history = {"entity": rng.integers(0, ENTITIES, HISTORY), "valid_from": pa.array(times, INSTANT)}
+    # Each instant once, so that no engine has a tie to break.
+    times = np.sort(rng.choice(np.arange(AT // SECOND - 1_500_000, at[-1] // SECOND), HISTORY, replace=False))
+    history = {"entity": rng.integers(0, ENTITIES, HISTORY), "valid_from": pa.array(times * SECOND, INSTANT)}
     pq.write_table(pa.table(history | features(rng, HISTORY, "")), folder / "history.parquet")
 
 
-def ours(folder: Path) -> pa.Table:
-    """Return the training set's rows from the two files: read, join, assemble."""
-    decisions, outcomes = (pq.read_table(folder / f"{n}.parquet") for n in ("decisions", "outcomes"))
-    place = AsOf(1, 2 * ROWS, datetime.fromtimestamp(AT / SECOND + ROWS + 7_200, UTC), "")
-    joined = join(decisions, outcomes, as_of=place, window=timedelta(hours=1), label="late")
-    own = ["decision_id", "position", "occurred_at", "label"]
-    named = joined.table.select([*own, *(f"f.{name}" for name in NAMES)])
-    return named.rename_columns([*own, *NAMES])
+def measured(*words: object, python: Path | str = sys.executable) -> dict[str, Any]:
+    """Return the figures that a process of its own prints last."""
+    done = subprocess.run([python, *map(str, words)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
-def joined_on_id(folder: Path) -> pa.Table:
-    """Return the same rows from a join on ids written by hand, latest outcome first reduced."""
-    query = """
-        with latest as (
-            select decision_id, arg_max(value, position) as label, arg_max(occurred_at, position) as happened
-            from read_parquet($outcomes) where label = 'late' group by decision_id)
-        select d.*, l.label from read_parquet($decisions) d join latest l using (decision_id)
-        where l.happened <= d.occurred_at + interval 1 hour order by d.position"""
-    return _duck(query, decisions=folder / "decisions.parquet", outcomes=folder / "outcomes.parquet")
+def in_turns(tasks: dict[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, float]]:
+    """Return each task's median CPU seconds and its highest peak, from interleaved turns."""
+    peaks: dict[str, float] = {}
+    counts: dict[str, float] = {}
+
+    def turn(name: str) -> Callable[[], float]:
+        def run() -> float:
+            found = tasks[name]()
+            peaks[name] = max(peaks.get(name, 0.0), found["peak_mb"])
+            counts[name] = found["rows"]
+            return float(found["cpu"])
+
+        return run
+
+    times = interleaved({name: turn(name) for name in tasks}, REPEATS)
+    return {n: {"cpu": median(times[n]), "peak_mb": peaks[n], "rows": counts[n]} for n in tasks}
 
 
-def joined_asof(folder: Path) -> pa.Table:
-    """Return as many rows with 30 features from an ASOF join over the features' history."""
-    query = """
-        select s.decision_id, s.occurred_at, s.label, h.* exclude (entity, valid_from)
-        from read_parquet($spine) s asof left join read_parquet($history) h
-        on s.entity = h.entity and s.occurred_at >= h.valid_from"""
-    return _duck(query, spine=folder / "spine.parquet", history=folder / "history.parquet")
+def cells_that_differ(folder: Path, one: str, other: str) -> int:
+    """Return in how many of the 9 million cells two results differ; rows are matched by their id."""
+    left, right = (
+        pq.read_table(folder / f"out-{name}.parquet").sort_by("decision_id") for name in (one, other)
+    )
+    if right.num_rows < left.num_rows:
+        left = left.filter(pc.is_in(left["decision_id"], value_set=right["decision_id"].combine_chunks()))
+    found = 0
+    for name in NAMES:
+        a, b = (side[name].cast(pa.float64()).fill_null(np.nan).to_numpy() for side in (left, right))
+        found += int(np.count_nonzero(~((a == b) | (np.isnan(a) & np.isnan(b)))))
+    return found
 
 
-def _duck(query: str, **files: Path) -> pa.Table:
-    with duckdb.connect() as connection:
-        return connection.sql(query, params={k: str(v) for k, v in files.items()}).to_arrow_table()
+def fill(log: Log, first: int, rows: int) -> None:
+    """Append decisions numbered from `first` on and their outcomes, in batches of 4,000."""
+    history = History(log, name=f"bench-{first}")
+    log.register_feature_set(FEATURES)
+    schema = decision_schema(FEATURES)
+    values = features(np.random.default_rng(first + 11), rows, "f.")
+    for at in range(0, rows, 4_000):
+        numbers = np.arange(first + at, first + min(at + 4_000, rows))
+        count = numbers.size
+        plain = {
+            "decision_id": [f"d{n:011x}" for n in numbers],
+            "occurred_at": pa.array(AT + numbers * SECOND, INSTANT),
+            "model": ["m"] * count,
+            "model_version": ["1"] * count,
+            "inclusion": np.ones(count),
+        } | {name: column[at : at + count] for name, column in values.items()}
+        arrays = [pa.array(plain.get(f.name, [None] * count), type=f.type) for f in schema]
+        history.append("decision", pa.RecordBatch.from_arrays(arrays, schema=schema), FEATURES.digest)
+        known = [plain["decision_id"], ["late"] * count, (numbers % 2).astype(float), plain["occurred_at"]]
+        outcome = [pa.array(v, type=f.type) for v, f in zip(known, OUTCOME_SCHEMA, strict=True)]
+        history.append("outcome", pa.RecordBatch.from_arrays(outcome, schema=OUTCOME_SCHEMA))
 
 
-def cpu(task: Callable[[Path], pa.Table], folder: Path) -> Callable[[], float]:
-    """Return a run that answers its CPU seconds; it checks that every row is there."""
+def from_the_log(folder: Path) -> dict[str, dict[str, float]]:
+    """Return the figures of the set from a log whose range is sealed, and of 1% more."""
+    store = folder / "segments"
+    store.mkdir()
+    with servers.embedded(synced=True) as url:
+        create_log(url=url, clock="event").close()
+        with Log(url, store=StorePlace(store.as_uri())) as log:
+            fill(log, 0, ROWS)
+            fill(log, ROWS + 4_000, 1)  # the log's time passes the window of all others
+            seal(log)
+            stop = log.head().position + 1
+            made = build_training_set(log, sets.spec(POINT, stop), place=Place(folder / "made"))
+            tasks = {
+                task: lambda task=task: measured("-m", "benchmarks.joins", task, url, store, made.id)
+                for task in ("rows", "stream", "create", "verify")
+            }
+            found = in_turns(tasks)
+            fill(log, ROWS + 4_001, MORE)
+            fill(log, ROWS + 12_000, 1)
+            seal(log)
+            return found | in_turns(
+                {"extend": lambda: measured("-m", "benchmarks.joins", "extend", url, store, made.id)}
+            )
 
-    def run() -> float:
-        began = time.process_time()
-        found = task(folder)
-        spent = time.process_time() - began
-        assert found.num_rows == ROWS, found.num_rows
-        return spent
 
-    return run
-
-
-def same_rows(folder: Path) -> bool:
-    """Return whether ours and the join on ids give the same ids, features and labels."""
-    left, right = ours(folder), joined_on_id(folder)
-    return all(
-        left[name].combine_chunks().equals(right[f"f.{name}"].combine_chunks()) for name in NAMES
-    ) and left["label"].combine_chunks().equals(right["label"].combine_chunks())
-
-
-def from_the_log() -> tuple[float, float]:
-    """Return client CPU and wall seconds of the same cut from a log in PostgreSQL."""
-    rng = np.random.default_rng(11)
-    columns = features(rng, ROWS, "f.")
-    with servers.embedded(synced=True) as url, create_log(url=url, clock="event") as log:
-        history = History(log, size=4_000)
-        log.register_feature_set(FEATURES)
-        schema, outcome_schema = decision_schema(FEATURES), OUTCOME_SCHEMA
-        for at in range(0, ROWS, 4_000):
-            numbers = np.arange(at, at + 4_000)
-            plain = {
-                "decision_id": [f"d{n:011x}" for n in numbers],
-                "occurred_at": pa.array(AT + numbers * SECOND, INSTANT),
-                "model": ["m"] * 4_000,
-                "model_version": ["1"] * 4_000,
-                "inclusion": np.ones(4_000),
-            } | {name: values[at : at + 4_000] for name, values in columns.items()}
-            arrays = [pa.array(plain.get(f.name, [None] * 4_000), type=f.type) for f in schema]
-            history.append("decision", pa.RecordBatch.from_arrays(arrays, schema=schema), FEATURES.digest)
-            known = [
-                plain["decision_id"],
-                ["late"] * 4_000,
-                (numbers % 2).astype(float),
-                plain["occurred_at"],
-            ]
-            rows = [pa.array(v, type=f.type) for v, f in zip(known, outcome_schema, strict=True)]
-            history.append("outcome", pa.RecordBatch.from_arrays(rows, schema=outcome_schema))
-        place = log.as_of(None)
-        rule = LabelRule(name="late", window=timedelta(0))
-        cut = Spec(decision_point=POINT, start=1, stop=place.position + 1, labels=(rule,))
-        began, wall = time.process_time(), time.perf_counter()
-        rows_found = cut_rows(log, cut, place).table().num_rows
-        spent = time.process_time() - began, time.perf_counter() - wall
-        assert rows_found == ROWS, rows_found
-    return spent
+def feast(folder: Path) -> dict[str, dict[str, float]]:
+    """Return the figures of Feast's two local stores."""
+    script = Path(__file__).parent / "joins" / "feast_stores.py"
+    return {
+        kind: measured(script, kind, folder, folder / f"out-feast_{kind}.parquet", python=PEERS)
+        for kind in ("duckdb", "file")
+    }
 
 
 def main() -> None:
@@ -175,32 +186,55 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_inputs(folder)
-        tasks = {"ours": ours, "on id": joined_on_id, "asof": joined_asof}
-        found = interleaved({key: cpu(task, folder) for key, task in tasks.items()}, REPEATS)
-        table = ours(folder)
-        began = time.process_time()
-        canonical_digest(table)
-        digest_s = time.process_time() - began
-        same = same_rows(folder)
-    own = median(found["ours"])
-    log_cpu, log_wall = from_the_log()
-    rows: list[Row] = [
-        at_most("join and assemble 300k x 30, from Parquet", own, "CPU s", 0.5),
-        at_least(
-            "less CPU than an ASOF join", median(found["asof"]) / own, "x", 4, against="DuckDB ASOF by hand"
-        ),
-        Row(
-            "less CPU than a join on id",
-            median(found["on id"]) / own,
-            "x",
-            "DuckDB join on id by hand, same rows",
-        ),
-        Row("same rows as the join on id", float(same), "1 = yes", "DuckDB join on id", ">= 1", same),
-        at_most("canonical digest 300k x 30", digest_s, "CPU s", 0.3),
-        Row("the same set from the log, client CPU", log_cpu, "CPU s", "decode, check, join"),
-        Row("the same set from the log, wall", log_wall, "s"),
+        found = in_turns(
+            {engine: lambda e=engine: measured("-m", "benchmarks.joins", e, folder) for engine in ENGINES}
+        )
+        stores = feast(folder)
+        log = from_the_log(folder)
+        others = ("asof_duckdb", "asof_polars", "asof_pandas", "feast_duckdb", "feast_file")
+        differ = {other: cells_that_differ(folder, "asof_ours", other) for other in others}
+    publish("training", rows_of(found, stores, log, differ), notes="Like for like: see the docstring.")
+
+
+def rows_of(
+    found: dict[str, dict[str, float]],
+    stores: dict[str, dict[str, float]],
+    log: dict[str, dict[str, float]],
+    differ: dict[str, int],
+) -> list[Row]:
+    """Return the table."""
+    own, by_hand, ours = log["rows"]["cpu"], found["asof_duckdb"]["cpu"], found["asof_ours"]
+    longer, by_feast = log["extend"]["cpu"] / log["create"]["cpu"], stores["duckdb"]["cpu"] / own
+    rows = [
+        at_most("set 300k x 30 from sealed segments", own, "CPU s", 0.5),
+        at_most("peak memory of it, all rows in memory", log["rows"]["peak_mb"], "MB", 400),
+        Row("peak memory of it, streamed", log["stream"]["peak_mb"], "MB"),
+        Row("the same set with its files written", log["create"]["cpu"], "CPU s"),
+        at_most("verify 300k rows", log["verify"]["cpu"], "CPU s", 1.0),
+        at_most("extend by 1%", longer, "x", 0.03, against="a full build"),
+        at_least("less CPU than Feast, duckdb store", by_feast, "x", 20, against="Feast"),
+        at_least("less CPU than an as-of join", by_hand / own, "x", 4, against="DuckDB ASOF by hand"),
+        Row("less CPU than Feast, file store", stores["file"]["cpu"] / own, "x", "Feast"),
+        Row("less CPU than a join on id", found["served_on_id"]["cpu"] / own, "x", "DuckDB, from Parquet"),
+        at_most("by keys, then gather", ours["cpu"] / by_hand, "x CPU", 0.7, against="DuckDB ASOF by hand"),
+        at_most("peak memory of keys, then gather", ours["peak_mb"], "MB", 510),
     ]
-    publish("training", rows, notes="ASOF does more work than the others: see the module's docstring.")
+    for name, label in (("asof_duckdb", "DuckDB ASOF"), ("asof_polars", "Polars"), ("asof_pandas", "pandas")):
+        rows += [
+            Row(f"{label}, CPU", found[name]["cpu"], "CPU s"),
+            Row(f"{label}, peak memory", found[name]["peak_mb"], "MB"),
+            at_most(f"cells unlike {label}", differ[name], "of 9M", 0, against="by keys, then gather"),
+        ]
+    for kind in ("duckdb", "file"):
+        rows += [
+            Row(f"Feast {kind} store, CPU", stores[kind]["cpu"], "CPU s"),
+            Row(f"Feast {kind} store, peak memory", stores[kind]["peak_mb"], "MB"),
+            Row(f"Feast {kind} store, rows lost", ROWS - stores[kind]["rows"], "of 300k"),
+            at_most(
+                f"cells unlike Feast {kind}", differ[f"feast_{kind}"], "of 9M", 0, against="rows it kept"
+            ),
+        ]
+    return rows
 
 
 if __name__ == "__main__":

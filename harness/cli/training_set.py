@@ -8,7 +8,7 @@ import click
 from harness.cli.log import opened
 from harness.cli.output import emit, folder_option, json_option
 from harness.cli.places import duration, names, optional_range, range_of
-from harness.cli.training_set_life import check_proof, diff, prove
+from harness.cli.training_set_life import check_proof, diff, extend, prove
 from harness.cli.training_set_text import summary
 from harness.errors import UsageError
 
@@ -21,7 +21,7 @@ def training_set() -> None:
     """Cut training sets from the log."""
 
 
-for _command in (diff, prove, check_proof):
+for _command in (extend, diff, prove, check_proof):
     training_set.add_command(_command)
 
 

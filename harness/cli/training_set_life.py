@@ -1,4 +1,4 @@
-"""`harness training-set diff | prove | check-proof`: what becomes of a set after it was cut."""
+"""`harness training-set extend | diff | prove | check-proof`: what becomes of a set after it was cut."""
 
 from pathlib import Path
 
@@ -6,6 +6,8 @@ import click
 
 from harness.cli.log import opened
 from harness.cli.output import emit, folder_option, json_option
+from harness.cli.places import edge
+from harness.cli.training_set_text import summary
 from harness.replay_errors import ExportFailed
 
 
@@ -69,3 +71,29 @@ def check_proof(file: Path, json: bool) -> None:
         f'{proof.log} names the root\n{proof.root}\nas "harness log prove {proof.rooted_at}" shows.'
     )
     emit(proof, json=json, text=text)
+
+
+@click.command()
+@click.argument("name", metavar="ID")
+@click.option(
+    "--to", "stop", metavar="PLACE", help="First position or time after the range. Default: the end."
+)
+@click.option("--as-of", metavar="PLACE", help="Where the longer set is known. Default: the end.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The longer set's own folder.")
+@folder_option
+@json_option
+def extend(
+    name: str, stop: str | None, as_of: str | None, out: Path | None, folder: Path | None, json: bool
+) -> None:
+    """Continue a set to a later place: with new decisions, and what matured or was corrected since."""
+    from harness.training.extend import extend_training_set
+    from harness.training.sets import Place
+
+    with opened(folder) as log:
+        to = None if stop is None else edge(log, stop)
+        made = extend_training_set(log, name, to=to, as_of=as_of, place=Place(out, folder or Path.cwd()))
+    emit(
+        {"folder": made.folder, **made.manifest},
+        json=json,
+        text=f"{summary(made.manifest)}\nfolder   {made.folder}",
+    )
