@@ -80,7 +80,8 @@ def keep_account(log: Log, model: Model, run_id: str) -> None:
     It is an event of its own and no part of the run: the scores of two runs are equal, their times are not.
     """
     if isinstance(model, IsolatedModel) and model.account.starts:
-        body = {"model": f"{model.info.name}:{model.info.version}", **model.account.to_log()}
+        named = {"model": f"{model.info.name}:{model.info.version}", "model_digest": model.info.digest}
+        body = named | model.account.to_log()
         log.control(MEASURED, run_id, body)
 
 
@@ -90,3 +91,15 @@ def account_of(events: list[ControlEvent]) -> dict[str, Any]:
     for event in events:
         total.merge(Account.from_log(event.body))
     return total.as_dict()
+
+
+def row_latencies(log: Log, model_digest: str, *, up_to: int) -> dict[int, int]:
+    """Return the microseconds that single decisions took a challenger, by their position; a sample of them.
+
+    `up_to` is the last log position that exists for the caller. The first measurement counts.
+    """
+    found: dict[int, int] = {}
+    for event in log.controls(MEASURED, up_to=up_to):
+        if event.body["model_digest"] == model_digest:
+            found = dict(event.body["row_samples"]) | found
+    return found

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from harness.challengers import row_latencies
 from harness.champion_again import champion_noise
 from harness.experiments import Experiment
 from harness.log.log import Log
@@ -31,6 +32,7 @@ from harness.window import COUNTED, OPEN, OUTSIDE, PARTIAL, Codes, row_codes
 from policies.evidence import Evidence
 from policies.fold import fold
 from policies.integrity import Integrity
+from policies.serving import LATENCIES
 from replay.digest import canonical_digest
 from replay.join import Joined, join
 from replay.pairs import Paired, pair
@@ -98,7 +100,8 @@ def measure(
     model = experiment.challenger.digest
     scores = read_scores(log, model, point, start, stop, up_to=scores_up_to)
     paired = pair(joined, scores, also=beside(plan), errors=errors_column(plan))
-    table = own_values(completed(paired.table, plan), plan.metrics)
+    took = row_latencies(log, model, up_to=scores_up_to) if LATENCIES[1] in plan.columns else {}
+    table = own_values(completed(paired.table, plan, took), plan.metrics)
     evidence = fold(table, plan)
     noise = None
     if experiment.rescore is not None:

@@ -1,6 +1,7 @@
 """The columns that a plan needs of the log, beside those that every plan needs."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,14 +31,18 @@ def errors_column(plan: Plan) -> str | None:
     return ERRORS[0] if ERRORS[0] in plan.columns else None
 
 
-def completed(paired: pa.Table, plan: Plan) -> pa.Table:
-    """Return the paired table with the columns that the log does not hold, without a value.
+def completed(paired: pa.Table, plan: Plan, challenger_us: Mapping[int, int]) -> pa.Table:
+    """Return the paired table with the columns that neither decisions nor scores hold.
 
-    A score holds no latency: only a caller who measured the challenger's can hand it over.
+    A score holds no latency: `challenger_us` are those that were measured, by position, a sample of them. The
+    others have none, nor has what nobody measured.
     """
+    took = {LATENCIES[1]: challenger_us}
     for name in LATENCIES:
         if name in plan.columns and name not in paired.schema.names:
-            paired = paired.append_column(name, pa.nulls(paired.num_rows, pa.int64()))
+            known = took.get(name, {})
+            values = [known.get(position) for position in paired.column("position").to_pylist()]
+            paired = paired.append_column(name, pa.array(values, pa.int64()))
     return paired
 
 

@@ -95,15 +95,17 @@ def list_command(folder: Path | None, json: bool) -> None:
 @json_option
 def show(name: str, folder: Path | None, json: bool) -> None:
     """Show one replay, by its id or the beginning of it."""
+    from harness.challengers import MEASURED, account_of
     from harness.errors import NotFound
     from harness.replays import list_replays
 
     with opened(folder) as log:
         runs = {found.id: found for found in list_replays(log)}
-    matching = [found for run_id, found in runs.items() if run_id.startswith(name)]
-    if len(matching) != 1:
-        raise NotFound("replay", name, [run_id[:12] for run_id in runs])
-    emit(matching[0], json=json, text=_summary(matching[0]))
+        matching = [found for run_id, found in runs.items() if run_id.startswith(name)]
+        if len(matching) != 1:
+            raise NotFound("replay", name, [run_id[:12] for run_id in runs])
+        cost = account_of(log.controls(MEASURED, matching[0].id))
+    emit(_with_cost(matching[0], cost), json=json, text="\n".join([_summary(matching[0]), *_cost(cost)]))
 
 
 @replay.command("noise-floor")
@@ -152,6 +154,31 @@ def _summary(run: Any) -> str:
     lines.append(f"scored   {run.scored:,} of {run.rows:,} decisions, {run.failed:,} failed")
     lines += [f"         {count:,} x {reason}" for reason, count in run.errors.items()]
     return "\n".join([*lines, f"digest   {run.digest}"])
+
+
+def _with_cost(run: Any, cost: dict[str, Any]) -> dict[str, Any]:
+    return {name: getattr(run, name) for name in run.__struct_fields__} | {"measured": cost}
+
+
+def _cost(cost: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of what the model cost and did; none when it ran in this very process."""
+    if not cost["starts"]:
+        return
+    row, block = cost["row_latency"], cost["block_latency"]
+    told = [(f"a row alone (of {row['count']:,})", row), (f"1,024 rows (of {block['count']:,})", block)]
+    parts = [
+        f"{what} p50 {at['p50_us'] / 1000:.3g} ms, p99 {at['p99_us'] / 1000:.3g} ms"
+        for what, at in told
+        if at["count"]
+    ]
+    yield f"took     {'; '.join(parts) or 'no time: nothing was answered'}"
+    yield f"used     {cost['cpu_us'] / 1e6:.3g} s of CPU, at most {cost['resident_mb_max']} MB"
+    for what, counts in (("killed", cost["kills"]), ("tried", cost["attempts"])):
+        if counts:
+            yield f"{what:<9}" + ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    lacking = [f"{part} {state}" for part, state in cost["sandbox"].items() if state != "held"]
+    if lacking:
+        yield f"not held {', '.join(lacking)}"
 
 
 def _noise(floor: dict[str, Any]) -> str:

@@ -277,7 +277,7 @@ def serving(rows: Rows) -> Serving | Absent:
     if not rows.scored:
         return Absent("The challenger has scored nothing yet.")
     latency = (
-        aggregate.latency_rows(rows.champion_ms, np.array([]))
+        aggregate.latency_rows(rows.champion_ms, rows.challenger_ms)
         if rows.champion_ms.size
         else Absent("No serving times were recorded; they come with latency_us in the decision events.")
     )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.challengers import row_latencies
 from harness.experiments import Experiment
 from harness.log.log import Log
 from harness.replays import read_scores
@@ -33,7 +34,8 @@ class Rows:
     """Decisions of a window as of a place, as arrays of one length in order of position.
 
     `table` has the paired columns; its `label` is null where no outcome in time is known. `mature` rows are
-    old enough, and of a closed day where days are the unit. `outcome_position` is 0 and `age_hours` NaN
+    old enough, and of a closed day where days are the unit. `challenger_ms` are a sample: single rows that
+    were asked alone. `outcome_position` is 0 and `age_hours` NaN
     without outcome. `champion` made most of the decisions, as name:version. `decisions` are all of the range.
     """
 
@@ -50,6 +52,7 @@ class Rows:
     champion: str
     champion_ms: Floats
     decisions: pa.Table
+    challenger_ms: Floats
 
     @property
     def known(self) -> Flags:
@@ -99,10 +102,15 @@ def read_rows(
     old = occurred <= microseconds(place.time - experiment.label_window)
     chosen = decisions.filter(pa.array(inside))
     scores = read_scores(log, experiment.challenger.digest, point, start, stop, up_to=scores_up_to)
-    return _assembled(chosen, joined, scores, (old & (codes == COUNTED))[inside])
+    took = row_latencies(log, experiment.challenger.digest, up_to=scores_up_to)
+    within = [us / 1_000 for position, us in sorted(took.items()) if start <= position < stop]
+    alone = np.asarray(within, dtype=np.float64)
+    return _assembled(chosen, joined, scores, (old & (codes == COUNTED))[inside], alone)
 
 
-def _assembled(chosen: pa.Table, joined: Joined, scores: pa.Table, mature: Flags) -> Rows:
+def _assembled(
+    chosen: pa.Table, joined: Joined, scores: pa.Table, mature: Flags, challenger_ms: Floats
+) -> Rows:
     positions = chosen.column("position").to_numpy()
     outcome_position, age_hours, label = _outcomes(positions, joined.table)
     table = chosen.append_column("label", pa.array(label, pa.float64(), mask=np.isnan(label)))
@@ -122,6 +130,7 @@ def _assembled(chosen: pa.Table, joined: Joined, scores: pa.Table, mature: Flags
         champion=_champion(chosen),
         champion_ms=_milliseconds(chosen),
         decisions=chosen,
+        challenger_ms=challenger_ms,
     )
 
 

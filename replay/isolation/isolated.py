@@ -28,9 +28,10 @@ from replay.model import Model
 # takes eleven to find.
 HOPELESS = 12
 KILLS_PER_BLOCK_SHARE = 8
-# Single rows are asked alone, for a latency that compares with a service's: the first few of each n-th block.
+# Single rows are asked alone, for a latency that compares with a service's: four of the first block, then one
+# of every sixteenth. More would cost a fast model more than it tells.
 PROBE_EVERY = 16
-PROBE_ROWS = 4
+PROBE_ROWS = (4, 1)
 PROBE_AMONG = 64
 
 
@@ -88,7 +89,7 @@ class IsolatedModel:
         """Measure the latency of a few of the rows that were scored, each asked alone."""
         features = self._model.features(columns)
         rows = (at for at in range(min(columns.num_rows, PROBE_AMONG)) if scored[at].as_py())
-        for at in islice(rows, PROBE_ROWS):
+        for at in islice(rows, PROBE_ROWS[self._scored > 0]):
             result, failed = guard(self._ask, features.slice(at, 1), True)  # noqa: FBT003  a probe
             if failed is None:
                 self.account.sample(columns.column("decision_position")[at].as_py(), result[1].call_us)

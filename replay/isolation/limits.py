@@ -53,8 +53,17 @@ def environment(limits: Limits, home: str, parent: Mapping[str, str]) -> dict[st
     """
     kept = {name: parent[name] for name in _KEPT if name in parent}
     threads = dict.fromkeys(_THREADS, str(limits.threads))
+    # A block is a quarter of a megabyte: what is freed is kept for the next one, not faulted in again.
+    memory = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**26)}
     own = {"HOME": home, "TMPDIR": home, "LC_ALL": "C.UTF-8", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
-    return {**kept, **threads, **own, "PYTHONHASHSEED": "0", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    return {
+        **kept,
+        **threads,
+        **memory,
+        **own,
+        "PYTHONHASHSEED": "0",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
 
 
 def apply_limits(limits: Limits) -> None:

@@ -173,6 +173,6 @@ def garbles(frame):
 
 def threads(frame):
     if _bad(frame):
-        for _ in range(64):
+        for _ in range(8):
             threading.Thread(target=time.sleep, args=(0.01,)).start()
     return frame.x * 2
