@@ -1,6 +1,6 @@
 """The statistics against their targets: error rates, power, data to a verdict, time of a fold and a look.
 
-`python -m benchmarks.policies` takes under a minute. Paired accuracy with 85 % agreement, 100 looks of 400
+`python -m benchmarks.policies` takes about a minute. Paired accuracy with 85 % agreement, 100 looks of 400
 decisions, 24,000 seeded runs. The gate asks one question, the other tests are two-sided at 5 %, as those of
 gbstats, spotify-confidence and confseq are: their figures were measured on such paths with the libraries as
 shipped, which cannot be installed beside this project. The naive test runs here.
@@ -19,7 +19,10 @@ from scipy.special import betaln, logsumexp
 
 from benchmarks.results import Row, at_least, at_most, publish
 from policies import Evidence, Integrity, Plan, decide, fold, plan_from
+from policies.columns import Columns
 from policies.evalues import grid, mcnemar_prior
+from policies.groups import GROUPED
+from policies.metrics import METRICS
 from policies.plan import GridPlan
 from policies.planning import suited_grid
 
@@ -192,6 +195,45 @@ def speed() -> list[Row]:
     return rows
 
 
+OPTIONS: dict[str, Any] = {
+    "threshold": 0.5,
+    "bound": 1.0,
+    "cost": [0, 1, 2, 0],
+    "gain": [1, -1, 0, 0],
+    "per": [1, 1, 0, 0],
+    "reference": 0.3,
+    "quantile": 0.5,
+    "slo_us": 100,
+    "k": 5,
+    "bins": 10,
+}
+
+
+def metrics() -> list[Row]:
+    """Return the time of each metric over a million decisions; groups sort, which is not linear."""
+    pairs = table(ROWS)
+    took = pa.array(np.random.default_rng(5).integers(0, 200, ROWS))
+    for name in ("champion_latency_us", "challenger_latency_us"):
+        pairs = pairs.append_column(name, took)
+    pairs = pairs.append_column("challenger_error", pa.nulls(ROWS, pa.string()))
+    pairs = pairs.append_column("propensity", pa.array(np.full(ROWS, 0.5)))
+    rows: list[Row] = []
+    for name in METRICS:
+        more = {"identification": "logged_action", "weight_max": 2.0} if name == "outcome" else {}
+        context = {"name": name, "role": "context", **OPTIONS, **more}
+        day = {"kind": "day", "timezone": "America/New_York"} if name in GROUPED else {"kind": "request"}
+        brier = [] if name == "brier" else [{"name": "brier"}]
+        plan = plan_from({"metrics": [context | ({} if brier else {"role": "primary"}), *brier], "unit": day})
+        metric = plan.metrics[0]
+        if name in GROUPED:
+            ms = (timed(lambda plan=plan: fold(pairs, plan), 3)) * 1e3
+            rows.append(Row(f"{name}: fold 1M decisions in days, with brier", ms, "ms CPU", "sorts"))
+            continue
+        ms = timed(lambda metric=metric: metric.kind.values(Columns(pairs), metric), 5) * 1e3
+        rows.append(at_most(f"{name}: values of 1M decisions", ms, "ms CPU", 50))
+    return rows
+
+
 def _looks(evidence: Evidence, plan: Plan, counted: Integrity) -> None:
     for _ in range(20):
         decide(evidence, plan, integrity=counted)
@@ -218,7 +260,7 @@ def main() -> None:
     """Run all and write benchmarks/results/policies.json."""
     publish(
         "policies",
-        [*error_rates(), *speed(), *partitions()],
+        [*error_rates(), *speed(), *metrics(), *partitions()],
         notes="Looks and folds in processor time; E[n] counts 40,000 for runs that never decide.",
     )
 

@@ -88,6 +88,7 @@ def _whole(experiment: ExperimentFile) -> Iterator[Problem]:
     yield from _window(experiment.window)
     yield from _refusal("metrics", lambda: experiment.plan)
     yield from _propensities(experiment)
+    yield from _latencies(experiment)
 
 
 def _propensities(experiment: ExperimentFile) -> Iterator[Problem]:
@@ -97,6 +98,16 @@ def _propensities(experiment: ExperimentFile) -> Iterator[Problem]:
             found = "the outcome depends on the logged action, and no largest weight is declared."
             expected = "Expected 1 over the smallest propensity that the exploration gives."
             yield Problem(f"metrics {number}", "weight_max", found, expected, "Add it.")
+
+
+def _latencies(experiment: ExperimentFile) -> Iterator[Problem]:
+    """Yield the metrics that would gate on a latency that no log holds: a score has none."""
+    for number, metric in enumerate(experiment.metrics, 1):
+        if metric.name == "latency_over" and metric.role != "context":
+            found = f"{metric.role}: the log holds no latency of a challenger."
+            yield Problem(
+                f"metrics {number}", "role", found, "Expected context.", "Show it beside the gates."
+            )
 
 
 def _window(window: Window) -> Iterator[Problem]:
