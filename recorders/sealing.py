@@ -5,8 +5,10 @@ values as a msgpack array under AES-256-GCM, bound to the decision's id and the 
 keyed digest of exactly these, so that the same event is the same bytes again, and no two events share one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -56,25 +58,43 @@ def seal(payload: bytes, feature_set: FeatureSet, keys: Keys) -> bytes:
         CorruptBatch: it is no array of such events. The error shows no value.
         LinkUnavailable: the keys cannot be had now.
     """
-    sealed = [_FIRST + place for place, field in enumerate(feature_set.fields) if field.sealed]
-    subject = _FIRST + next(n for n, field in enumerate(feature_set.fields) if field.subject)
-    width = _FIRST + len(feature_set.fields) + 1
-    plain = [place for place in range(width - 1) if place not in sealed]
+    layout = _layout(feature_set)
     try:
         rows = msgspec.msgpack.decode(payload, type=list[list[Any]])
     except msgspec.DecodeError as error:
         raise CorruptBatch("a frame's payload is no array of events") from error
-    names = [row[subject] if len(row) == width else _refuse() for row in rows]
+    if any(len(row) != layout.width for row in rows):
+        raise CorruptBatch("an event has another number of values than its feature set")
+    names = [row[layout.subject] for row in rows]
     if any(type(name) is not str and name is not None for name in names):
         raise CorruptBatch("a subject is no text")
     known = keys.of({name or "" for name in names})
-    bound = bytes.fromhex(feature_set.digest)
-    made = []
+    bound, encode = bytes.fromhex(feature_set.digest), msgspec.msgpack.Encoder().encode
     for row, name in zip(rows, names, strict=True):
-        values = msgspec.msgpack.encode([row[place] for place in sealed])
-        blob = _sealed(known[name or ""], values, str(row[0]).encode() + bound)
-        made.append([*[row[place] for place in plain], blob, row[-1]])
-    return msgspec.msgpack.encode(made)
+        blob = _sealed(known[name or ""], encode(layout.sealed(row)), str(row[0]).encode() + bound)
+        for place in layout.dropped:
+            del row[place]
+        row.insert(-1, blob)
+    return encode(rows)
+
+
+class _Layout(NamedTuple):
+    """Where an event's values are: how many, the subject, those to seal, and the same last to first."""
+
+    width: int
+    subject: int
+    sealed: Callable[[list[Any]], tuple[Any, ...]]
+    dropped: tuple[int, ...]
+
+
+@cache
+def _layout(feature_set: FeatureSet) -> _Layout:
+    places = [_FIRST + place for place, field in enumerate(feature_set.fields) if field.sealed]
+    subject = next(_FIRST + place for place, field in enumerate(feature_set.fields) if field.subject)
+    width = _FIRST + len(feature_set.fields) + 1
+    # A getter of one place would give the value, no tuple.
+    sealed = itemgetter(*places) if len(places) > 1 else lambda row: (row[subject],)
+    return _Layout(width, subject, sealed, tuple(reversed(places)))
 
 
 def unseal(
@@ -118,7 +138,3 @@ def _sealed(key: SubjectKey, values: bytes, bound: bytes) -> bytes:
     hashed.update(len(bound).to_bytes(4, "big") + bound + values)
     nonce: bytes = hashed.digest()
     return VERSION + key.id + nonce + key.cipher.encrypt(nonce, values, bound)
-
-
-def _refuse() -> Any:
-    raise CorruptBatch("an event has another number of values than its feature set")

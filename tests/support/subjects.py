@@ -43,9 +43,10 @@ class HeldKeys:
     def of(self, subjects: Iterable[str]) -> Mapping[str, SubjectKey]:
         if self.away:
             raise LinkUnavailable("the key store: away")
-        for subject in subjects:
+        for subject in {*subjects} - self.by_subject.keys():
             number = len(self.by_subject) + 1
-            self.by_subject.setdefault(subject, SubjectKey.of(bytes([number] * 16), bytes([number] * 32)))
+            key = SubjectKey.of(number.to_bytes(16, "big"), number.to_bytes(32, "big"))
+            self.by_subject[subject] = key
         return self.by_subject
 
     def by_id(self, identifiers: Iterable[bytes]) -> Mapping[bytes, SubjectKey]:
