@@ -17,6 +17,7 @@ from harness.strict_toml import Problem, TomlFileError, check_table
 
 # A Monday, so that "7d" runs on Mondays.
 _ANCHOR = dt.datetime(1970, 1, 5, tzinfo=dt.UTC)
+WITHOUT_EXPERIMENT = ("seal", "checkpoint")
 _LOOK_BACK = tuple(dt.timedelta(minutes=2 * 8**power) for power in range(8))
 
 
@@ -25,10 +26,11 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     name: Annotated[Name, Meta(description="The name under which its runs are recorded.")]
     job: Annotated[
-        Literal["evaluate", "replay", "seal"],
+        Literal["evaluate", "replay", "seal", "checkpoint"],
         Meta(
             description='"evaluate": score, then take a look; "replay": only score; '
-            '"seal": put what is new in the log into segments.'
+            '"seal": put what is new in the log into segments; '
+            '"checkpoint": sign the log, have it cosigned and anchored.'
         ),
     ]
     experiment: Annotated[
@@ -126,9 +128,11 @@ def read_schedules(config: Config) -> tuple[Schedule, ...]:
 
 def _faults(schedule: Schedule, number: int) -> list[Problem]:
     table = f"schedule {number}"
-    if (schedule.experiment is None) != (schedule.job == "seal"):
-        found = "no experiment is named." if schedule.experiment is None else "seal has no experiment."
-        expected = 'Expected one for "evaluate" and "replay", none for "seal".'
+    if (schedule.experiment is None) != (schedule.job in WITHOUT_EXPERIMENT):
+        found = (
+            "no experiment is named." if schedule.experiment is None else f"{schedule.job} has no experiment."
+        )
+        expected = 'Expected one for "evaluate" and "replay", none for "seal" and "checkpoint".'
         return [Problem(table, "experiment", found, expected, "Correct it.")]
     return _time_faults(schedule, table)
 

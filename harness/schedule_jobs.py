@@ -9,6 +9,8 @@ from harness.config import Config
 from harness.experiment_errors import LookRefused, WindowNotOpen
 from harness.experiment_file import duration
 from harness.experiments import get_experiment
+from harness.integrity.checkpoints import integrity_folder
+from harness.integrity.rounds import round_of
 from harness.log.compact import compact
 from harness.log.log import Log
 from harness.log.release import release
@@ -79,10 +81,27 @@ def seal(log: Log, schedule: Schedule, position: int, folder: Path | None = None
     }
 
 
+def checkpoint(log: Log, schedule: Schedule, _position: int, folder: Path | None = None) -> dict[str, Any]:
+    """Return the checkpoint that was taken, of all there is by then, and where it is anchored.
+
+    Nothing new but schedules' own events is no reason for another one.
+    """
+    assert schedule.experiment is None, "harness.schedule_file checks it"
+    taken, anchors = round_of(log, folder, integrity_folder(folder))
+    return {
+        "made": taken.made,
+        "size": taken.checkpoint.size,
+        "checkpoint_position": taken.checkpoint.position,
+        "signatures": len(taken.note.signatures),
+        "anchors": [event.body["target"] for event in anchors],
+    }
+
+
 def jobs(folder: Path | None) -> Mapping[str, Job]:
     """Return every job by name; models are read from the store in `folder`."""
     return {
         "evaluate": partial(evaluate, folder=folder),
         "replay": partial(replay, folder=folder),
         "seal": partial(seal, folder=folder),
+        "checkpoint": partial(checkpoint, folder=folder),
     }

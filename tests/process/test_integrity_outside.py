@@ -1,6 +1,7 @@
 """Checkpoints of a real log outside of it: cosigned, in a file, at a webhook, time-stamped; and receipts."""
 
 import base64
+import datetime as dt
 import json
 import subprocess
 import threading
@@ -21,6 +22,9 @@ from harness.integrity.witness_book import WitnessBook
 from harness.integrity.witness_client import Witness
 from harness.integrity.witness_server import witness_server
 from harness.log.log import Log
+from harness.schedule_file import Schedule
+from harness.schedule_jobs import jobs
+from harness.scheduler import Runner
 from tests.support.batches import decisions, stored
 from tests.support.superuser import Rows, rewrite
 from tests.support.tsa import authority, make_authority, served
@@ -139,3 +143,30 @@ def test_a_receipt_finds_what_no_checkpoint_covers(fresh_log: Log, tmp_path: Pat
         lost = Receipt(1, 10_000, "00" * 32, "w", 1)
         with pytest.raises(HistoryForked, match="lost batch 1 of writer w"):
             check_receipts(rewritten, tmp_path / "another host", [lost])
+
+
+def test_a_schedule_takes_checkpoints_and_none_of_its_own_events(fresh_log: Log, tmp_path: Path) -> None:
+    (tmp_path / "harness.toml").write_text(f'[integrity]\nanchors = ["{tmp_path}/notes"]\n')
+    grow(fresh_log)
+    every = Schedule(name="checkpoints", job="checkpoint", every="10m")
+    clock = SlotClock()
+    runner = Runner(lambda: Log(fresh_log.url), jobs(tmp_path), clock)
+    made = []
+    for minutes in (0, 10, 20, 30):
+        clock.minutes = minutes
+        if minutes == 30:
+            grow(fresh_log)
+        found = runner.run_due(every)
+        assert found.state == "completed", found.detail
+        made.append(found.detail["made"])
+    assert made == [True, False, False, True]
+    assert (tmp_path / "notes").read_text().count("\n\n\N{EM DASH} ") == 2
+
+
+class SlotClock:
+    """A clock that stands at a minute of one hour."""
+
+    minutes = 0
+
+    def now(self) -> dt.datetime:
+        return dt.datetime(2026, 1, 1, 12, self.minutes, 30, tzinfo=dt.UTC)
