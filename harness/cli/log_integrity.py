@@ -213,7 +213,10 @@ def public_key(given: str) -> Any:
     from harness.integrity.note import parse_key
 
     path = Path(given)
-    text = path.read_text(encoding="utf-8") if path.is_file() else given
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else given
+    except OSError:  # it is no name of a file, or none that we may read
+        text = given
     return parse_key((text.splitlines() or [""])[-1])
 
 

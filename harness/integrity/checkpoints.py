@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from harness.errors import FolderUnusable
 from harness.integrity.checkpoint import Checkpoint, open_checkpoint
 from harness.integrity.errors import HistoryForked, KeyUnusable, ProofInvalid
 from harness.integrity.keys import load_key, make_key
@@ -53,12 +54,16 @@ def known_keys(log: Log, memory: Memory) -> list[PublicKey]:
     signed for it: later the log cannot say otherwise.
     """
     path = memory.folder / "log.vkey"
-    keys = [parse_key(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    keys = (
+        [parse_key(line) for line in path.read_text("utf-8", errors="replace").splitlines()]
+        if path.exists()
+        else []
+    )
     pinned = len(keys)
     for event in log.controls(REGISTERED, memory.origin):
-        key = parse_key(str(event.body.get("key")))
-        if not keys or (key not in keys and _handed_over(event.body.get("note"), keys[-1], key)):
-            keys.append(key)
+        text, note = str(event.body.get("key")), event.body.get("note")
+        if not keys or (text not in map(PublicKey.render, keys) and _handed_over(note, keys[-1], text)):
+            keys.append(parse_key(text))
     if len(keys) > pinned:
         pin(memory, keys)
     return keys
@@ -66,10 +71,7 @@ def known_keys(log: Log, memory: Memory) -> list[PublicKey]:
 
 def pin(memory: Memory, keys: Sequence[PublicKey]) -> None:
     """Keep a log's public keys on this host, the current one last: they are believed, the log is not."""
-    memory.folder.mkdir(parents=True, exist_ok=True)
-    path = memory.folder / "log.vkey"
-    path.with_suffix(".new").write_text("".join(f"{key.render()}\n" for key in keys), encoding="utf-8")
-    path.with_suffix(".new").replace(path)
+    _put(memory.folder / "log.vkey", "".join(f"{key.render()}\n" for key in keys))
 
 
 def the_key(log: Log, memory: Memory) -> PublicKey:
@@ -119,29 +121,36 @@ def _handover(key: PublicKey) -> str:
     return f"harness.key/1\n{key.render()}\n"
 
 
-def _handed_over(note: object, old: PublicKey, new: PublicKey) -> bool:
-    """Return whether a note is the old key's word that the new one follows it."""
+def _handed_over(note: object, old: PublicKey, text: str) -> bool:
+    """Return whether a note is the old key's word that the new one, `text`, follows it."""
     try:
-        given = parse_note(str(note).encode())
+        given, new = parse_note(str(note).encode()), parse_key(text)
         return given.text == _handover(new) and None not in (old.signed(given), new.signed(given))
-    except ProofInvalid:
+    except (ProofInvalid, KeyUnusable):
         return False
 
 
 def latest(log: Log, memory: Memory) -> Taken | None:
-    """Return the newest checkpoint in the log, None when there is none.
+    """Return the newest checkpoint in the log that is signed with its key, None when there is none.
 
     Raises:
         HistoryForked: it is not of the history that this host has verified.
-        ProofInvalid: it is not signed by a key of the log that this host believes.
     """
-    events = log.controls(CHECKPOINTED, memory.origin)
-    if not events:
+    keys = known_keys(log, memory)
+    for event in reversed(log.controls(CHECKPOINTED, memory.origin)):
+        found = _signed(event.body.get("note"), keys)
+        if found is not None:
+            check(found[0], memory)
+            return Taken(*found, made=False)
+    return None
+
+
+def _signed(note: object, keys: Sequence[PublicKey]) -> tuple[Checkpoint, Note] | None:
+    """Return the checkpoint in a note, None if it is not signed: who may append events can say anything."""
+    try:
+        return open_checkpoint(str(note).encode(), keys)
+    except ProofInvalid:
         return None
-    data = str(events[-1].body.get("note")).encode()
-    checkpoint, note = open_checkpoint(data, known_keys(log, memory))
-    check(checkpoint, memory)
-    return Taken(checkpoint, note, made=False)
 
 
 def check(checkpoint: Checkpoint, memory: Memory) -> None:
@@ -197,6 +206,14 @@ def _own(event: ControlEvent) -> bool:
 
 def keep(memory: Memory, note: Note) -> None:
     """Keep the newest checkpoint beside the memory, whole or not at all."""
-    path = memory.folder / "checkpoint"
-    path.with_suffix(".new").write_text(note.render(), encoding="utf-8")
-    path.with_suffix(".new").replace(path)
+    _put(memory.folder / "checkpoint", note.render())
+
+
+def _put(path: Path, text: str) -> None:
+    new = path.with_suffix(".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+    except OSError as error:
+        raise FolderUnusable(path.parent, str(error.strerror)) from error

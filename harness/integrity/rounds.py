@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.config import Config
+from harness.errors import ConfigError
 from harness.integrity.anchors import anchor
 from harness.integrity.checkpoints import Taken, take
 from harness.integrity.settings import read_integrity
@@ -22,6 +23,13 @@ def round_of(
         HistoryForked, WitnessRefused, OutsideUnavailable: see harness/integrity/errors.py.
     """
     settings = read_integrity(Config.load(folder))
-    roots = Path(settings.timestamp_roots).read_bytes() if settings.timestamp_roots else None
+    try:
+        roots = Path(settings.timestamp_roots).read_bytes() if settings.timestamp_roots else None
+    except OSError as error:
+        raise ConfigError(
+            f"The file integrity.timestamp_roots cannot be read: {error}.",
+            "Expected PEM.",
+            "Correct its name.",
+        ) from error
     taken = take(log, home, settings.witnesses(), progress)
     return taken, [anchor(log, taken.note, target, roots) for target in settings.anchors]

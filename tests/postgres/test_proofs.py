@@ -10,7 +10,7 @@ import pytest
 from harness.errors import NotFound
 from harness.integrity.checkpoints import key_path, known_keys, rotate, take, the_key
 from harness.integrity.compare import compare
-from harness.integrity.errors import HistoryForked, KeyUnusable, MemoryDamaged, NotCovered
+from harness.integrity.errors import HistoryForked, KeyUnusable, MemoryDamaged, NotCovered, ProofInvalid
 from harness.integrity.memory import Memory, open_memory
 from harness.integrity.note import PublicKey
 from harness.integrity.proof import check_proof, parse_proof
@@ -119,6 +119,9 @@ def test_a_rotated_key_is_followed_and_a_stranger_is_not(fresh_log: Log, host: P
     memory = open_memory(fresh_log, other)
     fresh_log.control("log.key_registered", memory.origin, {"key": old.render(), "note": stranger})
     assert known_keys(fresh_log, memory)[-1] == new
+    for text in ("garbage", new.render()[:-4] + "AAAA"):
+        fresh_log.control("log.key_registered", memory.origin, {"key": text, "note": text})
+        fresh_log.control("log.checkpointed", "elsewhere", {"note": text})
     taken = take(fresh_log, host)
     assert taken.made
     assert new.signed(taken.note)
@@ -158,3 +161,14 @@ def test_two_that_remember_at_once_write_each_batch_once(fresh_log: Log, host: P
     assert (one.advance(fresh_log), two.advance(fresh_log)) == (4, 4)
     assert len(Memory(one.folder, "o")) == len(one) == len(two) == 4
     assert one.tree.root() == two.tree.root()
+
+
+def test_a_checkpoint_that_nobody_signed_is_passed_over_and_told(fresh_log: Log, host: Path) -> None:
+    first = take(fresh_log, host)
+    memory = open_memory(fresh_log, host)
+    forged = first.note.render().replace("position 1", "position 2")
+    fresh_log.control("log.checkpointed", memory.origin, {"note": forged})
+    prove(fresh_log, host, 1)
+    assert take(fresh_log, host).note == first.note
+    with pytest.raises(ProofInvalid):
+        compare(fresh_log, host)
