@@ -77,7 +77,10 @@ KEYS = {
     "metrics.covariates": "Features that were known before the decision, to adjust the difference for; it is "
     "shown and never gates.",
     "metrics.covariate_means": "The mean of each covariate in the population that is asked about.",
-    "metrics.planned_units": "For covariates: the units at which the adjusted sequence is sharpest.",
+    "metrics.planned_units": "The units that are planned: where the adjusted sequence, and what stands "
+    "beside the gate, is sharpest.",
+    "metrics.planned_variance": "The planned variance of a unit's difference: asks for the self-normalised "
+    "e-value, the asymptotic sequence and the planned tests beside the gate.",
     "metrics.discordant_pairs": "For metrics of 0 and 1 without a margin: the sequential McNemar test in "
     "place of the betting grid, sharpest at so many pairs that differ.",
     "metrics.outside": "What happens to a value beyond the bounds; it is counted either way.",

@@ -38,7 +38,7 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     is what hides the outcome of a `blocked` metric, `effect` the difference that exploration should show.
     `covariates` are features that the difference is adjusted for at `covariate_means`, sharpest at
     `planned_units` (policies/adjusted.py). `discordant_pairs` asks for the sequential McNemar test, sharpest
-    at so many.
+    at so many. `planned_variance` of a unit's difference asks for the figures beside (policies/beside.py).
     Empty `direction` and `hypotheses` are filled in by the catalogue, so the canonical form shows them.
     """
 
@@ -76,6 +76,7 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     covariate_means: tuple[float, ...] | UnsetType = UNSET
     planned_units: int | UnsetType = UNSET
     discordant_pairs: int | UnsetType = UNSET
+    planned_variance: float | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         kind = metric_kind(self.name, self.direction)
@@ -123,7 +124,9 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             refuse(f"{path}.covariate_means", means, known, "Declare what was known before.")
         if not all(abs(mean) <= COVARIATE_LARGEST for mean in means):
             refuse(f"{path}.covariate_means", means, "finite means of at most 2**19", "Rescale the feature.")
-        if names:
+        variance = declared(self.planned_variance)
+        positive(path, planned_variance=variance)
+        if names or variance is not None:
             positive(path, planned_units=declared(self.planned_units) or math.nan)
 
     def _check_reach(self, widest: float) -> None:

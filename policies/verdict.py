@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from policies.belief import Posterior, posteriors
+from policies.beside import Beside, beside
 from policies.combined import combined_gate
 from policies.diagnosis import Diagnosis
 from policies.estimate import Estimate, estimate
@@ -27,8 +28,8 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `reasons` are those of the gates that decided. INVALID shows no metric. `more_units` is about how many
     more mature units a HOLD needs to be decided, None when more of the same will not decide it. `slices` is
-    set where the plan registers some, `posteriors` where a metric registers a prior, `diagnosis` and `action`
-    by the retraining policy.
+    set where the plan registers some, `posteriors` where a metric registers a prior, `beside` where one plans
+    a variance, `diagnosis` and `action` by the retraining policy.
     """
 
     state: State
@@ -43,6 +44,7 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Unset and not null, so that the verdicts before them keep their bytes.
     slices: tuple[Slice, ...] | UnsetType = UNSET
     posteriors: tuple[Posterior, ...] | UnsetType = UNSET
+    beside: tuple[Beside, ...] | UnsetType = UNSET
     diagnosis: Diagnosis | UnsetType = UNSET
     action: str | UnsetType = UNSET
 
@@ -80,6 +82,7 @@ def gated(seen: Seen, plan: Plan) -> Verdict:
     estimates: tuple[Estimate, ...] = ()
     slices: tuple[Slice, ...] | UnsetType = UNSET
     beliefs: tuple[Posterior, ...] | UnsetType = UNSET
+    others: tuple[Beside, ...] | UnsetType = UNSET
     if not any(gate.state == "fails" and gate.leads_to == "INVALID" for gate in gates):
         estimates = estimate(evidence, plan)
         gates += [*off_policy_gates(estimates), *blocked_gates(estimates, plan)]
@@ -91,6 +94,7 @@ def gated(seen: Seen, plan: Plan) -> Verdict:
             slices, gate = search(seen.slices, plan)
             gates.append(gate)
         beliefs = posteriors(evidence, plan) or UNSET
+        others = beside(evidence, plan) or UNSET
     state, deciding = _state(gates)
     return Verdict(
         state=state,
@@ -106,6 +110,7 @@ def gated(seen: Seen, plan: Plan) -> Verdict:
         evidence=evidence.digest,
         slices=slices,
         posteriors=beliefs,
+        beside=others,
     )
 
 
