@@ -1,5 +1,6 @@
 """Erasing a person from a real log: through a sidecar, with nothing of theirs in clear on any disk."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from harness.cli.main import run
+from harness.database import create_log
 from harness.erasure import ERASED, erase, reapply
 from harness.errors import UsageError
 from harness.integrity.checkpoints import take, the_key
@@ -15,12 +17,15 @@ from harness.integrity.memory import open_memory
 from harness.integrity.proof import check_proof
 from harness.integrity.prove import prove
 from harness.log.log import Log
+from harness.log.release import release
+from harness.log.seal import seal
 from recorders.errors import FeatureSetError, LinkUnavailable
 from recorders.inprocess import InProcessLink
 from recorders.recorder import Recorder
 from recorders.socket_link import SocketLink
 from recorders.subject_keys import REMEMBERED_S, SubjectKeys
 from recorders.wrapping import SecretWrapper, wrappers
+from tests.support import servers
 from tests.support.recording import HeldClock
 from tests.support.sidecars import Running, until
 from tests.support.subjects import SECRET, SHOP, snapshot
@@ -242,3 +247,39 @@ def test_the_command_says_what_held_the_person(
     assert run(["subject-keys", "reapply", *folder]) == 0
     assert run(["subject-keys", "rewrap", *folder]) == 0
     assert len(shop.controls(ERASED)) == 1
+
+
+def test_segments_hold_nothing_in_clear_and_lose_a_person_too(
+    database_url: str, migrated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_SUBJECT_SECRET", SECRET)
+    monkeypatch.delenv("HARNESS_KEYS_URL", raising=False)
+    with (
+        servers.fresh_database(database_url, migrated) as url,
+        create_log(tmp_path, url=url, clock="event", partition_positions=5) as log,
+    ):
+        keys = SubjectKeys.from_environment(url)
+        keys.create()
+        log.register_feature_set(SHOP)
+        recorded(log, *["ada", "bob"] * 10)
+        recorded(log, *["cleo"] * 10)
+        take(log, tmp_path / "host")
+        before = log.read(1, 100, kind="decision")
+        whole = [row for batch in before for row in batch.to_pylist()]
+        (segment,) = seal(log)
+        assert release(log, timedelta(0))
+        files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+        assert len(files) >= 4
+        assert not any(word in data for data in files for word in (b"confidential", b"bob", b"cleo"))
+        after = [row for batch in log.read(1, 100, kind="decision") for row in batch.to_pylist()]
+        assert after == whole
+        assert [row["f.note"] for row in after][:2] == ["confidential-ada-0", "confidential-bob-1"]
+        receipt = erase(log, keys, "ada")
+        assert receipt.body["rows"] == 10
+        assert receipt.body["segments"] == [f"{segment.first}-{segment.stop - 1}"]
+        gone = [row for batch in log.read(1, 100, kind="decision") for row in batch.to_pylist()]
+        assert [row["f.customer"] for row in gone][:4] == [None, "bob", None, "bob"]
+        assert log.verify().holds
+        for host in ("host", "another host"):
+            assert compare(log, tmp_path / host).checkpoints == 1
+            check_proof(prove(log, tmp_path / host, 2).proof, the_key(log, open_memory(log, tmp_path / host)))
