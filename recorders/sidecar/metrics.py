@@ -33,6 +33,7 @@ SERIES: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("ship_batches_total", "counter", "ship.batches", "Batches that the log answered for."),
     ("ship_events_total", "counter", "ship.events", "Events in them."),
     ("ship_duplicates_total", "counter", "ship.duplicates", "Batches that the log had already."),
+    ("ship_asked_total", "counter", "ship.asked", "Times the log was asked before anything was sent."),
     ("ship_retries_total", "counter", "ship.retries", "Sends without an answer."),
     (
         "ship_rewound_total",

@@ -63,7 +63,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.batches = self.events = self.duplicates = self.retries = self.rewound = self.rewritten = 0
-        self.unusable = self.missing = self.set_aside = 0
+        self.unusable = self.missing = self.set_aside = self.asked = 0
 
 
 class Shipper:
@@ -264,6 +264,7 @@ class Shipper:
             except (sqlite3.Error, LookupError):
                 ready = None
             if ready is not None and ready.proven():
+                self.counts.asked += 1
                 self._answered(door, ready, (word.position, word.chain), word.epoch)
         self._asked = True
 
