@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 
 import psycopg
@@ -265,6 +267,17 @@ def test_the_container_file_copies_what_exists_and_runs_unprivileged() -> None:
         if line.startswith("COPY "):
             assert (ROOT / line.split()[1]).exists()
     assert "USER 10001:10001" in lines
+    assert lines.index("USER 10001:10001") < next(
+        n for n, line in enumerate(lines) if line[:10] == "ENTRYPOINT"
+    )
+    (base,) = [line.split()[1] for line in lines if line.startswith("FROM ")]
+    assert ":" in base
+    assert not base.endswith(":latest")
+    assert not any(line.startswith(("ADD ", "ENTRYPOINT p", "CMD p")) for line in lines)
+    extra = tomllib.loads((ROOT / "packaging/recorder/pyproject.toml").read_text())["project"]
+    needed = {*extra["dependencies"], *extra["optional-dependencies"]["sidecar"]}
+    (pip,) = [line for line in lines if "pip install" in line]
+    assert set(shlex.split(pip.partition("--no-cache-dir")[2])) == needed
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The sidecar's seeded world on disks that fail: full, cut short, flipped, or lying about what they synced.
 
 What was acknowledged is in the log, or the log says that something is missing: no row is wrong and none is
-missing without a word. A disk lies once in a life, about the inbox's newest file: frames that were acknowledged
-are gone, and their services say so when they come again. (A second lie may take the report of the first.)
+missing without a word. A disk lies once in a life, about the inbox's newest file: frames that were
+acknowledged are gone, and their services say so when they come again. (A second lie may take that report.)
 """
 
 import shutil
