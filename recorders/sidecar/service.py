@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recorders.errors import HarnessError
-from recorders.sidecar import segment
+from recorders.sidecar import allocator, segment
 from recorders.sidecar.disk import Disk
 from recorders.sidecar.door import Bounds, Connection, Reception
 from recorders.sidecar.errors import SpoolDamaged, SpoolTooNew, SpoolUnusable
@@ -283,6 +283,7 @@ def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> No
     Raises:
         HarnessError: it cannot start, or not go on.
     """
+    allocator.keep()
     damaged_at = 0.0
     while True:
         try:
