@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
         self._slots: deque[_Slot] = deque()
         self._since = self._idle_since = self._loop.time()
         self._head_bytes = 0
-        self._in_head = False
+        self._in_head = self._may_be_long = False
         self._ended = False  # nothing more is read: it was refused, or is the last
         self._begin()
 
@@ -101,6 +101,7 @@ class Connection(asyncio.Protocol):
         if self._ended:
             return
         self._since = self._since or self._loop.time()
+        self._may_be_long = self._head_bytes + len(data) > HEAD_BYTES
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -139,8 +140,7 @@ class Connection(asyncio.Protocol):
         self._in_head = False
         if self._ended:
             return
-        size = len(self._url) + sum([len(name) + len(value) for name, value in self._headers])
-        if size > HEAD_BYTES:
+        if self._may_be_long and self._head_size() > HEAD_BYTES:
             self._refuse(Answer(431, f"The head is longer than {HEAD_BYTES} bytes.\n".encode()))
             return
         path = self._url.partition(b"?")[0]
@@ -209,6 +209,9 @@ class Connection(asyncio.Protocol):
 
     # Inside
 
+    def _head_size(self) -> int:
+        return len(self._url) + sum(len(name) + len(value) for name, value in self._headers)
+
     def _begin(self) -> None:
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -249,7 +252,8 @@ class Connection(asyncio.Protocol):
             self._reception.counts["deaf"] += 1
             transport.abort()
             return
-        self._pace()
+        if self._slots or not transport.is_reading():
+            self._pace()
 
     def _pace(self) -> None:
         """Read as long as answers are read, and not too many are awaited."""

@@ -55,20 +55,17 @@ class Head(NamedTuple):
     @classmethod
     def of(cls, method: bytes, path: bytes, headers: Sequence[tuple[bytes, bytes]]) -> "Head":
         """Return the head of a request whose header names are in lower case."""
-        kind = encoding = token = b""
-        length, expects = 0, False
-        for name, value in headers:
-            if name == b"content-type":
-                kind = value
-            elif name == b"content-length" and value.isdigit():
-                length = int(value[:20])
-            elif name == b"content-encoding":
-                encoding = value.strip().lower()
-            elif name == b"authorization":
-                token = value
-            elif name == b"expect":
-                expects = value.lower() == b"100-continue"
-        return cls(method, path, kind, encoding, length, token, expects)
+        given = dict(headers)
+        length = given.get(b"content-length", b"")
+        return cls(
+            method,
+            path,
+            given.get(b"content-type", b""),
+            given.get(b"content-encoding", b"").strip().lower(),
+            int(length[:20]) if length.isdigit() else 0,
+            given.get(b"authorization", b""),
+            given.get(b"expect", b"").lower() == b"100-continue",
+        )
 
 
 class Request(NamedTuple):
