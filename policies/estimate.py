@@ -138,8 +138,8 @@ def _bounded(evidence: MetricEvidence, metric: MetricPlan, plan: Plan) -> Estima
         worst,
         point=None if bounds.unseen else worst.point,
         high=best.high,
-        champion=None if bounds.unseen else worst.champion,
-        challenger=None if bounds.unseen else worst.challenger,
+        champion=None,  # what a model alone was worth is hidden even where both decide alike
+        challenger=None,
         tested=tuple(other if test.hypothesis == "harm" else test for test, other in tests),
         blocked=bounds,
     )

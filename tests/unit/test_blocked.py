@@ -52,6 +52,7 @@ def test_where_both_block_alike_nothing_is_hidden_that_could_differ():
     assert found.state == "PROMOTE"
     assert (only.blocked.unseen, only.decisions) == (0, 20_000)
     assert only.point == only.blocked.low == only.blocked.high > 0
+    assert only.champion is only.challenger is None  # the difference is known, the levels are hidden
     assert gate(found).state == "passes"
 
 
