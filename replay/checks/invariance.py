@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from replay.checks.finding import Finding
 from replay.model import Model
-from replay.quantised import fragile
+from replay.quantised import fragile, quantised_digest
 from replay.score import BLOCK_ROWS, score_blocks
 
 CUTS = (1, 7, 64, 1000)
@@ -42,12 +42,13 @@ def contract(first: pa.Table, rows: pa.Table) -> Finding:
 
 
 def reach(scores: Scores) -> Finding:
-    """Check the range of the scores."""
+    """Check the range of the scores; their digest to twelve digits is what another machine compares with."""
     some = scores[~np.isnan(scores)]
     if not some.size:
         return Finding("range", "warn", "no scores, decisions alone")
     low, high = float(some.min()), float(some.max())
-    figures = {"min": low, "max": high, "distinct": int(np.unique(some).size)}
+    distinct = int(np.unique(some).size)
+    figures = {"min": low, "max": high, "distinct": distinct, "digest_of_12_digits": quantised_digest(scores)}
     if low == high:
         return Finding("range", "warn", f"every score is {low:g}", figures)
     kind = ", as a probability has" if low >= 0.0 and high <= 1.0 else ""

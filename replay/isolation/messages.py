@@ -11,7 +11,8 @@ from replay.adapters.answers import Answer
 from replay.isolation.wire import REPLY_BYTES_MAX
 
 _SIZE = struct.Struct("<I")
-_ANSWER = pa.schema([pa.field("score", pa.float64()), pa.field("decision", pa.string())])
+_DECISIONS = pa.schema([pa.field("decision", pa.string())])
+_ALIGNED = 64
 
 
 class Opening(msgspec.Struct, frozen=True, array_like=True):
@@ -57,29 +58,35 @@ class Measured(msgspec.Struct, frozen=True, array_like=True):
     whole: bool = False
 
 
-def block_bytes(block: pa.RecordBatch) -> pa.Buffer:
-    """Return a block as an uncompressed Arrow stream."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, block.schema) as writer:
-        writer.write_batch(block)
-    return sink.getvalue()
+def block_bytes(block: pa.RecordBatch) -> bytes:
+    """Return a block as its schema and its batch, two Arrow messages: a stream's writer costs more."""
+    schema = block.schema.serialize().to_pybytes()
+    schema += bytes(-(len(schema) + _SIZE.size) % _ALIGNED)
+    return b"".join([_SIZE.pack(len(schema)), schema, block.serialize()])
 
 
 def block_of(data: bytes | bytearray) -> pa.RecordBatch:
     """Return the block of `block_bytes`; it comes from us and is not checked again."""
-    return pa.ipc.open_stream(pa.py_buffer(data)).read_next_batch()
+    size = _SIZE.unpack_from(data)[0]
+    whole = pa.py_buffer(data)
+    schema = pa.ipc.read_schema(whole.slice(_SIZE.size, size))
+    return pa.ipc.read_record_batch(whole.slice(_SIZE.size + size), schema)
 
 
 def answer_bytes(measured: Measured, answer: Answer | None) -> bytes:
-    """Return a reply: what was measured, and scores and decisions when there are any."""
+    """Return a reply: what was measured, the scores as float64, decisions, if any, as Arrow."""
     head = msgspec.msgpack.encode(measured)
-    if answer is None:
-        return _SIZE.pack(len(head)) + head
-    scores, decisions = answer
-    batch = pa.RecordBatch.from_arrays(
-        [pa.array(scores, pa.float64()), pa.array(decisions, pa.string())], schema=_ANSWER
-    )
-    return b"".join([_SIZE.pack(len(head)), head, block_bytes(batch)])
+    parts = [_SIZE.pack(len(head)), head]
+    if answer is not None:
+        scores, decisions = answer
+        parts.append(np.ascontiguousarray(scores, dtype="<f8").tobytes())
+        if any(text is not None for text in decisions):
+            texts = pa.RecordBatch.from_arrays([pa.array(decisions, pa.string())], schema=_DECISIONS)
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, _DECISIONS) as writer:
+                writer.write_batch(texts)
+            parts.append(sink.getvalue().to_pybytes())
+    return b"".join(parts)
 
 
 def measured_of(data: bytes) -> Measured:
@@ -93,17 +100,19 @@ def measured_of(data: bytes) -> Measured:
 
 
 def answer_of(data: bytes, rows: int) -> Answer:
-    """Return the scores and decisions of a reply, validated in full: a challenger wrote these bytes.
+    """Return the scores and decisions of a reply, sized and validated: a challenger wrote these bytes.
 
     Raises:
         CorruptBatch, ValueError: they are not `rows` rows of an answer.
     """
-    size = _SIZE.unpack_from(data)[0]
-    batch = decode_batch(data[_SIZE.size + size :], max_bytes=REPLY_BYTES_MAX)
-    if batch.schema != _ANSWER or batch.num_rows != rows:
-        raise ValueError(f"{batch.num_rows} rows of {batch.schema.names}, expected {rows} of {_ANSWER.names}")
-    scores = np.array(batch.column("score").to_numpy(zero_copy_only=False), dtype=np.float64)
-    texts = batch.column("decision")
-    if texts.null_count == rows:
+    at = _SIZE.size + _SIZE.unpack_from(data)[0]
+    numbers, texts = data[at : at + 8 * rows], data[at + 8 * rows :]
+    if len(numbers) != 8 * rows:
+        raise ValueError(f"{len(numbers)} bytes of scores, expected {8 * rows}")
+    scores = np.frombuffer(numbers, dtype="<f8").astype(np.float64)
+    if not texts:
         return scores, np.full(rows, None, dtype=object)
-    return scores, np.array(texts.to_pylist(), dtype=object)
+    batch = decode_batch(texts, max_bytes=REPLY_BYTES_MAX)
+    if batch.schema != _DECISIONS or batch.num_rows != rows:
+        raise ValueError(f"{batch.num_rows} rows of {batch.schema.names}, expected {rows} of decisions")
+    return scores, np.array(batch.column("decision").to_pylist(), dtype=object)
