@@ -16,11 +16,13 @@ import pytest
 
 from recorders.sidecar.hub import Hub
 from recorders.sidecar.marks import Answer
+from recorders.sidecar.sealed_frames import FrameSealer
 from recorders.sidecar.service import ship_all
 from recorders.sidecar.stamp import Stamp
 from recorders.sidecar.wire import Known
 from tests.simulation.test_sidecar_world import SCHEMA, World
 from tests.support.sidecars import arrived, decisions, names
+from tests.support.subjects import HeldKeys
 
 SEEDS = range(40)
 STEPS = 30
@@ -96,7 +98,7 @@ class DiskWorld(World):
     def greet(self) -> None:
         """Let every service say how far it knows itself acknowledged; who is ahead takes a new writer."""
         spool = self.house.spool
-        hub = Hub(spool, ThreadPoolExecutor(1), kept=lambda: None)
+        hub = Hub(spool, ThreadPoolExecutor(1), FrameSealer(HeldKeys), kept=lambda: None)
         known = [Known(writer.bytes, sequence, b"") for writer, sequence in self.sequences.items()]
         marks = hub.compare(known)
         for one, mark in zip(known, marks, strict=True):
