@@ -1,4 +1,3 @@
-import itertools
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -21,34 +20,14 @@ from harness.log.seal import seal, sealing
 from harness.log.segments import RELEASED, SEALED
 from harness.segment_errors import ChainBroken, ListingBroken, ReleaseRefused, SealBusy, SegmentAltered
 from recorders.errors import WriterForked
-from tests.support import servers
-from tests.support.batches import decisions, outcomes, stored
-
-
-def fill(log: Log, steps: int = 6) -> None:
-    """Append decisions of two points, outcomes and control events, interleaved."""
-    writer, sequence = uuid.uuid4(), itertools.count(1)
-    for step in range(steps):
-        log.append(stored(decisions(30, first=step * 30), writer, next(sequence)))
-        log.append(stored(outcomes(10, first=step * 30), writer, next(sequence)))
-        log.append(stored(decisions(5, first=step * 5, point="fraud"), writer, next(sequence), point="fraud"))
-        log.control("look.taken", "e", {"n": step})
-
-
-def table(batches: Iterator[pa.RecordBatch]) -> pa.Table:
-    return pa.Table.from_batches(list(batches))
+from tests.support.batches import decisions, stored
+from tests.support.filled import READS, fill, small_log, table
 
 
 @pytest.fixture
 def log(database_url: str, migrated: str, tmp_path: Path) -> Iterator[Log]:
-    with (
-        servers.fresh_database(database_url, migrated) as url,
-        create_log(tmp_path, url=url, clock="event", partition_positions=100) as log,
-    ):
+    with small_log(database_url, migrated, tmp_path) as log:
         yield log
-
-
-READS = [("decision", None), ("decision", "fraud"), ("decision", "flights.late"), ("outcome", None)]
 
 
 @pytest.mark.parametrize("events", [1, 46, 100, 10**6])

@@ -1,0 +1,205 @@
+"""Sealing into a folder and into S3, as moto's server speaks it; and into stores that fail."""
+
+import errno
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.config import Config, StorePlace
+from harness.errors import ConfigError
+from harness.log.compact import compact
+from harness.log.log import Log
+from harness.log.release import release
+from harness.log.seal import seal
+from harness.log.store import Store
+from harness.segment_errors import (
+    SealFailed,
+    SegmentAltered,
+    SegmentMissing,
+    StoreFull,
+    StoreRefused,
+    StoreUnknown,
+    StoreUnreachable,
+)
+from tests.support import stores
+from tests.support.filled import fill, reads, small_log, table
+
+
+@contextmanager
+def folder(tmp_path: Path) -> Iterator[StorePlace]:
+    yield StorePlace(str(tmp_path / "segments"))
+
+
+PLACES = {"folder": folder, "s3": lambda _path: stores.s3()}
+
+
+@pytest.fixture(params=list(PLACES))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
+    made: AbstractContextManager[StorePlace] = PLACES[request.param](tmp_path)
+    with made as found:
+        yield found
+
+
+@pytest.fixture
+def log(database_url: str, migrated: str, tmp_path: Path) -> Iterator[Log]:
+    with small_log(database_url, migrated, tmp_path / "segments") as log:
+        yield log
+
+
+def test_a_log_lives_in_the_store(place: StorePlace, database_url: str, migrated: str) -> None:
+    with small_log(database_url, migrated, place) as log:
+        fill(log, 12)
+        before = reads(log)
+        assert len(seal(log, events=100)) == 6
+        assert len(compact(log, events=400)) == 2
+        assert release(log, timedelta(0))
+        assert reads(log) == before
+        found = table(
+            log.read(1, 500, kind="decision", columns=["score"], where=[("f.distance", ">", 400.0)])
+        )
+        assert found.num_rows == sum(
+            value > 400.0 for value in before[0].column("f.distance")[:400].to_pylist()
+        )
+        assert log.verify().segments == 2
+        named = {path for segment in log.sealed.segments() for path in segment.paths()}
+        assert {found.path for found in log.sealed.store.files()} == named
+        part = log.sealed.segments()[0].parts[0]
+        data = bytearray(log.sealed.store.read(part.path))
+        data[99] ^= 1
+        altered = Path(os.environ.get("TMPDIR", "/tmp")) / f"altered-{os.getpid()}"
+        altered.write_bytes(data)
+        log.sealed.store.put(part.path, altered)
+        altered.unlink()
+        with pytest.raises(SegmentAltered):
+            reads(log)
+        assert not log.verify().holds
+        log.sealed.store.delete(part.path)
+        log.sealed.store.delete(part.path)
+        with pytest.raises(SegmentMissing) as caught:
+            reads(log)
+        assert caught.value.exit_code == 40
+        assert log.verify().altered == 1
+
+
+def test_any_flipped_byte_of_a_part_is_found_before_a_row_of_it_is_used(log: Log) -> None:
+    """Every byte of a whole part: the read refuses, or gives the very same rows."""
+    fill(log, 1)
+    before = reads(log)
+    (segment,) = seal(log)
+    path = Path(log.sealed.store.url(segment.parts[0].path))
+    data = path.read_bytes()
+    for at in range(len(data)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :])
+        try:
+            assert reads(log) == before
+        except SegmentAltered:
+            continue
+        assert at < 4, "only the magic at the start is nothing that a reader uses"
+    for size in (0, 1, len(data) - 1, len(data) // 2):
+        path.write_bytes(data[:size])
+        with pytest.raises(SegmentAltered):
+            reads(log)
+    path.write_bytes(data)
+    assert reads(log) == before
+
+
+@pytest.mark.parametrize("which", ["manifest", "ledger"])
+def test_a_flipped_byte_of_a_manifest_or_ledger_is_found(log: Log, which: str) -> None:
+    fill(log, 12)
+    (segment,) = seal(log)
+    assert release(log, timedelta(0))
+    path = Path(log.sealed.store.url(getattr(segment, which).path))
+    data = path.read_bytes()
+    for at in range(0, len(data), max(1, len(data) // 60)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+        with Log(log.url, store=log.sealed._place) as other:
+            assert not other.verify().holds
+
+
+def full(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def refused(*_: Any, **__: Any) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+@pytest.mark.parametrize(("fails", "error"), [(full, StoreFull), (refused, StoreRefused)])
+def test_a_store_that_takes_nothing_harms_nothing(
+    log: Log, monkeypatch: pytest.MonkeyPatch, fails: Any, error: type[Exception]
+) -> None:
+    fill(log)
+    before = reads(log)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fails)
+        with pytest.raises(error):
+            seal(log)
+    assert (log.sealed.stop(), reads(log)) == (1, before)
+    assert [found for found in log.sealed.store.files() if found.path.endswith(".part")] == []
+    seal(log)
+    assert reads(log) == before
+
+
+def test_a_store_that_gives_back_other_bytes_is_not_believed(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(log)
+    put = Store.put
+
+    def garbled(self: Store, path: str, source: Path) -> None:
+        data = bytearray(source.read_bytes())
+        data[len(data) // 2] ^= 16
+        source.write_bytes(data)
+        put(self, path, source)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "put", garbled)
+        with pytest.raises(SealFailed) as caught:
+            seal(log)
+    assert (caught.value.exit_code, log.sealed.stop()) == (40, 1)
+    assert len(seal(log)) == 1
+
+
+def test_a_store_that_does_not_answer_says_so(database_url: str, migrated: str) -> None:
+    """One port where nobody listens, and one where somebody listens and never says a word."""
+    silent = socket.create_server(("127.0.0.1", 0))
+    held: list[socket.socket] = []
+    threading.Thread(target=_accept, args=(silent, held), daemon=True).start()
+    try:
+        for port in (stores.free_port(), silent.getsockname()[1]):
+            place = StorePlace("s3://segments/x", stores.s3_options(port))
+            with small_log(database_url, migrated, place) as log:
+                fill(log, 1)
+                with pytest.raises(StoreUnreachable) as caught:
+                    seal(log)
+                assert (log.sealed.stop(), caught.value.exit_code) == (1, 1)
+    finally:
+        silent.close()
+        for connection in held:
+            connection.close()
+
+
+def _accept(server: socket.socket, held: list[socket.socket]) -> None:
+    while True:
+        try:
+            held.append(server.accept()[0])
+        except OSError:
+            return
+
+
+def test_an_address_that_names_no_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnknown) as caught:
+        Store("ftq://nowhere")
+    assert caught.value.exit_code == 2
+    (tmp_path / "harness.toml").write_text("[store]\nurl = 7\n")
+    with pytest.raises(ConfigError, match="is not an address"):
+        Config.load(tmp_path)
+    (tmp_path / "harness.toml").write_text('[store]\nurl = "kept"\n')
+    assert Config.load(tmp_path).store.url == str(tmp_path / "kept")
