@@ -12,6 +12,7 @@ from replay.model import ModelInfo
 
 # Upper edges of the histogram of absolute score differences; 0 means equal bits.
 EDGES = (0.0, 1e-15, 1e-12, 1e-9, 1e-6, 1e-3)
+_ADDED = ("rows", "failed", "unscored", "differing_scores", "decisions_compared", "differing_decisions")
 
 
 def champion_noise(
@@ -54,6 +55,18 @@ def champion_noise(
         "histogram": _histogram(gaps),
         **({"error": error} if given_up else {}),
     }
+
+
+def merged_noise(a: dict[str, Any] | None, b: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the noise floor of two parts together; None, of a part without any, is the identity."""
+    if a is None or b is None:
+        return b if a is None else a
+    merged = {**a, **b}  # `error` is there when one of them has it, and it is the same
+    for name in _ADDED:
+        merged[name] = a[name] + b[name]
+    merged["max_abs_difference"] = max(a["max_abs_difference"], b["max_abs_difference"])
+    merged["histogram"] = {edge: count + b["histogram"][edge] for edge, count in a["histogram"].items()}
+    return merged
 
 
 def _histogram(gaps: npt.NDArray[np.float64]) -> dict[str, int]:

@@ -18,7 +18,7 @@ from harness.experiments import Experiment, get_experiment
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.log.places import When
-from harness.measure import Measured, Scores, measure
+from harness.measure import Measured, Scores, Spread, measure
 from harness.scoring import Progress, score_range
 from policies.catalogue import decide
 from policies.estimate import Look as EarlierLook
@@ -80,7 +80,7 @@ class Taken(msgspec.Struct, frozen=True):
         return None if self.event is None else self.event.position
 
 
-def take_look(
+def take_look(  # noqa: PLR0913  each keyword is one choice of the command
     log: Log,
     name: str,
     as_of: When = None,
@@ -90,11 +90,13 @@ def take_look(
     only_changed: bool = False,
     folder: Path | None = None,
     progress: Progress | None = None,
+    spread: Spread | None = None,
 ) -> Taken:
     """Return the look at `as_of` (default: the end of the log), stored once per experiment and position.
 
     Decisions of the range that have no score are scored first, unless `replay` is false. A look at the
     end of the log, or with `only_changed`, that sees what the newest look saw is none: that one is returned.
+    `spread` says where the evidence is measured (default: here); it is the same anywhere.
 
     Raises:
         NotFound: no such experiment.
@@ -112,7 +114,7 @@ def take_look(
     start, stop = range_at(log, experiment, place)
     if replay and not dry_run:
         score_range(log, experiment, start, stop, folder=folder, progress=progress)
-    look = _look(log, experiment, place, earlier, scores_up_to=log.head().position)
+    look = _look(log, experiment, place, earlier, scores_up_to=log.head().position, spread=spread)
     if dry_run:
         return Taken(look, None)
     if stored and (as_of is None or only_changed) and _sees_the_same(look, stored[-1].look):
@@ -144,10 +146,16 @@ def range_at(log: Log, experiment: Experiment, place: AsOf) -> tuple[int, int]:
 
 
 def _look(
-    log: Log, experiment: Experiment, place: AsOf, earlier: Sequence[Look], *, scores_up_to: int
+    log: Log,
+    experiment: Experiment,
+    place: AsOf,
+    earlier: Sequence[Look],
+    *,
+    scores_up_to: int,
+    spread: Spread | None = None,
 ) -> Look:
     start, stop = range_at(log, experiment, place)
-    found = measure(log, experiment, place, start=start, stop=stop, scores_up_to=scores_up_to)
+    found = measure(log, experiment, place, start=start, stop=stop, scores_up_to=scores_up_to, spread=spread)
     previous = [look.earlier for look in earlier]
     verdict = decide(
         found.evidence,

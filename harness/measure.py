@@ -4,38 +4,19 @@ A function of the log alone: the same experiment at the same place gives the sam
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
-from harness.challengers import row_latencies
-from harness.champion_again import champion_noise
+from harness.engines.engine import Engine, InProcess
 from harness.experiments import Experiment
 from harness.log.log import Log
-from harness.measured_columns import (
-    beside,
-    blocking,
-    completed,
-    errors_column,
-    read_decisions,
-    read_outcomes,
-    with_blocked,
-)
-from harness.own_metrics import own_values
-from harness.replays import read_scores
+from harness.mapped_parts import POSITIONS_MAX, cut, map_parts, undivided
+from harness.measured_part import Account, MeasuredPart, Question, measure_part
 from harness.scoring import failure_of
 from harness.slice_columns import slice_evidence
-from harness.window import COUNTED, OPEN, OUTSIDE, PARTIAL, Codes, row_codes
 from policies.evidence import Evidence
-from policies.fold import fold
 from policies.integrity import Integrity
-from policies.serving import LATENCIES
 from replay.digest import canonical_digest
-from replay.join import Joined, join
-from replay.pairs import Paired, pair
 from replay.ranges import AsOf
 
 
@@ -69,6 +50,13 @@ class Measured(msgspec.Struct, frozen=True):
     slices: Mapping[str, Evidence] = {}
 
 
+class Spread(msgspec.Struct, frozen=True):
+    """Where a range is measured, and in how many parts at least: as many as the engine has workers."""
+
+    engine: Engine = InProcess()
+    parts: int = 1
+
+
 def measure(
     log: Log,
     experiment: Experiment,
@@ -77,111 +65,87 @@ def measure(
     start: int,
     stop: int,
     scores_up_to: int,
+    spread: Spread | None = None,
 ) -> Measured:
     """Return the evidence over [start, stop) as of `as_of`, and the account of every decision in it.
 
     Scores are a function of decisions and model, so that they may have been appended after `as_of`; those
     up to position `scores_up_to` are used.
+
+    A long range is cut into parts, and the parts' evidence is merged: the same bytes for any parts on any
+    engine (tests/process/test_measured_parts.py). A plan that needs its rows whole is measured whole.
+
+    Raises:
+        PartPoisoned, EngineLost: the engine of `spread`.
     """
-    point, plan = experiment.decision_point, experiment.plan
-    decisions = read_decisions(log, start, stop, point, plan)
-    outcomes = read_outcomes(log, as_of.position + 1, point)
-    codes = _codes(experiment, decisions, as_of)
-    joined = join(
-        decisions,
-        outcomes,
-        as_of=as_of,
-        window=experiment.label_window,
-        label=experiment.declared.label.name,
-        exclude=pa.array(codes != COUNTED),
-        keep_missing=bool(blocking(plan)),
-    )
-    joined = with_blocked(joined, plan)
-    model = experiment.challenger.digest
-    scores = read_scores(log, model, point, start, stop, up_to=scores_up_to)
-    paired = pair(joined, scores, also=beside(plan), errors=errors_column(plan))
-    took = row_latencies(log, model, up_to=scores_up_to) if LATENCIES[1] in plan.columns else {}
-    table = own_values(completed(paired.table, plan, took), plan.metrics)
-    evidence = fold(table, plan)
-    noise = None
+    where = spread or Spread()
+    error = None
     if experiment.rescore is not None:
-        again = read_scores(log, experiment.rescore.digest, point, start, stop, up_to=scores_up_to)
+        point = experiment.decision_point
         error = failure_of(log, experiment.rescore, point, (start, stop), up_to=scores_up_to)
-        noise = champion_noise(decisions, again, experiment.rescore, error=error)
-    left_out = _left_out(decisions, codes)
+    question = Question(experiment, as_of, start, stop, scores_up_to, error)
+    parts = cut(start, stop, max(where.parts, -(-(stop - start) // POSITIONS_MAX)))
+    if len(parts) == 1 or undivided(experiment.plan):
+        return _whole(log, question)
+    return _measured(question, *map_parts(log.address, question, parts, where.engine), {})
+
+
+def _whole(log: Log, question: Question) -> Measured:
+    experiment, places = question.experiment, (question.start, question.stop)
+    found = measure_part(log, question, *places)
+    assert found.columns is not None, "they were just measured"
+    point, plan = experiment.decision_point, experiment.plan
+    slices = slice_evidence(log, found.columns.measured, plan, point, places)
+    return _measured(question, found, canonical_digest(found.columns.paired), slices)
+
+
+def _measured(
+    question: Question, found: MeasuredPart, digest: str, slices: Mapping[str, Evidence]
+) -> Measured:
+    account, model = found.account, question.experiment.challenger.digest
     return Measured(
-        start=start,
-        stop=stop,
-        outside=left_out[OUTSIDE],
-        outcomes=_named(joined.outcomes),
-        scores=Scores(model, scores_up_to, paired.scored + paired.failed, canonical_digest(paired.table)),
-        integrity=_integrity(experiment, joined, paired, evidence, left_out, (start, stop), noise),
-        evidence=evidence,
-        slices=slice_evidence(log, table, experiment.plan, point, (start, stop)),
+        start=question.start,
+        stop=question.stop,
+        outside=account.outside,
+        outcomes=_outcomes(account),
+        scores=Scores(model, question.scores_up_to, account.scored + account.failed, digest),
+        integrity=_integrity(question, found),
+        evidence=found.evidence,
+        slices=slices,
     )
 
 
-def _codes(experiment: Experiment, decisions: pa.Table, as_of: AsOf) -> Codes:
-    unit = experiment.plan.unit
-    return row_codes(
-        decisions.column("occurred_at").cast(pa.int64()).to_numpy(),
-        experiment.bounds,
-        timezone=unit.timezone if unit.kind == "day" else None,
-        now=as_of,
-        label_window=experiment.label_window,
-    )
-
-
-def _left_out(decisions: pa.Table, codes: Codes) -> dict[int, int]:
-    """Return how many decisions each code leaves out; a repeated id is a duplicate before anything else."""
-    first = _first_of_id(decisions)
-    return {code: int(np.count_nonzero(first & (codes == code))) for code in (OUTSIDE, PARTIAL, OPEN)}
-
-
-def _first_of_id(decisions: pa.Table) -> npt.NDArray[np.bool_]:
-    first = np.zeros(decisions.num_rows, dtype=np.bool_)
-    if decisions.num_rows:
-        ids = decisions.column("decision_id").combine_chunks().dictionary_encode().indices.to_numpy()
-        first[np.unique(ids, return_index=True)[1]] = True
-    return first
-
-
-def _named(outcomes: dict[str, int]) -> dict[str, int]:
+def _outcomes(account: Account) -> dict[str, int]:
     """Return the account of outcomes: one without a decision *in this range* is another's, not an orphan."""
-    return {("of_other_decisions" if name == "orphan" else name): n for name, n in outcomes.items()}
+    others = account.known - sum(account.outcomes.values())
+    return {**account.outcomes, "of_other_decisions": others, "other_label": account.other_label}
 
 
-def _integrity(
-    experiment: Experiment,
-    joined: Joined,
-    paired: Paired,
-    evidence: Evidence,
-    left_out: dict[int, int],
-    places: tuple[int, int],
-    noise: dict[str, Any] | None,
-) -> Integrity:
-    reasons = {name: count for name, count in joined.reasons.items() if name != "excluded"}
+def _integrity(question: Question, found: MeasuredPart) -> Integrity:
+    experiment, account = question.experiment, found.account
+    reasons = {name: count for name, count in account.reasons.items() if name != "excluded"}
     # A day that is not closed will have matured as a whole later: until then all of it is immature.
-    reasons["immature"] += left_out[OPEN]
+    reasons["immature"] += account.open
     # A metric of failures alone uses decisions that have no score.
-    used = min(paired.scored, *(evidence.metrics[metric.name].used for metric in experiment.plan.gating))
+    gating = experiment.plan.gating
+    used = min(account.scored, *(found.evidence.metrics[metric.name].used for metric in gating))
     reasons |= {
-        "partial_day": left_out[PARTIAL],
-        "unscored": paired.unscored,
-        "failed": paired.failed,
-        "unusable": paired.scored - used,
+        "partial_day": account.partial,
+        "unscored": account.unscored,
+        "failed": account.failed,
+        "unusable": account.scored - used,
     }
-    decisions = joined.rows_in - left_out[OUTSIDE]
+    decisions = account.decisions - account.outside
     assert decisions == used + sum(reasons.values()), (decisions, used, reasons)
     return Integrity(
         decisions=decisions,
-        matured=joined.table.num_rows + joined.reasons["missing"] + joined.reasons["late"],
+        matured=account.joined + account.reasons["missing"] + account.reasons["late"],
         used=used,
-        scored=paired.scored,
-        failed=paired.failed,
+        scored=account.scored,
+        failed=account.failed,
         trained_until=experiment.challenger.trained_until,
-        window_start=places[0],
-        window_stop=places[1],
+        window_start=question.start,
+        window_stop=question.stop,
         reasons=dict(sorted(reasons.items())),
-        noise_floor=noise,
+        noise_floor=found.noise,
     )

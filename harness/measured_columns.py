@@ -1,7 +1,7 @@
 """The columns that a plan needs of the log, beside those that every plan needs."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,10 +11,12 @@ from policies.logged_metric import PROPENSITY
 from policies.plan import Plan
 from policies.serving import ERRORS, LATENCIES
 from recorders.columns import DECISION_ENVELOPE, OUTCOME_SCHEMA
-from replay.columns import FEATURE
+from replay.columns import FEATURE, grouped, ids
 from replay.join import Joined
 
 _DECISION_COLUMNS = ("decision_id", "occurred_at", "unit", "model", "model_version", "score", "decision")
+# So many rows are matched at once: each time ids are hashed anew.
+_TOGETHER = 2**20
 _POSITION = pa.field("position", pa.int64(), nullable=False)
 # Columns of the paired table that come straight from the decision event.
 _RECORDED = {LATENCIES[0]: "latency_us", PROPENSITY: PROPENSITY}
@@ -81,11 +83,19 @@ def read_decisions(log: Log, start: int, stop: int, decision_point: str, plan: P
     return table
 
 
-def read_outcomes(log: Log, stop: int, decision_point: str) -> pa.Table:
-    """Return the outcomes of a decision point before position `stop`."""
+def outcome_tables(log: Log, stop: int, decision_point: str) -> Iterator[pa.Table]:
+    """Yield the outcomes of a decision point before position `stop`, some at a time."""
     schema = pa.schema([_POSITION, *OUTCOME_SCHEMA])
     batches = log.read(1, stop, kind="outcome", decision_point=decision_point, columns=OUTCOME_SCHEMA.names)
-    return pa.Table.from_batches((_plain(batch, schema) for batch in batches), schema=schema)
+    for some in grouped((_plain(batch, schema) for batch in batches), _TOGETHER):
+        yield pa.Table.from_batches(some, schema=schema)
+
+
+def earlier_ids(log: Log, start: int, stop: int, decision_point: str) -> Iterator[pa.ChunkedArray]:
+    """Yield the ids of the decisions of a range, some at a time."""
+    batches = log.read(start, stop, kind="decision", decision_point=decision_point, columns=["decision_id"])
+    for some in grouped(batches, _TOGETHER):
+        yield ids(pa.chunked_array([batch.column("decision_id") for batch in some]), "decision_id")
 
 
 def _plain(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

@@ -279,14 +279,16 @@ def _complete(log: Log, run: ReplayRun) -> ReplayRun:
 def _stored(log: Log, run: ReplayRun, start: int, stop: int, end: int) -> pa.Table:
     """Return the run's own scores of the decisions in [start, stop), with their position in the log."""
     last = min(end, end if run.completed_at is None else run.completed_at)
+    decided = [("decision_position", ">=", start), ("decision_position", "<", stop)]
+    scores = log.read(
+        run.started_at, last + 1, kind="score", decision_point=run.decision_point, where=decided
+    )
     own = [
         batch.replace_schema_metadata(None)
-        for batch in log.read(run.started_at, last + 1, kind="score", decision_point=run.decision_point)
+        for batch in scores
         if (batch.schema.metadata or {}).get(RUN) == run.id.encode()
     ]
-    table = pa.Table.from_batches(own, schema=_STORED)
-    at = table.column("decision_position")
-    return table.filter(pc.and_(pc.greater_equal(at, start), pc.less(at, stop)))
+    return pa.Table.from_batches(own, schema=_STORED)
 
 
 def _first_of_each(scores: pa.Table) -> pa.Table:

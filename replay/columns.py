@@ -1,6 +1,6 @@
 """Checks and conversions that join, pairs and scoring share; columns in, columns out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,3 +60,17 @@ def count_values(values: Sequence[Any] | pa.ChunkedArray) -> dict[str, int]:
     counts = pa.chunked_array([values]) if isinstance(values, pa.Array) else pa.chunked_array(values)
     pairs = counts.drop_null().value_counts().to_pylist()
     return {p["values"]: p["counts"] for p in sorted(pairs, key=lambda p: (-p["counts"], p["values"]))}
+
+
+def grouped(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[list[pa.RecordBatch]]:
+    """Yield batches together, `rows` rows or a little more at a time."""
+    held: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        held.append(batch)
+        size += batch.num_rows
+        if size >= rows:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held

@@ -1,5 +1,6 @@
 """Join: decisions with the outcome known at a position, or the reason why not (docs/adr/0005)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -42,7 +43,7 @@ class Joined:
 
 def join(
     decisions: pa.Table,
-    outcomes: pa.Table,
+    outcomes: pa.Table | Iterable[pa.Table],
     *,
     as_of: AsOf,
     window: timedelta,
@@ -61,32 +62,36 @@ def join(
     news from after it neither replaces a label nor takes one away. Reduced to one row per decision
     before anything is joined, so the result has no ties to break and no rows to multiply.
 
+    Outcomes may come in several tables, later ones later in the log, of which one is held at a time.
+
     Laws (tests/laws/test_join_laws.py): equal to a slow oracle for any arrival order; a function of the
-    prefix. Cost: ids only are hashed; the other columns are filtered once.
+    prefix. Cost: ids only are hashed, once for each table of outcomes; the other columns are filtered once.
 
     Raises:
         ColumnsError: a column is missing, naive, or null where a value must be.
     """
     require(decisions, ("position", "decision_id", "occurred_at"), "decisions")
-    require(outcomes, ("position", "decision_id", "label", "value", "occurred_at"), "outcomes")
     decisions = _prefix(_with_mask(decisions, exclude), as_of.position)
-    outcomes = _prefix(outcomes, as_of.position)
     excluded = _flags(decisions.column("__excluded"))
     decisions = decisions.drop_columns(["__excluded"])
 
-    of_label = outcomes.filter(pc.equal(outcomes.column("label").cast(pa.large_string()), label))
     decided = Decided(
         decisions.column("decision_id"), instants(decisions.column("occurred_at"), "occurred_at")
     )
-    latest = Latest(decided, window)
-    latest.update(of_label)
+    latest, other_label = Latest(decided, window), 0
+    for table in [outcomes] if isinstance(outcomes, pa.Table) else outcomes:
+        require(table, ("position", "decision_id", "label", "value", "occurred_at"), "outcomes")
+        known = _prefix(table, as_of.position)
+        of_label = known.filter(pc.equal(known.column("label").cast(pa.large_string()), label))
+        latest.update(of_label)
+        other_label += known.num_rows - of_label.num_rows
     codes = judge(latest, excluded, as_of)
     used = codes == USED
     return Joined(
         table=_with_outcomes(decisions, latest, used),
         rows_in=decisions.num_rows,
         reasons=reasons(codes),
-        outcomes={**account(latest, codes), "other_label": outcomes.num_rows - of_label.num_rows},
+        outcomes={**account(latest, codes), "other_label": other_label},
         missing=decisions.filter(mask_of(codes == MISSING)) if keep_missing else None,
     )
 

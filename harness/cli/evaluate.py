@@ -13,24 +13,53 @@ from harness.cli.output import emit, folder_option, json_option
 @click.option("--as-of", default=None, help="Look as of this position or time. Default: the end of the log.")
 @click.option("--replay/--no-replay", default=True, show_default=True, help="Score what has no score first.")
 @click.option("--dry-run", is_flag=True, help="Show the figures; score nothing, store nothing.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1_024),
+    default=1,
+    show_default=True,
+    help="Measure in so many processes.",
+)
 @folder_option
 @json_option
 def evaluate(
-    *, experiment: str, as_of: str | None, replay: bool, dry_run: bool, folder: Path | None, json: bool
+    *,
+    experiment: str,
+    as_of: str | None,
+    replay: bool,
+    dry_run: bool,
+    workers: int,
+    folder: Path | None,
+    json: bool,
 ) -> None:
     """Take a look at EXPERIMENT: the evidence so far and the verdict that follows from it."""
     from harness.cli.experiment_text import look_text
     from harness.cli.progress import progress
+    from harness.engines.local import Local
     from harness.experiment_status import saw_whole_window
     from harness.experiments import get_experiment
     from harness.looks import take_look
+    from harness.mapped_parts import undivided
+    from harness.measure import Spread
 
+    spread = Spread(Local(workers), workers) if workers > 1 else None
     with opened(folder) as log, progress(None, "scoring") as done:
+        declared = get_experiment(log, experiment)
         taken = take_look(
-            log, experiment, as_of, replay=replay, dry_run=dry_run, folder=folder, progress=done
+            log,
+            experiment,
+            as_of,
+            replay=replay,
+            dry_run=dry_run,
+            folder=folder,
+            progress=done,
+            spread=spread,
         )
-        over = saw_whole_window(log, get_experiment(log, experiment), taken.look)
+        over = saw_whole_window(log, declared, taken.look)
     note = "" if taken.new or dry_run else "Nothing has changed since this look was taken.\n"
+    whole = undivided(declared.plan)
+    if spread and whole:
+        note += f"Measured in one piece: {whole}.\n"
     unscored = taken.look.integrity.reasons["unscored"]
     if dry_run and unscored:
         note = f"{unscored:,} mature decisions have no score yet; a look scores them first.\n"

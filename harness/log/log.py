@@ -32,6 +32,21 @@ from replay.ranges import AsOf
 REGISTERED = "feature_set.registered"
 
 
+class Address(msgspec.Struct, frozen=True):
+    """What another process needs to open the same log. It may hold a password: it is never shown."""
+
+    url: str
+    role: str | None
+    store: StorePlace | None
+
+    def open(self) -> "Log":
+        """Return the log, with connections of its own."""
+        return Log(self.url, role=self.role, store=self.store)
+
+    def __repr__(self) -> str:
+        return "Address(...)"
+
+
 class Log:
     """One log: append, read a range, resolve a place, speak and hear control events. A context manager.
 
@@ -49,6 +64,7 @@ class Log:
         store: StorePlace | None = None,
     ) -> None:
         self.url = url
+        self.address = Address(url, role, store)
         self._server = server
         self._connection = Connection(url, role)
         self._appender = Appender(url)

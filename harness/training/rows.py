@@ -20,7 +20,7 @@ from harness.training.spec import Spec
 from harness.training.weighing import weighing
 from recorders.columns import OUTCOME_SCHEMA
 from replay import evolution
-from replay.columns import INSTANT, count_values, instants, mask_of
+from replay.columns import INSTANT, count_values, grouped, instants, mask_of
 from replay.digest import CHUNK_ROWS
 from replay.errors import ColumnsError
 from replay.join import Codes, microseconds
@@ -183,7 +183,7 @@ def _match(log: Log, spec: Spec, as_of: AsOf, latest: list[tuple[Any, Latest]]) 
     """Feed every outcome up to `as_of` to its label; return how many outcomes each label has."""
     counts: dict[str, int] = {}
     outcomes = log.read(1, as_of.position + 1, kind="outcome", decision_point=spec.decision_point)
-    for part in _grouped(outcomes, OUTCOME_ROWS):
+    for part in grouped(outcomes, OUTCOME_ROWS):
         table = pa.Table.from_batches(part, schema=_OUTCOMES)
         names = table.column("label").cast(pa.large_string())
         for name, rows in count_values(names).items():
@@ -222,24 +222,10 @@ def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
-def _grouped(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[list[pa.RecordBatch]]:
-    """Yield batches together, `rows` rows or a little more at a time."""
-    held: list[pa.RecordBatch] = []
-    size = 0
-    for batch in batches:
-        held.append(batch)
-        size += batch.num_rows
-        if size >= rows:
-            yield held
-            held, size = [], 0
-    if held:
-        yield held
-
-
 def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Yield the same rows in batches of exactly CHUNK_ROWS, the last one shorter."""
     rest: list[pa.RecordBatch] = []
-    for group in _grouped(batches, CHUNK_ROWS):
+    for group in grouped(batches, CHUNK_ROWS):
         table = pa.Table.from_batches([*rest, *group]).combine_chunks()
         whole = table.num_rows - table.num_rows % CHUNK_ROWS
         yield from table.slice(0, whole).to_batches(max_chunksize=CHUNK_ROWS)

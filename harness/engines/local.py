@@ -1,0 +1,87 @@
+"""The engine of one machine: a process for each worker, a fresh one for each that dies."""
+
+import multiprocessing
+import os
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from harness.engines.engine import Part, Result
+from harness.engines.errors import PartPoisoned
+
+ATTEMPTS = 3
+
+
+class Local:
+    """`workers` processes, spawned, each with one part at a time.
+
+    A worker that is killed costs the part it had in hand, which is run again in a fresh one. A part that has
+    ended `attempts` workers is named. Each worker is a pool of its own: one pool of several would say of
+    every part in hand that it was lost, and the innocent would be blamed with the guilty.
+    """
+
+    def __init__(self, workers: int, *, attempts: int = ATTEMPTS) -> None:
+        assert workers >= 1 <= attempts
+        self.workers, self.attempts = workers, attempts
+
+    def map(self, fn: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[tuple[int, Result]]:
+        """Yield (index, result) of every part, as they are done.
+
+        Raises:
+            PartPoisoned: a part ended its worker again and again.
+        """
+        todo, deaths = deque(range(len(parts))), Counter[int]()
+        idle: list[ProcessPoolExecutor] = []
+        running: dict[Future[Result], tuple[int, ProcessPoolExecutor]] = {}
+        try:
+            while todo or running:
+                while todo and len(running) < self.workers:
+                    future, worker = _handed(idle, fn, parts[todo[0]])
+                    running[future] = (todo.popleft(), worker)
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    index, worker = running.pop(future)
+                    try:
+                        result = future.result()
+                    except BrokenProcessPool as died:
+                        worker.shutdown()
+                        deaths[index] += 1
+                        if deaths[index] == self.attempts:
+                            raise PartPoisoned(index, len(parts), parts[index], self.attempts) from died
+                        todo.appendleft(index)
+                        continue
+                    idle.append(worker)
+                    yield index, result
+        finally:
+            for worker in (*idle, *(worker for _, worker in running.values())):
+                worker.shutdown()
+
+
+def _handed(
+    idle: list[ProcessPoolExecutor], fn: Callable[[Any], Result], part: Any
+) -> tuple[Future[Result], ProcessPoolExecutor]:
+    """Return the future of a part and the worker that has it: an idle one that lives, else a fresh one."""
+    while idle:
+        worker = idle.pop()
+        try:
+            return worker.submit(fn, part), worker
+        except BrokenProcessPool:  # it was killed while it had nothing to do
+            worker.shutdown()
+    worker = ProcessPoolExecutor(
+        1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+    )
+    return worker.submit(fn, part), worker
+
+
+def _end_with_parent() -> None:
+    """End this worker when whoever began it is gone: a pool's worker would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker has been begun by somebody"
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

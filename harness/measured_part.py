@@ -1,0 +1,203 @@
+"""One part of an experiment's range: its evidence and its account, which merge with those of others."""
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.challengers import row_latencies
+from harness.champion_again import champion_noise, merged_noise
+from harness.experiments import Experiment
+from harness.log.log import Log
+from harness.measured_columns import (
+    beside,
+    blocking,
+    completed,
+    earlier_ids,
+    errors_column,
+    outcome_tables,
+    read_decisions,
+    with_blocked,
+)
+from harness.own_metrics import own_values
+from harness.replays import read_scores
+from harness.window import COUNTED, OPEN, OUTSIDE, PARTIAL, Codes, row_codes
+from policies.evidence import Evidence
+from policies.fold import fold
+from policies.serving import LATENCIES
+from replay.columns import ids, mask_of
+from replay.join import Joined, join
+from replay.pairs import Paired, pair
+from replay.ranges import AsOf
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What a look asks of [start, stop), whoever answers: the same for every part.
+
+    `rescore_error` is what the champion raised when it was scored again, None when it did not.
+    """
+
+    experiment: Experiment
+    as_of: AsOf
+    start: int
+    stop: int
+    scores_up_to: int
+    rescore_error: str | None
+
+
+class Account(msgspec.Struct, frozen=True):
+    """Counts of decisions and outcomes. All add up over parts but `known`: all outcomes of the label.
+
+    `joined` decisions have an outcome or are blocked; `outside`, `partial` and `open` are those that the
+    window or their day leaves out. `outcomes` are those that name a decision of these parts.
+    """
+
+    decisions: int
+    joined: int
+    outside: int
+    partial: int
+    open: int
+    scored: int
+    unscored: int
+    failed: int
+    reasons: dict[str, int]
+    outcomes: dict[str, int]
+    known: int
+    other_label: int
+
+    def merge(self, other: "Account") -> "Account":
+        """Return the account of both parts together."""
+        shared = ("known", "other_label")
+        assert all(getattr(self, name) == getattr(other, name) for name in shared), "all outcomes, every time"
+        mine, theirs = msgspec.structs.asdict(self), msgspec.structs.asdict(other)
+        return Account(**{n: v if n in shared else _added(v, theirs[n]) for n, v in mine.items()})
+
+
+class Columns(NamedTuple):
+    """The columns of a part by position: as they were `paired`, and with what its metrics read as well."""
+
+    paired: pa.Table
+    measured: pa.Table
+
+
+@dataclass(frozen=True)
+class MeasuredPart:
+    """What one part says. `columns` is None once they are put elsewhere."""
+
+    account: Account
+    evidence: Evidence
+    noise: dict[str, Any] | None
+    columns: Columns | None
+
+    def merge(self, other: "MeasuredPart") -> "MeasuredPart":
+        """Return what both say together, without their columns."""
+        return MeasuredPart(
+            self.account.merge(other.account),
+            self.evidence.merge(other.evidence),
+            merged_noise(self.noise, other.noise),
+            None,
+        )
+
+    def without_columns(self) -> "MeasuredPart":
+        """Return the same without its columns."""
+        return replace(self, columns=None)
+
+
+def measure_part(log: Log, question: Question, start: int, stop: int) -> MeasuredPart:
+    """Return what [start, stop) says, a part of the question's range.
+
+    Memory: the decisions and scores of the part. Read beside them, some at a time: the ids of the decisions
+    before it, since a repeated id counts where it came first, and all outcomes.
+    """
+    experiment, as_of = question.experiment, question.as_of
+    point, plan = experiment.decision_point, experiment.plan
+    everything = read_decisions(log, start, stop, point, plan)
+    decisions = _not_seen(log, question, everything, start)
+    codes = _codes(experiment, decisions, as_of)
+    joined = join(
+        decisions,
+        outcome_tables(log, as_of.position + 1, point),
+        as_of=as_of,
+        window=experiment.label_window,
+        label=experiment.declared.label.name,
+        exclude=pa.array(codes != COUNTED),
+        keep_missing=bool(blocking(plan)),
+    )
+    joined = with_blocked(joined, plan)
+    model, until = experiment.challenger.digest, question.scores_up_to
+    scores = read_scores(log, model, point, start, stop, up_to=until)
+    paired = pair(joined, scores, also=beside(plan), errors=errors_column(plan))
+    took = row_latencies(log, model, up_to=until) if LATENCIES[1] in plan.columns else {}
+    table = own_values(completed(paired.table, plan, took), plan.metrics)
+    noise = None
+    if experiment.rescore is not None:
+        again = read_scores(log, experiment.rescore.digest, point, start, stop, up_to=until)
+        noise = champion_noise(everything, again, experiment.rescore, error=question.rescore_error)
+    repeated = everything.num_rows - decisions.num_rows
+    account = _account(joined, paired, _left_out(decisions, codes), repeated)
+    return MeasuredPart(account, fold(table, plan), noise, Columns(paired.table, table))
+
+
+def _not_seen(log: Log, question: Question, decisions: pa.Table, start: int) -> pa.Table:
+    """Return the decisions whose id none before the part has: a repeated one is a duplicate there."""
+    if start == question.start or not decisions.num_rows:
+        return decisions
+    own = ids(decisions.column("decision_id"), "decision_id")
+    seen = np.zeros(decisions.num_rows, dtype=np.bool_)
+    for earlier in earlier_ids(log, question.start, start, question.experiment.decision_point):
+        seen |= pc.is_in(own, value_set=earlier).to_numpy()
+    return decisions.filter(mask_of(~seen)) if seen.any() else decisions
+
+
+def _codes(experiment: Experiment, decisions: pa.Table, as_of: AsOf) -> Codes:
+    unit = experiment.plan.unit
+    return row_codes(
+        decisions.column("occurred_at").cast(pa.int64()).to_numpy(),
+        experiment.bounds,
+        timezone=unit.timezone if unit.kind == "day" else None,
+        now=as_of,
+        label_window=experiment.label_window,
+    )
+
+
+def _left_out(decisions: pa.Table, codes: Codes) -> dict[int, int]:
+    """Return how many decisions each code leaves out; a repeated id is a duplicate before anything else."""
+    first = _first_of_id(decisions)
+    return {code: int(np.count_nonzero(first & (codes == code))) for code in (OUTSIDE, PARTIAL, OPEN)}
+
+
+def _first_of_id(decisions: pa.Table) -> npt.NDArray[np.bool_]:
+    first = np.zeros(decisions.num_rows, dtype=np.bool_)
+    if decisions.num_rows:
+        named = decisions.column("decision_id").combine_chunks().dictionary_encode().indices.to_numpy()
+        first[np.unique(named, return_index=True)[1]] = True
+    return first
+
+
+def _account(joined: Joined, paired: Paired, left_out: dict[int, int], repeated: int) -> Account:
+    """Return the account of a part of which `repeated` decisions had come before it."""
+    others = ("orphan", "other_label")
+    total = sum(joined.outcomes.values())
+    return Account(
+        decisions=joined.rows_in + repeated,
+        joined=joined.table.num_rows,
+        outside=left_out[OUTSIDE],
+        partial=left_out[PARTIAL],
+        open=left_out[OPEN],
+        scored=paired.scored,
+        unscored=paired.unscored,
+        failed=paired.failed,
+        reasons={**joined.reasons, "duplicate": joined.reasons["duplicate"] + repeated},
+        outcomes={name: count for name, count in joined.outcomes.items() if name not in others},
+        known=total - joined.outcomes["other_label"],
+        other_label=joined.outcomes["other_label"],
+    )
+
+
+def _added(mine: Any, theirs: Any) -> Any:
+    """Return the sum of two counts, or of two tables of counts with the same names."""
+    return mine + theirs if isinstance(mine, int) else {name: n + theirs[name] for name, n in mine.items()}

@@ -1,0 +1,58 @@
+"""The local engine when workers die: killed, killed by their part, or left behind by who began them."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.engines.errors import PartPoisoned
+from harness.engines.local import Local
+from tests.support.parts import killed_once, poison
+from tests.support.sidecars import until
+
+LEFT_BEHIND = """
+import sys
+from harness.engines.local import Local
+from tests.support.parts import told_and_slow
+if __name__ == "__main__":
+    list(Local(1).map(told_and_slow, sys.argv[1:]))
+"""
+
+
+def test_every_worker_is_killed_once_and_nothing_is_lost(tmp_path: Path) -> None:
+    parts = [(number, str(tmp_path)) for number in range(4)]
+    assert sorted(Local(2).map(killed_once, parts)) == [(number, number) for number in range(4)]
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_poison_part_is_named_and_no_other() -> None:
+    done: list[tuple[int, int]] = []
+    with pytest.raises(PartPoisoned, match=r"Part 3 of 4, 2, ended its worker 2 times") as caught:
+        done.extend(Local(2, attempts=2).map(poison, range(4)))
+    assert caught.value.index == 2
+    assert (2, 2) not in done
+
+
+def test_a_worker_ends_with_who_began_it(tmp_path: Path) -> None:
+    script = tmp_path / "left_behind.py"
+    script.write_text(LEFT_BEHIND)
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    parent = subprocess.Popen([sys.executable, script, tmp_path], cwd=root, env=environment)
+    try:
+        until(lambda: any(tmp_path.glob("*.pid")), 120.0)
+        worker = int(next(tmp_path.glob("*.pid")).stem)
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    until(lambda: not _lives(worker), 120.0)
+
+
+def _lives(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,54 @@
+"""Functions that engines map over parts: workers import them, so they live in a module."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UnknownPosition
+
+
+def square(part: int) -> int:
+    return part * part
+
+
+def refused(part: int) -> int:
+    if part == 3:
+        raise UnknownPosition(7, 5)
+    return part
+
+
+def killed_once(part: tuple[int, str]) -> int:
+    """Die by kill -9 when this part is run for the first time by anybody; afterwards return its number."""
+    number, folder = part
+    try:
+        (Path(folder) / str(number)).touch(exist_ok=False)
+    except FileExistsError:
+        return number
+    os.kill(os.getpid(), signal.SIGKILL)
+    return -1
+
+
+def poison(part: int) -> int:
+    if part == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return part
+
+
+def told_and_slow(folder: str) -> None:
+    """Tell the own process id, then never come back."""
+    (Path(folder) / f"{os.getpid()}.pid").touch()
+    time.sleep(3_600)
+
+
+def once_killed(folder: str, fn: Callable[[Any], Any], part: tuple[int, int]) -> Any:
+    """Return what `fn` says of a part; the first time die by kill -9 when all the work is done."""
+    result = fn(part)
+    try:
+        (Path(folder) / f"{part[0]}").touch(exist_ok=False)
+    except FileExistsError:
+        return result
+    os.kill(os.getpid(), signal.SIGKILL)
+    return None
