@@ -2,7 +2,8 @@
 #   make demo     a year of real flights through the whole line, in about three minutes
 #   make test     the test suite
 #   make check    lint, types, import contracts, tests
-#   make test-frameworks   what is handed to PyTorch, TensorFlow, Hugging Face, DVC and Croissant, in an environment of its own
+#   make test-frameworks   what is handed to PyTorch, TensorFlow, Hugging Face, DVC and Croissant, and evidence on Spark
+#                 and Dask, in an environment of its own
 #   make fuzz     every door of the sidecar under atheris, SECONDS each (60), in an environment of its own
 #   make bench    all benchmarks, each also as make bench-NAME (log, policies, recorder, replay, training)
 #   make lock     resolve the dependencies anew into requirements.lock
@@ -102,7 +103,7 @@ $(addprefix bench-,$(filter-out recorder,$(BENCHMARKS))): bench-%: setup
 
 lock: $(UV)
 	$(UV) pip compile --quiet --universal pyproject.toml --all-extras --group dev --group integrations --generate-hashes \
-	  --no-emit-index-url --custom-compile-command 'make lock' -o requirements.lock
+	  --no-emit-package pyspark --no-emit-package py4j --no-emit-index-url --custom-compile-command 'make lock' -o requirements.lock
 	$(UV) pip compile --quiet --universal pyproject.toml requirements-frameworks.in --all-extras --group dev --group integrations \
 	  --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -o requirements-frameworks.lock
 	$(UV) pip compile --quiet --universal requirements-bench.in --generate-hashes \

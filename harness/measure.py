@@ -51,10 +51,15 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 class Spread(msgspec.Struct, frozen=True):
-    """Where a range is measured, and in how many parts at least: as many as the engine has workers."""
+    """Where a range is measured, and in how many parts.
+
+    There are `parts` of them at least, as many as the engine has workers. None has more than `positions`:
+    what a part holds grows with it, and what the parts together read more than once shrinks.
+    """
 
     engine: Engine = InProcess()
     parts: int = 1
+    positions: int = POSITIONS_MAX
 
 
 def measure(
@@ -84,7 +89,7 @@ def measure(
         point = experiment.decision_point
         error = failure_of(log, experiment.rescore, point, (start, stop), up_to=scores_up_to)
     question = Question(experiment, as_of, start, stop, scores_up_to, error)
-    parts = cut(start, stop, max(where.parts, -(-(stop - start) // POSITIONS_MAX)))
+    parts = cut(start, stop, max(where.parts, -(-(stop - start) // where.positions)))
     if len(parts) == 1 or undivided(experiment.plan):
         return _whole(log, question)
     return _measured(question, *map_parts(log.address, question, parts, where.engine), {})

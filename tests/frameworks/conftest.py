@@ -6,7 +6,9 @@ The suite collects each file where its framework can be imported, and leaves the
 from importlib.util import find_spec
 
 NEEDS = {
+    "test_dask.py": "distributed",
     "test_mlserver.py": "mlserver",
+    "test_spark.py": "pyspark",
     "test_torch.py": "torch",
     "test_torch_model.py": "torch",
     "test_tensorflow.py": "tensorflow",

@@ -114,6 +114,15 @@ def test_a_part_that_never_comes_is_no_smaller_evidence(shop: Shop, tmp_path: Pa
         measured(shop.log, "forgotten", Forgetful(), 3)
 
 
+def test_a_long_range_is_cut_without_being_asked(shop: Shop, tmp_path: Path) -> None:
+    declared(shop, tmp_path, "long", unit=DAY_UNIT)
+    take_look(shop.log, "long", folder=tmp_path)
+    whole = as_bytes(measured(shop.log, "long", InProcess(), 1))
+    assert as_bytes(measured(shop.log, "long", InProcess(), 1, positions=700)) == whole
+    with pytest.raises(EngineLost):
+        measured(shop.log, "long", Forgetful(), 1, positions=700)
+
+
 def test_what_needs_its_rows_whole_is_measured_whole(shop: Shop, tmp_path: Path) -> None:
     auc = BRIER + '[[metrics]]\nname = "auc"\nrole = "context"\n'
     declared(shop, tmp_path, "groups", unit='kind = "column"', metrics=auc)

@@ -13,6 +13,7 @@ from harness.experiments import get_experiment, register
 from harness.log.log import Log
 from harness.log.seal import seal
 from harness.looks import range_at
+from harness.mapped_parts import POSITIONS_MAX
 from harness.measure import Measured, Spread, measure
 from harness.models import add_model
 from recorders.canonical import canonical_json
@@ -51,10 +52,10 @@ def declared(shop: Shop, folder: Path, name: str, *, unit: str, metrics: str = B
     register(shop.log, read_experiment(path))
 
 
-def measured(log: Log, name: str, engine: Engine, parts: int) -> Measured:
+def measured(log: Log, name: str, engine: Engine, parts: int, positions: int = POSITIONS_MAX) -> Measured:
     experiment, place = get_experiment(log, name), log.as_of(None)
     start, stop = range_at(log, experiment, place)
-    until, spread = log.head().position, Spread(engine, parts)
+    until, spread = log.head().position, Spread(engine, parts, positions)
     return measure(log, experiment, place, start=start, stop=stop, scores_up_to=until, spread=spread)
 
 
