@@ -5,7 +5,7 @@
 #   make test-frameworks   what is handed to PyTorch, TensorFlow, Hugging Face, DVC and Croissant, and evidence on Spark
 #                 and Dask, in an environment of its own
 #   make fuzz     every door of the sidecar under atheris, SECONDS each (60), in an environment of its own
-#   make bench    all benchmarks, each also as make bench-NAME (log, policies, recorder, replay, training)
+#   make bench    all benchmarks, each also as make bench-NAME (log, policies, recorder, replay, scale, training)
 #   make lock     resolve the dependencies anew into requirements.lock
 
 PYTHON ?= python3

@@ -15,7 +15,7 @@ from replay.columns import FEATURE, grouped, ids
 from replay.join import Joined
 
 _DECISION_COLUMNS = ("decision_id", "occurred_at", "unit", "model", "model_version", "score", "decision")
-# So many rows are matched at once: each time ids are hashed anew.
+# So many rows are matched at once at least.
 _TOGETHER = 2**20
 _POSITION = pa.field("position", pa.int64(), nullable=False)
 # Columns of the paired table that come straight from the decision event.
@@ -83,18 +83,24 @@ def read_decisions(log: Log, start: int, stop: int, decision_point: str, plan: P
     return table
 
 
-def outcome_tables(log: Log, stop: int, decision_point: str) -> Iterator[pa.Table]:
-    """Yield the outcomes of a decision point before position `stop`, some at a time."""
+def outcome_tables(log: Log, stop: int, decision_point: str, beside_rows: int) -> Iterator[pa.Table]:
+    """Yield the outcomes of a decision point before position `stop`, some at a time.
+
+    They are matched with `beside_rows` decisions, whose ids are hashed anew for each table: as many come
+    at once.
+    """
     schema = pa.schema([_POSITION, *OUTCOME_SCHEMA])
     batches = log.read(1, stop, kind="outcome", decision_point=decision_point, columns=OUTCOME_SCHEMA.names)
-    for some in grouped((_plain(batch, schema) for batch in batches), _TOGETHER):
+    for some in grouped((_plain(batch, schema) for batch in batches), max(_TOGETHER, beside_rows)):
         yield pa.Table.from_batches(some, schema=schema)
 
 
-def earlier_ids(log: Log, start: int, stop: int, decision_point: str) -> Iterator[pa.ChunkedArray]:
-    """Yield the ids of the decisions of a range, some at a time."""
+def earlier_ids(
+    log: Log, start: int, stop: int, decision_point: str, beside_rows: int
+) -> Iterator[pa.ChunkedArray]:
+    """Yield the ids of the decisions of a range, some at a time, as `outcome_tables` does."""
     batches = log.read(start, stop, kind="decision", decision_point=decision_point, columns=["decision_id"])
-    for some in grouped(batches, _TOGETHER):
+    for some in grouped(batches, max(_TOGETHER, beside_rows)):
         yield ids(pa.chunked_array([batch.column("decision_id") for batch in some]), "decision_id")
 
 

@@ -120,7 +120,7 @@ def measure_part(log: Log, question: Question, start: int, stop: int) -> Measure
     codes = _codes(experiment, decisions, as_of)
     joined = join(
         decisions,
-        outcome_tables(log, as_of.position + 1, point),
+        outcome_tables(log, as_of.position + 1, point, decisions.num_rows),
         as_of=as_of,
         window=experiment.label_window,
         label=experiment.declared.label.name,
@@ -148,7 +148,8 @@ def _not_seen(log: Log, question: Question, decisions: pa.Table, start: int) -> 
         return decisions
     own = ids(decisions.column("decision_id"), "decision_id")
     seen = np.zeros(decisions.num_rows, dtype=np.bool_)
-    for earlier in earlier_ids(log, question.start, start, question.experiment.decision_point):
+    point = question.experiment.decision_point
+    for earlier in earlier_ids(log, question.start, start, point, decisions.num_rows):
         seen |= pc.is_in(own, value_set=earlier).to_numpy()
     return decisions.filter(mask_of(~seen)) if seen.any() else decisions
 
