@@ -185,13 +185,21 @@ def crash(url: str) -> bool:
                 row = connection.execute(
                     "select pid from pg_stat_activity where application_name = 'harness-append'"
                 ).fetchone()
+                if row is not None:
+                    os.kill(row[0], signal.SIGKILL)
+                    # Until the server ends this connection too, a new one is to the server that goes down.
+                    until(lambda: is_lost(connection), 40)
+                    return True
         except psycopg.OperationalError:
-            time.sleep(0.05)
-            continue
-        if row is None:
-            time.sleep(0.05)
-            continue
-        os.kill(row[0], signal.SIGKILL)
+            pass
+        time.sleep(0.05)
+    return False
+
+
+def is_lost(connection: "psycopg.Connection[tuple[object, ...]]") -> bool:
+    try:
+        connection.execute("select 1")
+    except psycopg.OperationalError:
         return True
     return False
 

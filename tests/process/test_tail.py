@@ -258,7 +258,17 @@ def crash(url):
         asked = "select pid from pg_stat_activity where application_name = 'harness tail'"
         wait_until(lambda: connection.execute(asked).fetchone())
         os.kill(connection.execute(asked).fetchone()[0], signal.SIGKILL)
+        # Until the server ends this connection too, a new one is to the server that is about to go down.
+        wait_until(lambda: is_lost(connection))
     wait_until(lambda: answers(url))
+
+
+def is_lost(connection):
+    try:
+        connection.execute("select 1")
+    except psycopg.OperationalError:
+        return True
+    return False
 
 
 def answers(url):
