@@ -8,7 +8,6 @@ from msgspec import UNSET, UnsetType
 from policies.belief import Posterior, posteriors
 from policies.beside import Beside, beside
 from policies.combined import combined_gate
-from policies.diagnosis import Diagnosis
 from policies.estimate import Estimate, estimate
 from policies.figures import rounded_up
 from policies.gates import Gate, State, blocked_gates, hypothesis_gates, off_policy_gates
@@ -29,7 +28,7 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `reasons` are those of the gates that decided. INVALID shows no metric. `more_units` is about how many
     more mature units a HOLD needs to be decided, None when more of the same will not decide it. `slices` is
     set where the plan registers some, `posteriors` where a metric registers a prior, `beside` where one plans
-    a variance, `diagnosis` and `action` by the retraining policy.
+    a variance.
     """
 
     state: State
@@ -45,8 +44,6 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slices: tuple[Slice, ...] | UnsetType = UNSET
     posteriors: tuple[Posterior, ...] | UnsetType = UNSET
     beside: tuple[Beside, ...] | UnsetType = UNSET
-    diagnosis: Diagnosis | UnsetType = UNSET
-    action: str | UnsetType = UNSET
 
     def to_json(self) -> bytes:
         """Return the canonical JSON that is kept in the log."""

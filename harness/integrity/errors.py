@@ -28,7 +28,7 @@ class HistoryForked(HarnessError):
             f"{what} (position {position}).",
             f"Expected {expected}.",
             "Keep both: the log as it is and the folder that remembers it. If the log was restored from a "
-            'backup, raise its epoch with "harness log recover"; if not, find who could write to it.',
+            "backup, restore a later one, or begin a new log; if not, find who could write to it.",
         )
         self.position = position
 

@@ -74,7 +74,7 @@ class BackfillUnusable(HarnessError):
     exit_code = 2
 
     def __init__(self, happened: str, expected: str) -> None:
-        super().__init__(happened, expected, "Hand over the table with --backfill.")
+        super().__init__(happened, expected, "Name the table in [backfill] of the specification.")
 
 
 class GatesFailed(HarnessError):
