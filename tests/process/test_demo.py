@@ -19,6 +19,9 @@ from harness.verdicts import explain
 pytest.importorskip("sklearn")
 
 
+pytestmark = pytest.mark.xdist_group("demo")  # it is run once
+
+
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     with pytest.MonkeyPatch.context() as patch:
