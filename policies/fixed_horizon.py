@@ -10,8 +10,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.stats import norm, rankdata
 from scipy.stats import t as student
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
 
 from policies.accumulators import Moments, TernaryCounts
 from policies.checks import between, positive
@@ -40,6 +38,8 @@ def exact_mcnemar(counts: TernaryCounts) -> Planned:
     """
     if not counts.better + counts.worse:
         return Planned("exact McNemar", 0.0 if counts.count else None, None, "no pair differs", "exact")
+    from statsmodels.stats.contingency_tables import mcnemar  # it loads pandas
+
     found = mcnemar([[0, counts.better], [counts.worse, counts.level]], exact=True)
     point = (counts.better - counts.worse) / counts.count
     return Planned("exact McNemar", point, float(found.pvalue), validity="exact")
@@ -82,6 +82,8 @@ def wilson(successes: int, count: int, alpha: float = 0.05) -> tuple[float, floa
         raise ColumnsError("successes", f"{successes} of {count}", "a count among all", "Count again.")
     if not count:
         return 0.0, 1.0
+    from statsmodels.stats.proportion import proportion_confint  # it loads pandas
+
     low, high = proportion_confint(successes, count, alpha=alpha, method="wilson")
     return float(low), float(high)
 
