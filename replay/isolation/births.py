@@ -1,11 +1,13 @@
 """The nursery's process: forks a challenger's child when told to, reaps it, kills it when told to."""
 
+import importlib
 import json
 import os
 import select
 import signal
 import socket
 import traceback
+from contextlib import suppress
 from typing import Any, NoReturn
 
 # Imported before the first fork: this is what makes a child warm.
@@ -58,6 +60,10 @@ class _Nursery:
             if order["end"] in self._children:
                 _kill(order["end"])
             return fds
+        for library in order["libraries"]:
+            # Once here instead of in each child. Where it is not installed, the child says so itself.
+            with suppress(ImportError):
+                importlib.import_module(library)
         pid = os.fork()
         if pid == 0:
             self._become_child(order, fds)

@@ -33,6 +33,8 @@ KILLS_PER_BLOCK_SHARE = 8
 PROBE_EVERY = 16
 PROBE_ROWS = (4, 1)
 PROBE_AMONG = 64
+# What loading a model of a kind imports in any case.
+LIBRARIES = {"sklearn": ("skops.io", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline")}
 
 
 class IsolatedModel:
@@ -141,7 +143,10 @@ class IsolatedModel:
 
     def _start(self) -> tuple[str, ...] | None:
         """Load the model in a new process; return the inputs that it names itself."""
-        self._process, self._cpu_us = ChildProcess(self._limits), 0
+        self._process, self._cpu_us = (
+            ChildProcess(self._limits, LIBRARIES.get(parse_uri(self._asked.uri).scheme, ())),
+            0,
+        )
         self.account.starts += 1
         opened = self._process.open(self._asked)
         self.account.sandbox = opened.sandbox

@@ -5,6 +5,7 @@ import resource
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,14 @@ _END_S = 1.0
 
 
 class ChildProcess:
-    """A challenger's process, without a model until it is opened."""
+    """A challenger's process, without a model until it is opened.
 
-    def __init__(self, limits: Limits) -> None:
+    `libraries` are imported before it is forked: scikit-learn alone takes seconds.
+    """
+
+    def __init__(self, limits: Limits, libraries: Sequence[str] = ()) -> None:
         self._limits = limits
+        self._libraries = list(libraries)
         self._nursery = nursery_for(limits.threads)
         self._folder = tempfile.TemporaryDirectory(prefix="harness-challenger-", ignore_cleanup_errors=True)
         self._swollen = self._ended = False
@@ -73,7 +78,13 @@ class ChildProcess:
         python = [sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parents[1])]
         readable = path + own + python
         limits = msgspec.to_builtins(self._limits)
-        return {"home": self._folder.name, "path": [*path, root], "readable": readable, "limits": limits}
+        return {
+            "home": self._folder.name,
+            "path": [*path, root],
+            "readable": readable,
+            "limits": limits,
+            "libraries": self._libraries,
+        }
 
     @property
     def noise_bytes(self) -> int:
