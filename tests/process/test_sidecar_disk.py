@@ -110,14 +110,15 @@ def test_a_full_disk_is_told_to_the_service_and_heals_by_itself(small_disk: Path
 
 
 def test_the_quota_refuses_and_never_forgets(tmp_path: Path) -> None:
-    spool = spool_in(tmp_path / "s", quota_bytes=1_000_000)
+    # A quota of some write-ahead files (4 MiB each at most): they count too, and fill a smaller one first.
+    spool = spool_in(tmp_path / "s", quota_bytes=10_000_000)
     writer, kept = new_writer(), 0
-    for n in range(1, 200):
+    for n in range(1, 2_000):
         (answer,) = spool.commit([arrived(decisions(writer, n, 20, padding=500))])
         if not answer.kept:
             assert "quota" in answer.text
             break
         kept += 1
-    assert 20 < kept < 120
+    assert 200 < kept < 1_200
     assert len(spool.read(Place(0, 0), events=10**9, payload_bytes=10**12)) == kept
     spool.close()
