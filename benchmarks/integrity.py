@@ -18,8 +18,9 @@ import msgspec
 from benchmarks.log import AT, FEATURES, cut, source
 from benchmarks.results import Row, at_most, interleaved, publish
 from harness.database import create_log
-from harness.integrity.checkpoints import take, the_key
+from harness.integrity.checkpoints import take
 from harness.integrity.compare import compare
+from harness.integrity.log_keys import the_key
 from harness.integrity.memory import Memory, open_memory
 from harness.integrity.proof import check_proof, parse_proof
 from harness.integrity.prove import prove

@@ -9,7 +9,7 @@ from harness.config import Config
 from harness.experiment_errors import LookRefused, WindowNotOpen
 from harness.experiment_file import duration
 from harness.experiments import get_experiment
-from harness.integrity.checkpoints import integrity_folder
+from harness.integrity.log_keys import integrity_folder
 from harness.integrity.rounds import round_of
 from harness.log.compact import compact
 from harness.log.log import Log

@@ -171,8 +171,8 @@ def verify(
     """
     from harness.cli.progress import progress
     from harness.errors import UsageError
-    from harness.integrity.checkpoints import integrity_folder
     from harness.integrity.compare import compare, remembers
+    from harness.integrity.log_keys import integrity_folder
 
     if incremental and (start != 1 or stop is not None):
         raise UsageError(
@@ -192,18 +192,23 @@ def verify(
             key_ = public_key(believed) if believed else None
             seen = compare(source, home, [path.read_bytes() for path in against], key_)
             data |= {"remembered": seen._asdict()}
-            lines.append(agreement(seen))
+            lines += agreement(seen)
     emit(data, json=json, text="\n".join(lines))
     if not holds:
         context.exit(INTEGRITY)
 
 
-def agreement(seen: Any) -> str:
-    """Return in a sentence how the log agrees with what is known outside of it."""
-    return (
+def agreement(seen: Any) -> Iterator[str]:
+    """Yield how the log agrees with what is known outside of it, a sentence or two a line."""
+    yield (
         f"{seen.batches:,} batches up to position {seen.position} are those that this host remembers "
         f"({seen.added:,} of them new), and {seen.checkpoints:,} checkpoints hold."
     )
+    if seen.foreign:
+        yield (
+            f"{len(seen.foreign)} events claim to be a checkpoint or a key of this log and are not signed with its "
+            f"key: they count for nothing (harness log show {seen.foreign[0]}). See who may append control events."
+        )
 
 
 def findings(found: Any) -> Iterator[str]:

@@ -26,7 +26,7 @@ def checkpoint(folder: Path | None, json: bool) -> None:
     Witnesses and anchors are those of the table [integrity] in harness.toml.
     """
     from harness.cli.progress import progress
-    from harness.integrity.checkpoints import integrity_folder
+    from harness.integrity.log_keys import integrity_folder
     from harness.integrity.rounds import round_of
 
     with opened(folder) as source, progress(source.head().position, "verifying") as done:
@@ -53,8 +53,9 @@ def checkpoint(folder: Path | None, json: bool) -> None:
 def anchor(target: str, roots: Path | None, folder: Path | None, json: bool) -> None:
     """Put the newest checkpoint at TARGET: a file, a webhook's URL, or rfc3161+URL for a time-stamp."""
     from harness.integrity.anchors import anchor as anchored
-    from harness.integrity.checkpoints import integrity_folder, latest
+    from harness.integrity.checkpoints import latest
     from harness.integrity.errors import NotCovered
+    from harness.integrity.log_keys import integrity_folder
     from harness.integrity.memory import open_memory
 
     with opened(folder) as source:
@@ -79,7 +80,7 @@ def anchor(target: str, roots: Path | None, folder: Path | None, json: bool) -> 
 @json_option
 def check_receipts(files: tuple[Path, ...], folder: Path | None, json: bool) -> None:
     """Check what writers were told (harness sidecar receipts) against the log. Exit 40 if it is another."""
-    from harness.integrity.checkpoints import integrity_folder
+    from harness.integrity.log_keys import integrity_folder
     from harness.integrity.receipts import check_receipts as checked
     from harness.integrity.receipts import read_receipts
 
@@ -114,7 +115,7 @@ def prove(
     json: bool,
 ) -> None:
     """Write the proof that one event is in the log: a decision's ID, or any position."""
-    from harness.integrity.checkpoints import integrity_folder
+    from harness.integrity.log_keys import integrity_folder
     from harness.integrity.prove import find
     from harness.integrity.prove import prove as proven
 
@@ -171,7 +172,7 @@ def key() -> None:
 @json_option
 def show(folder: Path | None, json: bool) -> None:
     """Print the log's public key: what proofs and checkpoints are checked with."""
-    from harness.integrity.checkpoints import integrity_folder, the_key
+    from harness.integrity.log_keys import integrity_folder, the_key
     from harness.integrity.memory import open_memory
 
     with opened(folder) as source:
@@ -182,10 +183,23 @@ def show(folder: Path | None, json: bool) -> None:
 @key.command()
 @folder_option
 @json_option
+def make(folder: Path | None, json: bool) -> None:
+    """Make the log's first key on this host and say so in the log, whatever others said of it before."""
+    from harness.integrity.checkpoints import make_log_key
+    from harness.integrity.log_keys import integrity_folder
+
+    with opened(folder) as source:
+        found = make_log_key(source, integrity_folder(folder))
+    emit({"key": found.render(), "name": found.name}, json=json, text=found.render())
+
+
+@key.command()
+@folder_option
+@json_option
 def rotate(folder: Path | None, json: bool) -> None:
     """Make another key, signed for by the one before it, which stays beside it."""
-    from harness.integrity.checkpoints import integrity_folder
-    from harness.integrity.checkpoints import rotate as rotated
+    from harness.integrity.log_keys import integrity_folder
+    from harness.integrity.log_keys import rotate as rotated
 
     with opened(folder) as source:
         found = rotated(source, integrity_folder(folder))
@@ -198,8 +212,8 @@ def rotate(folder: Path | None, json: bool) -> None:
 @json_option
 def pin(public: str, folder: Path | None, json: bool) -> None:
     """Believe the log's public key PUBLIC (or the file that holds it) from now on, whatever the log says."""
-    from harness.integrity.checkpoints import integrity_folder
-    from harness.integrity.checkpoints import pin as pinned
+    from harness.integrity.log_keys import integrity_folder
+    from harness.integrity.log_keys import pin as pinned
     from harness.integrity.memory import open_memory
 
     with opened(folder) as source:

@@ -5,19 +5,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.integrity.checkpoint import open_checkpoint
-from harness.integrity.checkpoints import CHECKPOINTED, check, known_keys
+from harness.integrity.checkpoints import check, said
+from harness.integrity.log_keys import believed_keys
 from harness.integrity.memory import Memory, open_memory
 from harness.integrity.note import PublicKey
 from harness.log.log import Log
 
 
 class Compared(NamedTuple):
-    """How much of the log agrees with what is known outside: batches remembered, and checkpoints."""
+    """How much of the log agrees with what is known outside: batches remembered, and checkpoints.
+
+    `foreign` are the positions of events that claim to be a checkpoint or a key of this log and are none.
+    """
 
     batches: int
     position: int
     added: int
     checkpoints: int
+    foreign: list[int]
 
 
 def compare(
@@ -34,16 +39,18 @@ def compare(
 
     Raises:
         HistoryForked: it does not agree; the error has the position.
-        ProofInvalid: a checkpoint that is not signed as it should be.
+        ProofInvalid: a checkpoint of `notes` that is not signed as it should be.
     """
     memory = open_memory(log, folder)
     added = memory.advance(log, progress)
-    keys = known_keys(log, memory)
-    own = [str(event.body.get("note")).encode() for event in log.controls(CHECKPOINTED, memory.origin)]
-    for data, believed in (*((one, keys) for one in own), *((one, [key] if key else keys) for one in notes)):
-        checkpoint, _note = open_checkpoint(data, believed)
+    believed, own = believed_keys(log, memory), said(log, memory)
+    for checkpoint, _note in own.signed:
         check(checkpoint, memory)
-    return Compared(len(memory), memory.stop - 1, added, len(own) + len(notes))
+    for data in notes:
+        checkpoint, _note = open_checkpoint(data, [key] if key else believed.keys)
+        check(checkpoint, memory)
+    foreign = sorted(believed.foreign + own.foreign)
+    return Compared(len(memory), memory.stop - 1, added, len(own.signed) + len(notes), foreign)
 
 
 def remembers(log: Log, folder: Path) -> bool:

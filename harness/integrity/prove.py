@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.errors import NotFound
-from harness.integrity.checkpoints import known_keys, latest
+from harness.integrity.checkpoints import latest
 from harness.integrity.errors import NotCovered
+from harness.integrity.log_keys import known_keys
 from harness.integrity.memory import open_memory
 from harness.integrity.note import Note
 from harness.integrity.proof import Proof, check_proof

@@ -4,17 +4,21 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.integrity.checkpoint import Checkpoint
-from harness.integrity.checkpoints import take
+from harness.integrity.checkpoints import make_log_key, take
 from harness.integrity.compare import compare
-from harness.integrity.errors import HistoryForked, ProofInvalid
+from harness.integrity.errors import HistoryForked, KeyUnusable, ProofInvalid
+from harness.integrity.log_keys import known_keys
 from harness.integrity.memory import open_memory
 from harness.integrity.note import Note, Signer
 from harness.log.controls import control_batch
 from harness.log.log import Log
+from recorders.append import Batch
+from recorders.canonical import canonical_json, digest
 from tests.support.batches import decisions, outcomes, stored
 from tests.support.superuser import Rows, edit, rewrite
 
@@ -154,3 +158,66 @@ def _private(folder: Path) -> Ed25519PrivateKey:
 
     (path,) = folder.glob("*/key.pem")
     return load_key(path)
+
+
+# Whatever a control event says, its writer could append it: no edit of history, no reason to stop anybody.
+UNSIGNED: dict[str, object] = {
+    "no note": {},
+    "no body at all": "nothing",
+    "a note of nobody": {"note": "x\n1\ny\n\n\N{EM DASH} a b\n"},
+    "a text that is none": {"note": 7},
+}
+
+
+@pytest.mark.parametrize("what", list(UNSIGNED))
+def test_who_may_append_events_cannot_stop_verification(history: tuple[Log, Path], what: str) -> None:
+    log, folder = history
+    origin = open_memory(log, folder).origin
+    for kind in ("log.checkpointed", "log.key_registered"):
+        log.append(raw_control({"type": kind, "subject": origin, "body": UNSIGNED[what]}))
+    end = log.head().position
+    found = compare(log, folder / "host")
+    assert (found.checkpoints, found.foreign) == (1, [end - 1, end])
+    assert take(log, folder / "host").made
+    rewrite(log.url, reprice)  # and they hide nothing
+    with Log(log.url) as seen_anew, pytest.raises(HistoryForked) as forked:
+        compare(seen_anew, folder / "host")
+    assert forked.value.position == THIRD
+
+
+def test_a_forged_signature_of_a_checkpoint_is_foreign(history: tuple[Log, Path]) -> None:
+    log, folder = history
+    memory = open_memory(log, folder / "host")
+    genuine = (memory.folder / "checkpoint").read_text()
+    size = genuine.splitlines()[1]
+    forged = genuine.replace(f"\n{size}\n", f"\n{int(size) + 1}\n", 1)
+    log.control("log.checkpointed", memory.origin, {"note": forged})
+    assert compare(log, folder / "host").foreign == [log.head().position]
+    with pytest.raises(ProofInvalid):  # handed over as a checkpoint, it is what somebody vouches for
+        compare(log, folder / "host", [forged.encode()])
+
+
+@pytest.mark.parametrize("said", ["garbage", "another"])
+def test_the_rightful_key_is_registered_whatever_was_said_before(
+    fresh_log: Log, tmp_path: Path, said: str
+) -> None:
+    memory = open_memory(fresh_log, tmp_path / "host")
+    thief = Signer(memory.origin, Ed25519PrivateKey.generate())
+    text = thief.key.render() if said == "another" else "garbage"
+    fresh_log.control("log.key_registered", memory.origin, {"key": text}, key=f"log-key:{memory.origin}")
+    if said == "another":  # believed at first sight, until the one who runs this host says otherwise
+        with pytest.raises(KeyUnusable, match='"harness log key make"'):
+            take(fresh_log, tmp_path / "host")
+        make_log_key(fresh_log, tmp_path / "host")
+    taken = take(fresh_log, tmp_path / "host")
+    (key,) = known_keys(fresh_log, memory)
+    assert key.signed(taken.note)
+    assert compare(fresh_log, tmp_path / "host").foreign == [1]
+    with pytest.raises(KeyUnusable, match="signed a checkpoint"):
+        make_log_key(fresh_log, tmp_path / "host")
+
+
+def raw_control(event: dict[str, object]) -> Batch:
+    batch = control_batch(str(event["type"]), "", {}, None, None)
+    payload = canonical_json(event)
+    return msgspec.structs.replace(batch, payload=payload, digest=digest(payload))

@@ -11,8 +11,9 @@ from harness.cli.main import run
 from harness.database import create_log
 from harness.erasure import ERASED, erase, reapply
 from harness.errors import UsageError
-from harness.integrity.checkpoints import take, the_key
+from harness.integrity.checkpoints import take
 from harness.integrity.compare import compare
+from harness.integrity.log_keys import the_key
 from harness.integrity.memory import open_memory
 from harness.integrity.proof import check_proof
 from harness.integrity.prove import prove
