@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.challengers import row_latencies
 from harness.champion_again import champion_noise, merged_noise
 from harness.experiments import Experiment
 from harness.log.log import Log
@@ -131,7 +130,11 @@ def measure_part(log: Log, question: Question, start: int, stop: int) -> Measure
     model, until = experiment.challenger.digest, question.scores_up_to
     scores = read_scores(log, model, point, start, stop, up_to=until)
     paired = pair(joined, scores, also=beside(plan), errors=errors_column(plan))
-    took = row_latencies(log, model, up_to=until) if LATENCIES[1] in plan.columns else {}
+    took: dict[int, int] = {}
+    if LATENCIES[1] in plan.columns:
+        from harness.challengers import row_latencies  # it loads what opens models
+
+        took = row_latencies(log, model, up_to=until)
     table = own_values(completed(paired.table, plan, took), plan.metrics)
     noise = None
     if experiment.rescore is not None:

@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,20 +20,6 @@ GROUP_BLOCKS = 4
 GROUP_ROWS = GROUP_BLOCKS * BLOCK_ROWS
 SCHEMA_DIGEST = hashlib.sha256(b"score/1").hexdigest()
 RUN = b"run"
-
-
-def drop(batches: Iterator[pa.RecordBatch], rows: int) -> tuple[int, Iterator[pa.RecordBatch]]:
-    """Return how many of the first `rows` rows there were, and the batches after them."""
-    dropped = 0
-    while dropped < rows:
-        batch = next(batches, None)
-        if batch is None:
-            return dropped, batches
-        take = min(rows - dropped, batch.num_rows)
-        dropped += take
-        if take < batch.num_rows:
-            return dropped, chain([batch.slice(take)], batches)
-    return dropped, batches
 
 
 def alive(model: Model, scored: Iterator[pa.RecordBatch], *, first: bool) -> Iterator[pa.RecordBatch]:

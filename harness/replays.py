@@ -1,28 +1,24 @@
 """Replays: a challenger's scores over a range, appended to the log exactly once (docs/adr/0007)."""
 
-import math
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from harness.challengers import challenger, keep_account
 from harness.errors import UnknownPosition
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.models import get_model
-from harness.replay_batches import GROUP_BLOCKS, GROUP_ROWS, RUN, alive, drop, groups, score_batch
+from harness.replay_batches import GROUP_BLOCKS, alive, groups, score_batch
 from harness.replay_errors import NothingToScore, TrainedInRange
+from harness.stored_scores import first_of_each, own_scores, scored_through, summary
 from harness.tail.tails import NO_END, list_tails
 from recorders.canonical import canonical_json, digest
-from recorders.columns import SCORE_SCHEMA
 from recorders.errors import WriterForked
-from replay.columns import FEATURE, INSTANT, count_values
-from replay.digest import canonical_digest
+from replay.columns import FEATURE
 from replay.errors import ChallengerEnded, ModelInputsError
 from replay.isolation import Limits
 from replay.model import Model
@@ -31,14 +27,6 @@ from replay.score import BLOCK_ROWS, columns_for, score_blocks
 
 NAMESPACE = uuid.UUID("1f1b0c52-9f0a-5a56-8a63-51a2b3f0c9d4")
 STARTED, COMPLETED = "replay.started", "replay.completed"
-REASONS_MAX = 20
-_STORED = pa.schema(
-    [
-        pa.field("position", pa.int64(), nullable=False),
-        pa.field("recorded_at", INSTANT, nullable=False),
-        *SCORE_SCHEMA,
-    ]
-)
 
 Progress = Callable[[int], None]
 
@@ -128,12 +116,12 @@ def read_scores(
     count: they are in the log.
     """
     end = log.head().position if up_to is None else up_to
-    tables = [
-        _stored(log, run, start, stop, end)
+    return first_of_each(
+        batch
         for run in _of_model(log, model_digest, decision_point)
         if run.started_at <= end and any(a < stop and b > start for a, b in run.ranges)
-    ]
-    return _first_of_each(pa.concat_tables([_STORED.empty_table(), *tables]))
+        for batch in own_scores(log, run, decided=(start, stop), up_to=end)
+    )
 
 
 def _of_model(log: Log, model_digest: str, decision_point: str) -> list[ReplayRun]:
@@ -191,11 +179,10 @@ def _scored(log: Log, run: ReplayRun) -> list[tuple[int, int]]:
     """Return the parts that a run has scored; of one that was stopped, those up to its last score."""
     if run.completed_at is not None:
         return list(run.ranges)
-    at = _stored(log, run, run.start, run.stop, log.head().position).column("decision_position")
-    if not len(at):
+    through = scored_through(log, run)
+    if through is None:
         return []
-    stop = pc.max(at).as_py() + 1
-    return [(first, min(after, stop)) for first, after in run.ranges if first < stop]
+    return [(first, min(after, through + 1)) for first, after in run.ranges if first <= through]
 
 
 def _find(log: Log, run_id: str) -> ReplayRun | None:
@@ -230,16 +217,21 @@ def check_inputs(log: Log, model: Model, decision_point: str, start: int, stop: 
 
 
 def _score(log: Log, model: Model, run: ReplayRun, progress: Progress) -> None:
-    """Append the scores of the run's ranges that are not stored yet: group k of blocks is batch k."""
+    """Append the scores of the run's ranges that are not stored yet: group k of blocks is batch k.
+
+    A range that was begun goes on behind its last score, which ended a group: its blocks are the same.
+    """
     writer = uuid.uuid5(NAMESPACE, run.id)
-    stored, sequence = log.writer_high_water(writer), 0
-    for part in run.ranges:
+    sequence = log.writer_high_water(writer)
+    through = scored_through(log, run) if sequence else None
+    for first, after in run.ranges:
+        at = first if through is None else max(first, through + 1)
+        if at >= after:
+            continue
         decisions = log.read(
-            *part, kind="decision", decision_point=run.decision_point, columns=columns_for(model.info)
+            at, after, kind="decision", decision_point=run.decision_point, columns=columns_for(model.info)
         )
-        dropped, rest = drop(decisions, (stored - sequence) * GROUP_ROWS)
-        sequence += math.ceil(dropped / GROUP_ROWS)
-        for scores in groups(alive(model, score_blocks(model, rest), first=sequence == 0)):
+        for scores in groups(alive(model, score_blocks(model, decisions), first=sequence == 0)):
             sequence += 1
             log.append(
                 score_batch(
@@ -256,50 +248,11 @@ def _score(log: Log, model: Model, run: ReplayRun, progress: Progress) -> None:
 
 def _complete(log: Log, run: ReplayRun) -> ReplayRun:
     """Return the run with its account, read back from the log and appended as a control event."""
-    scores = _stored(log, run, run.start, run.stop, log.head().position).select(SCORE_SCHEMA.names)
-    errors = count_values(scores.column("error"))
-    listed = dict(list(errors.items())[:REASONS_MAX])
-    failed = sum(errors.values())
-    rest = failed - sum(listed.values())
-    body = {
-        "model": run.model,
-        "decision_point": run.decision_point,
-        "rows": scores.num_rows,
-        "scored": scores.num_rows - failed,
-        "failed": failed,
-        "errors": listed | ({"other": rest} if rest else {}),
-        "digest": canonical_digest(scores),
-    }
+    body = {"model": run.model, "decision_point": run.decision_point, **summary(log, run)}
     log.control(COMPLETED, run.id, body, key=f"replay:{run.id}:completed")
     completed = _find(log, run.id)
     assert completed is not None, "it was just completed"
     return completed
-
-
-def _stored(log: Log, run: ReplayRun, start: int, stop: int, end: int) -> pa.Table:
-    """Return the run's own scores of the decisions in [start, stop), with their position in the log."""
-    last = min(end, end if run.completed_at is None else run.completed_at)
-    decided = [("decision_position", ">=", start), ("decision_position", "<", stop)]
-    scores = log.read(
-        run.started_at, last + 1, kind="score", decision_point=run.decision_point, where=decided
-    )
-    own = [
-        batch.replace_schema_metadata(None)
-        for batch in scores
-        if (batch.schema.metadata or {}).get(RUN) == run.id.encode()
-    ]
-    return pa.Table.from_batches(own, schema=_STORED)
-
-
-def _first_of_each(scores: pa.Table) -> pa.Table:
-    """Return one row a decision, the one with the lowest position, in order of decisions."""
-    stored_at = scores.column("position").to_numpy()
-    decided_at = scores.column("decision_position").to_numpy()
-    order = np.lexsort((stored_at, decided_at))
-    ordered = decided_at[order]
-    first = np.ones(ordered.size, dtype=np.bool_)
-    first[1:] = ordered[1:] != ordered[:-1]
-    return scores.take(pa.array(order[first])).select(SCORE_SCHEMA.names)
 
 
 def _silent(_done: int) -> None:

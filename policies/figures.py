@@ -2,8 +2,6 @@
 
 import math
 
-from scipy.optimize import brentq
-
 from policies.columns import Floats
 from policies.evalues import mixture
 
@@ -30,6 +28,8 @@ def more_needed(capital: Floats, units: int, wanted: float) -> int | None:
     most = 11.0 * units
     if mixture(rates * most) < wanted:
         return None
+    from scipy.optimize import brentq  # it takes a second to load
+
     reached = float(brentq(lambda n: mixture(rates * n) - wanted, units, most, rtol=1e-9))
     return rounded_up(math.ceil(reached - units - 1e-6))
 

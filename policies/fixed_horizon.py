@@ -8,8 +8,6 @@ import math
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.stats import norm, rankdata
-from scipy.stats import t as student
 
 from policies.accumulators import Moments, TernaryCounts
 from policies.checks import between, positive
@@ -63,6 +61,8 @@ def tost(moments: Moments, margin: float) -> Planned:
     if not variance:
         return Planned("TOST", mean, None, "all differences are alike")
     error = math.sqrt(variance / count)
+    from scipy.stats import t as student  # it takes two seconds to load
+
     sides = student.sf(np.array([mean + margin, margin - mean]) / error, count - 1)
     return Planned("TOST", mean, float(sides.max()))
 
@@ -98,6 +98,8 @@ def auc(score: Floats, label: Floats) -> float | None:
     negatives = label.size - positives
     if not positives or not negatives:
         return None
+    from scipy.stats import rankdata  # it takes two seconds to load
+
     ranks = rankdata(score)
     above = float(ranks[label == 1.0].sum()) - positives * (positives + 1) / 2.0
     return above / (positives * negatives)
@@ -129,11 +131,15 @@ def delong(champion: Floats, challenger: Floats, label: Floats) -> Planned:
     )
     if not variance:
         return Planned("DeLong", point, None, "both models rank alike")
+    from scipy.stats import norm  # it takes two seconds to load
+
     return Planned("DeLong", point, float(2.0 * norm.sf(abs(point) / math.sqrt(variance))))
 
 
 def _placements(score: Floats, positive_rows: np.ndarray) -> tuple[Floats, Floats]:
     """Return for each positive the share of negatives below it, for each negative of positives above it."""
+    from scipy.stats import rankdata  # it takes two seconds to load
+
     m = int(positive_rows.sum())
     n = score.size - m
     ranks = rankdata(score)

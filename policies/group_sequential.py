@@ -10,7 +10,6 @@ from functools import cache
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from policies.checks import between, refuse
@@ -50,6 +49,8 @@ def spending_bounds(times: Sequence[float], kind: Spending, alpha: float = 0.05)
     """
     between("group_sequential.alpha", alpha, 0.0, 0.5)
     _check(times)
+    from scipy.optimize import brentq  # it takes a second to load
+
     walk, before, bounds = _Walk(), 0.0, []
     for time in times:
         total = spent(kind, time, alpha)
@@ -78,6 +79,8 @@ def constant_bounds(looks: int, shape: Shape, alpha: float = 0.05) -> tuple[floa
     between("group_sequential.alpha", alpha, 0.0, 0.5)
     times = [k / looks for k in range(1, looks + 1)]
     _check(times)
+    from scipy.optimize import brentq  # it takes a second to load
+
     form = [1.0 if shape == "pocock" else 1.0 / math.sqrt(time) for time in times]
     last = float(brentq(lambda c: crossing([c * f for f in form], times) - alpha, 0.5, _HIGHEST, xtol=1e-10))
     return tuple(last * f for f in form)

@@ -9,7 +9,6 @@ from typing import Literal
 
 import msgspec
 import numpy as np
-from scipy.optimize import brentq
 
 from policies.accumulators import GridCapital, Moments
 from policies.columns import Floats
@@ -112,6 +111,8 @@ def lower_end(capital: GridCapital, alpha: float) -> float:
     top = 1.0
     while log_e_above(capital, top) >= wanted:
         top *= 2.0
+    from scipy.optimize import brentq  # it takes a second to load
+
     root = float(brentq(lambda null: log_e_above(capital, null) - wanted, 0.0, top, xtol=_RESOLUTION / 4))
     return max(root - _RESOLUTION, 0.0)
 

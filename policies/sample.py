@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import brentq
 
 from policies.accumulators import Moments, TernaryCounts
 from policies.columns import Floats
@@ -66,6 +65,8 @@ class Sample:
         """
         if not self.moments.count:
             return -1.0
+        from scipy.optimize import brentq  # it takes a second to load
+
         bets = self._interval_bets()
         start, wanted = _monotone_from(self.method, float(bets.max())), -math.log(alpha)
 

@@ -1,11 +1,11 @@
 """What a model answered: scores and decisions out of whatever shape its library returns."""
 
+import sys
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 Scores = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.object_]
@@ -41,9 +41,10 @@ def read_answer(answer: Any, output: Output, rows: int) -> Answer:
             row's error.
     """
     nothing = np.full(rows, None, dtype=object)
-    if isinstance(answer, pd.DataFrame | pd.Series):
+    pd: Any = sys.modules.get("pandas")  # where nobody has loaded it, no answer is one of its frames
+    if pd and isinstance(answer, pd.DataFrame | pd.Series):
         _check_order(answer, rows)
-    if isinstance(answer, pd.DataFrame) and {"score", "decision"} & set(answer.columns):
+    if pd and isinstance(answer, pd.DataFrame) and {"score", "decision"} & set(answer.columns):
         texts = _texts(answer["decision"]) if "decision" in answer else nothing
         scores = _column(answer["score"], output) if "score" in answer else np.full(rows, np.nan)
         return _checked(scores, rows), _checked(texts, rows)
@@ -57,6 +58,8 @@ def read_answer(answer: Any, output: Output, rows: int) -> Answer:
 
 def _check_order(answer: Any, rows: int) -> None:
     """Refuse rows in another order than the index that they came with: a sort would mix up the scores."""
+    import pandas as pd
+
     if len(answer) == rows and not answer.index.equals(pd.RangeIndex(rows)):
         raise ValueError("answer in another order than its rows")
 
@@ -74,12 +77,16 @@ def _column(answer: Any, output: Output) -> Scores:
 
 
 def _texts(answer: Any) -> Texts:
+    import pandas as pd
+
     values = np.asarray(answer, dtype=object)
     return np.array([None if pd.isna(value) else str(value) for value in values.ravel()], dtype=object)
 
 
 def absent(values: Texts) -> npt.NDArray[np.bool_]:
     """Return where there is no text."""
+    import pandas as pd  # a second that who only reads scores need not wait
+
     return np.asarray(pd.isna(values), dtype=np.bool_)
 
 

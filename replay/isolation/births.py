@@ -11,9 +11,11 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 # Imported before the first fork: this is what makes a child warm.
+from replay import frames
 from replay.isolation import child, serving
 
-assert serving, "it is imported for its imports"
+assert frames, "it is imported for its imports, as serving is"
+assert serving
 
 
 def main(fd: int) -> None:
