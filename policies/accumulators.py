@@ -4,19 +4,23 @@ Laws (tests/laws/test_accumulators.py): `empty()` is the identity of `merge`; `m
 associative; one pass over the rows equals any split of them.
 """
 
+from typing import Annotated
+
 import msgspec
 import numpy as np
 
 from policies.columns import Floats, Ints
 from policies.fixed import exact_squares, exact_sum
 
+Count = Annotated[int, msgspec.Meta(ge=0)]  # held when evidence is read back
+
 
 class TernaryCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often the challenger was better, level and worse, per unit."""
 
-    better: int
-    level: int
-    worse: int
+    better: Count
+    level: Count
+    worse: Count
 
     @classmethod
     def empty(cls) -> "TernaryCounts":
@@ -45,7 +49,7 @@ class Moments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `total` is in the fixed-point unit, `squares` in its square; exact integers without bound.
     """
 
-    count: int
+    count: Count
     total: int
     squares: int
 
@@ -88,7 +92,7 @@ class GridCapital(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     e-value is never above the true one: rounding can only cost evidence, not invent it.
     """
 
-    count: int
+    count: Count
     logs: tuple[int, ...]
 
     @classmethod

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from policies.accumulators import Moments, TernaryCounts
+from policies.accumulators import Count, Moments, TernaryCounts
 from policies.errors import ColumnsError, EvidenceMismatch
 from policies.gram import Gram
 from policies.logged import LoggedEvidence
@@ -41,11 +41,11 @@ class MetricEvidence(msgspec.Struct, frozen=True):
     uses without a difference, `gram` has the covariates.
     """
 
-    rows: int
-    used: int
-    reasons: dict[str, int]
-    outside: int
-    clipped: int
+    rows: Count
+    used: Count
+    reasons: dict[str, Count]
+    outside: Count
+    clipped: Count
     champion: int
     challenger: int
     moments: Moments
@@ -107,7 +107,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
     plan: str
     scale: int
-    rows: int
+    rows: Count
     metrics: dict[str, MetricEvidence]
     repeats: RepeatSketch
 
@@ -135,13 +135,16 @@ class Evidence(msgspec.Struct, frozen=True):
         """Return the evidence that `to_json` wrote.
 
         Raises:
-            EvidenceMismatch: it was written in another format.
+            EvidenceMismatch: it was written in another format, or it is no evidence.
         """
-        raw = msgspec.json.decode(data)
-        found = raw.pop("format", None)
-        if found != FORMAT:
-            raise EvidenceMismatch("format", found, FORMAT)
-        return msgspec.convert(raw, cls, dec_hook=_rich)
+        try:
+            raw = msgspec.json.decode(data, type=dict[str, Any])
+            found = raw.pop("format", None)
+            if found != FORMAT:
+                raise EvidenceMismatch("format", found, FORMAT)
+            return msgspec.convert(raw, cls, dec_hook=_rich)
+        except (msgspec.DecodeError, KeyError, OverflowError) as error:
+            raise EvidenceMismatch("the content", str(error), "what a look has kept") from error
 
     @property
     def digest(self) -> str:

@@ -89,6 +89,8 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         positive(f"metrics.{self.name}", clip=self.clip, margin=self.margin, bound=self.bound)
         if self.prior is not UNSET:
             positive(f"metrics.{self.name}", prior=self.prior)
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            refuse(f"metrics.{self.name}.threshold", self.threshold, "a finite score", "Correct it.")
         kind.check(self)
         self._check_identification()
         self._check_reach(kind.limit(self))

@@ -22,6 +22,7 @@ from recorders.canonical import canonical_json, digest
 HYPOTHESES: tuple[Hypothesis, ...] = get_args(Hypothesis)
 DEFAULT_SCALE = 2**24
 SCALE_MAX = 2**40
+STEPS_MIN = 2**10  # in the widest difference: rounding then moves no value by more than 1/2048 of it
 GRID_MAX = 64
 
 
@@ -148,6 +149,14 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 f"bound times scale up to 2**40, the bound is {kind.limit(metric)!r}",
                 "Lower the scale or the bound.",
             )
+        widest = kind.limit(metric) if metric.clip is None else metric.clip
+        if widest * self.scale < STEPS_MIN:
+            refuse(
+                f"scale with metrics.{metric.name}",
+                self.scale,
+                f"at least {STEPS_MIN} steps of the scale in the widest difference, {widest!r}",
+                "Raise the scale: differences would be rounded away.",
+            )
         needed = RULES[self.policy.name].hypotheses(metric.role)[0]
         check_in_plan(metric, unit=self.unit.kind, promotes=needed)
         if metric.off_policy:
@@ -219,8 +228,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         """
         largest = declared(metric.weight_max)
         assert largest is not None  # what makes the metric off-policy
-        clip = declared(metric.weight_clip) or largest
-        return LoggedPlan(weight_max=largest, clip=clip, alpha=self.policy.alpha)
+        clip = declared(metric.weight_clip)
+        cut = largest if clip is None else clip
+        return LoggedPlan(weight_max=largest, clip=cut, alpha=self.policy.alpha)
 
     def metric(self, name: str) -> MetricPlan:
         """Return the registered metric of that name.

@@ -79,8 +79,10 @@ def _failed(columns: Columns, options: Options, reasons: Reasons) -> tuple[Mask,
 
 def _timed_out(columns: Columns, options: Options, reasons: Reasons) -> tuple[Mask, Mask]:
     del options, reasons
-    matched = pc.match_substring_regex(columns.text(ERRORS[0]), _TIMED_OUT, ignore_case=True)
-    return np.zeros(columns.rows, dtype=np.bool_), known_true(matched)
+    text = columns.text(ERRORS[0])
+    late = ~null_mask(text)
+    late[late] = known_true(pc.match_substring_regex(text.drop_null(), _TIMED_OUT, ignore_case=True))
+    return np.zeros(columns.rows, dtype=np.bool_), late
 
 
 SERVING: dict[str, Happening] = {

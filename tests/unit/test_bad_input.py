@@ -118,6 +118,50 @@ def test_evidence_of_another_experiment_scale_or_format_never_merges(unit):
 
 
 @pytest.mark.parametrize(
+    "wrong",
+    [
+        (b"", b"garbage"),
+        (b"{", b"[{"),
+        (b'"rows":9', b'"rows":-9'),
+        (b'"rows":9', b'"rows":"9"'),
+        (b'"better":0', b'"better":-1'),
+        (b'"metrics"', b'"matrics"'),
+    ],
+)
+def test_bytes_that_are_no_evidence_are_refused(wrong):
+    chosen = plan({"name": "accuracy", "threshold": 0.5})
+    kept = fold(paired([0.1] * 9, [0.2] * 9, [0.0] * 9), chosen).to_json()
+    assert Evidence.from_json(kept).to_json() == kept
+    with pytest.raises(EvidenceMismatch):
+        Evidence.from_json(kept.replace(*wrong, 1))
+
+
+@pytest.mark.parametrize(
+    ("key", "metric"),
+    [
+        ("threshold", {"name": "accuracy", "threshold": NAN}),
+        ("threshold", {"name": "brier", "threshold": INF}),
+        ("scale", {"name": "absolute_error", "bound": 1e-8}),
+        ("scale", {"name": "brier", "clip": 1e-5}),
+        ("scale", {"name": "cost", "cost": [0, 0, 0, 0], "threshold": 0.5}),
+        (
+            "clip",
+            {
+                "name": "outcome",
+                "bound": 1.0,
+                "identification": "logged_action",
+                "weight_max": 9.0,
+                "weight_clip": 0.0,
+            },
+        ),
+    ],
+)
+def test_what_cannot_be_told_apart_or_compared_is_refused(key, metric):
+    with pytest.raises(PlanError, match=key):
+        plan(metric)
+
+
+@pytest.mark.parametrize(
     ("metric", "unit", "policy"),
     [
         ({"name": "brier"}, "request", {}),
