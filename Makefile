@@ -98,6 +98,14 @@ bench-recorder: $(PEERS)/.ready
 
 bench-training: $(PEERS)/.ready
 
+# What two benchmarks are measured against cannot stand beside the others: gbstats holds pandas at 1.5, Evidently below 3.
+$(PEERS)-%/.ready: requirements-bench-%.lock | $(UV)
+	@test -x $(PEERS)-$*/bin/python || $(UV) venv --quiet --python $(TOOLS)/bin/python $(PEERS)-$*
+	@VIRTUAL_ENV=$(abspath $(PEERS)-$*) $(UV) pip sync --quiet --require-hashes requirements-bench-$*.lock
+	@touch $@
+
+bench-policies bench-drift: bench-%: $(PEERS)-%/.ready
+
 $(addprefix bench-,$(filter-out recorder,$(BENCHMARKS))): bench-%: setup
 	$(RUN) -m benchmarks.$*
 
@@ -108,6 +116,8 @@ lock: $(UV)
 	  --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -o requirements-frameworks.lock
 	$(UV) pip compile --quiet --universal requirements-bench.in --generate-hashes \
 	  --no-emit-index-url --custom-compile-command 'make lock' -o requirements-bench.lock
+	for each in policies drift; do $(UV) pip compile --quiet --universal requirements-bench-$$each.in --generate-hashes \
+	  --no-emit-index-url --custom-compile-command 'make lock' -o requirements-bench-$$each.lock || exit 1; done
 
 # Two distributions of one version. The folders named build are emptied: what a module left there would ship.
 dist: setup
@@ -116,4 +126,4 @@ dist: setup
 	$(UV) build --quiet --wheel --out-dir dist packaging/recorder
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(FRAMEWORKS) $(TOOLS) build dist *.egg-info
+	rm -rf $(VENV) $(PEERS) $(PEERS)-policies $(PEERS)-drift $(FRAMEWORKS) $(TOOLS) build dist *.egg-info

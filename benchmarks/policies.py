@@ -1,138 +1,26 @@
 """The statistics against their targets: error rates, power, data to a verdict, time of a fold and a look.
 
-`python -m benchmarks.policies` takes about a minute. Paired accuracy with 85 % agreement, 100 looks of 400
-decisions, 24,000 seeded runs. The gate asks one question, the other tests are two-sided at 5 %, as those of
-gbstats, spotify-confidence and confseq are: their figures were measured on such paths with the libraries as
-shipped, which cannot be installed beside this project. The naive test runs here.
+`make bench-policies` takes some minutes. Paired accuracy with 85 % agreement, 100 looks of 400 decisions,
+24,000 seeded runs; the libraries read the first thousand of them, in an environment of their own. The gate
+asks one question, the other tests are two-sided at 5 %, as those of the libraries are.
 """
 
-import math
 import time
 from collections.abc import Callable
 from statistics import median
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-from scipy.special import betaln, logsumexp
 
+from benchmarks.promotion.methods import error_rates
 from benchmarks.results import Row, at_least, at_most, publish
 from policies import Evidence, Integrity, Plan, decide, fold, plan_from
 from policies.columns import Columns
-from policies.evalues import grid, mcnemar_prior
 from policies.groups import GROUPED
 from policies.metrics import METRICS
-from policies.plan import GridPlan
-from policies.planning import suited_grid
 
-ALPHA, RUNS, LOOKS, PER_LOOK, DISCORDANT = 0.05, 24_000, 100, 400, 0.15
-CHUNK = 1_000
-FIXED_N = 11_773  # what a single planned look needs for 80 % power at +1 percentage point
-DEFAULT = GridPlan()
-BETS = grid(DEFAULT.size, DEFAULT.low, DEFAULT.high)
-PLANNED = suited_grid(0.01, discordant=DISCORDANT)
-SUITED = grid(PLANNED.size, PLANNED.low, PLANNED.high)
-LIMIT = -math.log(ALPHA)
 ROWS = 1_000_000
-Counts = npt.NDArray[np.int64]
-Reached = npt.NDArray[np.bool_]
-
-
-def counts(effect: float, runs: int, seed: int) -> tuple[Counts, Counts]:
-    """Return how often the challenger was better and worse by each look, shape (runs, LOOKS)."""
-    odds = [(DISCORDANT + effect) / 2, (DISCORDANT - effect) / 2, 1 - DISCORDANT]
-    drawn = np.random.default_rng(seed).multinomial(PER_LOOK, odds, size=(runs, LOOKS)).cumsum(axis=1)
-    return drawn[..., 0], drawn[..., 1]
-
-
-def grid_side(better: Counts, worse: Counts) -> npt.NDArray[np.float64]:
-    """Return log e of the betting grid against "not better"."""
-    capital = better[..., None] * np.log1p(BETS) + worse[..., None] * np.log1p(-BETS)
-    log_e: npt.NDArray[np.float64] = logsumexp(capital, axis=-1) - math.log(BETS.size)
-    return log_e
-
-
-def sums_side(better: Counts, worse: Counts) -> npt.NDArray[np.float64]:
-    """Return log e of the three-sum mixture against "not better"."""
-    psi = -np.log1p(-BETS) - BETS
-    capital = (better - worse)[..., None] * BETS - (better + worse)[..., None] * psi
-    log_e: npt.NDArray[np.float64] = logsumexp(capital, axis=-1) - math.log(BETS.size)
-    return log_e
-
-
-def suited_side(better: Counts, worse: Counts) -> npt.NDArray[np.float64]:
-    """Return log e of the grid that `suited_grid` plans for +1 percentage point, against "not better"."""
-    capital = better[..., None] * np.log1p(SUITED) + worse[..., None] * np.log1p(-SUITED)
-    log_e: npt.NDArray[np.float64] = logsumexp(capital, axis=-1) - math.log(SUITED.size)
-    return log_e
-
-
-def both(side: Callable[[Counts, Counts], npt.NDArray[np.float64]]) -> Callable[[Counts, Counts], Reached]:
-    """Return the two-sided test of a one-sided e-value: the mean of both sides reaches 1/alpha."""
-    return lambda b, c: np.logaddexp(side(b, c), side(c, b)) - math.log(2) >= LIMIT
-
-
-def mcnemar(better: Counts, worse: Counts) -> Reached:
-    """Return where the sequential McNemar e-value has reached 1/alpha."""
-    a = mcnemar_prior(DISCORDANT * FIXED_N, ALPHA)
-    reached: Reached = betaln(a + better, a + worse) - betaln(a, a) + (better + worse) * math.log(2) >= LIMIT
-    return reached
-
-
-def one_side(better: Counts, worse: Counts) -> Reached:
-    """Return where the gate of a promotion, which asks for "better" alone, has reached 1/alpha."""
-    return grid_side(better, worse) >= LIMIT
-
-
-def naive(better: Counts, worse: Counts) -> Reached:
-    """Return where a paired z-test that takes each look for the only one would have decided."""
-    n = PER_LOOK * np.arange(1, LOOKS + 1)
-    total = better - worse
-    reached: Reached = np.abs(total) >= 1.959964 * np.sqrt(better + worse - total**2 / n)
-    return reached
-
-
-METHODS: dict[str, Callable[[Counts, Counts], Reached]] = {
-    "gate, one side": one_side,
-    "betting grid": both(grid_side),
-    "betting grid, planned": both(suited_side),
-    "sequential McNemar": mcnemar,
-    "three sums": both(sums_side),
-    "naive paired z": naive,
-}
-
-
-def decided(test: Callable[[Counts, Counts], Reached], effect: float) -> tuple[float, float]:
-    """Return the share of runs that decide within 100 looks, and the mean decisions until then."""
-    shares, stops = [], []
-    for part in range(RUNS // CHUNK):
-        reached = test(*counts(effect, CHUNK, seed=1_000 * round(100 * effect) + part))
-        found = reached.any(axis=1)
-        shares.append(float(found.mean()))
-        stops.append(float(np.where(found, reached.argmax(axis=1) + 1, LOOKS).mean()) * PER_LOOK)
-    return float(np.mean(shares)), float(np.mean(stops))
-
-
-def error_rates() -> list[Row]:
-    """Return type-I, power and expected decisions of each test; targets for the exact ones."""
-    rows: list[Row] = []
-    for name, test in METHODS.items():
-        (false, _), (power, needed) = decided(test, 0.0), decided(test, 0.01)
-        exact = name != "naive paired z"
-        rows.append(
-            at_most(f"{name}: type-I, 100 looks", false, "share", 0.025)
-            if exact
-            else Row(f"{name}: type-I, 100 looks", false, "share", "nominal 0.05; shown failing")
-        )
-        rows.append(Row(f"{name}: power at +1pp, 40k", power, "share"))
-        if name not in ("three sums", "naive paired z"):
-            against = "gbstats 33,580; spotify-confidence 26,032; confseq 25,996"
-            rows.append(at_most(f"{name}: E[n] at +1pp", needed, "decisions", 14_500, against=against))
-        else:
-            note = "" if exact else "decides early because it decides wrongly"
-            rows.append(Row(f"{name}: E[n] at +1pp", needed, "decisions", note))
-    return rows
 
 
 def table(rows: int) -> pa.Table:
@@ -261,7 +149,8 @@ def main() -> None:
     publish(
         "policies",
         [*error_rates(), *speed(), *metrics(), *partitions()],
-        notes="Looks and folds in processor time; E[n] counts 40,000 for runs that never decide.",
+        notes="Looks and folds in processor time; E[n] counts 40,000 for runs that never decide. "
+        "Libraries: 1,000 of the same runs, in an environment of their own.",
     )
 
 
