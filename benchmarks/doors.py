@@ -228,7 +228,7 @@ def translators() -> tuple[float, float]:
     """Return events a CPU second of the translators alone: KServe halves, OTLP records."""
     router = Router([Mapping.from_toml(text) for text in MAPPINGS.values()])
     headers = [
-        [(name.lower().encode(), value.encode()) for name, _, value in
+        [(name.encode(), value.encode()) for name, _, value in
          (line.partition(": ") for line in CE.format(id="{}", side=side).split("\r\n") if line)]
         for side in BODIES
     ]  # fmt: skip
@@ -237,8 +237,9 @@ def translators() -> tuple[float, float]:
     for number in range(PAIRS):
         name = b"%d" % number
         for kind, body in zip(headers, BODIES.values(), strict=True):
-            own = [(key, name if key == b"ce-id" else value) for key, value in kind]
-            (event,) = cloudevents.read(b"application/json", own, body)
+            own = [(key, name if key == b"Ce-Id" else value) for key, value in kind]
+            attributes, _ = cloudevents.split(own)
+            (event,) = cloudevents.read(b"application/json", attributes, body)
             found = table.offer(half_of(event, 0.0))
             if found is not None:
                 router.pair(found)

@@ -7,7 +7,7 @@ an int64, 0 and 1 are bools, an instant is text or a number with its unit. Nothi
 import base64
 import binascii
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,7 @@ UNITS_US: Final = {"s": 1_000_000.0, "ms": 1_000.0, "us": 1.0, "ns": 0.001}
 # The years 1 to 9999, which is what an instant of the log may be.
 _FIRST_US: Final = -62_135_596_800_000_000
 _LAST_US: Final = 253_402_300_799_999_999
+_MICROSECOND: Final = timedelta(microseconds=1)
 Cast = Callable[[Any], Any]
 
 
@@ -178,7 +179,7 @@ def _of_datetime(where: str, value: datetime, home: ZoneInfo | None) -> int:
         if home is None:
             raise refusal("naive", where, value, "an instant with its zone", 'Add zone = "UTC" or another.')
         value = value.replace(tzinfo=home)
-    return (value.astimezone(UTC) - EPOCH) // timedelta(microseconds=1)
+    return (value - EPOCH) // _MICROSECOND
 
 
 def _of_number(value: float, scale: float) -> int:

@@ -23,13 +23,15 @@ STRUCTURED: Final = b"application/cloudevents+json"
 BATCH: Final = b"application/cloudevents-batch+json"
 EVENTS_MAX: Final = 4_096
 _NEEDED: Final = ("id", "source", "type", "specversion")
-# What nearly every event has; looking a name up is half the price of decoding it.
-_KNOWN_NAMES: Final = {
-    b"ce-" + name.encode(): name
+# What nearly every event has, as Go and others spell it; looking it up is half the price of decoding it.
+_KNOWN_HEADERS: Final = {
+    spelt: name
     for name in (
         *("id", "source", "type", "specversion", "time", "subject", "requestid", "modelid", "protocol"),
         *("inferenceservicename", "namespace", "component", "endpoint", "metadata", "annotations"),
     )
+    for header in (b"ce-" + name.encode(),)
+    for spelt in (header, header.title(), header.upper(), b"CE" + header.title()[2:])
 }
 _ATTRIBUTE_MAX: Final = 4_096
 _ATTRIBUTES_MAX: Final = 65_536
@@ -38,25 +40,14 @@ _JSON_ATTRIBUTES: Final = ("metadata", "annotations")
 
 
 class CloudEvent(NamedTuple):
-    """One event: its attributes (context and extensions, lower case), and its data as it was sent."""
+    """One event: its attributes (context and extensions, lower case), and its data as it was sent.
+
+    `size` is what it takes: characters of the attributes' values, bytes of the data.
+    """
 
     attributes: dict[str, Any]
     data: bytes
-
-    @property
-    def attributes_bytes(self) -> int:
-        """How much the attributes hold, in characters.
-
-        Raises:
-            Unreadable: one of them is no scalar, which CloudEvents does not know.
-        """
-        size = 0
-        for value in self.attributes.values():
-            if type(value) is str:
-                size += len(value)
-            elif value is not None and type(value) not in _SCALARS:
-                raise Unreadable("an attribute is neither text, a number nor a bool")
-        return size
+    size: int
 
     @property
     def family(self) -> tuple[str, str]:
@@ -64,15 +55,36 @@ class CloudEvent(NamedTuple):
         return FAMILIES.get(self.attributes["type"], ("cloudevents", "event"))
 
 
-def read(content_type: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> list[CloudEvent]:
-    """Return the events of one HTTP request. Header names are in lower case, as ASGI has them.
+def split(headers: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], dict[bytes, bytes]]:
+    """Return the attributes among HTTP headers, as sent, and the others by their names in lower case.
+
+    Of a header that comes twice the last one counts.
+
+    >>> split([(b"Ce-Id", b"1"), (b"Host", b"a")])
+    ({'id': '1'}, {b'host': b'a'})
+    """
+    attributes, others = {}, {}
+    known = _KNOWN_HEADERS.get
+    for name, value in headers:
+        key = known(name)
+        if key is not None:
+            attributes[key] = value.decode("latin-1")
+        elif (lower := name.lower())[:3] == b"ce-":
+            attributes[lower[3:].decode("latin-1")] = value.decode("latin-1")
+        else:
+            others[lower] = value
+    return attributes, others
+
+
+def read(content_type: bytes, attributes: Mapping[str, str], body: bytes) -> list[CloudEvent]:
+    """Return the events of one HTTP request, whose headers hold `attributes`.
 
     Raises:
         Unreadable: an attribute is missing or no text, the body is not what `content_type` says, or there are
             more than 4,096 events.
 
-    >>> headers = [(b"ce-id", b"1"), (b"ce-source", b"/"), (b"ce-type", b"t"), (b"ce-specversion", b"1.0")]
-    >>> read(b"application/json", headers, b"{}")[0].family
+    >>> attributes = {"id": "1", "source": "/", "type": "t", "specversion": "1.0"}
+    >>> read(b"application/json", attributes, b"{}")[0].family
     ('cloudevents', 'event')
     """
     kind = content_type.split(b";", 1)[0].strip().lower()
@@ -83,13 +95,12 @@ def read(content_type: bytes, headers: Iterable[tuple[bytes, bytes]], body: byte
         if type(events) is not list or len(events) > EVENTS_MAX:
             raise Unreadable(f"a batch is a list of up to {EVENTS_MAX} events")
         return [_structured(event) for event in events]
-    attributes: dict[str, Any] = {}
-    for name, value in headers:
-        if name[:3] == b"ce-":
-            text = value.decode("latin-1")
-            key = _KNOWN_NAMES.get(name) or name[3:].decode("latin-1")
-            attributes[key] = unquote(text, errors="replace") if "%" in text else text
-    return [_checked(CloudEvent(attributes, body))]
+    found: dict[str, Any] = dict(attributes)
+    size = len(together := "".join(attributes.values()))  # bounded where heads are read
+    if "%" in together:
+        found = {key: unquote(text, errors="replace") for key, text in attributes.items()}
+    _check_needed(found)
+    return [CloudEvent(found, body, size + len(body))]
 
 
 def _structured(event: Any) -> CloudEvent:
@@ -105,18 +116,28 @@ def _structured(event: Any) -> CloudEvent:
         data = event["data"].encode("utf-8", "surrogatepass")
     else:
         data = msgspec.json.encode(event.get("data"))
-    return _checked(CloudEvent(attributes, data))
+    _check_needed(attributes)
+    held = _characters(attributes)
+    if held > _ATTRIBUTES_MAX:
+        raise Unreadable(f"its attributes have more than {_ATTRIBUTES_MAX} characters", reason="size")
+    return CloudEvent(attributes, data, held + len(data))
 
 
-def _checked(event: CloudEvent) -> CloudEvent:
-    attributes = event.attributes
+def _characters(attributes: Mapping[str, Any]) -> int:
+    size = 0
+    for value in attributes.values():
+        if type(value) is str:
+            size += len(value)
+        elif value is not None and type(value) not in _SCALARS:
+            raise Unreadable("an attribute is neither text, a number nor a bool")
+    return size
+
+
+def _check_needed(attributes: dict[str, Any]) -> None:
     for key in _NEEDED:
         value = attributes.get(key)
         if type(value) is not str or not value or len(value) > _ATTRIBUTE_MAX:
             raise Unreadable(f"the attribute {key} is missing, empty or no text")
-    if event.attributes_bytes > _ATTRIBUTES_MAX:
-        raise Unreadable(f"its attributes have more than {_ATTRIBUTES_MAX} characters", reason="size")
-    return event
 
 
 def opened(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -12,13 +12,14 @@ from typing import Final, NamedTuple
 
 import httptools
 
-from recorders.doors.http import Answer, Doors, Head, Pending, Request
+from recorders.doors.http import Answer, Doors, Head, Request
 
 HEAD_BYTES: Final = 32 * 1024
 # Answers that a sender does not read, and requests that wait for theirs on one connection.
 UNREAD_BYTES: Final = 1 * 2**20
 PIPELINED: Final = 64
 IDLE_S: Final = 30.0
+_OK: Final = 200
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -100,7 +101,8 @@ class Connection(asyncio.Protocol):
         """Take what came in."""
         if self._ended:
             return
-        self._since = self._since or self._loop.time()
+        if not self._since:
+            self._since = self._loop.time()
         self._may_be_long = self._head_bytes + len(data) > HEAD_BYTES
         try:
             self._parser.feed_data(data)
@@ -125,7 +127,8 @@ class Connection(asyncio.Protocol):
         """Begin a request."""
         self._begin()
         self._in_head = True
-        self._since = self._since or self._loop.time()
+        if not self._since:  # it follows another one in the same bytes
+            self._since = self._loop.time()
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the target."""
@@ -133,7 +136,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
-        self._headers.append((name.lower(), value))
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Refuse what needs no body to be refused."""
@@ -143,7 +146,7 @@ class Connection(asyncio.Protocol):
         if self._may_be_long and self._head_size() > HEAD_BYTES:
             self._refuse(Answer(431, f"The head is longer than {HEAD_BYTES} bytes.\n".encode()))
             return
-        path = self._url.partition(b"?")[0]
+        path = self._url.partition(b"?")[0] if b"?" in self._url else self._url
         self._head = Head.of(self._parser.get_method(), path, self._headers)
         refusal = self._reception.doors.refusal(self._head, self._reception.limits.body_bytes)
         if refusal is not None:
@@ -171,13 +174,11 @@ class Connection(asyncio.Protocol):
         self._ended = last
         slot = _Slot(last=last)
         self._slots.append(slot)
-        taken = self._reception.doors.take(Request(self._head, self._headers, body))
-        if isinstance(taken, Pending):
-            taken.kept.add_done_callback(partial(self._kept, slot, taken.answer))
-            if len(self._slots) >= PIPELINED:
-                self._pace()
-        else:
-            self._answer(slot, taken)
+        answer = self._reception.doors.take(Request(self._head, body), partial(self._answer, slot))
+        if answer is not None:
+            self._answer(slot, answer)
+        elif len(self._slots) >= PIPELINED:
+            self._pace()
 
     # Reception
 
@@ -227,15 +228,9 @@ class Connection(asyncio.Protocol):
             self._slots.append(slot)
             self._answer(slot, answer)
 
-    def _kept(self, slot: _Slot, answer: Answer, kept: "asyncio.Future[None]") -> None:
-        error = None if kept.cancelled() else kept.exception()
-        if kept.cancelled() or error is not None:
-            answer = self._reception.doors.failed(error)
-        self._answer(slot, answer)
-
     def _answer(self, slot: _Slot, answer: Answer) -> None:
         """Fill the answer in, and send all that are not behind one that is still awaited."""
-        if answer.status != HTTPStatus.OK:
+        if answer.status != _OK:
             self._reception.counts[f"answered.{answer.status}"] += 1
         slot.data = rendered(answer, last=slot.last)
         transport = self._transport

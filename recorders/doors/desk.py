@@ -31,6 +31,8 @@ COMMIT_MAX: Final = 2_048
 LOSS_EVERY_S: Final = 5.0
 TICK_S: Final = 1.0
 SAMPLES: Final = 20
+NotKept = DoorClosed | AppendError
+Kept = Callable[[NotKept | None], None]
 _logger = logging.getLogger("recorders.doors")
 
 
@@ -75,7 +77,7 @@ class Desk:
         self._journal = journal
         self._clock = clock
         self._disk = ThreadPoolExecutor(1, "journal")
-        self._pending: deque[tuple[Work, asyncio.Future[None]]] = deque()
+        self._pending: deque[tuple[Work, Kept]] = deque()
         self._wake = asyncio.Event()
         self._writer, self._sequence = uuid4(), 0
         self._forget: list[str] = []
@@ -88,18 +90,18 @@ class Desk:
         """Return the time in seconds since 1970."""
         return self._clock()
 
-    def submit(self, work: Work) -> "asyncio.Future[None]":
-        """Return what is done once all of `work` survives the death of the process.
+    def submit(self, work: Work, kept: Kept) -> None:
+        """Take work in. `kept` is called with None once all of it survives the death of the process.
+
+        It is called with what stood in the way if nothing of the work was kept: the sender may send it again.
 
         Raises:
-            DoorClosed: nothing of it was taken; the sender may send it again. The future may hold it too.
+            DoorClosed: nothing of it was taken, and `kept` is not called.
         """
         if self._closed or len(self._pending) >= PENDING_MAX:
             raise DoorClosed("the door is closing" if self._closed else f"{PENDING_MAX} requests wait")
-        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending.append((work, kept))
         self._wake.set()
-        return kept
 
     def reject(self, error: InvalidEvent, decision_point: str = "") -> None:
         """Count an event that cannot be taken. The log learns of it as a loss."""
@@ -147,7 +149,7 @@ class Desk:
         group = [self._pending.popleft() for _ in range(min(len(self._pending), COMMIT_MAX))]
         packing = Packing(self._writer, sequence=self._sequence)
         made = self._make([work for work, _ in group], packing)
-        error: BaseException | None = None
+        error: NotKept | None = None
         try:
             await self._keep(made)
         except (LinkUnavailable, sqlite3.Error) as failure:
@@ -159,19 +161,24 @@ class Desk:
             self._settle(made, packing.sequence)
         else:
             self._take_back(made, [work for work, _ in group])
-        for _, kept in group:
-            if not kept.done():
-                if error is None:
-                    kept.set_result(None)
-                else:
-                    kept.set_exception(error)
+        asyncio.get_running_loop().call_soon(self._tell, deque(kept for _, kept in group), error)
 
     # Inside.
 
+    def _tell(self, group: deque[Kept], error: NotKept | None) -> None:
+        """Tell all of a commit. What is wrong with one connection keeps no answer from the others."""
+        try:
+            while group:
+                group.popleft()(error)
+        finally:
+            if group:
+                asyncio.get_running_loop().call_soon(self._tell, group, error)
+
     def _make(self, works: Sequence[Work], packing: Packing) -> _Commit:
         made = _Commit([], [], [], [], [])
+        routed: list[Routed] = []
         for work in works:
-            made.frames.extend(packing.add(work.routed))
+            routed += work.routed
             for half in work.halves:
                 pair = self.table.offer(half)
                 if pair is not None:
@@ -182,9 +189,10 @@ class Desk:
         made.pairs.extend((pair, None) for pair in self.table.due(now))
         for pair, _ in made.pairs:
             try:
-                made.frames.extend(packing.add(self.router.pair(pair)))
+                routed += self.router.pair(pair)
             except InvalidEvent as error:
                 made.rejected.append(error)
+        made.frames.extend(packing.add(routed))
         made.frames.extend(packing.rest())
         if self._losses and self.now() >= self._reported_at + LOSS_EVERY_S:
             self._report(made, packing)

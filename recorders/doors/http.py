@@ -4,21 +4,20 @@
 name as refused is on disk.
 """
 
-import asyncio
 import hmac
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from recorders.doors import cloudevents, otlp
 from recorders.doors.bodies import parse_json
-from recorders.doors.desk import Desk, Work
+from recorders.doors.desk import Desk, NotKept, Work
 from recorders.doors.errors import DoorClosed, TooLarge, Unreadable
 from recorders.doors.pairing import Half, half_of
 from recorders.doors.router import Routed
-from recorders.errors import AppendError, InvalidEvent
+from recorders.errors import InvalidEvent
 
 LINES_MAX: Final = 16_384
 SHOWN: Final = 20
@@ -34,15 +33,15 @@ class Answer(NamedTuple):
     retry_after_s: int = 0
 
 
-class Pending(NamedTuple):
-    """What goes back once `kept` is done: the disk has it, or `Doors.failed` says what it is instead."""
-
-    kept: "asyncio.Future[None]"
-    answer: Answer
+Told = Callable[[Answer], None]
+_TAKEN: Final = Answer(200)
 
 
 class Head(NamedTuple):
-    """What a request says before its body: the headers that matter. `length` is 0 when it is not told."""
+    """What a request says before its body: the headers that matter. `length` is 0 when it is not told.
+
+    `attributes` are those of a CloudEvent.
+    """
 
     method: bytes = b""
     path: bytes = b""
@@ -51,20 +50,22 @@ class Head(NamedTuple):
     length: int = 0
     token: bytes = b""
     expects: bool = False
+    attributes: Mapping[str, str] = {}
 
     @classmethod
-    def of(cls, method: bytes, path: bytes, headers: Sequence[tuple[bytes, bytes]]) -> "Head":
-        """Return the head of a request whose header names are in lower case."""
-        given = dict(headers)
+    def of(cls, method: bytes, path: bytes, headers: Iterable[tuple[bytes, bytes]]) -> "Head":
+        """Return the head of a request. Of a header that comes twice the last one counts."""
+        attributes, given = cloudevents.split(headers)
         length = given.get(b"content-length", b"")
         return cls(
             method,
             path,
             given.get(b"content-type", b""),
-            given.get(b"content-encoding", b"").strip().lower(),
+            given[b"content-encoding"].strip().lower() if b"content-encoding" in given else b"",
             int(length[:20]) if length.isdigit() else 0,
             given.get(b"authorization", b""),
-            given.get(b"expect", b"").lower() == b"100-continue",
+            b"expect" in given and given[b"expect"].lower() == b"100-continue",
+            attributes,
         )
 
 
@@ -72,7 +73,6 @@ class Request(NamedTuple):
     """A whole request, as it was sent."""
 
     head: Head
-    headers: Sequence[tuple[bytes, bytes]]
     body: bytes
 
 
@@ -99,28 +99,24 @@ class Doors:
             return Answer(401, b"a token is needed\n")
         return self.too_large(body_bytes) if head.length > body_bytes else None
 
-    def take(self, request: Request) -> Answer | Pending:
-        """Return the answer to a request that was not refused, and what it waits for."""
+    def take(self, request: Request, told: Told) -> Answer | None:
+        """Return the answer to a request that was not refused; None if it waits for the disk.
+
+        `told` gets the answer then, once the disk has what the request brought, or has not.
+        """
         door = self._paths.get(request.head.path)
         if door is None:
             return self._watched(request.head.path)
         try:
             if request.head.encoding not in (b"", b"identity"):
                 request = request._replace(body=self._unpacked(request.head.encoding, request.body))
-            return door(request)
+            return door(request, told)
         except TooLarge as error:
             return Answer(413, str(error).encode())
         except DoorClosed as error:
-            return self.failed(error)
+            return self._failed(error)
         except Unreadable as error:
             return Answer(415 if error.reason == "encoding" else 400, str(error).encode())
-
-    def failed(self, error: BaseException | None) -> Answer:
-        """Return the answer when what a request brought could not be kept; None when nobody will keep it."""
-        if isinstance(error, AppendError):
-            return Answer(500, str(error).encode())
-        closed = error if isinstance(error, DoorClosed) else DoorClosed("the door is closing")
-        return Answer(503, str(closed).encode(), retry_after_s=closed.retry_after_s)
 
     def too_large(self, limit: int) -> Answer:
         """Return the answer to a body of too many bytes."""
@@ -128,6 +124,12 @@ class Doors:
 
     def _admits(self, token: bytes) -> bool:
         return not self._token or hmac.compare_digest(token, self._token)
+
+    def _failed(self, error: NotKept) -> Answer:
+        """Return the answer when what a request brought could not be kept."""
+        if isinstance(error, DoorClosed):
+            return Answer(503, str(error).encode(), retry_after_s=error.retry_after_s)
+        return Answer(500, str(error).encode())
 
     def _unpacked(self, encoding: bytes, body: bytes) -> bytes:
         """Return a gzip body unpacked: at most one byte more than is allowed is ever made of it."""
@@ -147,9 +149,9 @@ class Doors:
 
     # The doors.
 
-    def _cloudevents(self, request: Request) -> Answer | Pending:
+    def _cloudevents(self, request: Request, told: Told) -> Answer | None:
         try:
-            events = cloudevents.read(request.head.kind, request.headers, request.body)
+            events = cloudevents.read(request.head.kind, request.head.attributes, request.body)
         except InvalidEvent as error:
             self._desk.reject(error)
             return Answer(400, str(error).encode())
@@ -162,12 +164,17 @@ class Doors:
             except InvalidEvent as error:
                 self._desk.reject(error)
                 refused.append(error)
-        told = "\n".join(str(error) for error in refused[:SHOWN]).encode()
-        return self._kept(Work(routed, halves), Answer(200, told) if routed or halves else Answer(422, told))
+        if not refused:
+            return self._submit(Work(routed, halves), _TAKEN, told)
+        shown = "\n".join(str(error) for error in refused[:SHOWN]).encode()
+        return self._submit(Work(routed, halves), Answer(200 if routed or halves else 422, shown), told)
 
-    def _kept(self, work: Work, answer: Answer) -> Answer | Pending:
-        """Return the answer after the work is kept, if there is any."""
-        return Pending(self._desk.submit(work), answer) if work.routed or work.halves else answer
+    def _submit(self, work: Work, answer: Answer, told: Told) -> Answer | None:
+        """Let `told` have the answer after the work is kept; return it if there is no work."""
+        if not work.routed and not work.halves:
+            return answer
+        self._desk.submit(work, lambda error: told(self._failed(error) if error else answer))
+        return None
 
     def _take(self, event: cloudevents.CloudEvent, routed: list[Routed], halves: list[Half]) -> None:
         router = self._desk.router
@@ -181,27 +188,27 @@ class Doors:
             parse_json(event.data)  # a half that nobody can read is refused now, not when the other one comes
             halves.append(half_of(event, self._desk.now()))
 
-    def _otlp(self, request: Request) -> Answer | Pending:
+    def _otlp(self, request: Request, told: Told) -> Answer | None:
         try:
             documents = otlp.read(request.head.kind, request.body)
         except InvalidEvent as error:
             self._desk.reject(error)
             return Answer(415 if error.reason == "content_type" else 400, str(error).encode())
         routed, refused = self._documents("otlp", ((None, document) for document in documents))
-        told = refused[0][1] if refused else ""
+        first = refused[0][1] if refused else ""
         kind = request.head.kind
-        return self._kept(Work(routed), Answer(200, otlp.answer(kind, len(refused), told), kind))
+        return self._submit(Work(routed), Answer(200, otlp.answer(kind, len(refused), first), kind), told)
 
-    def _lines(self, request: Request) -> Answer | Pending:
+    def _lines(self, request: Request, told: Told) -> Answer | None:
         routed, refused = self._documents("lines", _lines(request.body))
         body = msgspec.json.encode(
             {
                 "events": len(routed),
                 "rejected": len(refused),
-                "samples": [{"line": line, "error": told} for line, told in refused[:SHOWN]],
+                "samples": [{"line": line, "error": why} for line, why in refused[:SHOWN]],
             }
         )
-        return self._kept(Work(routed), Answer(200 if routed or not refused else 422, body, _JSON))
+        return self._submit(Work(routed), Answer(200 if routed or not refused else 422, body, _JSON), told)
 
     def _documents(
         self, source: str, documents: Iterator[tuple[int | None, Any]]

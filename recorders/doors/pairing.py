@@ -2,22 +2,24 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
 from recorders.doors.bodies import parse_json, rows_of
 from recorders.doors.cloudevents import CloudEvent, opened
 from recorders.doors.errors import Unreadable
-from recorders.errors import InvalidEvent
-from recorders.values import instant_us
 
+_MICROSECOND: Final = timedelta(microseconds=1)
 Side = Literal["request", "response"]
 
 
 class Half(msgspec.Struct, frozen=True, array_like=True):
-    """A request or a response that waits for the other. `received_at` in seconds since 1970."""
+    """A request or a response that waits for the other. `received_at` in seconds since 1970.
+
+    `size` is what it takes, but for what every half takes.
+    """
 
     key: str
     side: Side
@@ -25,12 +27,7 @@ class Half(msgspec.Struct, frozen=True, array_like=True):
     family: str
     attributes: dict[str, Any]
     data: bytes
-
-    @property
-    def size(self) -> int:
-        """What it takes, in bytes, but for what every half takes."""
-        held = sum(len(value) for value in self.attributes.values() if type(value) is str)
-        return held + len(self.data)
+    size: int
 
 
 class Pair(NamedTuple):
@@ -76,7 +73,8 @@ def half_of(event: CloudEvent, now: float) -> Half:
         names = ("namespace", "inferenceservicename", "endpoint", "modelid", "requestid")
         parts = (family, *(str(attributes.get(name, "")) for name in names))
     key = "\x1f".join(parts)
-    return Half(key, "request" if side == "request" else "response", now, family, attributes, event.data)
+    mine: Side = "request" if side == "request" else "response"
+    return Half(key, mine, now, family, attributes, event.data, event.size)
 
 
 class PairingTable:
@@ -212,12 +210,11 @@ def _latency_us(pair: Pair) -> int | None:
     if pair.request is None or pair.response is None:
         return None
     try:
-        began = _time_us(pair.request.attributes.get("time"))
-        ended = _time_us(pair.response.attributes.get("time"))
-    except (ValueError, InvalidEvent, OverflowError):
+        began = datetime.fromisoformat(pair.request.attributes["time"])
+        ended = datetime.fromisoformat(pair.response.attributes["time"])
+    except (KeyError, TypeError, ValueError):
         return None
-    return ended - began if ended >= began else None
-
-
-def _time_us(text: Any) -> int:
-    return instant_us("time", datetime.fromisoformat(text) if isinstance(text, str) else text)
+    if began.tzinfo is None or ended.tzinfo is None:
+        return None
+    took = (ended - began) // _MICROSECOND
+    return took if took >= 0 else None

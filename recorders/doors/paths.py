@@ -28,6 +28,8 @@ def compile_path(text: str) -> Find:
     steps = _steps(text)
     if len(steps) == 1:
         return _one(steps[0])
+    if len(steps) == 2 and isinstance(steps[0], str):  # noqa: PLR2004  # nearly all of them: input[0], event.id
+        return _two(steps[0], steps[1])
 
     def find(document: Any) -> Any:
         for step in steps:
@@ -68,6 +70,18 @@ def _steps(text: str) -> tuple[str | int, ...]:
             "Put odd names in double quotes.",
         )
     return tuple(steps)
+
+
+def _two(first: str, second: str | int) -> Find:
+    def find(document: Any) -> Any:
+        found = document.get(first, ABSENT) if type(document) is dict else ABSENT
+        if type(found) is dict:
+            return found.get(second, ABSENT)
+        if isinstance(second, int) and isinstance(found, list | tuple):
+            return found[second] if -len(found) <= second < len(found) else ABSENT
+        return ABSENT
+
+    return find
 
 
 def _one(step: str | int) -> Find:

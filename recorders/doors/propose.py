@@ -161,7 +161,7 @@ def _served(kind: str, lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         elif "specversion" not in line:
             yield from ({"input": row} for row in rows_of(line))
         else:
-            (event,) = cloudevents.read(cloudevents.STRUCTURED, [], json.dumps(line).encode())
+            (event,) = cloudevents.read(cloudevents.STRUCTURED, {}, json.dumps(line).encode())
             if event.family[1] == "event":
                 yield {"event": event.attributes, "data": parse_json(event.data)}
             elif event.family[1] != "feedback":

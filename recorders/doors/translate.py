@@ -1,5 +1,6 @@
 """Translate: a document and its mapping become the bytes of a decision or of an outcome."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -38,13 +39,14 @@ class Translator:
         self._envelope = [
             (key, *_picked(key, mapping.decision.get(key, Pick()), envelope[key])) for key in DECISION_KEYS
         ]
+        self._template, self._moving = self._fixed()
         outcome = dict.fromkeys(OUTCOME_KEYS, "text") | _OUTCOME_CASTS | {"occurred_at": "instant"}
         self._outcome = {key: _picked(key, pick, outcome[key]) for key, pick in mapping.outcome.items()}
         self._match = [(compile_path(path), text) for path, text in mapping.match.items()]
 
     def applies(self, document: Any) -> bool:
         """Whether the document is of this mapping."""
-        return all(find(document) == text for find, text in self._match)
+        return not self._match or all(find(document) == text for find, text in self._match)
 
     def events(self, document: dict[str, Any], *, row: int = 0) -> list[Event]:
         """Return what a document of mixed content holds: a decision, an outcome, or both.
@@ -95,6 +97,20 @@ class Translator:
             )
         return self._outcome_of(document, value)
 
+    def _fixed(self) -> tuple[list[Any], list[tuple[int, Find, Callable[[Any], Any]]]]:
+        """Return the envelope with what is the same in every document, and what has to be looked for."""
+        template: list[Any] = [1.0 if key == "inclusion" else None for key in DECISION_KEYS]
+        moving = []
+        for place, (key, find, cast) in enumerate(self._envelope):
+            pick = self.mapping.decision.get(key, Pick())
+            if not pick.paths and pick.value is not None:
+                with contextlib.suppress(InvalidEvent):  # else each document is refused for it
+                    template[place] = cast(pick.value)
+                    continue
+            if pick.paths or pick.value is not None or key in _NEEDED:
+                moving.append((place, find, cast))
+        return template, moving
+
     def _features(self, document: dict[str, Any]) -> dict[str, Any]:
         features = {}
         for name, find, cast in self._fields:
@@ -110,16 +126,13 @@ class Translator:
         )
 
     def _decision(self, document: dict[str, Any], features: dict[str, Any], row: int) -> Event:
-        envelope: list[Any] = []
-        for key, find, cast in self._envelope:
+        envelope = self._template.copy()
+        for place, find, cast in self._moving:
             value = find(document)
             if value is not ABSENT and value is not None:
-                value = cast(value)
-            elif key in _NEEDED:
-                raise _incomplete(key, self.mapping)
-            else:
-                value = 1.0 if key == "inclusion" else None
-            envelope.append(value)
+                envelope[place] = cast(value)
+            elif DECISION_KEYS[place] in _NEEDED:
+                raise _incomplete(DECISION_KEYS[place], self.mapping)
         if row:
             envelope[0] = f"{envelope[0]}/{row}"
         return Event("decision", self._encode(features, tuple(envelope), None))

@@ -56,7 +56,8 @@ def _over_http(folder: Path, router: Router) -> list[dict[str, Any]]:
             for document in otlp.read(kind, body):
                 shown += events(router.document("otlp", document))
             continue
-        for event in cloudevents.read(kind, headers, body):
+        attributes, _ = cloudevents.split(headers)
+        for event in cloudevents.read(kind, attributes, body):
             _, side = event.family
             if side in ("request", "response"):
                 pair = table.offer(half_of(event, NOW))

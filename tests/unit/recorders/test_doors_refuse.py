@@ -27,7 +27,9 @@ fields = [{ name = "amount", type = "float64" }]
 
 
 def half(key: str, side: str = "request", at: float = 0.0, data: bytes = b"{}") -> Half:
-    return Half(key, side, at, "kserve", {"id": key, "time": "2026-05-04T00:00:00Z"}, data)  # type: ignore[arg-type]
+    attributes = {"id": key, "time": "2026-05-04T00:00:00Z"}
+    size = len(data) + len(key) + len("2026-05-04T00:00:00Z")
+    return Half(key, side, at, "kserve", attributes, data, size)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("path", ["", ".", "a..b", "a[", "a[x]", 'a["b]', "[99999999]", "a]"])
@@ -223,13 +225,13 @@ def test_a_response_with_other_rows_than_its_request_is_refused() -> None:
 def test_attributes_are_scalars_and_bounded(value: object) -> None:
     event = {"id": "1", "source": "s", "type": "t", "specversion": "1.0", "ext": value}
     with pytest.raises(Unreadable):
-        cloudevents.read(cloudevents.STRUCTURED, [], json.dumps(event).encode())
+        cloudevents.read(cloudevents.STRUCTURED, {}, json.dumps(event).encode())
 
 
 def test_seldon_without_its_request_id_is_refused() -> None:
     attributes = {"type": "io.seldon.serving.inference.request", "id": "1", "source": "s"}
     with pytest.raises(Unreadable, match="requestid"):
-        half_of(CloudEvent(attributes, b"{}"), 0.0)
+        half_of(CloudEvent(attributes, b"{}", 2), 0.0)
 
 
 def test_a_document_that_no_mapping_is_for_is_named() -> None:
