@@ -5,7 +5,8 @@
 #   make test-frameworks   what is handed to PyTorch, TensorFlow, Hugging Face, DVC and Croissant, and evidence on Spark
 #                 and Dask, in an environment of its own
 #   make fuzz     every door of the sidecar under atheris, SECONDS each (60), in an environment of its own
-#   make bench    all benchmarks, each also as make bench-NAME (log, policies, recorder, replay, scale, training)
+#   make bench    all benchmarks, each also as make bench-NAME (log, policies, recorder, replay, scale, training);
+#                 make bench-year, which takes long, only by its name
 #   make lock     resolve the dependencies anew into requirements.lock
 
 PYTHON ?= python3
@@ -86,7 +87,7 @@ types: setup
 contracts: setup
 	$(VENV)/bin/lint-imports
 
-bench: $(addprefix bench-,$(BENCHMARKS))
+bench: $(addprefix bench-,$(filter-out year,$(BENCHMARKS)))
 
 $(PEERS)/.ready: requirements-bench.lock | $(UV)
 	@test -x $(PEERS)/bin/python || $(UV) venv --quiet --python $(TOOLS)/bin/python $(PEERS)

@@ -168,7 +168,7 @@ def from_the_log(folder: Path) -> dict[str, dict[str, float]]:
             fill(log, ROWS + 12_000, 1)
             seal(log)
             return found | in_turns(
-                {"extend": lambda: measured("-m", "benchmarks.joins", "extend", url, store, made.id)}
+                {"extend": lambda: measured("-m", "benchmarks.joins", "extend", url, store, made.folder)}
             )
 
 

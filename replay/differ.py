@@ -46,8 +46,8 @@ def difference(before: Side, after: Side) -> Difference:
     both_old, both_new = before.rows.filter(mask_of(~gone)), after.rows.filter(mask_of(~fresh))
     shared = [name for name in before.features if name in after.features]
     labels = [name for name in before.labels if name in after.labels]
-    erased = _differs(both_old, both_new, shared)
-    relabelled = _differs(both_old, both_new, labels) & ~erased
+    erased = differs(both_old, both_new, shared)
+    relabelled = differs(both_old, both_new, labels) & ~erased
     came, went = _reason(before, new[fresh]), _reason(after, old[gone])
     parts = [
         _changed(
@@ -62,7 +62,7 @@ def difference(before: Side, after: Side) -> Difference:
     return Difference({kind: pc.sum(pc.equal(changes, kind)).as_py() or 0 for kind in KINDS}, rows)
 
 
-def _differs(before: pa.Table, after: pa.Table, names: Sequence[str]) -> Flags:
+def differs(before: pa.Table, after: pa.Table, names: Sequence[str]) -> Flags:
     """Return the rows in which a column differs; null and null are alike, and NaN and NaN."""
     found = np.zeros(before.num_rows, dtype=np.bool_)
     for name in names:

@@ -1,7 +1,7 @@
 """The canonical digest: one digest for one set of values, whoever wrote the file (docs/adr/0006)."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from replay.errors import ColumnsError, NotOneValue
 
 FORMAT = "columns/1"
 CHUNK_ROWS = 65_536
+_CELL_BYTES = 32
 
 _NAN = np.frombuffer(b"\x00\x00\x00\x00\x00\x00\xf8\x7f", dtype="<f8")[0]
 
@@ -51,32 +52,78 @@ def canonical_digest(columns: pa.Table | pa.RecordBatchReader | Iterable[pa.Reco
     False
     """
     schema, batches = _opened(columns)
-    names = sorted(schema.names, key=str.encode)
-    if len(set(names)) != len(names):
-        raise ColumnsError(f"Columns share a name: {', '.join(names)}.", "Expected each name once.")
-    tags = [tag_of(name, schema.field(name).type) for name in names]
-    cells: list[bytes] = []
-    chunk, filled, rows = [_Cell(tag) for tag in tags], 0, 0
+    cells = Cells(schema)
     for batch in batches:
+        cells.add(batch)
+    return cells.digest()
+
+
+class Cells:
+    """The cells of a table's columns, made while its rows pass: definition `columns/1`, chunk by chunk.
+
+    Whole chunks that are known from elsewhere are taken over with `take`, between two chunks.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        names = sorted(schema.names, key=str.encode)
+        if len(set(names)) != len(names):
+            raise ColumnsError(f"Columns share a name: {', '.join(names)}.", "Expected each name once.")
+        self._columns = [(name, tag_of(name, schema.field(name).type)) for name in names]
+        self._open = self._chunk()
+        self._filled = 0
+        self.rows = 0
+        self.chunks: list[bytes] = []
+
+    @classmethod
+    def of(cls, schema: pa.Schema, rows: int, chunks: Sequence[bytes]) -> "Cells":
+        """Return the cells of `rows` rows that are known, to be digested."""
+        found = cls(schema)
+        found.rows, found.chunks = rows, list(chunks)
+        return found
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Append rows."""
+        parts = [_canonical(name, tag, batch) for name, tag in self._columns]
         at = 0
-        parts = [_canonical(name, tag, batch) for name, tag in zip(names, tags, strict=True)]
         while at < batch.num_rows:
-            take = min(CHUNK_ROWS - filled, batch.num_rows - at)
-            for cell, part in zip(chunk, parts, strict=True):
+            take = min(CHUNK_ROWS - self._filled, batch.num_rows - at)
+            for cell, part in zip(self._open, parts, strict=True):
                 cell.update(part.slice(at, take))
-            at, filled, rows = at + take, filled + take, rows + take
-            if filled == CHUNK_ROWS:
-                cells += [cell.digest() for cell in chunk]
-                chunk, filled = [_Cell(tag) for tag in tags], 0
-    if filled:
-        cells += [cell.digest() for cell in chunk]
-    header = {
-        "format": FORMAT,
-        "chunk_rows": CHUNK_ROWS,
-        "columns": [list(pair) for pair in zip(names, tags, strict=True)],
-        "rows": rows,
-    }
-    return hashlib.sha256(canonical_json(header) + b"\n" + b"".join(cells)).hexdigest()
+            at, self._filled, self.rows = at + take, self._filled + take, self.rows + take
+            if self._filled == CHUNK_ROWS:
+                self._close()
+
+    def take(self, chunk: bytes) -> None:
+        """Append a whole chunk by its cells."""
+        assert not self._filled, "taken between two chunks"
+        assert len(chunk) == _CELL_BYTES * len(self._columns), "one cell a column"
+        self.chunks.append(chunk)
+        self.rows += CHUNK_ROWS
+
+    def through(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the batches, each when it is counted."""
+        for batch in batches:
+            self.add(batch)
+            yield batch
+
+    def digest(self) -> str:
+        """Return the digest of the rows that passed; nothing can be added after it."""
+        if self._filled:
+            self._close()
+        header = {
+            "format": FORMAT,
+            "chunk_rows": CHUNK_ROWS,
+            "columns": [list(pair) for pair in self._columns],
+            "rows": self.rows,
+        }
+        return hashlib.sha256(canonical_json(header) + b"\n" + b"".join(self.chunks)).hexdigest()
+
+    def _close(self) -> None:
+        self.chunks.append(b"".join(cell.digest() for cell in self._open))
+        self._open, self._filled = self._chunk(), 0
+
+    def _chunk(self) -> list["_Cell"]:
+        return [_Cell(tag) for _name, tag in self._columns]
 
 
 def tag_of(name: str, kind: pa.DataType) -> str:

@@ -75,7 +75,7 @@ def join(
     excluded = _flags(decisions.column("__excluded"))
     decisions = decisions.drop_columns(["__excluded"])
 
-    decided = Decided(
+    decided = Decided.of(
         decisions.column("decision_id"), instants(decisions.column("occurred_at"), "occurred_at")
     )
     latest, other_label = Latest(decided, window), 0

@@ -55,8 +55,9 @@ def verify(log: Log, name: str, _out: Path) -> int:
 
 
 def extend(log: Log, name: str, out: Path) -> int:
-    """Return the rows of the set with what the log has beyond it."""
-    return int(extend_training_set(log, name, place=Place(out / "set")).manifest["rows"])
+    """Return the rows of the set in a folder with what the log has beyond it."""
+    longer, _reused = extend_training_set(log, name, place=Place(out / "set"))
+    return int(longer.manifest["rows"])
 
 
 TASKS: dict[str, Act] = {

@@ -13,7 +13,7 @@ from harness.cli.training_set_text import summary
 from harness.errors import UsageError
 
 _OUT = click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The set's own folder.")
-_PART = click.option("--rows-per-part", type=click.IntRange(min=1), default=250_000, show_default=True)
+_PART = click.option("--rows-per-part", type=click.IntRange(min=1), default=2**18, show_default=True)
 
 
 @click.group()
@@ -163,6 +163,9 @@ def verify(target: str, folder: Path | None, json: bool) -> None:
         )
     what = "the log gives" if on_disk is None else "log and files give"
     text = f"{result['id']} holds: {what} {result['rows']:,} rows, digest {result['digest']}"
+    if "erased" in result:
+        named = ", ".join(result["erased_ids"])
+        text += f"\n{result['erased']:,} of them were erased since, which the files still hold: {named}"
     emit(result, json=json, text=text)
 
 

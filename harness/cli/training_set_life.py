@@ -7,7 +7,7 @@ import click
 from harness.cli.log import opened
 from harness.cli.output import emit, folder_option, json_option
 from harness.cli.places import edge
-from harness.cli.training_set_text import summary
+from harness.cli.training_set_text import summary, taken_over
 from harness.replay_errors import ExportFailed
 
 
@@ -74,7 +74,7 @@ def check_proof(file: Path, json: bool) -> None:
 
 
 @click.command()
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID|FOLDER")
 @click.option(
     "--to", "stop", metavar="PLACE", help="First position or time after the range. Default: the end."
 )
@@ -86,14 +86,18 @@ def extend(
     name: str, stop: str | None, as_of: str | None, out: Path | None, folder: Path | None, json: bool
 ) -> None:
     """Continue a set to a later place: with new decisions, and what matured or was corrected since."""
+    import msgspec
+
     from harness.training.extend import extend_training_set
     from harness.training.sets import Place
 
     with opened(folder) as log:
         to = None if stop is None else edge(log, stop)
-        made = extend_training_set(log, name, to=to, as_of=as_of, place=Place(out, folder or Path.cwd()))
+        made, reused = extend_training_set(
+            log, name, to=to, as_of=as_of, place=Place(out, folder or Path.cwd())
+        )
     emit(
-        {"folder": made.folder, **made.manifest},
+        {"folder": made.folder, **made.manifest, "reused": msgspec.to_builtins(reused)},
         json=json,
-        text=f"{summary(made.manifest)}\nfolder   {made.folder}",
+        text=f"{summary(made.manifest)}\nfolder   {made.folder}\n{taken_over(reused)}",
     )

@@ -1,9 +1,12 @@
 """Training sets in words: the summary of one, with the funnel of what it left out."""
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.training.spec import spec_of
+
+if TYPE_CHECKING:
+    from harness.training.reuse import Reused
 
 _BAR = 30
 _WIDE = 22
@@ -32,6 +35,13 @@ def summary(body: dict[str, Any]) -> str:
     if "gates" in body:
         lines.append(f"gates    {len(body['gates'])} hold")
     return "\n".join([*lines, *funnel(body["counts"], body["rows"]), f"digest   {body['digest']}"])
+
+
+def taken_over(reused: "Reused") -> str:
+    """Return what a longer set took over, or why it was built anew, as a line."""
+    if reused.why is not None:
+        return f"reused   nothing: built anew because {reused.why}"
+    return f"reused   {reused.parts} of {reused.of_parts} parts, {reused.rows:,} rows were read from the log"
 
 
 def funnel(counts: dict[str, int], rows: int) -> list[str]:

@@ -45,7 +45,7 @@ def _side(log: Log, name: str | Path) -> Side:
     labels = [column for column in rows.schema.names if column.partition(".")[0] == "label"]
     return Side(
         rows=rows,
-        positions=int64(cut.positions, "position"),
+        positions=int64(cut.candidates.keys.column("position"), "position"),
         codes=np.asarray(cut.codes),
         labels=labels,
         features=cut.schemas.features,

@@ -8,6 +8,7 @@ HarnessError (recorders.errors)
 ├── BackfillUnusable        recomputed features that are absent, or not those declared      exit 2
 ├── GatesFailed             a set that is not what its gates ask for                        exit 30
 ├── NotAnExtension          a set that cannot be continued to that place                    exit 2
+├── ErasedSince             a set of which rows were erased, and no file to compare with     exit 30
 ├── RowNotFound             a decision that is not in the set                               exit 2
 ├── RowProofInvalid         a proof of a row that does not hold                             exit 40
 ├── StateOfAnother          a loader's state of another set or order                        exit 2
@@ -101,6 +102,20 @@ class NotAnExtension(HarnessError):
             f"Training set {name} cannot be extended: {happened}", expected, "Choose a later --to."
         )
         self.name = name
+
+
+class ErasedSince(HarnessError):
+    """Rows of a set were erased since it was registered: the log alone can no longer show what it was."""
+
+    exit_code = 30
+
+    def __init__(self, name: str, erased: int, rows: int) -> None:
+        super().__init__(
+            f"Of {rows:,} rows of training set {name}, {erased:,} were erased since it was registered.",
+            "Expected its files, to compare the other rows with.",
+            'Verify its folder, or have a set without them: "harness training-set extend".',
+        )
+        self.name, self.erased, self.rows = name, erased, rows
 
 
 class RowNotFound(HarnessError):

@@ -7,8 +7,9 @@ import pyarrow as pa
 from harness.log.log import Log
 from harness.log.merkle import root_of
 from harness.replay_errors import TrainingSetDiffers
-from harness.training.files import ROWS_PER_PART, PartWriter, beside, check_free
+from harness.training.files import beside, check_free
 from harness.training.folder import TrainingSet
+from harness.training.parts import ROWS_PER_PART, PartWriter, cuts
 from harness.training.registry import get_training_set, recut
 from harness.training.roots import Leaves, register_root, set_root
 from harness.training.sets import Written, settle
@@ -34,7 +35,7 @@ def export_training_set(
     check_free(folder)
     rows = recut(log, name, registered, backfill)
     with beside(folder) as partial:
-        writer, leaves = PartWriter(partial, rows_per_part), Leaves()
+        writer, leaves = PartWriter(partial, cuts(rows.size, rows_per_part)), Leaves()
         try:
             found = canonical_digest(leaves.through(writer.through(rows.batches())))
         finally:

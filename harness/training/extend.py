@@ -1,40 +1,83 @@
-"""Extend: the same set, continued to a later place of the log."""
+"""Extend: the same set, continued to a later place of the log, at the price of what is new."""
 
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 import pyarrow as pa
 
 from harness.log.log import Log
+from harness.training import files
+from harness.training.candidates import continued
 from harness.training.errors import NotAnExtension
 from harness.training.folder import TrainingSet
+from harness.training.kept import Kept, Unusable, erasures, keep, read_kept
 from harness.training.registry import get_training_set
-from harness.training.sets import Place, build_training_set
-from harness.training.spec import spec_of
+from harness.training.reuse import Reused, rewritten
+from harness.training.rows import Rows, rows_of
+from harness.training.sets import Place, Written, anew, build_training_set, core_of, declare, settle
+from harness.training.source import Source
+from harness.training.spec import Spec, spec_of
+from replay.ranges import AsOf
 
 
 def extend_training_set(
     log: Log,
-    name: str,
+    name: str | Path,
     *,
     to: int | None = None,
     as_of: int | str | datetime | None = None,
     place: Place | None = None,
     backfill: pa.Table | None = None,
-) -> TrainingSet:
+) -> tuple[TrainingSet, Reused]:
     """Return the set of the same specification with the range up to `to`, as known at `as_of`; both the end.
 
-    Features and feature set stay those that were resolved: snapshots of a newer one are excluded and counted.
-    Old decisions that matured, and outcomes that came or were corrected since, are as known at the new place:
-    it is the set that a build from nothing gives, which is how it is made (docs/adr/0026).
+    `name` is its id, or its folder. Features, feature set and part size stay what they were: snapshots of a
+    newer feature set are excluded and counted. Old decisions that matured, and outcomes that came or were
+    corrected since, are as known at the new place: it is the set that a build from nothing gives, to the
+    byte. What the folder keeps makes it cheaper (docs/adr/0041); where it cannot be used the set is built
+    anew, and `Reused.why` says why.
 
     Raises:
         NotAnExtension: the place or the range would end earlier than the set does.
     """
-    registered = get_training_set(log, name).body
+    place = place or Place()
+    on_disk = _on_disk(name, place)
+    registered = get_training_set(log, on_disk.id if on_disk else str(name)).body
     spec, at = spec_of(registered["cut"]), log.as_of(as_of)
     stop = at.position + 1 if to is None else to
-    known = int(registered["as_of"]["position"])
+    _check(registered["id"], int(registered["as_of"]["position"]), spec, at, stop)
+    longer = msgspec.structs.replace(spec, stop=stop)
+    erased = erasures(log)
+    try:
+        base, kept = _base(log, spec, registered, on_disk, erased)
+    except Unusable as unusable:
+        return _anew(log, longer, at, place, backfill, unusable.reason)
+    place = msgspec.structs.replace(place, rows_per_part=kept.index.rows_per_part)
+    if place.out_dir is not None:
+        files.check_free(place.out_dir)
+    declare(log, longer, at)
+    rows = _continued(log, longer, at, spec.stop, kept, place)
+    try:
+        with files.beside(place.folder("new")) as partial:
+            writer, cells, reused = rewritten(kept, base, rows, partial)
+            core = core_of(log, rows, cells.digest(), [])
+            keep(partial, core["id"], rows, cells, kept.index.rows_per_part, erased)
+            written = Written(partial, writer)
+            return settle(log, core, written, place.folder(core["id"]), register=True), reused
+    except Unusable as unusable:
+        return _anew(log, longer, at, place, backfill, unusable.reason)
+
+
+def _on_disk(name: str | Path, place: Place) -> TrainingSet | None:
+    """Return the set in the folder that was named, or in the one that its id has by default."""
+    for folder in (Path(name), msgspec.structs.replace(place, out_dir=None).folder(str(name))):
+        if (folder / files.MANIFEST).exists():
+            return TrainingSet.open(folder)
+    return None
+
+
+def _check(name: str, known: int, spec: Spec, at: AsOf, stop: int) -> None:
     if at.position < known:
         raise NotAnExtension(
             name, f"it is known at position {known}.", f"Expected a place there or later, not {at.position}."
@@ -43,5 +86,44 @@ def extend_training_set(
         raise NotAnExtension(
             name, f"its range stops at {spec.stop}.", f"Expected an end there or later, not {stop}."
         )
-    longer = msgspec.structs.replace(spec, stop=stop)
-    return build_training_set(log, longer, as_of=at.position, place=place, backfill=backfill)
+
+
+def _base(
+    log: Log, spec: Spec, registered: dict[str, object], on_disk: TrainingSet | None, erased: int
+) -> tuple[TrainingSet, Kept]:
+    """Return the set on disk and what it keeps, where the longer one can be made of them.
+
+    Raises:
+        Unusable: it cannot.
+        TrainingSetDiffers: the folder's manifest is not what was registered.
+    """
+    why = anew(spec)
+    if why is not None:
+        raise Unusable(why)
+    if on_disk is None:
+        raise Unusable("no folder of it is here that keeps what it was cut from")
+    on_disk.check_manifest(registered)
+    kept = read_kept(on_disk.folder, on_disk.id, spec)
+    then = log.as_of(kept.index.as_of.position)
+    if (then.epoch, then.digest) != (kept.index.as_of.epoch, kept.index.as_of.digest):
+        raise Unusable("the log has another history than when it was cut")
+    if kept.index.erasures != erased:
+        raise Unusable(f"{erased - kept.index.erasures} erasures came since")
+    return on_disk, kept
+
+
+def _continued(log: Log, longer: Spec, at: AsOf, begin: int, kept: Kept, place: Place) -> Rows:
+    """Return the rows of the longer set; the decisions from `begin` on are read from the log."""
+    source = Source(log, longer, place.limits.keep_bytes, place.limits.keys_bytes, begin).read()
+    candidates, schemas = continued(
+        kept.candidates, source, at, known=kept.index.as_of, feature_sets=kept.index.feature_sets
+    )
+    return rows_of(source, at, candidates, schemas)
+
+
+def _anew(
+    log: Log, longer: Spec, at: AsOf, place: Place, backfill: pa.Table | None, why: str
+) -> tuple[TrainingSet, Reused]:
+    made = build_training_set(log, longer, as_of=at.position, place=place, backfill=backfill)
+    rows = int(made.manifest["rows"])
+    return made, Reused(0, len(made.manifest["parts"]), rows, why)

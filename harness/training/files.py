@@ -1,12 +1,12 @@
 """The files of a training set: Parquet parts and a manifest, in place whole or not at all."""
 
-import hashlib
+import fcntl
 import importlib.metadata
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,89 +16,53 @@ import pyarrow.parquet as pq
 
 from harness.errors import NotFound
 from harness.replay_errors import ExportFailed, FolderTaken, ManifestUnreadable, TrainingSetDiffers
+from harness.training.parts import Entry, sha256_of
 from harness.training.spec import FORMATS
 
-ROWS_PER_PART = 250_000
 MANIFEST, BACKFILL = "manifest.json", "backfill.parquet"
-
-
-class PartWriter:
-    """Writes rows into parts of `rows_per_part` as they pass; `parts` lists what is on disk and synced."""
-
-    def __init__(self, partial: Path, rows_per_part: int) -> None:
-        self.partial, self.rows_per_part = partial, rows_per_part
-        self.parts: list[dict[str, Any]] = []
-        self._open: tuple[pq.ParquetWriter, Any] | None = None
-        self._rows, self._first, self._last = 0, 0, 0
-        (partial / "data").mkdir(exist_ok=True)
-
-    def through(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield the batches, each when it is written."""
-        for batch in batches:
-            at = 0
-            while at < batch.num_rows:
-                take = min(self.rows_per_part - self._rows, batch.num_rows - at)
-                self._write(batch.slice(at, take))
-                at += take
-                if self._rows == self.rows_per_part:
-                    self._finish()
-            yield batch
-        if self._rows:
-            self._finish()
-
-    def abandon(self) -> None:
-        """Close what is open without keeping it."""
-        if self._open is not None:
-            self._open[1].close()
-            self._open = None
-
-    def _write(self, rows: pa.RecordBatch) -> None:
-        if self._open is None:
-            file = (self.partial / "data" / "open").open("wb")
-            # Numbers of features rarely repeat: a dictionary of them costs more than it saves.
-            text = [field.name for field in rows.schema if pa.types.is_string(field.type)]
-            self._open = (pq.ParquetWriter(file, rows.schema, compression="zstd", use_dictionary=text), file)
-            self._first = rows.column("position")[0].as_py()
-        self._open[0].write_batch(rows)
-        self._rows += rows.num_rows
-        self._last = rows.column("position")[-1].as_py()
-
-    def _finish(self) -> None:
-        assert self._open is not None, "rows were written"
-        writer, file = self._open
-        writer.close()
-        file.flush()
-        os.fsync(file.fileno())
-        self.abandon()
-        name = f"data/part-{self._first:012d}-{self._last:012d}.parquet"
-        path = (self.partial / "data" / "open").rename(self.partial / name)
-        self.parts.append(
-            {
-                "file": name,
-                "first": self._first,
-                "last": self._last,
-                "rows": self._rows,
-                "bytes": path.stat().st_size,
-                "sha256": sha256_of(path),
-            }
-        )
-        self._rows = 0
+BUILDING = ".building-"
 
 
 @contextmanager
 def beside(folder: Path) -> Iterator[Path]:
     """Yield a new folder next to `folder`, on the same disk; what is left of it afterwards is removed.
 
+    What a killed process left there is swept. A folder is locked while its process lives.
+
     Raises:
         ExportFailed: the disk is full, or the place cannot be written.
     """
-    partial = _beside(folder)
+    partial, lock = _beside(folder)
     try:
+        _sweep(folder.parent)
         yield partial
     except OSError as error:
         raise ExportFailed(folder, str(error)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        os.close(lock)
+
+
+def linked(base: Path, partial: Path, entry: Entry) -> bool:
+    """Put a part of another set into a folder, and return whether it is there.
+
+    It is a second name of the same file, whose bytes are compared with the manifest whenever it is read, in
+    either folder. On another disk it is copied, and its bytes are compared now.
+    """
+    source, target = base / entry["file"], partial / entry["file"]
+    try:
+        if source.stat().st_size != entry["bytes"]:
+            return False
+        target.parent.mkdir(exist_ok=True)
+        target.hardlink_to(source)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        shutil.copyfile(source, target)
+        if sha256_of(target) != entry["sha256"]:
+            target.unlink()
+            return False
+    return True
 
 
 def write_manifest(partial: Path, core: dict[str, Any], parts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -145,10 +109,9 @@ def placed(partial: Path, folder: Path) -> None:
     """Put the written folder where it belongs, in one step."""
     try:
         if folder.is_dir() and any(folder.iterdir()):  # the same set with damaged parts: out of the way first
-            damaged = _beside(folder)
-            folder.rename(damaged / "damaged")
-            partial.rename(folder)
-            shutil.rmtree(damaged, ignore_errors=True)
+            with beside(folder) as damaged:
+                folder.rename(damaged / "damaged")
+                partial.rename(folder)
             return
         if folder.is_dir():
             folder.rmdir()
@@ -204,21 +167,38 @@ def read_backfill(folder: Path) -> pa.Table | None:
     return pq.read_table(path) if path.exists() else None
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _whole(folder: Path, manifest: dict[str, Any]) -> bool:
     """Return whether every part is there with the bytes that the manifest names."""
     parts = [(folder / part["file"], part["sha256"]) for part in manifest["parts"]]
     return all(path.is_file() and sha256_of(path) == expected for path, expected in parts)
 
 
-def _beside(folder: Path) -> Path:
+def _beside(folder: Path) -> tuple[Path, int]:
+    """Return a new folder and its lock, which dies with this process."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        while True:
+            partial = Path(tempfile.mkdtemp(prefix=BUILDING, dir=folder.parent))
+            lock = os.open(partial, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if partial.is_dir():
+                return partial, lock
+            os.close(lock)  # swept by another process before it was locked
     except OSError as error:
         raise ExportFailed(folder, str(error)) from error
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the folders of builds whose process is gone."""
+    for left in parent.glob(f"{BUILDING}*"):
+        try:
+            lock = os.open(left, os.O_RDONLY)
+        except OSError:  # it was put in place, or swept, meanwhile; or it is another account's
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+        except BlockingIOError:  # its process lives
+            pass
+        finally:
+            os.close(lock)

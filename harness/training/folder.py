@@ -1,6 +1,6 @@
 """A training set on disk, and its rows in the words of other libraries."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -105,18 +105,27 @@ class TrainingSet:
     def verify(self, log: Log) -> dict[str, Any]:
         """Return what was checked: files against manifest, manifest against log, log against digest.
 
+        Rows that were erased since are told in it: the log no longer has them.
+
         Raises:
             TrainingSetDiffers: one of them gives other values.
         """
-        if (self.folder / files.MANIFEST).exists():
-            found = canonical_digest(self.batches())
-            if found != self.digest:
-                raise TrainingSetDiffers(self.id, "The files", self.digest, found)
-        registered = get_training_set(log, self.id).body
+        found = canonical_digest(self.batches())
+        if found != self.digest:
+            raise TrainingSetDiffers(self.id, "The files", self.digest, found)
+        self.check_manifest(get_training_set(log, self.id).body)
+        backfill = files.read_backfill(self.folder)
+        return verify_training_set(log, self.id, backfill=backfill, files=self.to_arrow)
+
+    def check_manifest(self, registered: Mapping[str, Any]) -> None:
+        """Compare the manifest with what was registered.
+
+        Raises:
+            TrainingSetDiffers: it claims something else.
+        """
         for key, value in registered.items():
             if self.manifest.get(key) != value:
                 claimed = digest(canonical_json(self.manifest.get(key)))
                 raise TrainingSetDiffers(
                     self.id, f"The manifest's {key!r}", digest(canonical_json(value)), claimed
                 )
-        return verify_training_set(log, self.id, backfill=files.read_backfill(self.folder))

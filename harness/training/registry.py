@@ -1,6 +1,6 @@
 """The registered training sets: what the log says of them, and their rows cut from it again."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -9,12 +9,15 @@ from harness.errors import NotFound
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.replay_errors import TrainingSetDiffers
+from harness.training.erased import explained
 from harness.training.rows import Rows, cut_rows
 from harness.training.spec import spec_of
 from recorders.errors import WriterForked
+from replay.columns import mask_of
 from replay.digest import canonical_digest
 
 CREATED = "training_set.created"
+NAMED = 10
 
 
 def list_training_sets(log: Log) -> list[ControlEvent]:
@@ -34,18 +37,28 @@ def get_training_set(log: Log, name: str) -> ControlEvent:
     return found[0]
 
 
-def verify_training_set(log: Log, name: str, *, backfill: pa.Table | None = None) -> dict[str, Any]:
+def verify_training_set(
+    log: Log, name: str, *, backfill: pa.Table | None = None, files: Callable[[], pa.Table] | None = None
+) -> dict[str, Any]:
     """Return the account of a rebuild: the registered set is cut from the log again and compared.
+
+    `files` gives its rows as they were written. With them a set of which rows were erased since still holds,
+    when the log gives all others; `erased` says how many there are, and the ids of some.
 
     Raises:
         TrainingSetDiffers: the log's history or values at that place are not those of the registration.
+        ErasedSince: rows were erased, and there are no files.
     """
     registered = get_training_set(log, name).body
     rows = recut(log, name, registered, backfill)
     found = canonical_digest(rows.batches())
+    account = {"id": name, "rows": rows.size, "digest": registered["digest"], "holds": True}
     if found != registered["digest"]:
-        raise TrainingSetDiffers(name, "The log", registered["digest"], found)
-    return {"id": name, "rows": rows.size, "digest": registered["digest"], "holds": True}
+        written = None if files is None else files()
+        gone = explained(log, name, rows, written, (registered["digest"], found))
+        names = rows.own["decision_id"].filter(mask_of(gone)).slice(0, NAMED)
+        account |= {"erased": int(gone.sum()), "erased_ids": names.to_pylist()}
+    return account
 
 
 def recut(log: Log, name: str, registered: Mapping[str, Any], backfill: pa.Table | None = None) -> Rows:

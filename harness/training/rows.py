@@ -8,36 +8,24 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from harness.errors import UnknownPosition
 from harness.log.log import Log
-from harness.replay_errors import EmptyTrainingSet, FeatureUnknown
+from harness.replay_errors import EmptyTrainingSet
 from harness.training.borrowed import backfill_columns, born_columns, provenance
+from harness.training.candidates import Candidates, candidates_of
 from harness.training.errors import LabelUnknown, WindowTooLong
-from harness.training.source import KEEP_BYTES, KEYS_BYTES, Schemas, Source, keys_of, schemas_of
+from harness.training.source import KEEP_BYTES, KEYS_BYTES, Schemas, Source
 from harness.training.spec import Spec
 from harness.training.weighing import weighing
-from recorders.columns import OUTCOME_SCHEMA
 from replay import evolution
-from replay.columns import INSTANT, count_values, grouped, instants, mask_of
+from replay.columns import count_values, mask_of
 from replay.digest import CHUNK_ROWS
-from replay.errors import ColumnsError
 from replay.join import Codes, microseconds
-from replay.matching import MICROSECOND, Decided, Flags, Latest
+from replay.matching import MICROSECOND, Flags
 from replay.ranges import AsOf
-from replay.splits import edges, parted
-from replay.training import check_names, chosen, label_columns, selected, split_columns
-
-# So many outcomes are matched at once: each time the ids of the range are hashed anew.
-OUTCOME_ROWS = 2**20
-_OUTCOMES = pa.schema(
-    [
-        pa.field("position", pa.int64(), nullable=False),
-        pa.field("recorded_at", INSTANT, nullable=False),
-        *OUTCOME_SCHEMA,
-    ]
-)
+from replay.splits import edges
+from replay.training import check_names, chosen, label_columns, split_columns
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -63,7 +51,7 @@ class Rows:
     more: dict[str, Any]
     schemas: Schemas
     own: dict[str, pa.Array | pa.ChunkedArray]
-    positions: pa.ChunkedArray
+    candidates: Candidates
     codes: Codes
     used: Flags
     source: Source
@@ -81,29 +69,37 @@ class Rows:
         """How many rows are of each split."""
         return count_values(self.own["split"])
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows by position, CHUNK_ROWS at a time; each call reads the range again."""
-        at, schema = 0, self.schema
+    def batches(self, first: int = 0, last: int | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows [first, last) by position, cut where the whole is: each CHUNK_ROWS.
+
+        Each call reads that part of the range again.
+        """
+        at, last, schema = first, self.size if last is None else last, self.schema
         own = {name: _whole(column) for name, column in self.own.items()}
-        for part in _chunks(self._features()):
+        for part in _chunks(self._features(first, last), first):
             arrays = [
                 own[name].slice(at, part.num_rows) if name in own else part.column(name)
                 for name in schema.names
             ]
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
             at += part.num_rows
-        assert at == self.size, "the log gives the same rows twice"
+        assert at == last, "the log gives the same rows twice"
 
     def table(self) -> pa.Table:
         """Return all rows at once; memory: the rows."""
         return pa.Table.from_batches(self.batches(), schema=self.schema)
 
-    def _features(self) -> Iterator[pa.RecordBatch]:
-        """Yield the served features of the used rows and their position, a stored batch at a time."""
-        names, at = self.schemas.features, 0
+    def _features(self, first: int, last: int) -> Iterator[pa.RecordBatch]:
+        """Yield the served features of the rows [first, last) and their position, as they are stored."""
+        names, chosen_rows = self.schemas.features, np.flatnonzero(self.used)[first:last]
+        if not chosen_rows.size:
+            return
         sources = [mapping.sources for mapping in self.schemas.mappings.values()]
         read = [column for each in sources for name in names if (column := each[name]) is not None]
-        for batch in self.source.stream(list(dict.fromkeys(read))):
+        at, end = int(chosen_rows[0]), int(chosen_rows[-1])
+        places = self.candidates.keys.column("position")
+        start, stop = places[at].as_py(), places[end].as_py() + 1
+        for batch in self.source.stream(list(dict.fromkeys(read)), start, stop):
             used = self.used[at : at + batch.num_rows]
             at += batch.num_rows
             mapping = self.schemas.mapping(batch)
@@ -129,21 +125,32 @@ def cut_rows(
         raise UnknownPosition(spec.stop - 1, as_of.position, cut=True)
     limits = limits or Limits()
     source = Source(log, spec, limits.keep_bytes, limits.keys_bytes).read()
-    schemas = schemas_of(source)
-    keys, foreign = keys_of(source, schemas)
-    excluded = np.asarray(foreign, dtype=np.bool_) | _unwanted(keys, spec, schemas)
-    occurred = instants(keys.column("occurred_at"), "occurred_at")
-    decided = Decided(keys.column("decision_id"), occurred)
-    latest = [(rule, Latest(decided, rule.window)) for rule in spec.labels]
-    labels = _match(log, spec, as_of, latest)
-    found = chosen(latest, excluded, as_of)
+    candidates, schemas = candidates_of(source, as_of)
+    return rows_of(source, as_of, candidates, schemas, backfill=backfill)
+
+
+def rows_of(
+    source: Source,
+    as_of: AsOf,
+    candidates: Candidates,
+    schemas: Schemas,
+    *,
+    backfill: pa.Table | None = None,
+) -> Rows:
+    """Return the rows among the candidates, as known at `as_of`.
+
+    Raises:
+        LabelUnknown, WindowTooLong, EmptyTrainingSet, WeightsUnusable, TooFewEffective: see there.
+    """
+    log, spec, keys, labels = source.log, source.spec, candidates.keys, candidates.outcomes
+    found = chosen(candidates.latest, candidates.excluded, as_of)
     weights = weighing(log, spec, as_of, keys, found)
-    where = parted(spec.split, occurred, _or_null(keys, "unit"), keys.column("decision_id"))
+    where = candidates.parted
     rows = weights.used & where.stays
     beside = "outside" if spec.split is not None and spec.split.by == "rolling" else "gap"
     counts = {**weights.counts, beside: int(np.count_nonzero(weights.used & ~where.stays))}
     if not rows.any():
-        _explain(spec, as_of, occurred, counts, labels)
+        _explain(spec, as_of, candidates.decided.occurred_us, counts, labels)
     borrowed = born_columns(log, spec, as_of, keys, rows) | backfill_columns(spec, backfill, keys, rows)
     weight_columns, weight_account = weights.columns(found, rows)
     own = (
@@ -164,33 +171,11 @@ def cut_rows(
         more=weight_account | _folds(spec) | provenance(spec, schemas.features, borrowed),
         schemas=schemas,
         own=own,
-        positions=keys.column("position"),
+        candidates=candidates,
         codes=found.codes,
         used=rows,
         source=source,
     )
-
-
-def _unwanted(keys: pa.Table, spec: Spec, schemas: Schemas) -> Flags:
-    try:
-        return ~np.asarray(selected(keys, spec.where), dtype=np.bool_)
-    except ColumnsError as error:
-        known = [*(each.name for each in schemas.chosen.fields), "unit", "model"]
-        raise FeatureUnknown(spec.where, known) from error
-
-
-def _match(log: Log, spec: Spec, as_of: AsOf, latest: list[tuple[Any, Latest]]) -> dict[str, int]:
-    """Feed every outcome up to `as_of` to its label; return how many outcomes each label has."""
-    counts: dict[str, int] = {}
-    outcomes = log.read(1, as_of.position + 1, kind="outcome", decision_point=spec.decision_point)
-    for part in grouped(outcomes, OUTCOME_ROWS):
-        table = pa.Table.from_batches(part, schema=_OUTCOMES)
-        names = table.column("label").cast(pa.large_string())
-        for name, rows in count_values(names).items():
-            counts[name] = counts.get(name, 0) + rows
-        for rule, each in latest:
-            each.update(table.filter(pc.equal(names, rule.name)))
-    return counts
 
 
 def _explain(spec: Spec, as_of: AsOf, occurred: Any, counts: dict[str, int], labels: dict[str, int]) -> None:
@@ -210,25 +195,27 @@ def _folds(spec: Spec) -> dict[str, Any]:
     return {"folds": msgspec.to_builtins(edges(spec.split))}
 
 
-def _or_null(keys: pa.Table, name: str) -> pa.ChunkedArray:
-    if name in keys.schema.names:
-        return keys.column(name)
-    return pa.chunked_array([pa.nulls(keys.num_rows, pa.string())])
-
-
 def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if not isinstance(column, pa.ChunkedArray):
         return column
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
-def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the same rows in batches of exactly CHUNK_ROWS, the last one shorter."""
+def _chunks(batches: Iterable[pa.RecordBatch], first: int) -> Iterator[pa.RecordBatch]:
+    """Yield the same rows, of which the first is number `first`, in batches that end at each CHUNK_ROWS."""
     rest: list[pa.RecordBatch] = []
-    for group in grouped(batches, CHUNK_ROWS):
-        table = pa.Table.from_batches([*rest, *group]).combine_chunks()
-        whole = table.num_rows - table.num_rows % CHUNK_ROWS
-        yield from table.slice(0, whole).to_batches(max_chunksize=CHUNK_ROWS)
-        rest = table.slice(whole).to_batches()
-    if rest:
-        yield pa.Table.from_batches(rest).combine_chunks().to_batches()[0]
+    held, room = 0, CHUNK_ROWS - first % CHUNK_ROWS
+    for batch in batches:
+        rest.append(batch)
+        held += batch.num_rows
+        while held >= room:
+            table = pa.Table.from_batches(rest)
+            yield _whole_batch(table.slice(0, room))
+            rest = table.slice(room).to_batches()
+            held, room = held - room, CHUNK_ROWS
+    if held:
+        yield _whole_batch(pa.Table.from_batches(rest))
+
+
+def _whole_batch(table: pa.Table) -> pa.RecordBatch:
+    return table.combine_chunks().to_batches()[0]

@@ -13,13 +13,14 @@ from harness.log.log import Log
 from harness.replay_errors import FolderTaken
 from harness.training import files, registry
 from harness.training.errors import GatesFailed
-from harness.training.files import ROWS_PER_PART, PartWriter
 from harness.training.folder import TrainingSet
 from harness.training.hand_off import write_hand_off
+from harness.training.kept import erasures, keep
+from harness.training.parts import ROWS_PER_PART, PartWriter, cuts
 from harness.training.rows import Limits, Rows, cut_rows
 from harness.training.spec import Spec, document
 from recorders.canonical import canonical_json, digest
-from replay.digest import canonical_digest
+from replay.digest import Cells
 from replay.labels import LabelRule
 from replay.ranges import AsOf
 from replay.splits import Split
@@ -118,23 +119,37 @@ def build_training_set(
     at = log.as_of(as_of)
     if place.out_dir is not None:
         files.check_free(place.out_dir)
-    declared = _declare(log, spec, at)
+    declared, erased = declare(log, spec, at), erasures(log)
     rows = cut_rows(log, spec, at, limits=place.limits, backfill=backfill)
     gates = _gates(log, spec, rows)
     with files.beside(place.folder("new")) as partial:
-        writer = PartWriter(partial, place.rows_per_part)
+        writer, cells = PartWriter(partial, cuts(rows.size, place.rows_per_part)), Cells(rows.schema)
+        passing = cells.through(writer.through(rows.batches()))
         try:
-            passing = writer.through(rows.batches())
-            found = canonical_digest(passing if gates is None else gates.through(passing))
+            for _batch in passing if gates is None else gates.through(passing):
+                pass
         finally:
             writer.abandon()
         findings, failed = ([], []) if gates is None else gates.findings()
         if failed:
             log.control(REFUSED, declared, {"findings": findings}, key=f"{REFUSED}:{declared}")
             raise GatesFailed(failed)
-        core = core_of(log, rows, found, findings)
+        core = core_of(log, rows, cells.digest(), findings)
+        if anew(spec) is None:
+            keep(partial, core["id"], rows, cells, place.rows_per_part, erased)
         written = Written(partial, writer, backfill)
         return settle(log, core, written, place.folder(core["id"]), register=True)
+
+
+def anew(spec: Spec) -> str | None:
+    """Return why a set of this specification can only be built anew; None where it can be continued."""
+    if spec.gates or spec.drift is not None:
+        return "its gates judge every row"
+    if spec.born:
+        return "a challenger may have scored any of its decisions since"
+    if spec.backfill is not None:
+        return "its recomputed features are not in the log"
+    return None
 
 
 def _gates(log: Log, spec: Spec, rows: Rows) -> "Gates | None":
@@ -147,7 +162,7 @@ def _gates(log: Log, spec: Spec, rows: Rows) -> "Gates | None":
     return Gates(spec, rows.schema, against)
 
 
-def _declare(log: Log, spec: Spec, at: AsOf) -> str:
+def declare(log: Log, spec: Spec, at: AsOf) -> str:
     """Register what is about to be cut, before its rows are looked at; return the declaration's name."""
     form, cut = document(spec)
     body = {"format": form, "as_of": msgspec.to_builtins(at), "cut": cut}

@@ -1,6 +1,6 @@
 """The decisions of a range: their keys at once, their features in a second pass or from memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -31,7 +31,7 @@ _ENVELOPE = {column.name: column.type for column in DECISION_ENVELOPE}
 
 @dataclass
 class Source:
-    """A range of decisions, read once for its keys.
+    """The decisions of a range from `begin` on, read once for their keys.
 
     `batches` holds the key columns of each stored batch; `kept` all columns, while they fit.
     """
@@ -40,6 +40,7 @@ class Source:
     spec: Spec
     keep_bytes: int = KEEP_BYTES
     keys_bytes: int = KEYS_BYTES
+    begin: int = 0
     batches: list[pa.RecordBatch] = field(default_factory=list)
     kept: list[pa.RecordBatch] | None = field(default_factory=list)
 
@@ -49,12 +50,12 @@ class Source:
         Raises:
             MemoryReached: they take more than `keys_bytes`.
         """
-        names = self._key_columns()
-        at = self.spec.start
+        names, whole = self._key_columns(), self._all_columns()
+        self.begin = at = max(self.begin, self.spec.start)
         held = size = 0
         while at < self.spec.stop:
             restart = False
-            for batch in self._stream(at, None if self.kept is not None else names):
+            for batch in self._stream(at, whole if self.kept is not None else names):
                 if not batch.num_rows:
                     continue
                 own = batch.select([name for name in ("position", *names) if name in batch.schema.names])
@@ -73,18 +74,28 @@ class Source:
                 break
         return self
 
-    def stream(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield the batches again, in the same order, with these columns at least where they have them."""
-        if self.kept is not None:
-            yield from self.kept
-            return
-        for batch in self._stream(self.spec.start, columns):
-            if batch.num_rows:
-                yield batch
+    def stream(self, columns: Sequence[str], start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Yield the decisions of [start, stop) again, with these columns at least where they have them."""
+        if self.kept is None or start < self.begin:
+            end = stop if self.kept is None else min(stop, self.begin)
+            for batch in self._stream(start, columns, end):
+                if batch.num_rows:
+                    yield batch
+        for batch in self.kept or ():
+            places = batch.column("position").to_numpy()
+            low, high = (int(place) for place in places.searchsorted([start, stop]))
+            if low < high:
+                yield batch.slice(low, high - low)
 
-    def _stream(self, start: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+    def _stream(
+        self, start: int, columns: Sequence[str] | None, stop: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
         return self.log.read(
-            start, self.spec.stop, kind="decision", decision_point=self.spec.decision_point, columns=columns
+            start,
+            self.spec.stop if stop is None else stop,
+            kind="decision",
+            decision_point=self.spec.decision_point,
+            columns=columns,
         )
 
     def _key_columns(self) -> list[str]:
@@ -99,6 +110,17 @@ class Source:
         for name in (*spec.where, *renamed):
             names += [name, FEATURE + name]
         return list(dict.fromkeys(names))
+
+    def _all_columns(self) -> list[str]:
+        """Return the key columns and what may be a feature of the set, whatever the range has."""
+        spec = self.spec
+        names = spec.features
+        if names is None:
+            fields = [field for each in self.log.feature_sets().values() for field in each.fields]
+            names = tuple(field.name for field in fields if field.role == "feature")
+        renamed = [change.rename.get(name, name) for change in spec.changes for name in names]
+        features = [FEATURE + name for name in (*names, *renamed)]
+        return list(dict.fromkeys((*self._key_columns(), *features)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +137,21 @@ class Schemas:
         return self.mappings.get(digest_of(batch))
 
 
-def schemas_of(source: Source) -> Schemas:
+def schemas_of(source: Source, before: Mapping[str, int] | None = None) -> Schemas:
     """Return the feature sets of the range, and what each wanted feature is in each.
+
+    `before` are those of decisions before what `source` has read: how many rows each label has.
 
     Raises:
         FeatureSetUnregistered, NothingToScore, NotFound, MixedFeatureSets, FeatureUnknown,
         EvolutionUnresolved: see there.
     """
     spec = source.spec
-    rows: dict[str, int] = {}
+    known = source.log.feature_sets()
+    counted = before or {}
+    rows = {name: counted[each.label] for name, each in known.items() if each.label in counted}
     for batch in source.batches:
         rows[digest_of(batch)] = rows.get(digest_of(batch), 0) + batch.num_rows
-    known = source.log.feature_sets()
     for name, count in rows.items():
         if name not in known:
             raise FeatureSetUnregistered(spec.decision_point, name, count)

@@ -37,7 +37,7 @@ def test_it_equals_a_build_from_nothing(event_log, tmp_path, rule):
     _, later = history.decisions(300, 700)
     history.outcomes(300, 600)
     history.decisions(900, 901)
-    longer = extend_training_set(event_log, first.id, to=later, place=Place(tmp_path / "longer"))
+    longer, _reused = extend_training_set(event_log, first.folder, to=later, place=Place(tmp_path / "longer"))
     at = longer.manifest["as_of"]["position"]
     whole = build_training_set(
         event_log,

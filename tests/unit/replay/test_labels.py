@@ -21,7 +21,7 @@ AT = int(T0.timestamp()) * 1_000_000
 def latest(occurred, outcomes, window):
     """Decisions at these minutes; outcomes: decision, minute it happened, value, minute it was recorded."""
     times = np.array(occurred, dtype=np.int64) * MINUTE + AT
-    decided = Decided(pa.chunked_array([[f"d{i}" for i in range(len(occurred))]]), times)
+    decided = Decided.of(pa.chunked_array([[f"d{i}" for i in range(len(occurred))]]), times)
     found = Latest(decided, timedelta(minutes=window))
     of, happened, value, recorded = zip(*outcomes, strict=True)
     table = {

@@ -1,0 +1,74 @@
+"""Erased: whether erasures alone explain that the log no longer gives what a set was registered with."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.log.log import Log
+from harness.replay_errors import TrainingSetDiffers
+from harness.training.errors import ErasedSince
+from harness.training.rows import Rows
+from replay.columns import FEATURE, int64
+from replay.differ import differs
+from replay.matching import Flags
+
+STATUSES, ERASED = "statuses", "erased"
+
+
+def explained(log: Log, name: str, rows: Rows, files: pa.Table | None, digests: tuple[str, str]) -> Flags:
+    """Return which rows of a set were erased since, where the rest is what its files have.
+
+    `files` are its rows as they were written, whose digest is the registered one; `digests` are that and the
+    one that the log gives now.
+
+    Raises:
+        TrainingSetDiffers: something else differs too, or nothing was erased.
+        ErasedSince: rows were erased, and there are no files to compare the rest with.
+    """
+    erased = _erased(log, rows)
+    if not any(found.any() for found in erased.values()):
+        raise TrainingSetDiffers(name, "The log", *digests)
+    several: Flags = np.logical_or.reduce(list(erased.values()))
+    if files is None:
+        raise ErasedSince(name, int(np.count_nonzero(several)), rows.size)
+    now = rows.table()
+    same = now.num_rows == files.num_rows and now.schema.names == files.schema.names
+    if not same:
+        raise TrainingSetDiffers(name, "The log", *digests)
+    nothing = np.zeros(rows.size, dtype=np.bool_)
+    for column in now.schema.names:
+        lost = erased.get(column, nothing)
+        if (differs(files, now, [column]) & ~lost).any():
+            raise TrainingSetDiffers(name, "The log", *digests)
+    return several
+
+
+def _erased(log: Log, rows: Rows) -> dict[str, Flags]:
+    """Return for each feature in which rows of the set its value was erased."""
+    spec, places = rows.spec, int64(rows.own["position"], "position")
+    found: dict[str, Flags] = {}
+    for batch in log.read(
+        spec.start, spec.stop, kind="decision", decision_point=spec.decision_point, columns=[STATUSES]
+    ):
+        if STATUSES not in batch.schema.names:
+            continue
+        column = batch.column(STATUSES)
+        parents, entries = pc.list_parent_indices(column), pc.list_flatten(column)
+        gone = pc.equal(pc.struct_field(entries, "status"), ERASED)
+        at = batch.column("position").take(parents.filter(gone))
+        fields = pc.struct_field(entries, "field").filter(gone)
+        for field in pc.unique(fields).to_pylist():
+            mask = found.setdefault(field, np.zeros(places.size, dtype=np.bool_))
+            mask |= np.isin(places, np.asarray(at.filter(pc.equal(fields, field))))
+    return _by_name(found, rows)
+
+
+def _by_name(found: dict[str, Flags], rows: Rows) -> dict[str, Flags]:
+    """Return the same by the names that features have in the set."""
+    named: dict[str, Flags] = {}
+    for mapping in rows.schemas.mappings.values():
+        for name in rows.schemas.features:
+            field = (mapping.sources[name] or "").removeprefix(FEATURE)
+            if field in found:
+                named[name] = named.get(name, False) | found[field]
+    return named
