@@ -12,25 +12,43 @@ from harness.errors import ConfigError
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.models import open_registered, registered
+from harness.remembered import RememberedModel
 from replay.adapters import check_digest
 from replay.isolation import Account, IsolatedModel, Limits, open_isolated
-from replay.model import Model
+from replay.model import Model, StatefulModel
 
 MEASURED = "replay.measured"
 
 
 @contextmanager
 def challenger(
-    log: Log, reference: str, *, folder: Path | None = None, limits: Limits | None = None
+    log: Log,
+    reference: str,
+    *,
+    decision_point: str,
+    folder: Path | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Model]:
     """Yield a registered model, from the very bytes that were registered, in a process of its own.
 
-    `limits` None: those of harness.toml.
+    `limits` None: those of harness.toml. A model that remembers observes the decisions of `decision_point`
+    that lie before those that it scores.
 
     Raises:
         NotFound, ModelError: see `harness.models.open_registered`.
     """
     bounds = limits or limits_of(folder)
+    with _opened(log, reference, folder, bounds) as model:
+        if not isinstance(model, StatefulModel):
+            yield model
+            return
+        remembered = RememberedModel(log, model, decision_point)
+        yield remembered
+        remembered.close()
+
+
+@contextmanager
+def _opened(log: Log, reference: str, folder: Path | None, bounds: Limits) -> Iterator[Model]:
     if bounds.in_process:
         yield open_registered(log, reference, folder=folder)
         return
@@ -79,9 +97,10 @@ def keep_account(log: Log, model: Model, run_id: str) -> None:
 
     It is an event of its own and no part of the run: the scores of two runs are equal, their times are not.
     """
-    if isinstance(model, IsolatedModel) and model.account.starts:
+    account = model.account if isinstance(model, IsolatedModel | RememberedModel) else Account()
+    if account.starts:
         named = {"model": f"{model.info.name}:{model.info.version}", "model_digest": model.info.digest}
-        body = named | model.account.to_log()
+        body = named | account.to_log()
         log.control(MEASURED, run_id, body)
 
 

@@ -18,6 +18,7 @@ from harness.models import get_model
 from harness.replay_errors import FeatureUnknown, NothingToScore
 from harness.replays import read_scores
 from policies.concentration import Concentrated, concentrated
+from replay.adapters.uri import parse_uri
 from replay.columns import FEATURE
 from replay.differences import DIFFERS, LACKING, Differences, Floats, Sides, states
 from replay.tolerance import Tolerance
@@ -200,5 +201,7 @@ def _changes(
     flips = worst.filter(worst.column("flipped")) if worst.num_rows else worst
     if question.b == RECORDED or not flips.num_rows:
         return {}
-    with challenger(log, question.b, folder=folder) as model:
+    if parse_uri(get_model(log, question.b).uri).key is not None:
+        return {}  # what it answers to a changed row depends on rows that would have to be changed too
+    with challenger(log, question.b, decision_point=question.decision_point, folder=folder) as model:
         return smallest_changes(log, model, question.decision_point, flips, threshold=question.threshold)

@@ -115,10 +115,11 @@ def claim_of(findings: Sequence[Finding]) -> str:
     'digits'
     """
     states = {finding.check: finding.state for finding in findings}
-    exact = ("determinism", "fresh process", "batch size")
-    if any(states.get(name, "pass") == "fail" for name in (*exact, "row order", "prefix", "contract")):
+    exact = ("contract", "determinism", "fresh process", "batch size", "snapshot")
+    beside = ("row order", "other keys", "prefix")
+    if any(states.get(name) == "fail" for name in (*exact, *beside)):
         return "nothing"
-    return "digits" if "warn" in {states.get("row order"), states.get("prefix")} else "bit"
+    return "digits" if any(states.get(name) == "warn" for name in beside) else "bit"
 
 
 def _named(log: Log, question: Question, folder: Path | None) -> tuple[ModelInfo, Artefact]:

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.challengers import challenger
-from harness.errors import NotFound
+from harness.errors import NotFound, UsageError
 from harness.log.log import Log
+from harness.remembered import RememberedModel
 from harness.replay_errors import NothingToScore
 from replay.columns import mask_of
 from replay.model import Model
@@ -140,7 +141,7 @@ def _rescored(
     folder: Path | None,
     progress: Callable[[int], None] | None,
 ) -> _Account:
-    with challenger(log, reference, folder=folder) as model:
+    with challenger(log, reference, decision_point=decision_point, folder=folder) as model:
         return _counted(log, model, reference, (decision_point, *part), progress)
 
 
@@ -160,6 +161,8 @@ def _counted(
         for batch in log.read(*part, kind="decision", decision_point=decision_point, columns=list(columns)):
             names = pc.binary_join_element_wise(batch.column("model"), batch.column("model_version"), ":")
             mine = batch.filter(mask_of(np.asarray(pc.equal(names, reference), dtype=np.bool_)))
+            if mine.num_rows < batch.num_rows and isinstance(model, RememberedModel):
+                raise _not_alone(reference)
             if mine.num_rows:
                 recorded.append(mine.select(["position", "score", "decision"]))
                 yield mine
@@ -172,3 +175,11 @@ def _counted(
         if progress is not None:
             progress(block.column("decision_position")[-1].as_py() + 1 - part[0])
     return account
+
+
+def _not_alone(reference: str) -> UsageError:
+    return UsageError(
+        f"{reference} remembers what it decided on, and others decided in this range too.",
+        "Expected a range whose decisions are all its own: nobody knows what it had observed live.",
+        "Choose such a range.",
+    )

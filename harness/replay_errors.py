@@ -11,6 +11,7 @@ HarnessError (recorders.errors)
 ├── EmptyTrainingSet        no decision counts; why is in the counts                       exit 1
 ├── ExportFailed            files could not be written; nothing half-written is left       exit 1
 ├── FolderTaken             something else is where the training set should be             exit 2
+├── StateAltered            what a model knew is kept in other bytes than were named        exit 40
 ├── ManifestUnreadable      a manifest that is damaged or of another format                exit 40
 └── TrainingSetDiffers      the log or the files give other values than were registered    exit 40
 """
@@ -69,6 +70,20 @@ class NothingToScore(HarnessError):
             'See "harness log stats" for what was recorded, and where.',
         )
         self.decision_point, self.start, self.stop = decision_point, start, stop
+
+
+class StateAltered(HarnessError):
+    """A kept state is not what was kept: without the file, it is observed again from the log."""
+
+    exit_code = 40
+
+    def __init__(self, path: str, through: int) -> None:
+        super().__init__(
+            f"The state at position {through:,} in {path} has other bytes than the log names.",
+            "Expected the bytes that were kept: scores after them would be nobody's.",
+            "Find out who changed the store, then delete the file: the state is made again from the log.",
+        )
+        self.path, self.through = path, through
 
 
 class MixedFeatureSets(HarnessError):

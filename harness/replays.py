@@ -87,7 +87,7 @@ def run_replay(
     head = log.head().position
     if stop > head + 1:
         raise UnknownPosition(stop - 1, head)
-    with challenger(log, model_ref, folder=folder, limits=limits) as model:
+    with challenger(log, model_ref, decision_point=decision_point, folder=folder, limits=limits) as model:
         run = _begin(log, model, model_ref, decision_point, start, stop)
         if run.completed_at is not None:
             return run

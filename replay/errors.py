@@ -17,11 +17,13 @@ HarnessError
         ├── UnknownModelUri     no adapter for it, or an option that the adapter does not know (exit 2)
         ├── ModelNotFound       the module, attribute or file is not there
         ├── NotAModel           an object without predict_proba, predict or score
+        ├── RemembersNothing    a key for an object that cannot observe, snapshot and restore
         ├── UntrustedModel      a file that holds types outside our allow-list (exit 40)
         ├── PickleRefused       code in the form of a file, that nobody pinned  (exit 40)
         ├── ModelUnavailable    the server or process that scores does not answer
         ├── ModelChanged        the bytes are not those that were registered  (exit 40)
         ├── ModelInputsError    features that no recorded snapshot has
+        ├── StateLost           a model that remembers could not take in, give or take back what it knows
         └── ModelBroken         it raised for every row of the first block
             └── ChallengerEnded its process had to be ended too often: the circuit is open
 """
@@ -219,6 +221,18 @@ class NotAModel(ModelError):
         self.uri, self.found, self.methods = uri, found, tuple(methods)
 
 
+class RemembersNothing(ModelError):
+    """Give the object the methods of a model that remembers, or leave out its key."""
+
+    def __init__(self, uri: str, found: str, lacking: Sequence[str]) -> None:
+        super().__init__(
+            f"Model {uri!r} has a key, and its {found} lacks {', '.join(lacking)}.",
+            "Expected observe(rows), snapshot() -> bytes and restore(bytes) beside the method that scores.",
+            "Write these methods, or leave ?key= out of the URI.",
+        )
+        self.uri, self.found, self.lacking = uri, found, tuple(lacking)
+
+
 class UntrustedModel(ModelError):
     """The file wants types or content that we do not load; nothing of it was run."""
 
@@ -284,6 +298,18 @@ class ModelInputsError(ModelError):
             "Register the model with --inputs naming recorded features, or choose another range.",
         )
         self.inputs, self.known = tuple(inputs), tuple(known)
+
+
+class StateLost(ModelError):
+    """A model that remembers failed while it did: nobody can say what it knows now."""
+
+    def __init__(self, name: str, doing: str, reason: str) -> None:
+        super().__init__(
+            f"Model {name!r} failed in {doing}(): {reason}.",
+            "Expected a model that takes in every row that has its inputs: they decide its next scores.",
+            "What it scored before is kept. Mend it and register it under a new version.",
+        )
+        self.name, self.doing, self.reason = name, doing, reason
 
 
 class ModelBroken(ModelError):

@@ -1,6 +1,6 @@
 """The model contract: what scores columns, and what is known about it."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 import pyarrow as pa
@@ -36,3 +36,24 @@ class Model(Protocol):
         `columns` holds `decision_position` (int64), `decision_id` and one `f.<input>` per input.
         A row that cannot be scored has an `error` and no score. What is wrong with the whole batch raises.
         """
+
+
+@runtime_checkable
+class StatefulModel(Model, Protocol):
+    """A `Model` whose answers depend on the rows that it observed before, key by key.
+
+    `score` answers rows in order and observes each of them: a row sees all rows before it that have its key,
+    and not itself. What it knows at a position of the log is thereby a function of the log alone.
+    """
+
+    def observe(self, columns: pa.RecordBatch) -> None:
+        """Take in rows without scoring them. Raises `StateLost`: what it knows now is unknown."""
+
+    def snapshot(self) -> bytes:
+        """Return all that it knows."""
+
+    def restore(self, state: bytes) -> None:
+        """Know what a snapshot knew, and nothing else."""
+
+    def reset(self) -> None:
+        """Know what it knew when it was loaded."""

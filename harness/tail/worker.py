@@ -102,7 +102,10 @@ def follow(
     """
     while not stop.is_set():
         try:
-            with open_log() as log, challenger(log, target.model, folder=folder) as model:
+            with (
+                open_log() as log,
+                challenger(log, target.model, decision_point=target.decision_point, folder=folder) as model,
+            ):
                 tail = begin(log, model, target.model, target.decision_point, target.start)
                 with Lease(log.url, LEASE, tail.id, channel=CHANNEL) as lease:
                     if lease.held:

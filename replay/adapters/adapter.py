@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -27,11 +27,23 @@ class Artefact(msgspec.Struct, frozen=True):
         return Path(self.path).suffix
 
 
+class Memory(msgspec.Struct, frozen=True):
+    """What a model that remembers offers beside its call. Whatever its code raises comes through."""
+
+    observe: Callable[[pa.RecordBatch], Any]
+    snapshot: Callable[[], bytes]
+    restore: Callable[[bytes], Any]
+
+
 class Loaded(msgspec.Struct, frozen=True):
-    """A model in this process: the inputs that it names itself, None when it names none, and its call."""
+    """A model in this process: the inputs that it names itself, None when it names none, and its call.
+
+    `memory` is None for one that remembers nothing.
+    """
 
     inputs: tuple[str, ...] | None
     call: Callable[[pa.RecordBatch], Answer]
+    memory: Memory | None = None
 
 
 class Adapter(Protocol):

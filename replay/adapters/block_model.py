@@ -27,7 +27,7 @@ Rows = npt.NDArray[np.int64]
 class BlockModel:
     """A Model on top of any `call(block) -> scores, decisions`; a failure is a row, never a lost batch.
 
-    Every call gets BLOCK_ROWS rows, a shorter one is filled up with its last row: the number of rows
+    Every call gets `rows` rows, a shorter one is filled up with its last row: the number of rows
     decides the last bits of a BLAS product. When a call fails, its rows are halved until those that it
     cannot score are alone, so their neighbours keep the scores that they would have had.
 
@@ -36,12 +36,19 @@ class BlockModel:
     """
 
     def __init__(
-        self, info: ModelInfo, call: Callable[[pa.RecordBatch], Answer], *, output: Output, nulls: str
+        self,
+        info: ModelInfo,
+        call: Callable[[pa.RecordBatch], Answer],
+        *,
+        output: Output,
+        nulls: str,
+        rows: int = BLOCK_ROWS,
     ) -> None:
         self.info = info
         self._call = call
         self._output = output
         self._nulls = nulls
+        self._rows = rows
 
     def score(self, columns: pa.RecordBatch) -> pa.RecordBatch:
         """Return one score row for each row; see `replay.model.Model`.
@@ -53,8 +60,8 @@ class BlockModel:
         errors = self._missing(features)
         good = np.flatnonzero(absent(errors))
         scores, decisions = np.full(columns.num_rows, np.nan), np.full(columns.num_rows, None, dtype=object)
-        for at in range(0, good.size, BLOCK_ROWS):
-            self._fill(features, good[at : at + BLOCK_ROWS], scores, decisions, errors)
+        for at in range(0, good.size, self._rows):
+            self._fill(features, good[at : at + self._rows], scores, decisions, errors)
         failed = ~absent(errors)
         decisions[failed] = None
         return pa.RecordBatch.from_arrays(
@@ -85,6 +92,16 @@ class BlockModel:
             features = features.set_column(i, self.info.inputs[i], features.column(i).cast(pa.float64()))
         return fill_nulls(features, self._nulls) if self._nulls.startswith(VALUE) else features
 
+    def complete(self, columns: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the inputs of the rows that lack none of those that they must have.
+
+        Raises:
+            ModelInputsError: `columns` lack one of them.
+        """
+        features = self.features(columns)
+        good = absent(self._missing(features))
+        return features if good.all() else features.filter(pa.array(good))
+
     def _missing(self, features: pa.RecordBatch) -> Texts:
         """Return the error of each row that lacks an input, None for the others."""
         errors = np.full(features.num_rows, None, dtype=object)
@@ -98,7 +115,7 @@ class BlockModel:
     def _fill(
         self, features: pa.RecordBatch, rows: Rows, scores: Scores, decisions: Texts, errors: Texts
     ) -> None:
-        """Write the results of `rows` (at most BLOCK_ROWS) into the three columns."""
+        """Write the results of `rows` (at most a call's) into the three columns."""
         open_parts, kills = [rows], 0
         while open_parts:
             part = open_parts.pop()
@@ -118,10 +135,10 @@ class BlockModel:
                 open_parts += [part[part.size // 2 :], part[: part.size // 2]]
 
     def _canonical(self, features: pa.RecordBatch, rows: Rows) -> tuple[Scores, Texts, Texts]:
-        if rows.size == features.num_rows == BLOCK_ROWS:
+        if rows.size == features.num_rows == self._rows:
             block = features
         else:
-            padded = np.concatenate([rows, np.repeat(rows[-1:], BLOCK_ROWS - rows.size)])
+            padded = np.concatenate([rows, np.repeat(rows[-1:], self._rows - rows.size)])
             block = features.take(pa.array(padded))
         scores, decisions = self._call(block)
         scores, decisions = scores[: rows.size], decisions[: rows.size]

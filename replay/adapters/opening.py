@@ -24,10 +24,13 @@ from replay.adapters import (
 from replay.adapters.adapter import Adapter, Artefact, Loaded
 from replay.adapters.answers import Answer, Output
 from replay.adapters.block_model import BlockModel
+from replay.adapters.in_order import WAVE_ROWS
 from replay.adapters.recorded import RecordedModel
+from replay.adapters.remembering import RememberingBlocks
 from replay.adapters.uri import ModelUri, parse_uri
 from replay.errors import ModelChanged, ModelInputsError, UntrustedModel
 from replay.model import Model, ModelInfo
+from replay.score import BLOCK_ROWS
 
 ADAPTERS: Mapping[str, Adapter] = {
     "py": python,
@@ -101,7 +104,11 @@ def open_model(
     if parsed.scheme in CONTAINED:
         raise UntrustedModel(uri, [f"{parsed.scheme}: runs what it loads, outside a process of its own"])
     loaded = load(spec, held)
-    return block_model(info_of(spec, held, inputs_of(spec, loaded.inputs)), loaded.call)
+    model = block_model(info_of(spec, held, inputs_of(spec, loaded.inputs)), loaded.call)
+    if parsed.key is None or loaded.memory is None:
+        return model
+    check_key(parsed.key, model.info.inputs)
+    return RememberingBlocks(model, parsed.key, loaded.memory)
 
 
 def load(spec: ModelSpec, held: Artefact) -> Loaded:
@@ -117,7 +124,8 @@ def load(spec: ModelSpec, held: Artefact) -> Loaded:
 def block_model(info: ModelInfo, call: Callable[[pa.RecordBatch], Answer]) -> BlockModel:
     """Return the model that answers by `call`, in this process or in another."""
     parsed = parse_uri(info.uri)
-    return BlockModel(info, call, output=Output.of(parsed.options), nulls=parsed.nulls)
+    rows = BLOCK_ROWS if parsed.key is None else WAVE_ROWS
+    return BlockModel(info, call, output=Output.of(parsed.options), nulls=parsed.nulls, rows=rows)
 
 
 def inputs_of(spec: ModelSpec, own: Sequence[str] | None) -> tuple[str, ...]:
@@ -130,6 +138,12 @@ def inputs_of(spec: ModelSpec, own: Sequence[str] | None) -> tuple[str, ...]:
     if not wanted:
         raise ModelInputsError(("(inputs not named)",), ())
     return wanted
+
+
+def check_key(key: str, inputs: Sequence[str]) -> None:
+    """Raise ModelInputsError unless the key of a model that remembers is one of its inputs."""
+    if key not in inputs:
+        raise ModelInputsError([key], inputs)
 
 
 def check_digest(model: Model, registered: str) -> None:

@@ -11,14 +11,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from replay.adapters.adapter import Artefact, Loaded
+from replay.adapters.adapter import Artefact, Loaded, Memory
 from replay.adapters.answers import Answer, Output, read_answer
 from replay.adapters.forms import form_of
 from replay.adapters.guard import guard
 from replay.adapters.uri import METHODS, ModelUri
-from replay.errors import ModelNotFound, NotAModel, UnknownModelUri
+from replay.errors import ModelNotFound, NotAModel, RemembersNothing, UnknownModelUri
 
 VERSION = 1
+_REMEMBERS = ("observe", "snapshot", "restore")
 
 
 class _Pinned(importlib.abc.SourceLoader):
@@ -40,7 +41,29 @@ def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Load
     """Return the attribute as a model; its `inputs`, when it has any, are those that it wants."""
     found = load_attribute(uri, held.path, held.content, held.digest)
     own = getattr(found, "inputs", None)
-    return Loaded(None if own is None else tuple(own), call_of(uri, found, column_of(uri)))
+    memory = None if uri.key is None else _memory_of(uri, found)
+    return Loaded(None if own is None else tuple(own), call_of(uri, found, column_of(uri)), memory)
+
+
+def _memory_of(uri: ModelUri, found: Any) -> Memory:
+    """Return what an object with a key remembers by.
+
+    Raises:
+        RemembersNothing: it lacks one of the three methods.
+    """
+    lacking = [name for name in _REMEMBERS if not callable(getattr(found, name, None))]
+    if lacking:
+        raise RemembersNothing(uri.text, type(found).__name__, lacking)
+    form = form_of(uri.options.get("input", "frame"), nulls=uri.nulls)
+    return Memory(
+        lambda block: found.observe(form(block)), lambda: _state_of(found.snapshot()), found.restore
+    )
+
+
+def _state_of(state: Any) -> bytes:
+    if not isinstance(state, bytes | bytearray):
+        raise TypeError(f"snapshot() returned {type(state).__name__}, expected bytes")
+    return bytes(state)
 
 
 def call_of(uri: ModelUri, found: Any, column: int | None) -> Callable[[pa.RecordBatch], Answer]:

@@ -13,7 +13,7 @@ _OUTPUT = ("class", "decisions", "nulls", "threshold")
 _REMOTE = (*_OUTPUT, "token")
 OPTIONS: dict[str, tuple[str, ...]] = {
     "recorded": (),
-    "py": (*_OUTPUT, "input", "method"),
+    "py": (*_OUTPUT, "input", "key", "method"),
     "sklearn": (*_OUTPUT, "method"),
     "onnx": (*_OUTPUT, "output"),
     "lightgbm": _OUTPUT,
@@ -43,6 +43,11 @@ class ModelUri(msgspec.Struct, frozen=True):
     def nulls(self) -> str:
         """What becomes of a row that lacks an input: `error`, `pass` or `value:...`."""
         return self.options.get("nulls", "error")
+
+    @property
+    def key(self) -> str | None:
+        """The input by which a model remembers rows; None for one that remembers none."""
+        return self.options.get("key")
 
     @property
     def remote(self) -> bool:
@@ -122,6 +127,7 @@ def _is_digest(text: str) -> bool:
 # What an option's value must be, and how to say it.
 _RULES: dict[str, tuple[Callable[[str], bool], str]] = {
     "nulls": (_is_nulls, "nulls=error, nulls=pass or nulls=value:NUMBER"),
+    "key": (bool, "the name of an input"),
     "method": (METHODS.__contains__, "one of " + ", ".join(METHODS)),
     "input": (FORMS.__contains__, "one of " + ", ".join(FORMS)),
     "format": (("arrow", "jsonl").__contains__, "format=arrow or format=jsonl"),

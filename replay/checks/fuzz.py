@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from replay.adapters.reasons import reason_code
 from replay.checks.finding import Finding
+from replay.checks.invariance import forget
 from replay.columns import FEATURE
 from replay.errors import ModelError
 from replay.isolation import IsolatedModel
@@ -78,6 +79,7 @@ def fuzz(model: IsolatedModel, rows: pa.Table, examples: int) -> Finding:
 def _scores(model: IsolatedModel, rows: pa.Table) -> pa.Table:
     batch = rows.combine_chunks().to_batches()[0]
     names = ["decision_position" if name == "position" else name for name in batch.schema.names]
+    forget(model)
     return pa.Table.from_batches([model.score(batch.rename_columns(names))])
 
 

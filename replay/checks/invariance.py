@@ -7,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from replay.adapters.uri import parse_uri
 from replay.checks.finding import Finding
-from replay.model import Model
+from replay.columns import FEATURE
+from replay.model import Model, StatefulModel
 from replay.quantised import fragile, quantised_digest
 from replay.score import BLOCK_ROWS, score_blocks
 
@@ -20,8 +22,15 @@ Scores = npt.NDArray[np.float64]
 
 
 def scores_of(model: Model, rows: pa.Table) -> pa.Table:
-    """Return the scores of `rows` in canonical blocks."""
+    """Return the scores of `rows` in canonical blocks; a model that remembers knows of no other rows."""
+    forget(model)
     return pa.Table.from_batches(score_blocks(model, rows.combine_chunks().to_batches()))
+
+
+def forget(model: Model) -> None:
+    """Let a model that remembers know what it knew when it was loaded."""
+    if isinstance(model, StatefulModel):
+        model.reset()
 
 
 def numbers(scores: pa.Table) -> Scores:
@@ -68,6 +77,7 @@ def cut(model: Model, rows: pa.Table, first: pa.Table) -> Finding:
     """Check that batches of 1, 7, 64 and 1,000 rows give the bits of one batch."""
     for size in CUTS:
         edges = [*range(0, rows.num_rows, size), rows.num_rows]
+        forget(model)
         parts = (part for a, b in pairwise(edges) for part in rows.slice(a, b - a).to_batches())
         if not pa.Table.from_batches(score_blocks(model, parts)).equals(first):
             return Finding("batch size", "fail", f"batches of {size} rows give other scores", {"rows": size})
@@ -85,18 +95,31 @@ def columns(model: Model, rows: pa.Table, first: pa.Table) -> Finding:
 def neighbours(model: Model, rows: pa.Table, first: pa.Table) -> Iterator[Finding]:
     """Check that a row's place in its block and the rows beside it decide nothing.
 
-    Yields one finding for other places of the same rows, and one for fewer rows beside it (prefix
-    invariance): a model that looks at its whole batch sees the future of each row.
+    Yields one finding for other places of the same rows (for a model that remembers: for fewer keys), and
+    one for fewer rows beside it (prefix invariance): a model that looks at its whole batch sees the future of
+    each row.
     """
     count = min(rows.num_rows, BLOCK_ROWS)
     block, known = rows.slice(0, count), numbers(first)[:count]
-    order = np.random.default_rng(0).permutation(count)
+    key = parse_uri(model.info.uri).key
+    yield _moved(model, block, known) if key is None else _other_keys(model, block, known, FEATURE + key)
+    half = max(1, count // 2)
+    yield _judged("prefix", known[:half], numbers(scores_of(model, block.slice(0, half))))
+
+
+def _moved(model: Model, block: pa.Table, known: Scores) -> Finding:
+    order = np.random.default_rng(0).permutation(block.num_rows)
     moved = numbers(scores_of(model, block.take(pa.array(order))))
     back = np.empty_like(moved)
     back[order] = moved
-    yield _judged("row order", known, back)
-    half = max(1, count // 2)
-    yield _judged("prefix", known[:half], numbers(scores_of(model, block.slice(0, half))))
+    return _judged("row order", known, back)
+
+
+def _other_keys(model: Model, block: pa.Table, known: Scores, key: str) -> Finding:
+    """Check a model that remembers, whose rows have an order, on the rows of every other key alone."""
+    codes = block.column(key).combine_chunks().dictionary_encode().indices.fill_null(0)
+    kept = np.flatnonzero(np.asarray(codes) % 2 == 0)
+    return _judged("other keys", known[kept], numbers(scores_of(model, block.take(pa.array(kept)))))
 
 
 def _judged(check: str, known: Scores, found: Scores) -> Finding:

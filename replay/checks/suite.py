@@ -7,12 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from replay.checks import invariance
+from replay.checks import invariance, memory
 from replay.checks.finding import Finding
-from replay.checks.fuzz import fuzz
+from replay.checks.fuzz import BESIDE, fuzz
 from replay.errors import ModelError
-from replay.isolation import IsolatedModel
-from replay.score import BLOCK_ROWS
+from replay.isolation import IsolatedModel, RememberingModel
 
 # After this, no further part is begun: the check takes about a minute at most.
 PATIENCE_S = 45.0
@@ -74,12 +73,17 @@ def _tried(model: IsolatedModel, again: Open, rows: pa.Table, threshold: float |
     near = invariance.near_threshold(beside, scores, threshold)
     if near is not None:
         yield near
+    if isinstance(model, RememberingModel):
+        yield memory.remembers(model, rows, first)
+        yield memory.snapshots(model, again, rows, first)
     block_us = model.account.blocks.percentile(0.5) or 1
     if find_spec("hypothesis") is None:
         words = "not tried: hypothesis is not installed (pip install 'shadow-harness[check]')"
         yield Finding("odd values", "warn", words)
     else:
-        yield fuzz(model, rows, _within(FUZZ_ROWS, FUZZ_US // (2 * block_us)))
+        # A model that remembers is asked row by row when they have one key.
+        calls = 2 if not isinstance(model, RememberingModel) else 4 * (BESIDE + 1)
+        yield fuzz(model, rows, _within(FUZZ_ROWS, FUZZ_US // (calls * block_us)))
     yield _growth(model, rows, _within(GROWTH_BLOCKS, GROWTH_US // block_us))
 
 
@@ -89,9 +93,9 @@ def _within(bounds: tuple[int, int], wanted: int) -> int:
 
 def _growth(model: IsolatedModel, rows: pa.Table, blocks: int) -> Finding:
     """Check what the process holds after many blocks more than after the first ones."""
-    before, asked = model.account.resident_mb_max, 0
-    while asked < blocks:
-        asked += max(1, invariance.scores_of(model, rows).num_rows // BLOCK_ROWS)
+    before, begun = model.account.resident_mb_max, model.account.blocks.count
+    while (asked := model.account.blocks.count - begun) < blocks:
+        invariance.scores_of(model, rows)
     grown = model.account.resident_mb_max - before
     state = "fail" if grown > GROWTH_FAIL_MB else "warn" if grown > GROWTH_WARN_MB else "pass"
     figures = {"blocks": asked, "grown_mb": grown, "resident_mb_max": model.account.resident_mb_max}

@@ -1,28 +1,23 @@
 """A challenger as a `Model`: its own process, a circuit breaker and an account."""
 
-from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
 import pyarrow as pa
 
 from replay.adapters.adapter import Artefact
 from replay.adapters.answers import Answer
 from replay.adapters.guard import CallFailed, guard
 from replay.adapters.http_client import token_of
-from replay.adapters.opening import ModelSpec, block_model, info_of, inputs_of, read_artefact
+from replay.adapters.opening import ModelSpec, block_model, info_of, inputs_of
 from replay.adapters.reasons import reason_code
-from replay.adapters.recorded import RecordedModel
 from replay.adapters.uri import parse_uri
 from replay.errors import ChallengerEnded, ModelError, ModelUnavailable
 from replay.isolation.account import Account
 from replay.isolation.limits import Limits
 from replay.isolation.messages import Measured, Opening
 from replay.isolation.process import ChildProcess
-from replay.model import Model
 
 # Kills in a row, with no answer ever in between, after which nobody waits for another: one bad first row
 # takes eleven to find.
@@ -172,31 +167,3 @@ class IsolatedModel:
         self._cpu_us = measured.cpu_us
         if measured.cpu_us > self._limits.cpu_s * 500_000:  # half of it: a fresh process goes on
             self._retire()
-
-
-def open_isolated(
-    uri: str,
-    *,
-    name: str | None = None,
-    version: str = "0",
-    inputs: Sequence[str] | None = None,
-    trained_until: int | None = None,
-    artefact: Artefact | None = None,
-    folder: Path | None = None,
-    limits: Limits | None = None,
-) -> IsolatedModel | Model:
-    """Return the model that `uri` names, ready to score in a process of its own.
-
-    The arguments are those of `replay.adapters.open_model`. `recorded:champion` runs nobody's code and
-    gets no process.
-
-    Raises:
-        ModelError: see `open_model`; loading that hangs or crashes is `ModelNotFound`.
-    """
-    spec = ModelSpec(uri, name, version, None if inputs is None else tuple(inputs), trained_until)
-    parsed = parse_uri(uri)
-    held = artefact or read_artefact(uri, folder)
-    if parsed.scheme == "recorded":
-        return RecordedModel(info_of(spec, held, ()))
-    bounds = msgspec.structs.replace(limits or Limits(), network=parsed.remote)
-    return IsolatedModel(spec, held, bounds)

@@ -121,9 +121,27 @@ class ChildProcess:
             raise CallFailed(f"{BAD_ANSWER}{plain(str(error))}", killed=True) from error
         return answer, measured
 
-    def _ask(self, kind: int, payload: bytes | memoryview, timeout_s: float) -> tuple[int, bytes]:
+    def remember(self, kind: int, payload: bytes | memoryview) -> bytes:
+        """Return the reply to one of the questions that only a model that remembers is asked.
+
+        Raises:
+            CallFailed: with `killed`, when the process must be ended; else its own code raised.
+        """
+        reply, state = self._ask(kind, payload, self._limits.timeout_s, most=wire.STATE_BYTES_MAX)
+        if reply == wire.RAISED:
+            raise CallFailed(plain(state.decode(errors="replace")))
+        return state
+
+    def _ask(
+        self,
+        kind: int,
+        payload: bytes | memoryview,
+        timeout_s: float,
+        *,
+        most: int = wire.REPLY_BYTES_MAX,
+    ) -> tuple[int, bytes]:
         try:
-            return self._line.ask(kind, payload, timeout_s)
+            return self._line.ask(kind, payload, timeout_s, most=most)
         except wire.Broken as broken:
             raise CallFailed(self._why(broken, timeout_s), killed=True) from broken
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 import pyarrow as pa
 
-from replay.adapters.adapter import Artefact
+from replay.adapters.adapter import Artefact, Memory
 from replay.adapters.answers import Answer
 from replay.adapters.guard import CallFailed, guard
 from replay.adapters.opening import ModelSpec, load
@@ -29,11 +29,15 @@ class Server:
         self._watched = watched
         self._tripwire = Tripwire(home)
         self._call: Callable[[pa.RecordBatch], Answer] | None = None
+        self._memory: Memory | None = None
 
     def reply(self, kind: int, body: bytearray) -> tuple[int, bytes]:
         """Return the kind and the bytes of the reply to one frame."""
         if kind == wire.OPEN:
             return self._open(msgspec.msgpack.decode(body, type=Opening))
+        if kind in {wire.OBSERVE, wire.SNAPSHOT, wire.RESTORE}:
+            state, failed = guard(self._remember, kind, body)
+            return (wire.STATE, state or b"") if failed is None else (wire.RAISED, failed.reason.encode())
         return self._score(kind, block_of(body))
 
     def _open(self, asked: Opening) -> tuple[int, bytes]:
@@ -47,8 +51,18 @@ class Server:
         except ModelError as error:
             refusal = Refused(type(error).__name__, error.happened, error.expected, error.remedy)
             return wire.REFUSED, msgspec.msgpack.encode(refusal)
-        self._call = loaded.call
+        self._call, self._memory = loaded.call, loaded.memory
         return wire.OPENED, msgspec.msgpack.encode(Opened(loaded.inputs, self._sandbox))
+
+    def _remember(self, kind: int, body: bytearray) -> bytes | None:
+        assert self._memory is not None, "the parent asks a model that has a key"
+        if kind == wire.SNAPSHOT:
+            return self._memory.snapshot()
+        if kind == wire.OBSERVE:
+            self._memory.observe(block_of(body))
+        else:
+            self._memory.restore(bytes(body))
+        return None
 
     def _score(self, kind: int, block: pa.RecordBatch) -> tuple[int, bytes]:
         assert self._call is not None, "the parent opens before it asks"

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 
 HEADER = struct.Struct("<QB")
-OPEN, SCORE, PROBE = 1, 2, 3
-OPENED, REFUSED, ANSWER, RAISED = 11, 12, 13, 14
+OPEN, SCORE, PROBE, OBSERVE, SNAPSHOT, RESTORE = 1, 2, 3, 4, 5, 6
+OPENED, REFUSED, ANSWER, RAISED, STATE = 11, 12, 13, 14, 15
 REPLY_BYTES_MAX = 16 * 2**20
+STATE_BYTES_MAX = 512 * 2**20
 _PIECE = 2**20
 # How often a waiting parent looks after its child's memory and noise.
 WATCH_S = 0.05
@@ -66,7 +67,9 @@ class Line:
         for fd in (to_child, from_child, noise):
             os.set_blocking(fd, False)
 
-    def ask(self, kind: int, payload: bytes | memoryview, timeout_s: float) -> tuple[int, bytes]:
+    def ask(
+        self, kind: int, payload: bytes | memoryview, timeout_s: float, *, most: int = REPLY_BYTES_MAX
+    ) -> tuple[int, bytes]:
         """Return the child's reply to one frame.
 
         Raises:
@@ -75,8 +78,8 @@ class Line:
         deadline = time.monotonic() + timeout_s
         self._send(kind, payload, deadline)
         size, reply = HEADER.unpack(self._receive(HEADER.size, deadline))
-        if size > REPLY_BYTES_MAX:
-            raise Broken(f"a reply of {size} bytes, more than the {REPLY_BYTES_MAX} that are allowed")
+        if size > most:
+            raise Broken(f"a reply of {size} bytes, more than the {most} that are allowed")
         return reply, self._receive(size, deadline)
 
     def _send(self, kind: int, payload: bytes | memoryview, deadline: float) -> None:

@@ -61,6 +61,46 @@ def constant(frame):
 def broken(frame):
     raise RuntimeError("no")
 """
+REMEMBERING = """
+import json, os
+
+class Sound:
+    inputs = ("amount", "items")
+
+    def __init__(self):
+        self.seen, self.all = {}, 0
+
+    def predict(self, frame):
+        return [a / 3 + self.seen.get(str(i), 0) for a, i in zip(frame["amount"], frame["items"])]
+
+    def observe(self, frame):
+        for items in frame["items"]:
+            self.seen[str(items)] = self.seen.get(str(items), 0) + 1
+            self.all += 1
+
+    def snapshot(self):
+        return json.dumps([sorted(self.seen.items()), self.all]).encode()
+
+    def restore(self, state):
+        seen, self.all = json.loads(state)
+        self.seen = dict(seen)
+
+class BeyondItsKey(Sound):
+    def predict(self, frame):
+        return frame["amount"] + self.all
+
+class Forgets(Sound):
+    def snapshot(self):
+        return b"[[], 0]"
+
+class Signed(Sound):
+    def snapshot(self):
+        return super().snapshot() + b" " * (os.getpid() % 97)
+
+class NeedsNone(Sound):
+    def predict(self, frame):
+        return frame["amount"]
+"""
 for_all = [line.split("(")[0][4:] for line in SOURCE.splitlines() if line.startswith("def ")]
 LIMITS = Limits(timeout_s=20.0, memory_mb=2048)
 
@@ -68,6 +108,7 @@ LIMITS = Limits(timeout_s=20.0, memory_mb=2048)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("checked")
+    (place / "remembering.py").write_text(REMEMBERING)
     (place / "candidates.py").write_text(SOURCE + "".join(f"\n{n}.inputs = inputs" for n in for_all) + "\n")
     return place
 
@@ -76,8 +117,9 @@ def folder(tmp_path_factory):
 def asked(event_log, folder):
     part = History(event_log).decisions(0, 1_500)
 
-    def ask(name, **more):
-        question = Question(f"py:candidates:{name}", POINT, *part, rows=1_200, **more)
+    def ask(name, rows=1_200, **more):
+        uri = name if name.startswith("py:") else f"py:candidates:{name}"
+        question = Question(uri, POINT, *part, rows=rows, **more)
         return check(event_log, question, folder=folder, limits=LIMITS)
 
     return ask
@@ -127,6 +169,26 @@ def test_a_fault_is_found_by_the_check_that_is_there_for_it(asked, name, found, 
     checked = asked(name)
     assert found.items() <= states(checked).items(), checked
     assert checked.claim == claim
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "claim"),
+    [
+        ("Sound", {}, "bit"),
+        ("BeyondItsKey", {"other keys": "fail", "snapshot": "fail"}, "nothing"),
+        ("Forgets", {"snapshot": "fail"}, "nothing"),
+        ("Signed", {"snapshot": "warn"}, "bit"),
+        ("NeedsNone", {"remembers": "warn"}, "bit"),
+    ],
+)
+def test_what_is_wrong_with_a_memory_is_found(asked, name, found, claim):
+    checked = asked(f"py:remembering:{name}?key=items", rows=300)
+    told = {
+        check: state for check, state in states(checked).items() if check not in {"contract", "look-ahead"}
+    }
+    assert told == found, checked
+    assert checked.claim == claim
+    assert {"remembers", "snapshot"} <= {finding.check for finding in checked.findings}
 
 
 def test_last_bits_that_depend_on_the_place_are_told_and_decisions_near_the_threshold_counted(asked):

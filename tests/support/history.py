@@ -107,6 +107,7 @@ def rows(numbers: np.ndarray, feature_set: FeatureSet, scores: np.ndarray | None
         "f.items": numbers % 7,
         "f.kind": [["card", "bank", "coin"][n % 3] for n in numbers],
         "f.note": [None] * numbers.size,
+        "f.who": [f"w{n % 60}" for n in numbers],
     }
     schema = decision_schema(feature_set)
     arrays = [pa.array(plain.get(f.name, [None] * numbers.size), type=f.type) for f in schema]
