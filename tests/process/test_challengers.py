@@ -17,7 +17,7 @@ from tests.support import zoo
 
 FOLDER = Path(zoo.__file__).parent
 ROWS = 8
-LIMITS = Limits(timeout_s=3.0, memory_mb=512)
+LIMITS = Limits(timeout_s=30.0, memory_mb=512)
 QUICK = Limits(timeout_s=0.4, memory_mb=512)
 
 
