@@ -1,4 +1,4 @@
-"""Drift and retraining against their targets: cost of a report, alarms by world and rule, detector, proofs.
+"""Drift against its targets: cost of a report, alarms by world and rule, detector.
 
 `make bench-drift` takes about twenty minutes, most of them in the reports of other tools at a million rows.
 Evidently and NannyML cannot stand beside this project: they have an environment of their own.
@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from benchmarks.results import Row, at_least, at_most, publish
 from benchmarks.tools import drift_peers
-from benchmarks.tools.retraining import proofs
 from policies.accumulators import Moments
 from policies.drift import (
     DriftRule,
@@ -136,7 +135,6 @@ def main() -> None:
         jittering_years,
         drift_peers.alarms,
         detectors,
-        proofs,
     ):
         rows += part()
     publish(

@@ -4,6 +4,7 @@ HarnessError (recorders.errors)
 ├── TomlFileError (strict_toml)  a file with faults, all of them named              exit 2
 ├── ExperimentChanged            an id that names another experiment                exit 2
 ├── TrainedInWindow              a challenger that has seen the window              exit 30
+├── TrainingUnknown              a rival of which nobody said what it learned from  exit 2
 ├── LookRefused                  no look can be taken there                         exit 1
 │   ├── WindowNotOpen            its window begins later
 │   ├── LookBehind               a later look was taken already
@@ -58,6 +59,18 @@ class TrainedInWindow(HarnessError):
         self.model = model
         self.trained_until = trained_until
         self.start = start
+
+
+class TrainingUnknown(UsageError):
+    """A proof of retraining compares models by what they have not seen. Register them with it."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"Nobody said what {model} learned from.",
+            "Expected the last position that its training saw: a proof holds out what comes after.",
+            'Register it anew with "harness model add ... --trained-until POSITION", under a new version.',
+        )
+        self.model = model
 
 
 class LookRefused(HarnessError):

@@ -1,18 +1,19 @@
 """The experiment file: what a person writes and what registration keeps, as frozen structs.
 
 The structs are the only list of keys: the linter, `harness experiment new` and the reference in
-docs/experiments.md all read them. The tables [unit], [[metrics]], [policy] and [slices] are the
-plan of `policies`, key for key.
+docs/experiments.md all read them. The tables [unit], [[metrics]], [policy], [slices] and
+[retraining] are the plan of `policies`, key for key.
 """
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from policies.metric_plan import MetricPlan
 from policies.plan import Plan, PolicyPlan, UnitPlan
+from policies.retrain_rule import RetrainRule
 from policies.slice_plan import SlicePlan
 from policies.wealth import Control
 from recorders.canonical import canonical_json, digest
@@ -85,6 +86,17 @@ class WealthPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     control: Control = "share"
 
 
+class Rivals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whom a challenger for retraining must beat too, and the past that is the reference. Half-open."""
+
+    all: ModelName
+    start: Position | Instant = msgspec.field(name="from")
+    stop: Position | Instant = msgspec.field(name="to")
+
+
+Range = TypeVar("Range", Window, Rivals)
+
+
 class ExperimentFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An experiment as it is written and registered."""
 
@@ -101,6 +113,8 @@ class ExperimentFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     # Unset and not null, so that the experiments before it keep their digests.
     slices: SlicePlan | UnsetType = UNSET
     wealth: WealthPlan | UnsetType = UNSET
+    retraining: RetrainRule | UnsetType = UNSET
+    rivals: Rivals | UnsetType = UNSET
 
     @property
     def plan(self) -> Plan:
@@ -109,7 +123,13 @@ class ExperimentFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Raises:
             PlanError: the tables do not fit together; the message names the key.
         """
-        return Plan(metrics=self.metrics, unit=self.unit, policy=self.policy, slices=self.slices)
+        return Plan(
+            metrics=self.metrics,
+            unit=self.unit,
+            policy=self.policy,
+            slices=self.slices,
+            retraining=self.retraining,
+        )
 
     def declaration(self) -> dict[str, object]:
         """Return the plain values of this experiment, defaults written out and times in UTC."""
@@ -118,17 +138,23 @@ class ExperimentFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     def in_utc(self) -> "ExperimentFile":
         """Return the same experiment with its times in UTC, so that one instant has one text."""
-        ends = {
-            name: value.astimezone(dt.UTC)
-            for name in ("start", "stop")
-            if isinstance(value := getattr(self.window, name), dt.datetime)
-        }
-        return msgspec.structs.replace(self, window=msgspec.structs.replace(self.window, **ends))
+        rivals = self.rivals if isinstance(self.rivals, UnsetType) else _in_utc(self.rivals)
+        return msgspec.structs.replace(self, window=_in_utc(self.window), rivals=rivals)
 
     @property
     def digest(self) -> str:
         """The SHA-256 of the canonical JSON of the declaration, 64 hex digits."""
         return digest(canonical_json(self.declaration()))
+
+
+def _in_utc(declared: Range) -> Range:
+    """Return the range with ends in UTC, where they are times."""
+    ends = {
+        name: value.astimezone(dt.UTC)
+        for name in ("start", "stop")
+        if isinstance(value := getattr(declared, name), dt.datetime)
+    }
+    return msgspec.structs.replace(declared, **ends)
 
 
 def from_declaration(declaration: object) -> ExperimentFile:

@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 
 from harness.experiment_errors import MetricAltered, MetricFailed
-from harness.experiment_file import ExperimentFile, Window
+from harness.experiment_file import ExperimentFile, Rivals, Window
 from harness.own_metrics import pinned
 from harness.strict_toml import Problem, TomlFileError, check_table, nearest, read_toml
 from policies.errors import PlanError
 from policies.metric_plan import MetricPlan
 from policies.plan import PolicyPlan, UnitPlan
+from policies.retrain_rule import RetrainRule
 from policies.slice_plan import SlicePlan
 
 
@@ -68,7 +69,12 @@ def _part_faults(tables: dict[str, Any], faulty: set[str]) -> Iterator[Problem]:
     """Yield what `policies` refuses of each part whose keys and types are sound."""
     parts: list[tuple[str, Any, type[msgspec.Struct]]] = [
         (name, tables[name], kind)
-        for name, kind in (("unit", UnitPlan), ("policy", PolicyPlan), ("slices", SlicePlan))
+        for name, kind in (
+            ("unit", UnitPlan),
+            ("policy", PolicyPlan),
+            ("slices", SlicePlan),
+            ("retraining", RetrainRule),
+        )
         if name in tables and name not in faulty
     ]
     if "metrics" in tables and "metrics" not in faulty:
@@ -85,8 +91,9 @@ def _refusal(table: str, build: Callable[[], object]) -> Iterator[Problem]:
 
 
 def _whole(experiment: ExperimentFile) -> Iterator[Problem]:
-    yield from _window(experiment.window)
+    yield from _range("window", experiment.window)
     yield from _refusal("metrics", lambda: experiment.plan)
+    yield from _proof(experiment)
     yield from _propensities(experiment)
     yield from _latencies(experiment)
 
@@ -110,16 +117,34 @@ def _latencies(experiment: ExperimentFile) -> Iterator[Problem]:
             )
 
 
-def _window(window: Window) -> Iterator[Problem]:
-    start, stop = window.start, window.stop
+def _proof(experiment: ExperimentFile) -> Iterator[Problem]:
+    """Yield what a proof of retraining needs beside its rule: rivals, a past, and the champion once more."""
+    rivals, window = experiment.rivals, experiment.window
+    wanted = isinstance(experiment.retraining, RetrainRule)
+    if wanted != isinstance(rivals, Rivals):
+        found = "a retraining is registered without rivals." if wanted else "rivals of no retraining."
+        yield Problem("rivals", "all", found, "Expected both tables or none.", "Correct it.")
+    if not isinstance(rivals, Rivals):
+        return
+    yield from _range("rivals", rivals)
+    alike = isinstance(rivals.stop, int) == isinstance(window.start, int)
+    if not alike or rivals.stop > window.start:  # type: ignore[operator]  # alike by the line before
+        found = f"the reference ends at {_text(rivals.stop)}, the window begins at {_text(window.start)}."
+        expected = "Expected a reference that ends before the window, both in times or both in positions."
+        yield Problem("rivals", "to", found, expected, "Move one of them.")
+    if experiment.champion.rescore is None:
+        found = "the champion is not scored again, so nothing could show that served values are replayed."
+        yield Problem("champion", "rescore", found, "Expected a registered copy of it.", "Name it.")
+
+
+def _range(table: str, declared: Window | Rivals) -> Iterator[Problem]:
+    start, stop = declared.start, declared.stop
     if isinstance(start, int) != isinstance(stop, int):
         found = f"from is {_text(start)}, to is {_text(stop)}."
-        yield Problem(
-            "window", "from, to", found, "Expected two times or two positions.", "Write both alike."
-        )
+        yield Problem(table, "from, to", found, "Expected two times or two positions.", "Write both alike.")
     elif start >= stop:  # type: ignore[operator]  # both are times or both positions, by the line above
         found = f"from is {_text(start)}, to is {_text(stop)}."
-        yield Problem("window", "from, to", found, "Expected from before to.", "Correct one of them.")
+        yield Problem(table, "from, to", found, "Expected from before to.", "Correct one of them.")
 
 
 def _text(end: int | dt.datetime) -> str:

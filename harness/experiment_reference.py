@@ -21,6 +21,8 @@ TABLES = {
     "policy": "The rule from evidence to verdict. Nothing outside this file can change it.",
     "slices": "Where harm is searched for, if it is: every level of every column is a slice.",
     "wealth": "The ledger that a sequence of candidates draws its levels from, if there is one.",
+    "retraining": 'What a proof of retraining must show, for policy "retraining".',
+    "rivals": "Whom the challenger must beat too, and the past that is the reference. Half-open.",
     "looks": "How often somebody intends to look. Looks at other times are as valid.",
 }
 
@@ -85,7 +87,8 @@ KEYS = {
     "place of the betting grid, sharpest at so many pairs that differ.",
     "metrics.outside": "What happens to a value beyond the bounds; it is counted either way.",
     "policy.name": "promotion: the challenger must win. noninferiority: not lose. equivalence: neither. "
-    "rollback: the challenger was live before, and one metric on which it is better is enough.",
+    "rollback: the challenger was live before, and one metric on which it is better is enough. retraining: "
+    "it was trained on the recent log, and the seven parts of the proof must pass.",
     "policy.alpha": "The chance of a wrong promotion, over all looks together.",
     "policy.min_units": "The least independent units before a promotion.",
     "policy.min_decisions": "The least mature, used decisions before a promotion.",
@@ -106,6 +109,20 @@ KEYS = {
     "slices.levels": "How many levels of a column have a slice of their own; all others share one.",
     "wealth.ledger": "Its name. The policy's alpha is that of the whole ledger, the same in all of it.",
     "wealth.control": "share: alpha is the expected share of wrong promotions. any: the chance of one.",
+    "retraining.margin": "How much better than the champion a challenger must be, in the metric's unit.",
+    "retraining.slice_margin": "How much worse it may be on a guarded slice.",
+    "retraining.min_coverage": "The least share of matured decisions with a label.",
+    "retraining.max_label_bias": "The largest distance between the scores of decisions with and without a "
+    "label, from 0 to 1.",
+    "retraining.max_skew": "The largest share of the champion's scores that another value comes of again.",
+    "retraining.decisions_per_day": "The traffic that a gain is counted on.",
+    "retraining.horizon_days": "How long the retrained model is to pay.",
+    "retraining.worth": "What one unit of the metric on one decision is worth.",
+    "retraining.cost": "What retraining costs, in the same currency.",
+    "retraining.cooldown_days": "The least time since the last retraining at the decision point.",
+    "rivals.all": "A registered model trained on all of the log; [challenger] is that of the recent log.",
+    "rivals.from": "The first position or time of the reference: the champion is recalibrated there.",
+    "rivals.to": "Its end, before the window.",
     "looks.every": "The intended time between looks.",
 }
 

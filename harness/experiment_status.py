@@ -5,10 +5,10 @@ import datetime as dt
 import msgspec
 
 from harness.experiment_file import duration
-from harness.experiments import Experiment
+from harness.experiments import REACHED, Experiment
 from harness.log.events import ControlEvent
 from harness.log.log import Log
-from harness.looks import REACHED, Look, Taken, conclusion, stored_looks
+from harness.looks import Look, Taken, conclusion, stored_looks
 from policies.estimate import UNIT_NOUNS, Estimate
 from policies.gates import Gate, e_value
 

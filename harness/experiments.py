@@ -5,8 +5,8 @@ import datetime as dt
 import msgspec
 
 from harness.errors import NotFound
-from harness.experiment_errors import ExperimentChanged, TrainedInWindow
-from harness.experiment_file import ExperimentFile, WealthPlan, duration, from_declaration
+from harness.experiment_errors import ExperimentChanged, TrainedInWindow, TrainingUnknown
+from harness.experiment_file import ExperimentFile, Rivals, WealthPlan, duration, from_declaration
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.models import get_model
@@ -16,7 +16,7 @@ from policies.plan import Plan
 from recorders.errors import WriterForked
 from replay.model import ModelInfo
 
-REGISTERED = "experiment.registered"
+REGISTERED, TAKEN, REACHED = "experiment.registered", "look.taken", "verdict.reached"
 
 
 class Experiment(msgspec.Struct, frozen=True):
@@ -24,7 +24,8 @@ class Experiment(msgspec.Struct, frozen=True):
 
     `challenger`, and the champion to `rescore`, are the models as they were then. `registered_at` is the end
     of the log at that moment and `seen_from` says where that was: "ahead" of the window, "open" or "past".
-    `level` is what it drew from a ledger of wealth, None without one.
+    `level` is what it drew from a ledger of wealth, None without one; `all` the rival that learned from
+    all of the log, for a proof of retraining.
     """
 
     declared: ExperimentFile
@@ -34,6 +35,7 @@ class Experiment(msgspec.Struct, frozen=True):
     registered_at: int
     seen_from: str
     level: float | None = None
+    all: ModelInfo | None = None
 
     @property
     def id(self) -> str:
@@ -44,6 +46,14 @@ class Experiment(msgspec.Struct, frozen=True):
     def decision_point(self) -> str:
         """The decision point whose decisions it reads."""
         return self.declared.experiment.decision_point
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The models that a look needs scores of, each once: who challenges, and the champion once more."""
+        declared = self.declared
+        rival = declared.rivals.all if isinstance(declared.rivals, Rivals) else None
+        named = (declared.challenger.model, rival, declared.champion.rescore)
+        return tuple(dict.fromkeys(name for name in named if name is not None))
 
     @property
     def plan(self) -> Plan:
@@ -103,8 +113,10 @@ def check(log: Log, declared: ExperimentFile) -> dict[str, object]:
     now = log.as_of(None)
     bounds = Bounds(declared.window.start, declared.window.stop)
     start, stop = bounds.positions(log, now, late=duration(declared.label.window))
-    if start is not None and challenger.trained_until is not None and start <= challenger.trained_until:
-        raise TrainedInWindow(declared.challenger.model, challenger.trained_until, start)
+    rival = _rival(log, declared)
+    for model in (challenger, rival):
+        if model is not None and start is not None and (model.trained_until or 0) >= start:
+            raise TrainedInWindow(f"{model.name}:{model.version}", model.trained_until or 0, start)
     drawn: dict[str, object] = {"plan_digest": declared.plan.digest}
     if isinstance(declared.wealth, WealthPlan):
         alpha, name = declared.policy.alpha, declared.experiment.id
@@ -117,6 +129,7 @@ def check(log: Log, declared: ExperimentFile) -> dict[str, object]:
         **drawn,
         "challenger": msgspec.to_builtins(challenger),
         "rescore": msgspec.to_builtins(rescore),
+        **({} if rival is None else {"all": msgspec.to_builtins(rival)}),
         "window": {"start": start, "stop": stop},
         "registered": {
             "position": now.position,
@@ -124,6 +137,20 @@ def check(log: Log, declared: ExperimentFile) -> dict[str, object]:
             "window": bounds.seen_from(now),
         },
     }
+
+
+def _rival(log: Log, declared: ExperimentFile) -> ModelInfo | None:
+    """Return the rival that learned from all of the log, for a proof of retraining.
+
+    Raises:
+        TrainingUnknown: nobody said what it or the challenger learned from.
+    """
+    if not isinstance(declared.rivals, Rivals):
+        return None
+    for name in (declared.challenger.model, declared.rivals.all):
+        if get_model(log, name).trained_until is None:
+            raise TrainingUnknown(name)
+    return get_model(log, declared.rivals.all)
 
 
 def at_level(plan: Plan, level: float | None) -> Plan:
@@ -180,4 +207,5 @@ def _experiment(event: ControlEvent) -> Experiment:
         registered_at=registered["position"],
         seen_from=registered["window"],
         level=event.body["wealth"]["level"] if "wealth" in event.body else None,
+        all=msgspec.convert(event.body["all"], ModelInfo) if "all" in event.body else None,
     )

@@ -14,7 +14,7 @@ from harness.experiment_errors import (
     LooksExhausted,
     WindowNotOpen,
 )
-from harness.experiments import Experiment, get_experiment
+from harness.experiments import REACHED, TAKEN, Experiment, get_experiment
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.log.places import When
@@ -23,12 +23,12 @@ from harness.scoring import Progress, score_range
 from policies.catalogue import decide
 from policies.estimate import Look as EarlierLook
 from policies.integrity import Integrity
+from policies.retraining import Remedy
 from policies.verdict import Verdict
 from recorders.canonical import canonical_json
 from recorders.errors import WriterForked
 from replay.ranges import AsOf
 
-TAKEN, REACHED = "look.taken", "verdict.reached"
 # What of a differing value is shown.
 _SHOWN_MAX = 80
 FINAL = frozenset({"PROMOTE", "REJECT", "RETRAIN", "INVALID"})
@@ -163,6 +163,7 @@ def _look(
         integrity=found.integrity,
         previous=previous,
         slices=found.slices,
+        rivalry=found.rivalry,
     )
     return _record(experiment, place, found, verdict)
 
@@ -187,10 +188,14 @@ def _record(experiment: Experiment, place: AsOf, found: Measured, verdict: Verdi
 
 
 def _sees_the_same(look: Look, before: Look) -> bool:
-    return (look.evidence_digest, look.integrity.reasons) == (
-        before.evidence_digest,
-        before.integrity.reasons,
-    )
+    return _seen(look) == _seen(before)
+
+
+def _seen(look: Look) -> tuple[object, ...]:
+    """Return what is new in a look; of a proof of retraining its gates too: a cooldown ends by itself."""
+    proof = isinstance(look.verdict.retraining, Remedy)
+    gates = [gate.state for gate in look.verdict.gates] if proof else []
+    return look.evidence_digest, look.integrity.reasons, gates
 
 
 def _store(log: Log, look: Look) -> Taken:

@@ -18,6 +18,7 @@ from harness.log.log import Address
 from harness.measured_part import MeasuredPart, Question, measure_part
 from policies.groups import Grouped
 from policies.plan import Plan
+from policies.retrain_rule import RetrainRule
 from policies.slice_plan import SlicePlan
 from replay.digest import canonical_digest
 
@@ -44,6 +45,8 @@ def undivided(plan: Plan) -> str | None:
     """Return why a plan is measured in one piece, None when it can be in parts."""
     if isinstance(plan.slices, SlicePlan):
         return "its slices are named in the order of all decisions"
+    if isinstance(plan.retraining, RetrainRule):
+        return "a proof of retraining compares its rivals on the same rows"
     for metric in plan.metrics:
         if isinstance(metric.kind, Grouped):
             return f"{metric.name} needs whole groups"

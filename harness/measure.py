@@ -12,10 +12,12 @@ from harness.experiments import Experiment
 from harness.log.log import Log
 from harness.mapped_parts import POSITIONS_MAX, cut, map_parts, undivided
 from harness.measured_part import Account, MeasuredPart, Question, measure_part
+from harness.rivalry import rivalry_of
 from harness.scoring import failure_of
 from harness.slice_columns import slice_evidence
 from policies.evidence import Evidence
 from policies.integrity import Integrity
+from policies.seen import Rivalry
 from replay.digest import canonical_digest
 from replay.ranges import AsOf
 
@@ -48,6 +50,7 @@ class Measured(msgspec.Struct, frozen=True):
     integrity: Integrity
     evidence: Evidence
     slices: Mapping[str, Evidence] = {}
+    rivalry: Rivalry | None = None
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -100,12 +103,19 @@ def _whole(log: Log, question: Question) -> Measured:
     found = measure_part(log, question, *places)
     assert found.columns is not None, "they were just measured"
     point, plan = experiment.decision_point, experiment.plan
+    digest = canonical_digest(found.columns.paired)
+    if experiment.all is not None:
+        return _measured(question, found, digest, {}, rivalry_of(log, question, found))
     slices = slice_evidence(log, found.columns.measured, plan, point, places)
-    return _measured(question, found, canonical_digest(found.columns.paired), slices)
+    return _measured(question, found, digest, slices)
 
 
 def _measured(
-    question: Question, found: MeasuredPart, digest: str, slices: Mapping[str, Evidence]
+    question: Question,
+    found: MeasuredPart,
+    digest: str,
+    slices: Mapping[str, Evidence],
+    rivalry: Rivalry | None = None,
 ) -> Measured:
     account, model = found.account, question.experiment.challenger.digest
     return Measured(
@@ -117,6 +127,7 @@ def _measured(
         integrity=_integrity(question, found),
         evidence=found.evidence,
         slices=slices,
+        rivalry=rivalry,
     )
 
 

@@ -32,12 +32,9 @@ def score_range(
     champion that raises whatever it is given is kept as `rescore.failed`, for the noise floor to say.
 
     Raises:
-        ModelBroken: the challenger raises whatever it is given.
+        ModelBroken: the challenger, or its rival, raises whatever it is given.
     """
-    declared = experiment.declared
-    for model in (declared.challenger.model, declared.champion.rescore):
-        if model is None:
-            continue
+    for model in experiment.scored:
         try:
             run_replay(
                 log,
@@ -51,7 +48,7 @@ def score_range(
         except (NothingToScore, TrainedInRange):
             continue
         except ModelBroken as broken:
-            if model == declared.challenger.model:
+            if model != experiment.declared.champion.rescore:
                 raise
             _keep(log, experiment, (start, stop), broken)
 

@@ -6,12 +6,10 @@ import msgspec
 
 from harness.errors import NotFound
 from harness.experiment_errors import ApprovalRefused, NoLook
-from harness.experiments import Experiment, get_experiment
+from harness.experiments import REACHED, TAKEN, Experiment, get_experiment
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.looks import (
-    REACHED,
-    TAKEN,
     Look,
     Taken,
     compare,

@@ -12,7 +12,8 @@ from policies.estimate import Look
 from policies.evidence import Evidence
 from policies.integrity import Integrity
 from policies.plan import Plan
-from policies.seen import Seen
+from policies.retrained import retrained
+from policies.seen import Rivalry, Seen
 from policies.verdict import Verdict, gated
 
 
@@ -28,6 +29,7 @@ POLICIES: dict[str, Policy] = {
     "noninferiority": gated,
     "equivalence": gated,
     "rollback": gated,
+    "retraining": retrained,
 }
 
 
@@ -38,6 +40,7 @@ def decide(
     integrity: Integrity,
     previous: Sequence[Look] = (),
     slices: Mapping[str, Evidence] | None = None,
+    rivalry: Rivalry | None = None,
 ) -> Verdict:
     """Return the verdict of a look by the policy that the plan names."""
-    return POLICIES[plan.policy.name](Seen(evidence, integrity, previous, slices or {}), plan)
+    return POLICIES[plan.policy.name](Seen(evidence, integrity, previous, slices or {}, rivalry), plan)

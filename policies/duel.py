@@ -6,9 +6,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from policies.errors import EvidenceMismatch, PlanError
+from policies.errors import EvidenceMismatch
+from policies.evalues import mixture
 from policies.evidence import Evidence
-from policies.figures import tidy
+from policies.figures import more_needed, tidy
 from policies.metric_plan import MetricPlan
 from policies.plan import Plan
 from policies.sample import Sample, sample_of
@@ -48,6 +49,7 @@ class Duel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """The figures of one contender; gains are above 0 where it is better, in the metric's unit.
 
     `low` is the gain that is sure at this level. The e-values are against "better by at most the margin".
+    `slices` are the guarded slices, and the guardrail metrics by their own margins.
     """
 
     name: str
@@ -67,49 +69,53 @@ def duel(name: str, pairs: Pairs, plan: Plan, margins: Margins, level: float) ->
     """Return what one contender shows at error level `level`.
 
     Raises:
-        PlanError: the plan has not exactly one primary metric.
         EvidenceMismatch: evidence was folded under another plan.
     """
-    metric = _primary(plan)
+    metric = next(each for each in plan.metrics if each.role == "primary")
     limit = -math.log(level)
     clip = plan.clip(metric.name)
-    if max(margins.margin, margins.slice_margin) >= clip:
-        largest = max(margins.margin, margins.slice_margin)
-        raise PlanError(
-            "retraining.margin", largest, f"below the clip, {clip!r}", "Lower it, or widen the clip."
-        )
     champion = _sample(pairs.champion, metric, plan)
-    log_e = champion.log_e(margins.margin / clip)
+    capital = champion.capital(margins.margin / clip)
+    log_e = mixture(capital)
     rival = None if pairs.rival is None else _sample(pairs.rival, metric, plan)
     log_e_rival = None if rival is None else rival.log_e(margins.margin / clip)
-    slices = {
+    guarded = {
         each: _slice(_sample(evidence, metric, plan), margins.slice_margin / clip, limit)
         for each, evidence in sorted(pairs.slices.items())
     }
-    gain = _gain(champion, plan)
+    guarded |= _guardrails(pairs.champion, plan, limit)
+    gain, units = _gain(champion, plan), champion.moments.count
     shown = "nothing to compare" if gain is None else f"{gain:+.4g} a decision, e-value {_e(log_e):.3g}"
+    more = more_needed(capital, units, limit) if units else None
     return Duel(
         name=name,
-        units=champion.moments.count,
+        units=units,
         gain=gain,
-        low=tidy(champion.lower(level) * clip) if champion.moments.count else None,
+        low=tidy(champion.lower(level) * clip) if units else None,
         log_e_champion=tidy(log_e),
         beats_champion=log_e >= limit,
         rival_gain=None if rival is None else _gain(rival, plan),
         log_e_rival=None if log_e_rival is None else tidy(log_e_rival),
         beats_rival=log_e_rival is not None and log_e_rival >= limit,
-        slices=slices,
-        said=f"{name}: {shown} of {1.0 / level:.3g} after {champion.moments.count} units.",
+        slices=guarded,
+        said=f"{name}: {shown} of {1.0 / level:.3g} after {units} units" + _outlook(more),
     )
 
 
-def _primary(plan: Plan) -> MetricPlan:
-    found = [metric for metric in plan.metrics if metric.role == "primary"]
-    if len(found) != 1:
-        raise PlanError(
-            "metrics", [m.name for m in found], "one primary metric", "Declare the one that decides."
-        )
-    return found[0]
+def _outlook(more: int | None) -> str:
+    """Return what more of the same would do, as the end of a sentence."""
+    if more is None:
+        return "; more of the same will not show it."
+    return f"; about {more} more would show it." if more else "."
+
+
+def _guardrails(evidence: Evidence, plan: Plan, limit: float) -> dict[str, SliceState]:
+    """Return how each guardrail metric stands over all decisions, by its own margin."""
+    return {
+        each.name: _slice(_sample(evidence, each, plan), (each.margin or 0.0) / plan.clip(each.name), limit)
+        for each in plan.metrics
+        if each.role == "guardrail"
+    }
 
 
 def _sample(evidence: Evidence, metric: MetricPlan, plan: Plan) -> Sample:

@@ -27,7 +27,7 @@ from policies.sample import Sample, sample_of
 Validity = Literal["exact", "exact_if_symmetric", "asymptotic", "report_only"]
 
 UNIT_NOUNS = {"request": "decisions", "column": "units", "day": "days"}
-_ASSUMPTIONS = {
+ASSUMPTIONS = {
     "request": "given the decisions before it, no decision's expected difference is above the null",
     "column": "given the units before it, no unit's expected mean difference is above the null",
     "day": "given the days before it, no day's expected mean difference is above the null",
@@ -192,7 +192,7 @@ def _tested(sample: Sample, hypothesis: Hypothesis, metric: MetricPlan, plan: Pl
         more_units=more_needed(capital, sample.moments.count, wanted) if seen else None,
         method=method,
         validity="exact",
-        assumption=_ASSUMPTIONS[plan.unit.kind],
+        assumption=ASSUMPTIONS[plan.unit.kind],
     )
 
 

@@ -23,6 +23,18 @@ def check_in_plan(metric: MetricPlan, *, unit: str, promotes: str) -> None:
         _check_signs(metric, unit, promotes)
 
 
+def check_retrained(metric: MetricPlan) -> None:
+    """Refuse a metric that a recalibrated champion has no value of: it moves scores, and nothing else.
+
+    Raises:
+        PlanError: the message names the key.
+    """
+    of_scores = metric.identification == "direct" and metric.positive_decision is None
+    if not of_scores or metric.columns or isinstance(metric.kind, Grouped):
+        expected = "a direct metric of a score and its label, such as brier or log_loss"
+        refuse("metrics.name", metric.name, expected, "Retrain for one of these.")
+
+
 def _check_groups(metric: MetricPlan, unit: str) -> None:
     if unit == "request":
         expected = (

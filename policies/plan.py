@@ -12,9 +12,10 @@ from msgspec import UNSET, UnsetType
 from policies.checks import between, refuse
 from policies.errors import PlanError
 from policies.logged import LoggedPlan
-from policies.metric_checks import check_in_plan
+from policies.metric_checks import check_in_plan, check_retrained
 from policies.metric_plan import MetricPlan
 from policies.options import declared
+from policies.retrain_rule import RetrainRule
 from policies.rules import RULES, Combination, Hypothesis
 from policies.slice_plan import SlicePlan
 from recorders.canonical import canonical_json, digest
@@ -117,6 +118,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     policy: PolicyPlan = PolicyPlan()
     scale: int = DEFAULT_SCALE
     slices: SlicePlan | UnsetType = UNSET
+    retraining: RetrainRule | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         names = [metric.name for metric in self.metrics]
@@ -132,6 +134,27 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         msgspec.structs.force_setattr(self, "metrics", filled)
         if isinstance(self.slices, SlicePlan):
             self._check_slices(self.slices)
+        self._check_retraining()
+
+    def _check_retraining(self) -> None:
+        rule, wanted = self.retraining, self.policy.name == "retraining"
+        if wanted != isinstance(rule, RetrainRule):
+            found = "declared" if not wanted else None
+            refuse(
+                "retraining", found, 'declared with policy.name = "retraining" and none else', "Correct it."
+            )
+        if not isinstance(rule, RetrainRule):
+            return
+        primaries = [metric for metric in self.metrics if metric.role == "primary"]
+        if len(primaries) != 1:
+            names = [metric.name for metric in primaries]
+            refuse("metrics", names, "one primary metric to retrain for", "Declare the one that decides.")
+        check_retrained(primaries[0])
+        largest, clip = max(rule.margin, rule.slice_margin), self.clip(primaries[0].name)
+        if largest >= clip:
+            refuse("retraining.margin", largest, f"below the clip, {clip!r}", "Lower it, or widen the clip.")
+        if isinstance(self.slices, SlicePlan) and self.slices.margin:
+            refuse("slices.margin", self.slices.margin, "none", "Use retraining.slice_margin.")
 
     def _check_slices(self, slices: SlicePlan) -> None:
         metric = self.sliced
@@ -294,6 +317,7 @@ def _tables(declared: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], t
         ("unit.", declared.get("unit"), UnitPlan),
         ("policy.", declared.get("policy"), PolicyPlan),
         ("slices.", declared.get("slices"), SlicePlan),
+        ("retraining.", declared.get("retraining"), RetrainRule),
     ]
     found += [
         ("metrics.", metric, MetricPlan) for metric in metrics or () if isinstance(metrics, list | tuple)

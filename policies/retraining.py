@@ -9,13 +9,14 @@ from typing import Literal
 
 import msgspec
 
-from policies.contenders import CHALLENGERS, RECALIBRATED, Contender, Facts, RetrainRule
+from policies.contenders import CHALLENGERS, RECALIBRATED, Contender, Facts
 from policies.diagnosis import Diagnosis, Signs, diagnose
 from policies.duel import Duel, duel
 from policies.errors import PlanError
 from policies.gates import Gate
 from policies.plan import Plan
 from policies.proof_parts import parts_of
+from policies.retrain_rule import RetrainRule
 from recorders.canonical import canonical_json, digest
 
 Action = Literal["retrain", "recalibrate", "fix the data", "wait", "none"]
@@ -23,22 +24,29 @@ _READABLE = 3  # the parts that ask whether the figures may be read: integrity, 
 _COMPARED = 5  # and those that compare
 
 
-class Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The answer with its seven parts. `challenger` is who replaces the champion, when somebody does.
+class Remedy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What to do and why, beside the gates. `challenger` is who replaces the champion, when somebody does.
 
-    `state` is RETRAIN when all parts pass; INVALID when the figures may not be read; else HOLD. `action` is
-    what to do: a HOLD may say that recalibration is enough.
+    A HOLD may say that recalibration is enough.
     """
 
-    state: Literal["RETRAIN", "HOLD", "INVALID"]
     action: Action
     challenger: str | None
-    parts: tuple[Gate, ...]
     diagnosis: Diagnosis
     duels: tuple[Duel, ...]
+    facts: Facts
+    signs: Signs
+
+
+class Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The answer with its seven parts: RETRAIN when all pass; INVALID when the figures may not be read."""
+
+    state: Literal["RETRAIN", "HOLD", "INVALID"]
+    parts: tuple[Gate, ...]
+    remedy: Remedy
 
     def to_json(self) -> bytes:
-        """Return the canonical JSON that the control event keeps; the same inputs give the same bytes."""
+        """Return the canonical JSON; the same inputs give the same bytes."""
         return canonical_json(msgspec.to_builtins(self))
 
     @property
@@ -47,30 +55,39 @@ class Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return digest(self.to_json())
 
 
-def prove(
-    rule: RetrainRule, plan: Plan, facts: Facts, contenders: Sequence[Contender], signs: Signs
-) -> Proof:
+def prove(plan: Plan, facts: Facts, contenders: Sequence[Contender], signs: Signs) -> Proof:
     """Return whether retraining is proven, part by part, with the diagnosis.
 
-    Each contender spends alpha/3; looking again is free, since every gate is an e-value. `signs` (drift and
-    calibration) inform the diagnosis and can open no gate.
+    Each contender spends a third of the policy's alpha; looking again is free: every gate is an e-value.
+    `signs` (drift and calibration) inform the diagnosis and can open no gate.
 
     Raises:
-        PlanError: a contender is there twice, or the plan has not exactly one primary metric.
+        PlanError: a contender is there twice, or the plan registers no retraining.
         EvidenceMismatch: evidence was folded under another plan.
     """
+    rule = plan.retraining
+    if not isinstance(rule, RetrainRule):
+        raise PlanError("retraining", None, "a rule of retraining", 'Use policy.name = "retraining".')
     names = [each.name for each in contenders]
     if len(set(names)) < len(names):
         raise PlanError("contenders", names, "each at most once", "Remove one.")
-    level = rule.alpha / (len(CHALLENGERS) + 1)
+    level = plan.policy.alpha / (len(CHALLENGERS) + 1)
     duels = tuple(duel(each.name, each, plan, rule, level) for each in contenders)
-    winner = _winner(duels)
+    fair = {each.name for each in contenders if each.failed <= plan.policy.max_failed_share * each.given}
+    winner = _winner([each for each in duels if each.name in fair])
     recalibrated = next((each for each in duels if each.name == RECALIBRATED), None)
-    parts = parts_of(rule, facts, contenders, duels, winner)
+    parts = parts_of(plan, facts, contenders, duels, winner)
     state, action = _decided(parts, winner, recalibrated)
-    diagnosis = diagnose(signs, broken=parts[0].state == "fails", winner=winner, recalibrated=recalibrated)
     acting = winner if action == "retrain" else recalibrated if action == "recalibrate" else None
-    return Proof(state, action, acting.name if acting else None, parts, diagnosis, duels)
+    remedy = Remedy(
+        action=action,
+        challenger=acting.name if acting else None,
+        diagnosis=diagnose(signs, broken=parts[0].state == "fails", winner=winner, recalibrated=recalibrated),
+        duels=duels,
+        facts=facts,
+        signs=signs,
+    )
+    return Proof(state, parts, remedy)
 
 
 def _winner(duels: Sequence[Duel]) -> Duel | None:

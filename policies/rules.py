@@ -67,5 +67,13 @@ RULES: dict[str, Rule] = {
             sentence="The challenger is the model that was live before. Promote it again when it is shown "
             "better, by more than the margin, on any primary metric or guardrail; else hold.",
         ),
+        Rule(
+            name="retraining",
+            promotes_on="superiority",
+            rejects=False,
+            sentence="The challenger was trained on the recent log. Retrain when all seven parts of a proof "
+            "pass: it beats the champion, and the champion recalibrated, on decisions that nobody learned "
+            "from, and that pays. Drift alone never retrains.",
+        ),
     )
 }

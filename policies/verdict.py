@@ -13,6 +13,7 @@ from policies.figures import rounded_up
 from policies.gates import Gate, State, blocked_gates, hypothesis_gates, off_policy_gates
 from policies.integrity import integrity_gates, size_gates
 from policies.plan import Plan
+from policies.retraining import Remedy
 from policies.seen import Seen
 from policies.slice_plan import SlicePlan
 from policies.slices import Slice, search
@@ -28,7 +29,7 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `reasons` are those of the gates that decided. INVALID shows no metric. `more_units` is about how many
     more mature units a HOLD needs to be decided, None when more of the same will not decide it. `slices` is
     set where the plan registers some, `posteriors` where a metric registers a prior, `beside` where one plans
-    a variance.
+    a variance, `retraining` where the plan registers one.
     """
 
     state: State
@@ -44,6 +45,7 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slices: tuple[Slice, ...] | UnsetType = UNSET
     posteriors: tuple[Posterior, ...] | UnsetType = UNSET
     beside: tuple[Beside, ...] | UnsetType = UNSET
+    retraining: Remedy | UnsetType = UNSET
 
     def to_json(self) -> bytes:
         """Return the canonical JSON that is kept in the log."""
@@ -92,14 +94,12 @@ def gated(seen: Seen, plan: Plan) -> Verdict:
             gates.append(gate)
         beliefs = posteriors(evidence, plan) or UNSET
         others = beside(evidence, plan) or UNSET
-    state, deciding = _state(gates)
+    state, deciding = deciding_gates(gates)
     return Verdict(
         state=state,
         policy=plan.policy.name,
         look=look,
-        reasons=tuple(
-            f"{gate.name}: {gate.reason}" if gate.metric is None else gate.reason for gate in deciding
-        ),
+        reasons=reasons_of(deciding),
         gates=tuple(gates),
         estimates=estimates,
         more_units=min(_ways(gates, estimates).values(), default=None) if state == "HOLD" else None,
@@ -111,7 +111,12 @@ def gated(seen: Seen, plan: Plan) -> Verdict:
     )
 
 
-def _state(gates: Sequence[Gate]) -> tuple[State, list[Gate]]:
+def reasons_of(deciding: Sequence[Gate]) -> tuple[str, ...]:
+    """Return what the gates that decided say, each with its name."""
+    return tuple(f"{gate.name}: {gate.reason}" if gate.metric is None else gate.reason for gate in deciding)
+
+
+def deciding_gates(gates: Sequence[Gate]) -> tuple[State, list[Gate]]:
     """Return the state and the gates that decided it; those that promote when all pass."""
     for state in ORDER:
         deciding = [

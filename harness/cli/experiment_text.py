@@ -168,8 +168,13 @@ def look_text(look: Look, position: int | None, *, over: bool = False) -> str:
 
 
 def beside_lines(verdict: Verdict) -> list[str]:
-    """Return what stands beside the gates: slices, the strongest evidence of harm first, and posteriors."""
+    """Return what stands beside the gates: a remedy, slices by their evidence of harm, posteriors."""
     lines: list[str] = []
+    if verdict.retraining:
+        remedy = verdict.retraining
+        who = "" if remedy.challenger is None else f", by {remedy.challenger}"
+        lines += ["", f"  to do: {remedy.action}{who}; what changed: {remedy.diagnosis.change}"]
+        lines += [f"    {why}" for why in remedy.diagnosis.because]
     if verdict.slices:
         lines += ["", f"  {'slice':<36}{'units':>8}{'difference':>12}{'e of harm':>11}"]
         for each in verdict.slices[:_SLICES_SHOWN]:

@@ -80,6 +80,12 @@ def _plans(file: Path | None, given: dict[str, Any], *, shipped: bool) -> dict[s
             for name, (plan, assumed) in catalogue.shipped().items()
         }
     declared = read_experiment(file)
+    if declared.retraining:
+        raise UsageError(
+            f"{file} registers a proof of retraining.",
+            "Expected a policy that compares two models: a proof has three rivals, which must be trained.",
+            'See its measured precision and recall in "make bench-retraining".',
+        )
     return {declared.experiment.id: (declared.plan, Assumed(**given))}
 
 

@@ -94,7 +94,7 @@ def _next(data: ReportData) -> tuple[str, ...]:  # noqa: PLR0911 -- one return a
         case Reject():
             return ("the owner closes the experiment;", "the champion stays")
         case Retrain():
-            return ("the owner trains a challenger", "on newer decisions")
+            return ("the owner takes it live, or one", "trained anew in the same way")
         case Invalid(next=words):
             return words
         case NotIdentifiable(explore=None):

@@ -55,13 +55,12 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Retrain:
-    """The champion decayed: since when, its value now and at reference, and where the alarm was raised."""
+    """The proof is complete: who wins, what changed, and by how much it is better, measured and for sure."""
 
-    since: datetime
-    value: float
-    reference: float
-    reference_name: str
-    position: int
+    winner: str
+    change: str
+    gain: float
+    sure: float
 
 
 @dataclass(frozen=True, slots=True)

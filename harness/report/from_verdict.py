@@ -11,6 +11,7 @@ from harness.report.findings import (
     NotIdentifiable,
     Promote,
     Reject,
+    Retrain,
     TooFew,
     Undecided,
     Waiting,
@@ -21,6 +22,7 @@ from harness.report.rows import days_between
 from policies.estimate import UNIT_NOUNS
 from policies.gates import Gate
 from policies.plan import Plan
+from policies.retraining import Remedy
 
 _HOPELESS = 10
 
@@ -39,6 +41,7 @@ class Reading:
         begin: dt.datetime,
         champion: str,
         challenger: str,
+        rival: str = "",
         over: bool = False,
     ) -> None:
         self.plan = plan
@@ -46,6 +49,7 @@ class Reading:
         self.begin = begin
         self.champion = champion
         self.challenger = challenger
+        self.rival = rival
         self.over = over
 
     @property
@@ -63,6 +67,8 @@ def finding_of(taken: Taken, reading: Reading, *, flipped: float | None, unseen:
             return Promote(superior="superiority" in promotes, flipped=flipped)
         case "REJECT":
             return _reject(gates, reading)
+        case "RETRAIN":
+            return _retrain(taken.look, reading)
         case "INVALID":
             return _invalid(
                 next(g for g in gates if g.state == "fails" and g.leads_to == "INVALID"), taken, reading
@@ -81,6 +87,15 @@ def finding_of(taken: Taken, reading: Reading, *, flipped: float | None, unseen:
             return _hold(taken, reading)
         case state:
             raise AssertionError(f"no policy gives {state}")
+
+
+def _retrain(look: Look, reading: Reading) -> Retrain:
+    found = look.verdict.retraining
+    assert isinstance(found, Remedy), "only a proof ends so"
+    duel = next(each for each in found.duels if each.name == found.challenger)
+    assert duel.gain is not None, "a winner has one"
+    winner = reading.challenger if duel.name == "recent" else reading.rival
+    return Retrain(winner, found.diagnosis.change, duel.gain, duel.low or 0.0)
 
 
 def _reject(gates: tuple[Gate, ...], reading: Reading) -> Reject:

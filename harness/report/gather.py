@@ -189,6 +189,7 @@ def _verdict(
         begin=view.window[0],
         champion=names[0],
         challenger=names[1],
+        rival="" if experiment.all is None else f"{experiment.all.name}:{experiment.all.version}",
         over=view.window_over,
     )
     finding = finding_of(view.last, reading, flipped=flipped, unseen=unseen)

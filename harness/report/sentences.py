@@ -64,8 +64,8 @@ def headline(data: ReportData) -> Markup:  # noqa: C901, PLR0911 -- one return a
             return sentence(f"Not decided: {_lower(gate)} does not hold yet.")
         case Reject(what=what):
             return sentence(challenger, " is worse than ", champion, f": {what} is beyond its limit.")
-        case Retrain():
-            return sentence(champion, " has become worse, and no challenger is better: retrain.")
+        case Retrain(winner=winner):
+            return sentence(f"{winner} learned from newer decisions and beats ", champion, ": retrain.")
         case Invalid(defect=defect):
             return sentence("No verdict on quality: ", _named(defect, data), ".")
         case NotIdentifiable(never_seen=clause):
@@ -90,12 +90,10 @@ def paragraph(data: ReportData) -> Markup:  # noqa: PLR0911 -- one return a stat
         case Reject(gate=gate, what=what):
             return sentence(_gate_figures(what[:1].upper() + what[1:], _gate(data, gate)))
         case Retrain():
-            places = data.metric.decimals
-            worse = n.plain(abs(finding.value - finding.reference), places)
+            gain, sure = (n.plain(value, data.metric.decimals) for value in (finding.gain, finding.sure))
             return sentence(
-                f"Since {n.day(finding.since)} its {data.metric.name} is {n.plain(finding.value, places)}, "
-                f"{worse} worse than at {finding.reference_name}; "
-                f"the alarm passed its threshold at position {n.count(finding.position)}."
+                f"Its {data.metric.name} is better by {gain} a decision, by {sure} for sure, and "
+                f"better than that of the champion recalibrated. What changed is the {finding.change}."
             )
         case Invalid():
             return sentence(f"{finding.facts}. {finding.law}, so no metric is shown.")

@@ -7,11 +7,11 @@ from harness.errors import UsageError
 from harness.experiment_errors import WindowNotOpen
 from harness.experiment_file import duration
 from harness.experiment_status import saw_whole_window
-from harness.experiments import Experiment, get_experiment
+from harness.experiments import REACHED, Experiment, get_experiment
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.log.places import When
-from harness.looks import FINAL, REACHED, Taken, range_at, stored_looks
+from harness.looks import FINAL, Taken, range_at, stored_looks
 from harness.models import PROMOTED
 from harness.report.rows import Rows, days_between, read_rows
 from replay.ranges import AsOf

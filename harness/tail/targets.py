@@ -29,7 +29,7 @@ class End(msgspec.Struct, frozen=True):
 
 
 def of_experiment(log: Log, name: str) -> list[Target]:
-    """Return an experiment's targets: its challenger, and its champion if that is scored again.
+    """Return an experiment's targets: its challengers, and its champion if that is scored again.
 
     The list is empty while its window has not begun: nobody knows the first position yet.
 
@@ -40,9 +40,7 @@ def of_experiment(log: Log, name: str) -> list[Target]:
     start, _stop = _window(log, experiment)
     if start is None:
         return []
-    declared = experiment.declared
-    models = (declared.challenger.model, declared.champion.rescore)
-    return [Target(model, experiment.decision_point, start, name) for model in models if model is not None]
+    return [Target(model, experiment.decision_point, start, name) for model in experiment.scored]
 
 
 def end_of(log: Log, target: Target) -> End | None:

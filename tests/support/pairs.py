@@ -64,7 +64,10 @@ def simulated(rows: int, *, gain: float = 0.0, days: int = 60, seed: int = 1, un
 def plan(*metrics: Mapping[str, Any], unit: str = "request", **policy: Any) -> Plan:
     """A plan over these metrics, a Brier superiority if none is given."""
     where = {"kind": unit} | ({"timezone": "America/New_York"} if unit == "day" else {})
-    return plan_from({"metrics": list(metrics) or [{"name": "brier"}], "unit": where, "policy": policy})
+    more = {"retraining": {"margin": 0.002}} if policy.get("name") == "retraining" else {}
+    return plan_from(
+        {"metrics": list(metrics) or [{"name": "brier"}], "unit": where, "policy": policy} | more
+    )
 
 
 def integrity(rows: int, **changes: Any) -> Integrity:

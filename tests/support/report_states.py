@@ -463,7 +463,7 @@ def reject() -> ReportData:
 
 
 def retrain() -> ReportData:
-    finding = Retrain(START + timedelta(days=20), 0.2012, 0.1884, "registration", 301_442)
+    finding = Retrain("hgb-apr:1", "concept", 0.0036, 0.0017)
     return replace(promote(), verdict=Verdict("RETRAIN", finding))
 
 

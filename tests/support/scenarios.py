@@ -8,15 +8,17 @@ one label became more frequent, features given the label stayed. `tiny`: the wei
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from policies import Evidence, Plan, fold, plan_from
-from policies.contenders import Contender, Facts, RetrainRule
+from policies.contenders import Contender, Facts
 from policies.diagnosis import Signs
 from policies.drift.reliability import Reliability, calibration_shift
 from policies.recalibration import recalibrate
+from policies.retrain_rule import RetrainRule
 from policies.retraining import Proof, prove
 
 Floats = npt.NDArray[np.float64]
@@ -26,7 +28,13 @@ HELPS = {"concept": "retrain", "prior": "recalibrate"}
 FEATURES = 10
 MARGIN = 0.005  # of the champion's loss
 WEIGHTS = np.array([1.2, -1.0, 0.8, -0.6, 0.5, 0.4, 0.0, 0.0, 0.0, 0.0])
-PLAN: Plan = plan_from({"metrics": [{"name": "log_loss", "epsilon": 0.01, "clip": 0.5}]})
+PLAN: Plan = plan_from(
+    {
+        "metrics": [{"name": "log_loss", "epsilon": 0.01, "clip": 0.5}],
+        "policy": {"name": "retraining", "alpha": 0.01},
+        "retraining": {"margin": 0.002},
+    }
+)
 Scores = Callable[[Floats], Floats]
 Fit = Callable[[Floats, Floats], Scores]
 
@@ -86,7 +94,7 @@ def trees(x: Floats, y: Floats) -> Scores:
     return lambda z: model.predict_proba(z)[:, 1]
 
 
-def paired(champion: Floats, challenger: Floats, labels: Floats) -> Evidence:
+def paired(champion: Floats, challenger: Floats, labels: Floats, plan: Plan = PLAN) -> Evidence:
     """Return the evidence of two models' scores on the same rows."""
     none = pa.nulls(labels.size, pa.string())
     columns = {
@@ -97,47 +105,59 @@ def paired(champion: Floats, challenger: Floats, labels: Floats) -> Evidence:
         "challenger_decision": none,
         "label": labels,
     }
-    return fold(pa.table(columns), PLAN)
+    return fold(pa.table(columns), plan)
+
+
+class Live(NamedTuple):
+    """A champion with the old rows: those it learned from, and those apart that its own figures come from."""
+
+    scores: Scores
+    seen: Rows
+    apart: Rows
+
+
+def live(fit: Fit, old: Rows) -> Live:
+    """Return the champion of these old rows, fitted on four fifths of them."""
+    fifth = len(old.y) // 5
+    seen = old.part(fifth, len(old.y))
+    return Live(fit(*seen), seen, old.part(0, fifth))
 
 
 def tried(
-    fit: Fit, old: Rows, recent: Rows, *, features: Literal["ok", "drift"] = "ok", **facts: Any
+    fit: Fit, champion: Live, recent: Rows, *, features: Literal["ok", "drift"] = "ok", **facts: Any
 ) -> Proof:
-    """Return the proof that these rows give: champion on the old ones, rivals on half of the recent ones."""
-    fifth = len(old.y) // 5  # the champion's own figures come from old rows that it did not learn from
-    seen, apart = old.part(fifth, len(old.y)), old.part(0, fifth)
-    champion = fit(*seen)
+    """Return the proof that these rows give: rivals of the champion learn from half of the recent ones."""
     half = len(recent.y) // 2
     learn, held = recent.part(0, half), recent.part(half, len(recent.y))
-    moved = recalibrate(champion(learn.x), learn.y)
-    live = champion(held.x)
-    again = moved.apply(live)
+    moved = recalibrate(champion.scores(learn.x), learn.y)
+    current, apart = champion.scores(held.x), champion.apart
+    again = moved.apply(current)
     given: dict[str, Floats] = {
         "recent": fit(*learn)(held.x),
-        "all": fit(*(seen + learn))(held.x),
+        "all": fit(*(champion.seen + learn))(held.x),
         "recalibrated": again,
     }
+    before = champion.scores(apart.x)
+    right = np.where(apart.y == 1.0, before, 1.0 - before)
+    loss = float(-np.log(np.clip(right, 0.01, 1.0)).mean())
+    plan = msgspec.structs.replace(PLAN, retraining=RetrainRule(margin=MARGIN * loss, slice_margin=0.03))
     side = held.x[:, 0] > 0.0
     contenders = [
         Contender(
             name=name,
-            champion=paired(live, scores, held.y),
-            rival=None if name == "recalibrated" else paired(again, scores, held.y),
+            champion=paired(current, scores, held.y, plan),
+            rival=None if name == "recalibrated" else paired(again, scores, held.y, plan),
             slices={
-                said: paired(live[rows], scores[rows], held.y[rows])
+                said: paired(current[rows], scores[rows], held.y[rows], plan)
                 for said, rows in (("high", side), ("low", ~side))
             },
             trained_until=1000,
         )
         for name, scores in given.items()
     ]
-    before = Reliability.of(champion(apart.x), apart.y, 0.5)
-    shift = calibration_shift(before, Reliability.of(live, held.y, 0.5))
-    right = np.where(apart.y == 1.0, champion(apart.x), 1.0 - champion(apart.x))
-    loss = float(-np.log(np.clip(right, 0.01, 1.0)).mean())
-    rule = RetrainRule(margin=MARGIN * loss, slice_margin=0.03)
+    shift = calibration_shift(Reliability.of(before, apart.y, 0.5), Reliability.of(current, held.y, 0.5))
     signs = Signs(features=features, calibration=(shift.effect, shift.p))
-    return prove(rule, PLAN, around(**facts), contenders, signs)
+    return prove(plan, around(**facts), contenders, signs)
 
 
 def around(**changes: Any) -> Facts:

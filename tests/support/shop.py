@@ -38,6 +38,14 @@ def plain(frame: pd.DataFrame) -> pd.Series:
     return 0.25 + frame["x"] / 2
 
 
+def band(frame: pd.DataFrame) -> pd.Series:
+    return frame["x"].between(0.35, 0.65) * 0.8 + 0.1
+
+
+def blend(frame: pd.DataFrame) -> pd.Series:
+    return (band(frame) + plain(frame)) / 2
+
+
 def slow(frame: pd.DataFrame) -> pd.Series:
     time.sleep(2.0)
     return frame["x"]
@@ -60,15 +68,26 @@ def broken(frame: pd.DataFrame) -> pd.Series:
 class Shop:
     """Writes days of one decision point into a log; the same days are the same batches.
 
-    With `explored` that share of decisions is an offer, by chance: six in ten of those return, else one.
+    With `explored` that share of decisions is an offer, by chance: six in ten of those return, else one. From
+    the day `turned` on returns come with the probability that `band` says. `gone` days have no region.
     """
 
-    def __init__(self, log: Log, seed: int = 7, explored: float = 0.0) -> None:
+    def __init__(
+        self,
+        log: Log,
+        seed: int = 7,
+        explored: float = 0.0,
+        *,
+        turned: int | None = None,
+        gone: tuple[int, ...] = (),
+    ) -> None:
         self.log = log
         self.seed = seed
         self.writer = uuid.uuid5(uuid.NAMESPACE_DNS, f"shop {seed}")
         self.sequence = 0
         self.explored = explored
+        self.turned = turned
+        self.gone = gone
         log.register_feature_set(FEATURES)
 
     def days(self, first: int, stop: int) -> None:
@@ -91,7 +110,7 @@ class Shop:
             "propensity": [row["propensity"] for row in rows],
             "inclusion": [1.0] * len(rows),
             "f.x": [row["x"] for row in rows],
-            "f.region": ["north" if row["x"] < 0.7 else "south" for row in rows],
+            "f.region": [None if day in self.gone else str(row["region"]) for row in rows],
         }
         schema = decision_schema(FEATURES)
         arrays = [pa.array(plain.get(field.name, [None] * len(rows)), type=field.type) for field in schema]
@@ -129,7 +148,8 @@ class Shop:
         rows: list[dict[str, object]] = []
         for index in range(DECISIONS):
             x = chance.random()
-            label = float(chance.random() < x)
+            risk = x if self.turned is None or day < self.turned else 0.9 if 0.35 <= x <= 0.65 else 0.1
+            label = float(chance.random() < risk)
             decision, propensity = "offer" if x < 0.5 else "none", None
             if self.explored:
                 offer = chance.random() < self.explored
@@ -141,6 +161,7 @@ class Shop:
                     "decision_id": f"{day}-{index}",
                     "occurred_at": FIRST + day * DAY + dt.timedelta(hours=6) + index * step,
                     "x": x,
+                    "region": "north" if x < 0.7 else "south",
                     "label": label,
                     "decision": decision,
                     "propensity": propensity,

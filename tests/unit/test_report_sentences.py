@@ -16,7 +16,7 @@ H1 = {
     "hold-undecided": "Not decided: the Brier difference may be anything from −0.0033 to +0.0039.",
     "hold-waiting": "Not decided: coverage, used of eligible does not hold yet.",
     "reject": "hgb-apr:1 is worse than rule-jan:1: the Brier difference is beyond its limit.",
-    "retrain": "rule-jan:1 has become worse, and no challenger is better: retrain.",
+    "retrain": "hgb-apr:1 learned from newer decisions and beats rule-jan:1: retrain.",
     "invalid": "No verdict on quality: hgb-apr:1 was trained on decisions that it is evaluated on.",
     "not-identifiable": "The log cannot say which model is better: "
     "the outcome is known only where the champion did not re-book.",
@@ -39,8 +39,8 @@ SAID = {
     ),
     "reject": ("The Brier difference is +0.0061 (+0.0041 to +0.0081); the limit is +0.0020."),
     "retrain": (
-        "Since 21 May its Brier score is 0.2012, 0.0128 worse than at registration; the alarm"
-        " passed its threshold at position 301,442."
+        "Its Brier score is better by 0.0036 a decision, by 0.0017 for sure, and better than that of the "
+        "champion recalibrated. What changed is the concept."
     ),
     "invalid": (
         "Its training range ends at position 253,480; the evaluated range begins at 216,377. "

@@ -110,5 +110,9 @@ def _change(data: ReportData) -> str:
             return "every one of these gates passing; only then are metrics read."
         case "REJECT":
             return "the failing gate back inside its limit; REJECT needs only one."
+        case _ if data.plan.policy == "retraining":
+            return (
+                "every gate passing gives RETRAIN; while one does not, its reason says what would change it."
+            )
         case _:
             return "every gate passing gives PROMOTE; harm shown on a metric or guardrail gives REJECT."
