@@ -17,7 +17,7 @@ from harness.strict_toml import Problem, TomlFileError, check_table
 
 # A Monday, so that "7d" runs on Mondays.
 _ANCHOR = dt.datetime(1970, 1, 5, tzinfo=dt.UTC)
-WITHOUT_EXPERIMENT = ("seal", "checkpoint")
+WITHOUT_EXPERIMENT = ("seal", "checkpoint", "monitor")
 _LOOK_BACK = tuple(dt.timedelta(minutes=2 * 8**power) for power in range(8))
 
 
@@ -26,16 +26,18 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     name: Annotated[Name, Meta(description="The name under which its runs are recorded.")]
     job: Annotated[
-        Literal["evaluate", "replay", "seal", "checkpoint"],
+        Literal["evaluate", "replay", "seal", "checkpoint", "monitor"],
         Meta(
             description='"evaluate": score, then take a look; "replay": only score; '
             '"seal": put what is new in the log into segments; '
-            '"checkpoint": sign the log, have it cosigned and anchored.'
+            '"checkpoint": sign the log, have it cosigned and anchored; '
+            '"monitor": judge the days that are over.'
         ),
     ]
     experiment: Annotated[
         Name | None, Meta(description='The registered experiment, for "evaluate" and "replay".')
     ] = None
+    monitor: Annotated[Name | None, Meta(description='The registered monitor, for "monitor".')] = None
     every: Annotated[Duration | None, Meta(description="The time between runs.")] = None
     start: Annotated[
         Instant | None,
@@ -132,8 +134,13 @@ def _faults(schedule: Schedule, number: int) -> list[Problem]:
         found = (
             "no experiment is named." if schedule.experiment is None else f"{schedule.job} has no experiment."
         )
-        expected = 'Expected one for "evaluate" and "replay", none for "seal" and "checkpoint".'
+        expected = 'Expected one for "evaluate" and "replay", none for "seal", "checkpoint" and "monitor".'
         return [Problem(table, "experiment", found, expected, "Correct it.")]
+    if (schedule.monitor is not None) != (schedule.job == "monitor"):
+        found = "no monitor is named." if schedule.monitor is None else f"{schedule.job} has no monitor."
+        return [
+            Problem(table, "monitor", found, 'Expected one for "monitor" and for no other.', "Correct it.")
+        ]
     return _time_faults(schedule, table)
 
 

@@ -16,6 +16,7 @@ from harness.log.log import Log
 from harness.log.release import release
 from harness.log.seal import seal as seal_log
 from harness.looks import range_at, take_look
+from harness.monitor.run import run
 from harness.schedule_file import Schedule
 from harness.scheduler import Job
 from harness.scoring import score_range
@@ -97,6 +98,17 @@ def checkpoint(log: Log, schedule: Schedule, _position: int, folder: Path | None
     }
 
 
+def monitor(log: Log, schedule: Schedule, position: int, folder: Path | None = None) -> dict[str, Any]:
+    """Return the days that were judged of those over at `position`; the slot before told the time."""
+    assert schedule.monitor is not None, "harness.schedule_file checks it"
+    found = run(log, schedule.monitor, position, folder=folder)
+    return {
+        "answer": found.answer,
+        "inputs": [each["day"] for each in found.inputs],
+        "outcomes": [each["day"] for each in found.outcomes],
+    }
+
+
 def jobs(folder: Path | None) -> Mapping[str, Job]:
     """Return every job by name; models are read from the store in `folder`."""
     return {
@@ -104,4 +116,5 @@ def jobs(folder: Path | None) -> Mapping[str, Job]:
         "replay": partial(replay, folder=folder),
         "seal": partial(seal, folder=folder),
         "checkpoint": partial(checkpoint, folder=folder),
+        "monitor": partial(monitor, folder=folder),
     }

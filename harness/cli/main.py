@@ -35,6 +35,7 @@ COMMANDS = {
     "evaluate": ("harness.cli.evaluate:evaluate", "Take a look at an experiment."),
     "decide": ("harness.cli.evaluate:decide", "Reach a verdict on an experiment."),
     "verdict": ("harness.cli.verdict:verdict", "Show and recompute verdicts."),
+    "monitor": ("harness.cli.monitor:monitor", "Watch quality, drift and live losses, day by day."),
     "policy": ("harness.cli.policy:policy", "List, certify and backtest policies."),
     "schedule": ("harness.cli.schedule:schedule", "Take looks when they are due."),
     "report": ("harness.cli.report:report", "Write an experiment's report as one page."),
