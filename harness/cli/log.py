@@ -10,6 +10,7 @@ import click
 from msgspec import to_builtins
 
 from harness.cli.import_ import import_
+from harness.cli.log_export import export
 from harness.cli.log_integrity import anchor, check_proof, check_receipts, checkpoint, key, prove, public_key
 from harness.cli.log_segments import SEGMENT_COMMANDS
 from harness.cli.output import emit, folder_option, json_option, one_line, to_json
@@ -24,7 +25,17 @@ def log() -> None:
     """Show, follow and verify the log."""
 
 
-for command in (import_, checkpoint, prove, check_proof, check_receipts, anchor, key, *SEGMENT_COMMANDS):
+for command in (
+    import_,
+    export,
+    checkpoint,
+    prove,
+    check_proof,
+    check_receipts,
+    anchor,
+    key,
+    *SEGMENT_COMMANDS,
+):
     log.add_command(command)
 
 

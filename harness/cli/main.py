@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": ("harness.cli.setup:doctor", "Check that everything here can work."),
     "demo": ("harness.cli.demo:demo", "Run the whole line on a year of real flights."),
     "log": ("harness.cli.log:log", "Show, follow and verify the log."),
+    "query": ("harness.cli.query:query", "Run SQL over the log."),
     "erase": ("harness.cli.erase:erase", "Destroy a person's keys: what is theirs can no longer be read."),
     "subject-keys": ("harness.cli.erase:subject_keys", "Look after the keys that persons' values are under."),
     "witness": ("harness.cli.witness:witness", "Cosign another account's checkpoints of a log."),

@@ -188,9 +188,14 @@ def control_rows(batches: Sequence[StoredBatch]) -> pa.RecordBatch:
         "type": [event["type"] for event in events],
         "subject": [event["subject"] for event in events],
         "actor": [_text(event.get("actor")) for event in events],
-        "body": [json.dumps(event.get("body"), ensure_ascii=False) for event in events],
+        "body": [body_text(event.get("body")) for event in events],
     }
     return pa.RecordBatch.from_pydict(columns, schema=CONTROL_SCHEMA)
+
+
+def body_text(body: object) -> str:
+    """Return the body of a control event as JSON text."""
+    return json.dumps(body, ensure_ascii=False)
 
 
 def _text(value: object) -> str | None:

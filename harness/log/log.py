@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 import msgspec
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from harness.config import StorePlace
 from harness.embedded import Embedded
+from harness.errors import UnknownPosition
 from harness.log import reader, verify
 from harness.log.connection import Connection
 from harness.log.controls import Controls, control_batch
@@ -28,6 +29,9 @@ from recorders.fields import FeatureSet
 from recorders.frame import Receipt
 from recorders.sidecar.sealed_frames import open_keys
 from replay.ranges import AsOf
+
+if TYPE_CHECKING:
+    from harness.sql.query import Answer
 
 REGISTERED = "feature_set.registered"
 
@@ -125,15 +129,20 @@ class Log:
             DigestMismatch, SegmentError: the stored bytes are not those that were appended.
             LinkUnavailable, FeatureSetError: encrypted fields are asked for, and their keys cannot be had.
         """
-        unsealer = self._unsealer() if kind == "decision" else None
+        wanted = Wanted(kind, decision_point, None if columns is None else tuple(columns), terms(where))
+        return self.scan(start, stop, wanted)
+
+    def scan(self, start: int, stop: int, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+        """Yield what is wanted of [start, stop), as `read` does."""
+        unsealer = self._unsealer() if wanted.kind == "decision" else None
         if unsealer is None:
-            wanted = Wanted(kind, decision_point, None if columns is None else tuple(columns), terms(where))
             return reader.read(self._connection, self.sealed, start, stop, wanted)
-        needed = unsealer.needed(columns)
-        wanted = Wanted(kind, decision_point, None if needed is None else tuple(needed), terms(where))
         unsealer.check_conditions([term.column for term in wanted.conditions])
-        read = reader.read(self._connection, self.sealed, start, stop, wanted)
-        return unsealer.opened(read, columns)
+        needed = unsealer.needed(wanted.columns)
+        stored = msgspec.structs.replace(wanted, columns=None if needed is None else tuple(needed))
+        return unsealer.opened(
+            reader.read(self._connection, self.sealed, start, stop, stored), wanted.columns
+        )
 
     def _unsealer(self) -> Unsealer | None:
         """Return what opens encrypted fields; None when no feature set of this log has any."""
@@ -141,6 +150,21 @@ class Log:
         if not any(one.sealed for one in feature_sets.values()):
             return None
         return Unsealer(feature_sets, partial(open_keys, self.url))
+
+    def sql(self, text: str, *, start: int = 1, stop: int | None = None, memory: str = "1GB") -> "Answer":
+        """Return the answer to one SELECT over decisions, outcomes, scores and control (harness.sql.query).
+
+        It sees the positions [start, stop), by default all there are now, and none that come later.
+
+        Raises:
+            QueryRefused, QueryTooLarge: see harness.sql.errors.
+        """
+        from harness.sql.query import query as ask
+
+        end = self.head().position + 1
+        if not 1 <= start <= (stop or end) <= end:
+            raise UnknownPosition(max(start, stop or end) - 1, end - 1)
+        return ask(self, self.address.open, text, span=(start, stop or end), memory=memory)
 
     def history(self, start: int, stop: int) -> Iterator[list[StoredBatch]]:
         """Yield the batches that begin in [start, stop) as they were appended, some at a time.

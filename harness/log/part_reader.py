@@ -3,13 +3,14 @@
 import hashlib
 import mmap
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.log.part_writer import chunk_ranges
-from harness.log.predicate import Term, Wanted, matching
+from harness.log.predicate import Bounds, Wanted, matching
 from harness.log.segments import DIGEST_BYTES, Part, RowGroup
 from harness.log.store import Store
 from harness.segment_errors import SegmentAltered, SegmentMissing
@@ -59,7 +60,7 @@ class PartReader:
         names = wanted.names(self.schema)
         needed = [*names, *(term.column for term in wanted.conditions if term.column not in names)]
         for number, group in enumerate(self._part.groups):
-            if group.last < start or group.first >= stop or self._excluded(number, wanted.conditions):
+            if group.last < start or group.first >= stop or wanted.excludes(partial(self._bounds, number)):
                 continue
             batch = _within(self._read(number, group, list(dict.fromkeys(needed))), start, stop)
             batch = matching(batch, wanted.conditions)
@@ -82,18 +83,15 @@ class PartReader:
         table = self._file.read_row_group(number, columns=list(names)).select(list(names))
         return table.combine_chunks().to_batches()[0]
 
-    def _excluded(self, number: int, conditions: Sequence[Term]) -> bool:
-        """Return whether the statistics of a row group say that no row of it meets the conditions."""
-        row_group = self._metadata.row_group(number)
-        for term in conditions:
-            if term.column not in self._leaves:
-                continue
-            statistics = row_group.column(self._leaves.index(term.column)).statistics
-            if statistics is None or not statistics.has_min_max:
-                continue
-            if term.excludes(statistics.min, statistics.max):
-                return True
-        return False
+    def _bounds(self, number: int, name: str) -> Bounds | None:
+        """Return what the statistics of a row group say of a column."""
+        if name not in self._leaves or name not in self.schema.names:
+            return None
+        found = self._metadata.row_group(number).column(self._leaves.index(name)).statistics
+        if found is None or not found.has_min_max:
+            return None
+        nulls = not found.has_null_count or found.null_count > 0
+        return Bounds(self.schema.field(name).type, found.min, found.max, nulls)
 
     def _fetch(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Have the bytes of these ranges in memory."""

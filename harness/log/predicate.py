@@ -1,7 +1,7 @@
 """Conditions on columns: `("score", ">", 0.9)`. All of them must hold; null and absent columns never do."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -50,17 +50,45 @@ def _outside(comparison: str, value: Any, low: Any, high: Any) -> bool:
     return bool(outside.get(comparison, False))
 
 
+class Bounds(msgspec.Struct, frozen=True):
+    """What is known of a column of a row group: its type, least and largest value, whether one is null."""
+
+    type: pa.DataType
+    low: Any
+    high: Any
+    nulls: bool
+
+
+class Skips(Protocol):
+    """Somebody who filters what is read, and knows which row groups hold nothing of it."""
+
+    def skips(self, bounds: Callable[[str], Bounds | None]) -> bool:
+        """Return whether a row group need not be read. `bounds` of a column is None when none are known."""
+
+
 class Wanted(msgspec.Struct, frozen=True):
-    """What a reader asks for: a kind, perhaps of one decision point, of some columns and rows alone."""
+    """What a reader asks for: a kind, perhaps of one decision point, of some columns and rows alone.
+
+    `skips` saves reading of sealed events; what it does not save is still to be filtered.
+    """
 
     kind: str
     decision_point: str | None = None
     columns: tuple[str, ...] | None = None
     conditions: tuple[Term, ...] = ()
+    skips: Skips | None = None
 
     def holds(self, kind: str, decision_point: str) -> bool:
         """Return whether events of that kind and decision point are wanted."""
         return kind == self.kind and self.decision_point in {None, decision_point}
+
+    def excludes(self, bounds: Callable[[str], Bounds | None]) -> bool:
+        """Return whether no row of a row group is wanted."""
+        for term in self.conditions:
+            found = bounds(term.column)
+            if found is not None and term.excludes(found.low, found.high):
+                return True
+        return self.skips is not None and self.skips.skips(bounds)
 
     def names(self, schema: pa.Schema) -> list[str]:
         """Return the wanted columns of `schema`: the places first, then the named ones that there are."""

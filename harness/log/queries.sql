@@ -125,3 +125,26 @@ select harness.release(%(start)s, %(sealer)s)
 -- name: cover
 -- Say what is safe in a second failure domain.
 select harness.cover(%(position)s)
+
+-- name: blocks
+-- What a range holds of one kind, by decision point, in blocks of so many positions.
+select b.decision_point, min(b.position), max(b.position + b.events), min(b.recorded_at), max(b.recorded_at), count(*)
+from harness.batch b where b.kind = %(kind)s and b.position >= %(start)s and b.position < %(stop)s
+group by b.decision_point, b.position / %(positions)s order by 2
+
+-- name: recorded
+-- When the batches that hold these positions were recorded, in the same order.
+select array_agg((
+    select b.recorded_at from harness.batch b where b.position <= p.position order by b.position desc limit 1
+) order by p.place) from unnest(%(positions)s::bigint[]) with ordinality p (position, place)
+
+-- name: first_of_schemas
+-- Every schema that decisions of a range were recorded with, and where it came first.
+select encode(b.schema_digest, 'hex'), min(b.position) from harness.batch b
+where b.kind = 'decision' and b.position + b.events > %(start)s and b.position < %(stop)s
+    and (%(decision_point)s::text is null or b.decision_point = %(decision_point)s) group by 1 order by 2
+
+-- name: points
+-- The decision points of one kind in a range.
+select distinct b.decision_point from harness.batch b
+where b.kind = %(kind)s and b.position + b.events > %(start)s and b.position < %(stop)s order by 1

@@ -1,0 +1,95 @@
+"""A range of the log as files for other tools, with a manifest that counts them."""
+
+import os
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+import pyarrow.compute as pc
+
+from harness.errors import UnknownPosition
+from harness.log.log import Log
+from harness.row_files import FORMATS, whole_folder
+from harness.sql.columns import DECISION_POINT
+from harness.sql.relation import KINDS, Relation, relations
+from harness.training.files import MANIFEST, sha256_of, write_json
+
+FORMAT: Final = "log-export/1"
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Positions [start, stop) of some kinds, perhaps of one decision point. Control events have none."""
+
+    start: int
+    stop: int
+    kinds: tuple[str, ...]
+    decision_point: str | None = None
+
+
+def export_log(log: Log, selection: Selection, out: Path, form: str) -> dict[str, Any]:
+    """Return the manifest of what was written to the new folder `out`; `form` is parquet, csv or jsonl.
+
+    There is one file for each kind and decision point, `decisions/fraud.checkout.parquet`, with the columns
+    that SQL has of it. Rows are written as they are read.
+
+    Raises:
+        UnknownPosition, PathTaken: see there. RowsNotWritten: nothing is at `out`.
+        SegmentError, StoreError, CorruptBatch: as of `Log.read`; nothing is at `out`.
+    """
+    head = log.head()
+    if not 1 <= selection.start <= selection.stop <= head.position + 1:
+        raise UnknownPosition(max(selection.start, selection.stop) - 1, head.position)
+    end = log.as_of(selection.stop - 1)
+    with whole_folder(out) as partial:
+        files = [
+            _written(relation, point, partial / name, form) | {"kind": kind, "decision_point": point}
+            for kind, point, name, relation in _relations(log, selection, form)
+        ]
+        manifest = {
+            "format": FORMAT,
+            "log": {
+                "id": str(head.log_id),
+                "epoch": end.epoch,
+                "position": end.position,
+                "digest": end.digest,
+            },
+            "range": [selection.start, selection.stop],
+            "files": [{**one, "file": str(Path(one["file"]).relative_to(partial))} for one in files],
+        }
+        write_json(partial / MANIFEST, manifest)
+    return manifest
+
+
+def _relations(log: Log, selection: Selection, form: str) -> list[tuple[str, str, str, Relation]]:
+    """Return kind, decision point, file and relation of each file."""
+    span = (selection.start, selection.stop)
+    found = []
+    for noun, kind in KINDS.items():
+        points = [
+            point
+            for (point,) in log.rows("points", kind=kind, start=span[0], stop=span[1])
+            if selection.decision_point in {None, point}
+        ]
+        for point in points if kind in selection.kinds else []:
+            relation = relations(log, log.address.open, span, point)[noun]
+            name = f"{noun}/{quote(point, safe='')}.{form}" if point else f"{noun}.{form}"
+            found.append((kind, point, name, relation))
+    return found
+
+
+def _written(relation: Relation, point: str, path: Path, form: str) -> dict[str, Any]:
+    """Return what the manifest says of a file, after writing it."""
+    path.parent.mkdir(exist_ok=True)
+    condition = pc.field(DECISION_POINT) == point if point else None
+    stream = relation.scanner(filter=condition).to_reader()
+    rows = 0
+    with path.open("wb") as file:
+        writer = FORMATS[form](file, stream.schema)
+        for batch in stream:
+            writer.write(batch)
+            rows += batch.num_rows
+        writer.close()
+        file.flush()
+        os.fsync(file.fileno())
+    return {"file": str(path), "rows": rows, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
