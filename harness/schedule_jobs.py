@@ -15,6 +15,7 @@ from harness.log.compact import compact
 from harness.log.log import Log
 from harness.log.release import release
 from harness.log.seal import seal as seal_log
+from harness.log.seal import swept_after
 from harness.looks import range_at, take_look
 from harness.monitor.run import run
 from harness.schedule_file import Schedule
@@ -78,6 +79,7 @@ def seal(log: Log, schedule: Schedule, position: int, folder: Path | None = None
         "events": sum(one.events for one in made),
         "compacted": len(merged),
         "released": len(released),
+        "swept": swept_after(log, position),
         "sealed_up_to": log.sealed.stop() - 1,
     }
 

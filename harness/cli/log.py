@@ -61,31 +61,58 @@ def head(folder: Path | None, json: bool) -> None:
 @folder_option
 @json_option
 def stats(folder: Path | None, json: bool) -> None:
-    """Show what the log holds, by kind and decision point."""
+    """Show what the log holds, by kind and decision point: in the database, and sealed in the store."""
     with opened(folder) as source:
         rows = source.rows("stats")
         stored = source.rows("stored_bytes")[0][0]
         end = source.head()
-    names = (
-        "kind",
-        "decision_point",
-        "batches",
-        "events",
-        "bytes",
-        "first",
-        "last",
-        "occurred_min",
-        "occurred_max",
-    )
-    kinds = [dict(zip(names, row, strict=True)) for row in rows]
-    lines = [f"{'kind':<10}{'decision point':<24}{'batches':>9}{'events':>12}{'bytes/event':>13}"]
+        segments = list(source.sealed.segments())
+    kinds = [dict(zip(STATS, row, strict=True)) for row in rows]
     for found in kinds:
-        each = found["bytes"] / found["events"]
-        lines.append(
-            f"{found['kind']:<10}{found['decision_point']:<24}{found['batches']:>9,}{found['events']:>12,}{each:>13.1f}"
-        )
-    lines.append(f"{end.position:,} events, {stored / 2**20:.1f} MiB on disk")
-    emit({"position": end.position, "stored_bytes": stored, "kinds": kinds}, json=json, text="\n".join(lines))
+        which = (found["kind"], found["decision_point"])
+        parts = [p for one in segments for p in one.parts if (p.kind, p.decision_point) == which]
+        found |= {"sealed": sum(p.rows for p in parts), "sealed_bytes": sum(p.bytes for p in parts)}
+    ledgers = sum(one.ledger.bytes + one.manifest.bytes for one in segments)
+    store = {"segments": len(segments), "bytes": ledgers + sum(found["sealed_bytes"] for found in kinds)}
+    data = {"position": end.position, "stored_bytes": stored, "store": store, "kinds": kinds}
+    emit(data, json=json, text=lambda: "\n".join(stats_lines(data)))
+
+
+STATS = (
+    "kind",
+    "decision_point",
+    "batches",
+    "events",
+    "bytes",
+    "first",
+    "last",
+    "occurred_min",
+    "occurred_max",
+    "released",
+)
+
+
+_STATS_LINE = "{:<10}{:<24}{:>9}{:>12}{:>13}{:>8}{:>12}{:>8}"
+
+
+def stats_lines(data: dict[str, Any]) -> Iterator[str]:
+    """Yield a table of what is in the database and in the store; bytes are those of an event there."""
+    names = ("kind", "decision point", "batches", "events", "in database", "bytes", "sealed", "bytes")
+    yield _STATS_LINE.format(*names)
+    for found in data["kinds"]:
+        held, sealed = found["events"] - found["released"], found["sealed"]
+        counts = (f"{count:,}" for count in (found["batches"], found["events"], held))
+        sides = (each(found["bytes"], held), f"{sealed:,}", each(found["sealed_bytes"], sealed))
+        yield _STATS_LINE.format(found["kind"], found["decision_point"], *counts, *sides)
+    store = data["store"]
+    yield f"{data['position']:,} events"
+    yield f"{data['stored_bytes'] / 2**20:.1f} MiB on disk in the database"
+    yield f"{store['bytes'] / 2**20:.1f} MiB in {store['segments']} segments (columns and ledgers)"
+
+
+def each(size: int, events: int) -> str:
+    """Return bytes per event, a dash where there is none."""
+    return f"{size / events:.1f}" if events else "-"
 
 
 @log.command()
@@ -217,8 +244,9 @@ def agreement(seen: Any) -> Iterator[str]:
     )
     if seen.foreign:
         yield (
-            f"{len(seen.foreign)} events claim to be a checkpoint or a key of this log and are not signed with its "
-            f"key: they count for nothing (harness log show {seen.foreign[0]}). See who may append control events."
+            f"{len(seen.foreign)} events claim to be a checkpoint or a key of this log and are not signed "
+            f"with its key: they count for nothing (harness log show {seen.foreign[0]}). "
+            "See who may append control events."
         )
 
 

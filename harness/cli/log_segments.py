@@ -30,17 +30,20 @@ def seal(stop: str | None, events: int | None, folder: Path | None, json: bool) 
     """
     from harness.cli.places import edge
     from harness.cli.progress import progress
-    from harness.log.seal import EVENTS
+    from harness.log.seal import EVENTS, swept_after
     from harness.log.seal import seal as seal_log
 
     with _opened(folder) as log:
+        head = log.head().position
         end = log.head().position + 1 if stop is None else edge(log, stop)
         with progress(max(end - log.sealed.stop(), 0), "sealing") as done:
             made = seal_log(log, stop=end, events=events or EVENTS, progress=done)
-        sealed = log.sealed.stop() - 1
+        sealed, swept = log.sealed.stop() - 1, swept_after(log, head)
     lines = [_line(segment) for segment in made] or ["Nothing new to seal."]
+    if swept:
+        lines.append(f"Removed {swept:,} files of a run that was stopped before it registered them.")
     lines.append(f"Sealed up to position {sealed:,}.")
-    emit({"segments": made, "sealed_up_to": sealed}, json=json, text="\n".join(lines))
+    emit({"segments": made, "sealed_up_to": sealed, "swept": swept}, json=json, text="\n".join(lines))
 
 
 @click.command()

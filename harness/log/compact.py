@@ -23,8 +23,7 @@ def compact(log: Log, *, events: int = EVENTS, least: int = 2) -> list[Segment]:
                 first, stop = run[0].first, run[-1].stop
                 numbers = tuple(one.number for one in run)
                 made.append(make(log, first, log.history(first, stop), replaces=numbers))
-        if made:
-            sweep(log)
+        sweep(log)
     return made
 
 

@@ -84,7 +84,8 @@ order by b.position desc limit %(rows)s
 -- What the log holds, by kind and decision point.
 select b.kind, b.decision_point, count(*) as batches, sum(b.events)::bigint as events,
     sum(octet_length(b.payload))::bigint as bytes, min(b.position) as first, max(b.position + b.events - 1) as last,
-    min(b.occurred_min) as occurred_min, max(b.occurred_max) as occurred_max
+    min(b.occurred_min) as occurred_min, max(b.occurred_max) as occurred_max,
+    coalesce(sum(b.events) filter (where octet_length(b.payload) = 0), 0)::bigint as released
 from harness.batch b group by 1, 2 order by 1, 2
 
 -- name: stored_bytes

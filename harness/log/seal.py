@@ -20,10 +20,11 @@ from harness.log.controls import control_batch
 from harness.log.draft import Draft
 from harness.log.log import Log
 from harness.log.publish import publish
-from harness.log.segments import SEALED, Manifest, Segment
-from harness.log.store import translated
+from harness.log.segments import SEALED, SWEPT, Manifest, Segment
+from harness.log.store import Found, translated
 from harness.log.stored import StoredBatch
 from harness.segment_errors import ChainBroken, SealBusy
+from recorders.append import Batch
 from recorders.errors import WriterForked
 
 EVENTS: Final = 2**20
@@ -64,8 +65,7 @@ def seal(
             first = segment.stop
             if progress is not None:
                 progress(first - begun)
-        if made:
-            sweep(log)
+        sweep(log)
     return made
 
 
@@ -126,17 +126,34 @@ def followed(batches: Iterable[StoredBatch], at: int, chain: bytes) -> tuple[int
     return at, chain
 
 
-def sweep(log: Log) -> list[str]:
-    """Remove what no registration names, and return the paths. Only after a registration of one's own.
+def sweep(log: Log) -> int:
+    """Return how many files that no registration names were removed from the store; the log is told first.
 
-    Whoever wrote files under an earlier number can no longer register them.
+    That event takes the sealer's next number: whoever wrote files under an earlier one, and sleeps, can no
+    longer register them. Call it while `sealing`.
+
+    Raises:
+        SealBusy: somebody else registered meanwhile. StoreError: the store.
     """
     sealed = log.sealed
-    named = {path for segment in sealed.segments() for path in segment.paths()}
-    orphans = [found.path for found in sealed.store.files(str(sealed.log_id)) if found.path not in named]
-    for path in orphans:
-        sealed.store.delete(path)
-    return orphans
+    orphans = _orphans(log)
+    if orphans:
+        body = {"files": len(orphans), "bytes": sum(found.size for found in orphans)}
+        _say(log, control_batch(SWEPT, str(sealed.stop() - 1), body, None, None))
+    for found in orphans:
+        sealed.store.delete(found.path)
+    return len(orphans)
+
+
+def swept_after(log: Log, position: int) -> int:
+    """Return how many files were swept beyond a position of the log, as the log says."""
+    return sum(event.body["files"] for event in log.controls(SWEPT) if event.position > position)
+
+
+def _orphans(log: Log) -> list[Found]:
+    named = {path for segment in log.sealed.segments() for path in segment.paths()}
+    files = log.sealed.store.files(str(log.sealed.log_id))
+    return [found for found in files if found.path not in named]
 
 
 def _batches(log: Log, first: int, stop: int, events: int) -> Iterator[list[StoredBatch]]:
@@ -158,15 +175,25 @@ def _batches(log: Log, first: int, stop: int, events: int) -> Iterator[list[Stor
 
 def _register(log: Log, manifest: Manifest, segment: Segment) -> Segment:
     """Append the registration under the next number."""
-    body = segment.body()
+    number = _say(
+        log, control_batch(SEALED, f"{manifest.first}-{manifest.stop - 1}", segment.body(), None, None)
+    )
+    if log.sealed.covers:
+        log.rows("cover", position=log.sealed.stop() - 1)
+    return next(one for one in log.sealed.segments() if one.number == number)
+
+
+def _say(log: Log, batch: Batch) -> int:
+    """Return the number under which the sealer says something: the next one, or nothing is said.
+
+    Raises:
+        SealBusy: another one has it.
+    """
     number = log.sealed.number + 1
-    batch = control_batch(SEALED, f"{manifest.first}-{manifest.stop - 1}", body, None, None)
     try:
         log.append(
             msgspec.structs.replace(batch, writer=log.sealed.writer, sequence=number, acked=number - 1)
         )
     except WriterForked as error:
         raise SealBusy from error
-    if log.sealed.covers:
-        log.rows("cover", position=log.sealed.stop() - 1)
-    return next(one for one in log.sealed.segments() if one.number == number)
+    return number

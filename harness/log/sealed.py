@@ -45,7 +45,7 @@ class Sealed:
         """
         if self._place is None:
             raise StoreUnknown("of this log", "none was named", "Open the log by its folder.")
-        return Store(self._place.url, self._place.options)
+        return Store(self._place.url, self._place.options, timeout_s=self._place.timeout_s)
 
     @cached_property
     def log_id(self) -> uuid.UUID:

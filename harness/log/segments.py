@@ -14,6 +14,7 @@ import msgspec
 FORMAT: Final = "segment/1"
 SEALED: Final = "log.sealed"
 RELEASED: Final = "log.released"
+SWEPT: Final = "log.swept"
 LEDGER: Final = "batch"
 DIGEST_BYTES: Final = 16
 

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import fsspec
 import msgspec
+from fsspec.asyn import sync
+from fsspec.exceptions import FSTimeoutError
 from fsspec.implementations.local import LocalFileSystem
 
 from harness.segment_errors import StoreFull, StoreRefused, StoreUnknown, StoreUnreachable
@@ -36,6 +38,9 @@ _CLIENTS: Final = (
     ("google.auth.exceptions", "GoogleAuthError"),
     ("azure.core.exceptions", "AzureError"),
 )
+# A store that is slower than this, beyond timeout_s, is as good as silent.
+_SLOWEST_BYTES_PER_S: Final = 256 * 2**10
+_UNKNOWN_BYTES: Final = 64 * 2**20
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -53,8 +58,11 @@ class Store:
     object store does the same by itself.
     """
 
-    def __init__(self, address: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, address: str, options: Mapping[str, Any] | None = None, *, timeout_s: float = 60.0
+    ) -> None:
         self.address = address
+        self._timeout_s = timeout_s
         self.shown = shown(address)
         try:
             self._fs, root = fsspec.core.url_to_fs(
@@ -84,7 +92,7 @@ class Store:
             if self.local:
                 self._put_local(Path(self._at(path)), source)
             else:
-                self._fs.put_file(str(source), self._at(path))
+                self._call("put_file", str(source), self._at(path), size=source.stat().st_size)
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> bytes:
         """Return the bytes [start, stop) of a file.
@@ -93,7 +101,8 @@ class Store:
             FileNotFoundError: there is none. StoreRefused, StoreUnreachable.
         """
         with translated(self.shown, path):
-            data: bytes = self._fs.cat_file(self._at(path), start=start, end=stop)
+            size = _UNKNOWN_BYTES if stop is None else stop - start
+            data: bytes = self._call("cat_file", self._at(path), start=start, end=stop, size=size)
             return data
 
     def ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
@@ -108,7 +117,8 @@ class Store:
                 [a for a, _ in ranges],
                 [b for _, b in ranges],
             )
-            found: list[bytes] = self._fs.cat_ranges(places, starts, stops, on_error="raise")
+            size = sum(stops) - sum(starts)
+            found: list[bytes] = self._call("cat_ranges", places, starts, stops, on_error="raise", size=size)
             return found
 
     def mapped(self, path: str) -> mmap.mmap | None:
@@ -128,9 +138,9 @@ class Store:
         """Return all files below `prefix`, in order of path, unfinished ones too."""
         with translated(self.shown, prefix):
             place = f"{self._root}/{prefix}".rstrip("/")
-            if not self._fs.exists(place):
+            if not self._call("exists", place):
                 return []
-            found: dict[str, Any] = self._fs.find(place, detail=True)
+            found: dict[str, Any] = self._call("find", place, detail=True)
         skip = len(self._root) + 1
         return sorted(
             (Found(name[skip:], int(entry["size"] or 0)) for name, entry in found.items()),
@@ -141,13 +151,26 @@ class Store:
         """Remove a file; one that is gone already is no error."""
         with translated(self.shown, path):
             try:
-                self._fs.rm_file(self._at(path))
+                self._call("rm_file", self._at(path))
             except FileNotFoundError:
                 return
 
     def url(self, path: str) -> str:
         """Return where another program finds a file."""
         return self._at(path) if self.local else str(self._fs.unstrip_protocol(self._at(path)))
+
+    def _call(self, name: str, *given: Any, size: int = 0, **named: Any) -> Any:
+        """Return what the file system answers. One over a network that stays silent is not waited for.
+
+        What it was asked may still happen, later: no name in the store is used for two contents.
+        """
+        if not self._fs.async_impl:
+            return getattr(self._fs, name)(*given, **named)
+        patience = self._timeout_s + size / _SLOWEST_BYTES_PER_S
+        try:
+            return sync(self._fs.loop, getattr(self._fs, f"_{name}"), *given, timeout=patience, **named)
+        except FSTimeoutError as error:
+            raise StoreUnreachable(self.shown, f"no answer to {name} in {patience:.0f} s") from error
 
     def _at(self, path: str) -> str:
         assert path, "a file has a name"

@@ -10,12 +10,14 @@ import pytest
 from harness.experiment_lint import read_experiment
 from harness.experiments import register
 from harness.log.log import Log
+from harness.log.seal import sealing
 from harness.looks import stored_looks, take_look
 from harness.models import add_model
 from harness.schedule_file import Schedule
 from harness.schedule_jobs import jobs
-from harness.scheduler import CLAIMED, COMPLETED, FAILED, Job, Runner, history
+from harness.scheduler import CLAIMED, COMPLETED, FAILED, Job, Run, Runner, history
 from recorders.errors import HarnessError
+from tests.support.filled import fill, reads, small_log
 from tests.support.shop import Shop, experiment_text
 
 WEEK = dt.timedelta(days=7)
@@ -52,6 +54,42 @@ def clock() -> FakeClock:
 
 def runner(shop: Shop, clock: FakeClock, folder: Path, table: Mapping[str, Job] | None = None) -> Runner:
     return Runner(lambda: Log(shop.log.url), table or jobs(folder), clock)
+
+
+SEALING = Schedule(name="nightly", job="seal", experiment=None, every="1d")
+
+
+def test_the_job_seal_seals_sweeps_and_releases_by_the_rule(
+    database_url: str, migrated: str, clock: FakeClock, tmp_path: Path
+) -> None:
+    (tmp_path / "harness.toml").write_text('[log]\nkeep = "1m"\n')
+    with small_log(database_url, migrated, tmp_path / "segments") as log:
+        place = log.address.store
+
+        def nightly() -> Run:
+            return Runner(lambda: Log(log.url, store=place), jobs(tmp_path), clock).run_due(SEALING)
+
+        fill(log, 6)
+        before = reads(log)
+        first = nightly()
+        assert (first.state, first.detail["segments"], first.detail["swept"]) == ("completed", 1, 0)
+        assert first.detail["sealed_up_to"] == 276
+        assert first.detail["released"] == 2
+        assert reads(log) == before
+        assert nightly().state == "ended"
+        clock.time += dt.timedelta(days=1)
+        log.sealed.store.put(f"{log.sealed.log_id}/ledgers/left.parquet", Path(__file__))
+        second = nightly().detail
+        assert (second["segments"], second["released"], second["swept"]) == (0, 0, 1)
+        clock.time += dt.timedelta(days=1)
+        with sealing(log):
+            busy = nightly()
+        assert (busy.state, "Another process" in busy.detail["skipped"]) == ("completed", True)
+        clock.time += dt.timedelta(days=1)
+        next(Path(place.url).rglob("*.json")).unlink()
+        fill(log, 6)
+        failed = nightly()
+        assert (failed.state, failed.detail["error_type"]) == ("failed", "SegmentMissing")
 
 
 def test_a_slot_is_run_once(shop: Shop, clock: FakeClock, tmp_path: Path) -> None:

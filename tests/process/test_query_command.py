@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from harness.cli.main import run
 from harness.errors import UnknownPosition
 from harness.log.log import Log
+from harness.log.release import release
 from harness.log.seal import seal
 from harness.log_export import Selection, export_log
 from harness.row_files import PathTaken, RowsNotWritten, whole_folder
@@ -151,6 +153,22 @@ def test_an_export_counts_what_it_holds(log: Log, capfd: pytest.CaptureFixture[s
     assert said(capfd, "log", "export", "none", "-d", "nobody", "--json")[0] == 0
     assert said(capfd, "log", "export", "far", "--to", "999")[0] == 2
     assert not Path("far").exists()
+
+
+def test_stats_count_both_sides(log: Log, capfd: pytest.CaptureFixture[str]) -> None:
+    seal(log)
+    assert release(log, timedelta(0))
+    code, shown, _ = said(capfd, "log", "stats", "--json")
+    found = json.loads(shown)
+    by_kind = {(one["kind"], one["decision_point"]): one for one in found["kinds"]}
+    late = by_kind["decision", "flights.late"]
+    assert (code, late["events"], late["sealed"], late["released"]) == (0, 90, 90, 60)
+    assert 0 < late["bytes"] < late["sealed_bytes"], "a third of the batches has its payload"
+    files = sum(found.size for found in log.sealed.store.files())
+    assert found["store"] == {"segments": 2, "bytes": files}
+    assert by_kind["control", ""]["released"] == 0
+    code, shown, _ = said(capfd, "log", "stats")
+    assert "in 2 segments (columns and ledgers)" in shown
 
 
 def test_an_export_that_fails_or_is_killed_leaves_nothing_under_its_name(log: Log, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from harness.segment_errors import (
     StoreFull,
     StoreRefused,
     StoreUnknown,
+    StoreUnreachable,
 )
 from tests.support import stores
 from tests.support.filled import fill, reads, small_log, table
@@ -35,7 +36,12 @@ def folder(tmp_path: Path) -> Iterator[StorePlace]:
     yield StorePlace(str(tmp_path / "segments"))
 
 
-PLACES = {"folder": folder, "s3": lambda _path: stores.s3()}
+PLACES = {
+    "folder": folder,
+    "s3": lambda _path: stores.s3(),
+    "azure": lambda _path: stores.azure(),
+    "gcs": lambda _path: stores.gcs(),
+}
 
 
 @pytest.fixture(params=list(PLACES))
@@ -142,6 +148,39 @@ def test_a_store_that_takes_nothing_harms_nothing(
     assert [found for found in log.sealed.store.files() if found.path.endswith(".part")] == []
     seal(log)
     assert reads(log) == before
+
+
+SILENT = {
+    "s3": ("s3://segments/of/logs", stores.s3_options),
+    "azure": ("abfs://segments/of", lambda port: {"connection_string": stores.azure_account(port)}),
+    "gcs": ("gs://segments/of", lambda port: {"endpoint_url": f"http://127.0.0.1:{port}", "token": "anon"}),
+}
+
+
+@pytest.mark.parametrize("kind", SILENT)
+def test_a_store_that_accepts_and_never_answers_is_not_waited_for(
+    log: Log, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    fill(log, 1)
+    before = reads(log)
+    with stores.silent() as port:
+        address, options = SILENT[kind]
+        place = StorePlace(address, options(port), timeout_s=0.5)
+        with Log(log.url, store=place) as other:
+            with pytest.raises(StoreUnreachable) as caught:
+                seal(other)
+            assert reads(other) == before
+    assert "does not answer" in str(caught.value)
+    assert caught.value.exit_code == 1
+    assert log.sealed.stop() == 1
+
+
+def test_a_store_that_nobody_listens_for_is_unreachable(log: Log) -> None:
+    fill(log, 1)
+    place = StorePlace("s3://segments/of", stores.s3_options(stores.free_port()), timeout_s=60)
+    with Log(log.url, store=place) as other, pytest.raises(StoreUnreachable):
+        seal(other)
 
 
 def test_a_store_that_gives_back_other_bytes_is_not_believed(

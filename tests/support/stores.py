@@ -1,6 +1,8 @@
-"""An object store on this machine that speaks the real protocol: S3, by moto's server."""
+"""Object stores on this machine that speak the real protocols; Azure's and Google's by `make test-stores`."""
 
 import contextlib
+import json
+import os
 import socket
 import subprocess
 import sys
@@ -9,6 +11,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import pytest
 
 from harness.config import StorePlace
 
@@ -40,6 +44,56 @@ def s3_options(port: int) -> dict[str, object]:
         "client_kwargs": {"region_name": "us-east-1"},
         "config_kwargs": {"connect_timeout": 2, "read_timeout": 2, "retries": {"max_attempts": 1}},
     }
+
+
+@contextmanager
+def azure() -> Iterator[StorePlace]:
+    """Yield a container on Azurite, with the account that it is shipped with."""
+    port = free_port()
+    options = {"connection_string": azure_account(port)}
+    command = ["node", _needed("HARNESS_TEST_AZURITE"), "--inMemoryPersistence", "--skipApiVersionCheck"]
+    with _running([*command, "--silent", "--blobPort", str(port)], port):
+        import adlfs
+
+        adlfs.AzureBlobFileSystem(**options, skip_instance_cache=True).mkdir("segments")
+        yield StorePlace("abfs://segments/of/logs", options)
+
+
+def azure_account(port: int) -> str:
+    """Return the address of the account that Azurite is shipped with; its key is public."""
+    key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+    account = f"AccountName=devstoreaccount1;AccountKey={key}"
+    place = f"BlobEndpoint=http://127.0.0.1:{port}/devstoreaccount1"
+    return f"DefaultEndpointsProtocol=http;{account};{place};"
+
+
+@contextmanager
+def gcs() -> Iterator[StorePlace]:
+    """Yield a bucket on fake-gcs-server."""
+    port = free_port()
+    here = f"http://127.0.0.1:{port}"
+    command = [_needed("HARNESS_TEST_GCS"), "-scheme", "http", "-backend", "memory", "-host", "127.0.0.1"]
+    reached = ["-port", str(port), "-public-host", f"127.0.0.1:{port}", "-external-url", here]
+    with pytest.MonkeyPatch.context() as patch, _running([*command, *reached], port):
+        patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+        _ask(f"{here}/storage/v1/b?project=test", "POST", json.dumps({"name": "segments"}).encode())
+        yield StorePlace("gs://segments/of/logs", {"endpoint_url": here, "token": "anon", "project": "test"})
+
+
+def _needed(variable: str) -> str:
+    found = os.environ.get(variable)
+    if not found:
+        pytest.skip(f"{variable} names no server: see make test-stores")
+    return found
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """Yield the port of a server that accepts and never answers."""
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        door.listen(64)
+        yield door.getsockname()[1]
 
 
 @contextmanager
