@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.config import StorePlace
 from harness.experiment_lint import read_experiment
 from harness.experiments import register
 from harness.log.log import Log
@@ -66,8 +67,8 @@ def test_the_job_seal_seals_sweeps_and_releases_by_the_rule(
     with small_log(database_url, migrated, tmp_path / "segments") as log:
         place = log.address.store
 
-        def nightly() -> Run:
-            return Runner(lambda: Log(log.url, store=place), jobs(tmp_path), clock).run_due(SEALING)
+        def nightly(store: StorePlace | None = place) -> Run:
+            return Runner(lambda: Log(log.url, store=store), jobs(tmp_path), clock).run_due(SEALING)
 
         fill(log, 6)
         before = reads(log)
@@ -86,10 +87,11 @@ def test_the_job_seal_seals_sweeps_and_releases_by_the_rule(
             busy = nightly()
         assert (busy.state, "Another process" in busy.detail["skipped"]) == ("completed", True)
         clock.time += dt.timedelta(days=1)
-        next(Path(place.url).rglob("*.json")).unlink()
         fill(log, 6)
-        failed = nightly()
-        assert (failed.state, failed.detail["error_type"]) == ("failed", "SegmentMissing")
+        failed = nightly(StorePlace(str(tmp_path / "harness.toml" / "no-folder")))
+        assert (failed.state, failed.detail["error_type"]) == ("failed", "StoreUnreachable")
+        clock.time += dt.timedelta(days=1)
+        assert nightly().detail["segments"] == 1
 
 
 def test_a_slot_is_run_once(shop: Shop, clock: FakeClock, tmp_path: Path) -> None:
