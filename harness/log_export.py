@@ -13,7 +13,8 @@ from harness.log.log import Log
 from harness.row_files import FORMATS, whole_folder
 from harness.sql.columns import DECISION_POINT
 from harness.sql.relation import KINDS, Relation, relations
-from harness.training.files import MANIFEST, sha256_of, write_json
+from harness.training.files import MANIFEST, write_json
+from harness.training.parts import sha256_of
 
 FORMAT: Final = "log-export/1"
 

@@ -24,7 +24,7 @@ from harness.log.seal import seal
 from harness.log_export import Selection, export_log
 from harness.row_files import PathTaken, RowsNotWritten, whole_folder
 from harness.segment_errors import SegmentAltered
-from harness.training.files import sha256_of
+from harness.training.parts import sha256_of
 from tests.support.filled import fill, small_log
 
 KINDS = ("decision", "outcome", "score", "control")
