@@ -14,7 +14,7 @@ from recorders.doors import captures
 from recorders.doors.frames import Packing
 from recorders.doors.mapping import Mapping
 from recorders.doors.router import Routed, Router
-from recorders.errors import InvalidEvent
+from recorders.errors import InvalidEvent, WriterForked
 from recorders.inprocess import InProcessLink
 
 IMPORTED = "import.completed"
@@ -114,7 +114,7 @@ def import_file(log: Log, path: Path, mapping: Mapping, *, skip_rejected: bool =
             "mapping": mapping.digest,
             "source": mapping.source,
         }
-        log.control(IMPORTED, str(writer), body, key=f"import:{writer}")
+        known = _registered(log, writer, body)
     return Imported(
         file=str(path),
         writer=writer,
@@ -124,6 +124,20 @@ def import_file(log: Log, path: Path, mapping: Mapping, *, skip_rejected: bool =
         samples=contents.samples,
         known=known,
     )
+
+
+def _registered(log: Log, writer: UUID, body: dict[str, object]) -> bool:
+    """Register an import that is complete. Return whether another one of the same bytes was first.
+
+    Two at a time append the same batches; but each names its file as its user does: that is another event.
+    """
+    try:
+        log.control(IMPORTED, str(writer), body, key=f"import:{writer}")
+    except WriterForked:
+        if not log.controls(IMPORTED, str(writer)):
+            raise
+        return True
+    return False
 
 
 def _append(log: Log, path: Path, mapping: Mapping, writer: UUID) -> None:

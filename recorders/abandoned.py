@@ -17,6 +17,7 @@ from uuid import UUID
 import msgspec
 
 from recorders.frame import Frame, Kind, frame_of, payload_of
+from recorders.losses import Loss
 from recorders.segment_file import BORN, FOLDER, HEAD, MAGIC, SUFFIX, Cut, Opening
 
 FRAME_EVENTS: Final = 4_096
@@ -119,11 +120,12 @@ class _File:
 
 
 class _Ledger:
-    """The events of a writer by kind and ordinal, and its frames that nobody acknowledged."""
+    """The events of a writer by kind and ordinal, its frames that nobody acknowledged, and its losses."""
 
     def __init__(self, first: Opening) -> None:
         self.events: dict[Kind, dict[int, bytes]] = {"decision": {}, "outcome": {}}
         self.cuts: dict[int, Cut] = {}
+        self.losses: dict[str, Loss] = {}  # by reason: counted, and in no frame
         # Ordinals from here on are in no frame.
         self.done: dict[Kind, int] = {"decision": first.decisions, "outcome": first.outcomes}
         self.sequence = 0
@@ -138,6 +140,9 @@ class _Ledger:
                 self._cut(msgspec.msgpack.decode(body[1:], type=Cut))
             elif mark == b"A":
                 self.cuts.pop(msgspec.msgpack.decode(body[1:], type=int), None)
+            elif mark == b"L":
+                said = msgspec.msgpack.decode(body[1:], type=list[Loss])
+                self.losses = {loss.reason: loss for loss in said}
             else:
                 kind = _EVENTS[mark]
                 self.events[kind][following[kind]] = body[1:]
@@ -146,7 +151,10 @@ class _Ledger:
     def _cut(self, cut: Cut) -> None:
         self.cuts[cut.sequence] = cut
         self.sequence = max(self.sequence, cut.sequence)
-        if cut.kind != "loss":
+        if cut.kind == "loss" and self.losses:
+            for loss in msgspec.msgpack.decode(cut.payload, type=list[Loss]):
+                self.losses.pop(loss.reason, None)
+        elif cut.kind != "loss":
             self.done[cut.kind] = max(self.done[cut.kind], cut.first + cut.events)
 
     def held(self, cut: Cut) -> list[bytes]:
@@ -177,6 +185,10 @@ def _owed(contents: list[_File], paths: tuple[Path, ...]) -> Abandoned:
         for events_of in _portions(ledger.rest(kind)):
             ledger.sequence += 1
             frames.append(_frame(first, ledger.sequence, kind, len(events_of), payload_of(events_of)))
+    for loss in ledger.losses.values():
+        ledger.sequence += 1
+        payload = payload_of([msgspec.msgpack.encode(loss)])
+        frames.append(_frame(first, ledger.sequence, "loss", 1, payload))
     return Abandoned(first, tuple(frames), paths, sum(content.damaged_bytes for content in contents))
 
 

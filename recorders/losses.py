@@ -48,6 +48,13 @@ class Losses:
         """Whether something was seen that is not reported."""
         return bool(self._ranges)
 
+    def unreported(self) -> list[Loss]:
+        """Return what `take` would, one after the other, as things stand."""
+        return [
+            Loss(self._writer, reason, self._seen[reason] - self._reported[reason], first, last)
+            for reason, (first, last) in self._ranges.items()
+        ]
+
     def take(self) -> Loss | None:
         """Return one unreported loss and count it as reported, or None."""
         for reason, (first, last) in self._ranges.items():

@@ -87,6 +87,8 @@ class Outbox:
         with self._lock:
             now = self._clock.monotonic()
             self._losses.look(self._clock.now_us())
+            if self.journal is not None and self._losses.pending:
+                self.journal.lost(self._losses.unreported(), now)
             if self._mute or now < self._retry_at:
                 return None
             if self._held is not None:

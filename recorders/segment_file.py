@@ -1,6 +1,6 @@
 """The segment file: accepted events in shared memory, which outlives a process that is killed.
 
-A writer's events, frame cuts and acknowledgements are records in memory-mapped files of one folder
+A writer's events, frame cuts, acknowledgements and losses are records in memory-mapped files of one folder
 (`/dev/shm` by default). After SIGKILL, `recorders/abandoned.py` reads them. A machine that loses power loses
 them.
 
@@ -23,6 +23,7 @@ import msgspec
 
 from recorders.fields import FeatureSet
 from recorders.frame import Frame, Kind
+from recorders.losses import Loss
 
 FOLDER: Final = Path("/dev/shm")  # noqa: S108  # memory that outlives the process is the purpose
 SUFFIX: Final = ".recorder"
@@ -33,8 +34,10 @@ HEAD: Final = 8  # length and CRC
 _RESERVE: Final = 65_536  # of each file, for cuts and acknowledgements alone
 _PATIENCE_S: Final = 0.05  # the lock is held for microseconds, but a signal may interrupt its holder
 _EVENT: Final[dict[Kind, bytes]] = {"decision": b"D", "outcome": b"O"}
-_OPENING, _CUT, _ACKED = b"S", b"C", b"A"
-_CRC: Final = {mark: zlib.crc32(mark) for mark in (*_EVENT.values(), _OPENING, _CUT, _ACKED)}
+_OPENING, _CUT, _ACKED, _LOST = b"S", b"C", b"A", b"L"
+_CRC: Final = {mark: zlib.crc32(mark) for mark in (*_EVENT.values(), _OPENING, _CUT, _ACKED, _LOST)}
+# A recorder without a sidecar drops for hours: a megabyte an hour is what saying so takes.
+_LOST_EVERY_S: Final = 0.25
 
 
 class Opening(msgspec.Struct, frozen=True, array_like=True):
@@ -130,6 +133,7 @@ class SegmentFile:
             address=address,
             feature_set=feature_set.canonical(),
         )
+        self._lost, self._lost_at = b"", -_LOST_EVERY_S
         self._files = [self._open()]
 
     def _open(self) -> _File:
@@ -137,6 +141,8 @@ class SegmentFile:
         counts = {"decisions": self._counts["decision"], "outcomes": self._counts["outcome"]}
         opening = msgspec.structs.replace(self._opening, number=number, **counts)
         opened = _File(self._folder / f"{opening.writer.hex}-{number:08}{SUFFIX}", opening)
+        if self._lost:
+            opened.write(_LOST, self._lost)  # the file before it may go before this is reported
         self._opening = opening
         return opened
 
@@ -168,7 +174,21 @@ class SegmentFile:
         mark = Cut(frame.sequence, frame.kind, first, frame.events, payload)
         with self._lock:
             self._mark(_CUT, msgspec.msgpack.encode(mark))
+            if frame.kind == "loss":
+                self._lost, self._lost_at = (
+                    b"",
+                    -_LOST_EVERY_S,
+                )  # the cut has it; the next look tells the rest
             self._opening = msgspec.structs.replace(self._opening, sequence=frame.sequence)
+
+    def lost(self, losses: list[Loss], now_s: float) -> None:
+        """Write down what was counted and is in no frame yet: it takes the place of what was said before."""
+        said = msgspec.msgpack.encode(losses)
+        if said == self._lost or now_s < self._lost_at + _LOST_EVERY_S:
+            return
+        with self._lock:
+            self._mark(_LOST, said)
+            self._lost, self._lost_at = said, now_s
 
     def acked(self, sequence: int, settled: dict[Kind, int]) -> None:
         """Write down that the log has a frame, and remove the files of which it has everything."""

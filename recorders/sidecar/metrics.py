@@ -17,6 +17,12 @@ SERIES: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("spool_frozen_segments_total", "counter", "spool.frozen", "Segments left alone after such an error."),
     ("spool_quarantined_total", "counter", "spool.quarantined", "Damaged files put aside."),
     ("spool_rewound_total", "counter", "spool.rewound", "Writers that knew more kept than the spool holds."),
+    (
+        "spool_gone_back_total",
+        "counter",
+        "spool.gone_back",
+        "Segments that held more when they were last read.",
+    ),
     ("spool_writers", "gauge", "spool.writers", "Writers remembered."),
     ("spool_used_bytes", "gauge", "disk.used_bytes", "Bytes that the spool takes."),
     ("spool_quota_bytes", "gauge", "disk.quota_bytes", "Bytes that it may take."),

@@ -339,6 +339,7 @@ class Outbox:
 
     def _open(self) -> None:
         segment.sweep(self.folder, OUTBOX)
+        segment.settle(self.folder, OUTBOX)
         found = recover(self.folder, SQL)
         self.state, self.identities, self.damaged = found.state, found.identities, found.damaged
         self._files, self._settled = found.files, found.settled

@@ -131,6 +131,23 @@ def sweep(folder: Path, prefix: str) -> None:
             path.unlink(missing_ok=True)
 
 
+def settle(folder: Path, prefix: str) -> None:
+    """Make durable what the files hold. A process that was killed may have written without having synced.
+
+    Whoever reads that takes it for kept, and says so to its sender: it must survive a power cut from then on.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
+    for path in folder.glob(f"{prefix}*"):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    sync_folder(folder)
+
+
 def beside(path: Path) -> tuple[Path, ...]:
     """Return the names of what SQLite keeps beside a file."""
     return tuple(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 from recorders.sidecar import segment
+from recorders.sidecar.carried import EVERY, Carried, Held
 from recorders.sidecar.disk import Disk
 from recorders.sidecar.marks import Answer, Mark, judge
 from recorders.sidecar.report import own_frame, sidecar_loss
@@ -21,7 +22,6 @@ INBOX: Final = "inbox-"
 # A writer that was silent for this long is forgotten; if it comes back it takes a new writer.
 SILENT_S: Final = 30 * 86_400.0
 SEGMENT_BYTES: Final = 16 * 2**20
-_EVERY: Final = 2**62
 
 
 class Place(NamedTuple):
@@ -47,7 +47,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.frames = self.events = self.commits = self.duplicates = self.forked = self.full = self.held = 0
-        self.io_errors = self.frozen = self.unlinked = self.quarantined = 0
+        self.io_errors = self.frozen = self.unlinked = self.quarantined = self.gone_back = 0
         self.sync_seconds = 0.0
 
 
@@ -79,41 +79,38 @@ class Spool:
         self._rules = rules
         self._clock = clock
         self._lock = threading.Lock()
-        self._marks: dict[bytes, Mark] = {}
-        self._feature_sets: dict[bytes, bytes] = {}
-        self._voids: dict[int, int] = {}
-        self._settled: set[str] = set()
+        self._carried = Carried()
         self._untouched: list[sqlite3.Connection] = []
         self._connection: sqlite3.Connection | None = None
-        self._ordinal = self._last_id = 0
+        self._ordinal = self._last_id = self._events = 0
         self._end = composed
         self._open(composed)
 
     def marks(self, writers: Sequence[bytes]) -> list[Known]:
         """Return how far the spool holds each writer; 0 for one that it does not know."""
         with self._lock:
-            found = [(writer, self._marks.get(writer) or Mark(0, 0.0)) for writer in writers]
+            found = [(writer, self._carried.marks.get(writer) or Mark(0, 0.0)) for writer in writers]
             return [Known(writer, mark.sequence, mark.last) for writer, mark in found]
 
     def holds(self, digest: bytes) -> bool:
         """Whether a frame of that digest is among the last of any writer."""
         with self._lock:
-            return any(digest in mark.digests for mark in self._marks.values())
+            return any(digest in mark.digests for mark in self._carried.marks.values())
 
     def seen_at(self, writer: bytes) -> float:
         """Return when a writer's last frame came, in seconds since 1970; 0 for one that is not known."""
         with self._lock:
-            mark = self._marks.get(writer)
+            mark = self._carried.marks.get(writer)
             return mark.seen_at if mark else 0.0
 
     def feature_set(self, digest: bytes) -> bytes | None:
         """Return the canonical JSON of a feature set that a service announced."""
-        return self._feature_sets.get(digest)
+        return self._carried.feature_sets.get(digest)
 
     @property
     def writers(self) -> int:
         """How many writers the spool remembers."""
-        return len(self._marks)
+        return len(self._carried.marks)
 
     @property
     def end(self) -> Place:
@@ -138,8 +135,8 @@ class Spool:
 
     def commit(self, frames: Sequence[Arrived], schemas: Sequence[tuple[bytes, bytes]] = ()) -> list[Answer]:
         """Return what became of each frame, after the disk has it. All of one call are one transaction."""
-        new_schemas = [pair for pair in schemas if pair[0] not in self._feature_sets]
-        answers, keep, marks = judge(frames, self._marks, self._clock())
+        new_schemas = [pair for pair in schemas if pair[0] not in self._carried.feature_sets]
+        answers, keep, marks = judge(frames, self._carried.marks, self._clock())
         self.counts.duplicates += sum(answer.duplicate for answer in answers)
         self.counts.forked += sum(answer.reason == "forked" for answer in answers)
         if not keep and not new_schemas:
@@ -149,9 +146,10 @@ class Spool:
             self.counts.full += len(keep)
             return [self._refused(answer) for answer in answers]
         with self._lock:
-            self._marks.update(marks)
-            self._feature_sets.update(new_schemas)
+            self._carried.marks.update(marks)
+            self._carried.feature_sets.update(new_schemas)
             self._last_id += len(keep)
+            self._events += sum(frame.events for frame in keep)
             self._end = Place(self._ordinal, self._last_id) if keep else self._end
         self.counts.frames += len(keep)
         self.counts.events += sum(frame.events for frame in keep)
@@ -189,7 +187,7 @@ class Spool:
                 continue
             start = after.id if ordinal == after.segment else 0
             with contextlib.closing(segment.open_reader(path)) as connection:
-                for row in connection.execute(SQL["frames"], (start, self._limit(ordinal))):
+                for row in connection.execute(SQL["frames"], (start, self._carried.limit(ordinal))):
                     found.append(Stored.from_row(ordinal, row))
                     events -= found[-1].frame.events
                     payload_bytes -= len(found[-1].frame.payload)
@@ -212,10 +210,7 @@ class Spool:
     def _last_in(self, ordinal: int, path: Path) -> int:
         with contextlib.closing(segment.open_reader(path)) as connection:
             (last,) = connection.execute(SQL["last_id"]).fetchone()
-            return min(int(last), self._limit(ordinal))
-
-    def _limit(self, ordinal: int) -> int:
-        return self._voids.get(ordinal, _EVERY)
+            return min(int(last), self._carried.limit(ordinal))
 
     # Inside.
 
@@ -294,19 +289,17 @@ class Spool:
     ) -> str:
         """Begin a segment that carries what the spool knows. Return "" or what stood in the way."""
         oldest = self._clock() - SILENT_S
-        marks = {writer: mark for writer, mark in self._marks.items() if mark.seen_at >= oldest}
+        marks = {writer: mark for writer, mark in self._carried.marks.items() if mark.seen_at >= oldest}
         present = {number for number, _ in segment.numbered(self.folder, INBOX)}
-        voids = {number: last for number, last in self._voids.items() if number in present}
+        voids = {number: last for number, last in self._carried.voids.items() if number in present}
         voids |= dict([void] if void else [])
+        held = {number: how for number, how in self._carried.held.items() if number in present}
+        if self._last_id:
+            held[self._ordinal] = Held(self._last_id, self._events)
+        carry = self._carried.filler(SQL, marks, voids, held)
 
         def fill(connection: sqlite3.Connection) -> None:
-            for statement in SQL["tables"].split(";"):
-                connection.execute(statement)
-            carried = [(w, m.sequence, m.seen_at, b"".join(m.digests)) for w, m in marks.items()]
-            connection.executemany(SQL["insert_mark"], carried)
-            connection.executemany(SQL["insert_feature_set"], self._feature_sets.items())
-            connection.executemany(SQL["insert_void"], voids.items())
-            connection.executemany(SQL["insert_settled"], [(name,) for name in sorted(self._settled)])
+            carry(connection)
             for stored in rows:
                 connection.executemany(SQL["insert_frame"], _rows([stored.frame], stored.received_at))
 
@@ -317,79 +310,65 @@ class Spool:
             return f"no new segment can be made ({error})"
         with self._lock:
             self._connection, self._ordinal, self._last_id = opened, ordinal, len(rows)
-            self._marks, self._voids = marks, voids
+            self._events = sum(stored.frame.events for stored in rows)
+            self._carried.marks, self._carried.voids, self._carried.held = marks, voids, held
             self._end = Place(ordinal, len(rows)) if rows else self._end
         self._begun_at, self._born_bytes = self._clock(), segment.bytes_of(path)
         return ""
 
     def _open(self, composed: Place) -> None:
         segment.sweep(self.folder, INBOX)
+        segment.settle(self.folder, INBOX)
         self.counts.quarantined = len(quarantine_damaged(self.folder, INBOX))
         segments = segment.numbered(self.folder, INBOX)
         for _, path in segments:
-            self._learn(path)
-        for ordinal, path in segments:
-            self._learn_sequences(ordinal, path)
-        rows = self._settle(composed)
+            self._carried.learn(path, SQL)
+        found = {ordinal: self._carried.learn_frames(ordinal, path, SQL) for ordinal, path in segments}
+        self._end = max([self._end, *(Place(n, held.last_id) for n, held in found.items() if held.last_id)])
         aside = segment.numbered(self.folder / QUARANTINE, INBOX)
+        rows = [*self._settle(composed), *self._missed(found, composed, [number for number, _ in aside])]
         highest = max((ordinal for ordinal, _ in [*segments, *aside]), default=composed.segment)
         problem = self._begin(max(highest, composed.segment) + 1, rows=rows)
         if problem:
             raise OSError(problem)
 
+    def _missed(self, found: dict[int, Held], composed: Place, aside: list[int]) -> list[Stored]:
+        """Return a report for each segment that went back behind what an earlier start read in it."""
+        gone = self._carried.missed(found, composed, aside)
+        self.counts.gone_back += len(gone)
+        return [
+            self._told(
+                "spool_rewound",
+                one.events,
+                file=segment.name_of(INBOX, one.segment),
+                frames=one.last_id - one.first_id + 1,
+            )
+            for one in gone
+        ]
+
     def _settle(self, composed: Place) -> list[Stored]:
         """Return the frames of quarantined segments that nobody has counted yet and no batch holds."""
         rows: list[Stored] = []
         for ordinal, path in segment.numbered(self.folder / QUARANTINE, INBOX):
-            if path.name in self._settled:
+            if path.name in self._carried.settled:
                 continue
             after = composed.id if ordinal == composed.segment else 0
-            after = _EVERY if ordinal < composed.segment else after
-            found = salvage(path, ordinal, after, self._limit(ordinal), SQL)
+            after = EVERY if ordinal < composed.segment else after
+            found = salvage(path, ordinal, after, self._carried.limit(ordinal), SQL)
             self.salvaged.append(found)
-            self._feature_sets |= found.feature_sets
-            for writer, mark in found.marks.items():
-                if writer not in self._marks or self._marks[writer].sequence < mark.sequence:
-                    self._marks[writer] = mark
-            for stored in found.frames:
-                frame, mark = (
-                    stored.frame,
-                    self._marks.setdefault(stored.frame.writer, Mark(0, stored.received_at)),
-                )
-                mark.advance(frame.sequence, frame.digest, stored.received_at)
-            self._settled.add(path.name)
-            rows += [*found.frames, self._told(found)]
+            self._carried.take_over(found)
+            details = {"file": found.name, "bytes": found.size_bytes, "what": found.what}
+            counts = {"salvaged": len(found.frames), "unreadable": found.unreadable}
+            rows += [*found.frames, self._told("spool_damaged", None, **details, **counts)]
         return rows
 
-    def _told(self, found: Salvaged) -> Stored:
-        """Return the report of a damaged file as a frame to keep."""
-        details = {"file": found.name, "bytes": found.size_bytes, "what": found.what}
-        counts = {"salvaged": len(found.frames), "unreadable": found.unreadable}
-        frame = self.report("spool_damaged", self.owner, None, **details, **counts)
-        self._marks.setdefault(frame.writer, Mark(0, self._clock())).advance(
+    def _told(self, reason: str, count: int | None, **details: Any) -> Stored:
+        """Return the report of what an earlier start had and this one has not, as a frame to keep."""
+        frame = self.report(reason, self.owner, count, **details)
+        self._carried.marks.setdefault(frame.writer, Mark(0, self._clock())).advance(
             frame.sequence, frame.digest, self._clock()
         )
         return Stored(0, 0, frame, self._clock())
-
-    def _learn(self, path: Path) -> None:
-        """Take in what a segment says of others; a later one knows more."""
-        with contextlib.closing(segment.open_reader(path)) as connection:
-            self._voids |= dict(connection.execute(SQL["voids"]).fetchall())
-            self._settled |= {name for (name,) in connection.execute(SQL["settled"])}
-            self._feature_sets |= dict(connection.execute(SQL["feature_sets"]).fetchall())
-            for writer, *values in connection.execute(SQL["marks"]):
-                if writer not in self._marks or self._marks[writer].sequence < values[0]:
-                    self._marks[writer] = Mark.from_row(*values)
-
-    def _learn_sequences(self, ordinal: int, path: Path) -> None:
-        with contextlib.closing(segment.open_reader(path)) as connection:
-            rows = connection.execute(SQL["sequences"], (self._limit(ordinal),))
-            for writer, sequence, digest, received_at in rows:
-                mark = self._marks.setdefault(writer, Mark(0, received_at))
-                mark.advance(sequence, digest, received_at)
-            (last,) = connection.execute(SQL["last_id"]).fetchone()
-        last = min(last, self._limit(ordinal))
-        self._end = max(self._end, Place(ordinal, last)) if last else self._end
 
 
 def _rows(frames: Sequence[Arrived], now: float) -> list[tuple[object, ...]]:

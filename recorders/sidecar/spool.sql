@@ -9,6 +9,7 @@ create table mark (id integer primary key, writer blob not null unique, sequence
 create table feature_set (id integer primary key, digest blob not null unique, canonical blob not null);
 create table void (segment integer primary key, last_id integer not null);
 create table settled (name text primary key);
+create table held (segment integer primary key, last_id integer not null, events integer not null);
 
 -- name: insert_frame
 -- Keep one frame.
@@ -30,6 +31,18 @@ insert or replace into void (segment, last_id) values (?, ?)
 -- name: insert_settled
 -- Say that a quarantined file has been counted and what could be read of it is kept.
 insert or ignore into settled (name) values (?)
+
+-- name: insert_held
+-- Say how far a segment went before this one began.
+insert into held (segment, last_id, events) values (?, ?, ?)
+
+-- name: tells_held
+-- Whether a segment says how far others went; the first ones did not.
+select 1 from sqlite_master where type = 'table' and name = 'held'
+
+-- name: held
+-- How far the segments went that were there when this one began.
+select segment, last_id, events from held
 
 -- name: marks
 -- How far each writer was when the segment began.

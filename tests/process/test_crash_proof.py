@@ -11,9 +11,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from recorders.abandoned import Abandoned, drain
-from recorders.frame import Frame, frame_of
+from recorders.abandoned import Abandoned, _File, _owed, drain
+from recorders.frame import Frame, frame_of, payload_of
 from recorders.limits import Limits
+from recorders.losses import Loss
 from recorders.recorder import Recorder
 from tests.support import service
 from tests.support.crash_service import ENTRY
@@ -195,3 +196,64 @@ def test_a_fork_without_hooks_never_writes_into_its_parents_memory(memory: Path)
 def test_a_folder_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="Make it"):
         still_recorder(MemoryLink(), tmp_path / "nowhere")
+
+
+def lost_by(frames: tuple[Frame, ...]) -> dict[str, int]:
+    """Return the counts of the reports among frames, by reason."""
+    found = [msgspec.msgpack.decode(one.payload, type=list[Loss]) for one in frames if one.kind == "loss"]
+    return {loss.reason: loss.count for losses in found for loss in losses}
+
+
+def test_what_a_killed_service_had_dropped_and_not_reported_is_found(tmp_path: Path, memory: Path) -> None:
+    command = [sys.executable, "-m", "tests.support.crash_service", str(tmp_path), str(memory), "full"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        dropped = int(process.stdout.readline())
+        assert dropped > 0
+        file = next(memory.iterdir())
+        until(lambda: lost_by(_owed_of(file)) == {"full": dropped})
+        process.kill()
+        process.wait()
+    (owed,) = drain(memory)
+    assert lost_by(owed.frames) == {"full": dropped}
+    sequences = [frame.sequence for frame in owed.frames]
+    assert sequences == list(range(1, len(sequences) + 1))
+    (again,) = drain(memory)
+    assert again == owed
+
+
+def _owed_of(file: Path) -> tuple[Frame, ...]:
+    """Return what a file that is still written would owe if its process died now."""
+    return _owed([_File(file)], (file,)).frames
+
+
+def test_a_loss_is_owed_once_whether_it_was_in_a_frame_or_not(memory: Path) -> None:
+    outbox = still_recorder(MemoryLink(), memory)._outbox
+    journal = outbox.journal
+    assert journal is not None
+    full, off = (Loss(outbox.writer, reason, 3, 1, 2) for reason in ("full", "off"))
+    journal.lost([full, off], 0.0)
+    journal.lost([full], 0.1)  # too soon: the earlier word stands
+    (file,) = memory.iterdir()
+    assert lost_by(_owed_of(file)) == {"full": 3, "off": 3}
+    payload = payload_of([msgspec.msgpack.encode(full)])
+    journal.cut(frame_of(outbox.writer, 1, "loss", "p", "", 1, payload), 0)
+    assert lost_by(_owed_of(file)) == {"full": 3, "off": 3}
+    assert len(_owed_of(file)) == 2
+    journal.acked(1, outbox.settled)
+    assert lost_by(_owed_of(file)) == {"off": 3}
+    outbox.release_journal(remove=True)
+
+
+def test_a_loss_that_waits_goes_into_the_next_file(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorders.segment_file.SEGMENT_BYTES", 70_000)
+    outbox = still_recorder(MemoryLink(), memory)._outbox
+    journal = outbox.journal
+    assert journal is not None
+    journal.lost([Loss(outbox.writer, "full", 3, 1, 2)], 0.0)
+    while len(list(memory.iterdir())) == 1:
+        assert journal.keep("decision", [b"x" * 500], outbox.decisions)
+    assert lost_by(_owed_of(max(memory.iterdir()))) == {"full": 3}
+    outbox.release_journal(remove=True)

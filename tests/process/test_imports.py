@@ -1,5 +1,8 @@
 """Importing a file twice adds nothing, whatever happened in between."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from recorders.errors import LinkUnavailable
 from recorders.frame import Frame, Receipt
 from recorders.inprocess import InProcessLink
 from tests.support.doors import GOLDEN
+from tests.support.sidecars import until
 
 CSV = """
 source = "table"
@@ -102,3 +106,44 @@ def test_another_mapping_is_another_import(fresh_log: Log, tmp_path: Path) -> No
     other = Mapping.from_toml(CSV.replace("shop.fraud", "shop.other"))
     assert not import_file(fresh_log, path, other).known
     assert held(fresh_log, "decision") == 20
+
+
+def importing(log: Log, path: Path, mapping: Path) -> subprocess.Popen[str]:
+    """Return a process that imports a file."""
+    harness = str(Path(sys.executable).with_name("harness"))
+    command = [harness, "log", "import", str(path), "--mapping", str(mapping)]
+    environment = os.environ | {"HARNESS_DATABASE_URL": log.url}
+    return subprocess.Popen(command, cwd=path.parent, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def once_each(log: Log) -> bool:
+    """Whether the log has each of 12,000 decisions and outcomes once."""
+    head = log.head().position
+    batches = log.read(1, head + 1, kind="decision", columns=["decision_id"])
+    ids = [one for batch in batches for one in batch.column("decision_id").to_pylist()]
+    return sorted(ids) == sorted(f"d{n}" for n in range(12_000)) and held(log, "outcome") == 12_000
+
+
+def test_a_file_that_is_imported_twice_at_a_time_is_there_once(fresh_log: Log, tmp_path: Path) -> None:
+    path, mapping = written(tmp_path, 12_000), tmp_path / "m.toml"
+    mapping.write_text(CSV)
+    other = path.with_name("the-same.csv")
+    other.write_bytes(path.read_bytes())
+    running = [importing(fresh_log, name, mapping) for name in (path, other, path)]
+    told = [process.communicate(timeout=120)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], told
+    assert once_each(fresh_log)
+    assert len(fresh_log.controls(IMPORTED)) == 1
+
+
+def test_an_import_that_is_killed_half_way_goes_on(fresh_log: Log, tmp_path: Path) -> None:
+    path, mapping = written(tmp_path, 12_000), tmp_path / "m.toml"
+    mapping.write_text(CSV)
+    with importing(fresh_log, path, mapping) as process:
+        until(lambda: held(fresh_log, "decision") > 0 or process.poll() is not None)
+        process.kill()
+        process.wait()
+    assert held(fresh_log, "decision") > 0
+    again = import_file(fresh_log, path, Mapping.from_toml(CSV))
+    assert (again.decisions, again.outcomes) == (12_000, 12_000)
+    assert once_each(fresh_log)

@@ -1,6 +1,7 @@
-"""A service that is killed: `python -m tests.support.crash_service FOLDER MEMORY`.
+"""A service that is killed: `python -m tests.support.crash_service FOLDER MEMORY [full]`.
 
-What callers were told goes into a mapped file as well, so that it outlives the kill.
+What callers were told goes into a mapped file as well, so that it outlives the kill. With `full` it has no
+sidecar and a queue of ten, says how many events it dropped, and waits.
 """
 
 import mmap
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 from recorders import Limits, Recorder
+from tests.support.recording import MemoryLink, down
 from tests.support.service import FEATURES, SNAPSHOT, FileLink, ready
 
 BYTES = 8 * 2**20
@@ -33,5 +35,21 @@ def main(folder: Path, memory: Path) -> None:
             time.sleep(0.001)
 
 
+def full(memory: Path) -> None:
+    limits = Limits(queue_slots=10, loss_every_s=3_600.0)
+    link = MemoryLink(down)
+    recorder = Recorder(
+        "service", FEATURES, link, model="m", model_version="1", limits=limits, crash_proof=memory
+    )
+    ready()
+    told = [recorder.record(SNAPSHOT) for _ in range(50)]
+    sys.stdout.write(f"{told.count(None)}\n")
+    sys.stdout.flush()
+    time.sleep(600)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    if sys.argv[3:] == ["full"]:
+        full(Path(sys.argv[2]))
+    else:
+        main(Path(sys.argv[1]), Path(sys.argv[2]))
