@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.log.log import Log
@@ -40,6 +41,24 @@ for at in range(0, {BYTES} - {ENTRY}, {ENTRY}):
     told[at : at + {ENTRY}] = name.ljust({ENTRY}).encode()
     if at // {ENTRY} % 5 == 0:
         time.sleep(0.002)
+"""
+
+# Has a queue of ten and no sidecar; says how many events it dropped, and waits.
+DROPS = """
+import sys, time
+from pathlib import Path
+from recorders import Limits, Recorder
+from recorders.socket_link import SocketLink
+from tests.support.sidecars import FEATURES, POINT
+
+link = SocketLink(sys.argv[1], [FEATURES])
+limits = Limits(queue_slots=10, loss_every_s=3_600.0)
+recorder = Recorder(
+    POINT, FEATURES, link, model="m", model_version="1", limits=limits, crash_proof=Path(sys.argv[2])
+)
+told = [recorder.record({"amount": 1.0, "country": "NZ"}) for _ in range(50)]
+print(told.count(None), flush=True)
+time.sleep(600)
 """
 
 
@@ -115,3 +134,25 @@ def test_a_service_that_died_before_the_sidecar_first_ran_is_known_by_its_files(
     held = decision_ids(fresh_log)
     assert held[: len(accepted)] == accepted
     assert len(held) <= len(accepted) + 1
+
+
+def test_what_a_killed_service_had_dropped_and_not_reported_is_in_the_log(
+    fresh_log: Log, tmp_path: Path, memory: Path
+) -> None:
+    sidecar = Running(tmp_path / "s", fresh_log.url, SETTINGS.format(memory))
+    command = [sys.executable, "-c", DROPS, sidecar.address, str(memory)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as service:
+        assert service.stdout is not None
+        dropped = int(service.stdout.readline())
+        assert 0 < dropped < 50
+        (file,) = memory.iterdir()
+        said = msgspec.msgpack.encode("full") + msgspec.msgpack.encode(dropped)
+        until(lambda: said in file.read_bytes(), 60)
+        service.kill()
+    with sidecar:
+        until(lambda: list(memory.iterdir()) == [], 60)
+        assert sidecar.run("drain").returncode == 0
+    assert len(decision_ids(fresh_log)) == 50 - dropped
+    losses = [event.body for event in fresh_log.controls("recorder.loss")]
+    assert [(body["reason"], body["count"]) for body in losses] == [("full", dropped)]

@@ -70,8 +70,26 @@ def test_a_code_with_a_leading_zero_stays_text(tmp_path: Path) -> None:
     assert 'name = "zip", type = "category"' in propose(tmp_path / "a.csv", "p")
 
 
-@pytest.mark.parametrize("data", [b"", b"\x00\x01", b"[1, 2]"])
-def test_a_sample_of_nothing_is_refused(data: bytes, tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_bytes(data)
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.json", b""),
+        ("a.json", b"\x00\x01"),
+        ("a.json", b"[1, 2]"),
+        ("a.json", b'"text"'),
+        ("a.json", b'{"a":' * 3_000 + b"1" + b"}" * 3_000),
+        ("a.json", b'{"a": "' + b"x" * 2**24 + b'"}'),
+        ("a.jsonl", b"\n\n\n"),
+        ("a.csv", b""),
+        ("a.csv", b"a,b,c\n"),
+        ("a.csv", b"a,b\n1,2,3\n4\n"),
+        ("a.csv", b"\xff\xfe\x00a"),
+        ("a.parquet", bytes(range(256)) * 40),
+        ("a.json.gz", b"no gzip"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else f"{len(value)}",
+)
+def test_a_sample_of_nothing_is_refused(name: str, data: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(data)
     with pytest.raises(Unreadable):
-        propose(tmp_path / "a.json", "p")
+        propose(tmp_path / name, "p")
