@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import betainc, betaln, gammaln
 
 from policies.accumulators import GridCapital, Moments, TernaryCounts
-from policies.columns import Floats
+from policies.columns import Floats, Ints
 
 LN2 = math.log(2.0)
 _TINIEST = 1e-300  # a smaller chance is taken for none: that only lowers an e-value
@@ -53,6 +53,18 @@ def mcnemar_side(better: int, worse: int, a: float) -> float:
     """
     likelier = float(betainc(a + worse, a + better, 0.5))  # the posterior chance that better is likelier
     return sequential_mcnemar(better, worse, a) + LN2 + math.log(max(likelier, _TINIEST))
+
+
+def mcnemar_sides(better: Ints, worse: Ints, a: float) -> Floats:
+    """Return `mcnemar_side` of arrays of counts.
+
+    >>> mcnemar_sides(np.array([30]), np.array([10]), 0.5)[0] == mcnemar_side(30, 10, 0.5)
+    True
+    """
+    likelier = np.maximum(betainc(a + worse, a + better, 0.5), _TINIEST)
+    mixed = betaln(a + better, a + worse) - betaln(a, a) + (better + worse) * LN2
+    log_e: Floats = mixed + LN2 + np.log(likelier)
+    return log_e
 
 
 def mcnemar_prior(discordant: float, alpha: float) -> float:

@@ -67,7 +67,7 @@ class Sample:
             return -1.0
         from scipy.optimize import brentq  # it takes a second to load
 
-        bets = self._interval_bets()
+        bets = self.interval_bets()
         start, wanted = _monotone_from(self.method, float(bets.max())), -math.log(alpha)
 
         def excess(null: float) -> float:
@@ -94,7 +94,7 @@ class Sample:
         variance = max(self.moments.squares / self.clip**2 / count - mean * mean, 1.0 / count)
         return mean, math.sqrt(2.0 * (wanted + 1.0) * variance / count)
 
-    def _interval_bets(self) -> Floats:
+    def interval_bets(self) -> Floats:
         """Return the bets of the interval: those of the gate, but for the three sums none above 0.3."""
         if self.method != "three-sum mixture":
             return self.bets

@@ -9,6 +9,7 @@ import numpy as np
 from harness.certify.scenarios import Truth, step_of, truths
 from harness.certify.simulate import Counts, Runs, cells_of, decided, naive, units_per_look
 from harness.certify.worlds import Assumed, World, world
+from harness.errors import UsageError
 from policies.plan import Plan, UnitPlan
 
 CHUNK = 500
@@ -65,8 +66,10 @@ def certify(plan: Plan, assumed: Assumed) -> Certificate:
     """Return the certificate. The same plan, assumptions and seed give the same figures.
 
     Raises:
-        UsageError: the plan's margins or effects cannot occur under what is assumed.
+        UsageError: the plan's margins or effects cannot occur under what is assumed, or its outcomes are not
+            seen under both models.
     """
+    _check_identified(plan)
     looks = min(assumed.looks, plan.policy.max_looks)
     invalid = _invalid(plan, assumed)
     # Where requests repeat their unit the plan is refused; the naive test is then shown over those units.
@@ -87,6 +90,17 @@ def certify(plan: Plan, assumed: Assumed) -> Certificate:
         tried=tried,
         invalid=invalid,
     )
+
+
+def _check_identified(plan: Plan) -> None:
+    hidden = [metric for metric in plan.gating if metric.identification != "direct"]
+    if hidden:
+        names = ", ".join(f"{metric.name} ({metric.identification})" for metric in hidden)
+        raise UsageError(
+            f"The simulation cannot know what hides outcomes or how actions are explored: {names}.",
+            'Expected metrics with identification = "direct" alone.',
+            "See the off-policy ends among the procedures of harness policy certify --shipped.",
+        )
 
 
 def _invalid(plan: Plan, assumed: Assumed) -> str | None:

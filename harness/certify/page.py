@@ -1,9 +1,10 @@
 """Certificates as one page in the style of the report: a table and two drawings for each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from harness.certify.certificate import Certificate, Tried
+from harness.certify.procedures import Procedure
 from harness.report import numbers as n
 from harness.report.markup import Markup, tag
 from harness.report.page import document
@@ -19,12 +20,15 @@ _SAID = (
     "only one stands beside it."
 )
 _HEADS = ("truth", "PROMOTE", "REJECT", "HOLD", "limit", "naive z promotes", "decisions", "median look", "")
+_PROCEDURE = ("procedure", "wrong is", "wrong", "limit", "beside it", "looks", "")
+_ALIGNED = (None, None, "n", "n", "n", "n", "n")
 
 
-def render(found: Mapping[str, Certificate]) -> str:
+def render(found: Mapping[str, Certificate], procedures: Sequence[Procedure]) -> str:
     """Return the page of these certificates, by name. The same figures give the same bytes."""
-    good = sum(each.holds for each in found.values())
-    heading = f"{good} of {len(found)} certified plans hold every error rate."
+    good, kept = (sum(each.holds for each in some) for some in (found.values(), procedures))
+    heading = f"{good} of {len(found)} certified plans hold every error rate, "
+    heading += f"and {kept} of {len(procedures)} procedures their limit."
     top = tag(
         "section",
         tag("div", class_="rail"),
@@ -33,9 +37,34 @@ def render(found: Mapping[str, Certificate]) -> str:
         id="verdict",
     )
     parts = [_section(f"plan-{place}", name, each) for place, (name, each) in enumerate(found.items(), 1)]
+    parts.append(_procedures(procedures))
     foot = "Simulated by the harness. One file, no script, no external request."
     body = tag("div", tag("main", top, *parts), tag("footer", foot), class_="page")
     return document("Certificates of policies", body, skip="Skip to the figures")
+
+
+def _procedures(found: Sequence[Procedure]) -> Markup:
+    """Return the table of procedures, in the row of a certificate."""
+    head = tag("tr", *(tag("th", words, class_=cls) for words, cls in zip(_PROCEDURE, _ALIGNED, strict=True)))
+    rail = (
+        "What a verdict and its report are made of, each at the truth where it is easiest wrong.",
+        "A planned test holds at its planned looks alone.",
+    )
+    table = tag("table", tag("thead", head), tag("tbody", *(_procedure(each) for each in found)))
+    return section("procedures", "Procedures", table, rail=rail)
+
+
+def _procedure(each: Procedure) -> Markup:
+    name = f"{each.name}, planned" if each.planned else each.name
+    cells = (
+        f"{each.wrong:.3f}",
+        f"{each.limit:g} + {each.tolerance:.3f}",
+        "" if each.naive is None else f"{each.naive:.3f}",
+        n.count(each.looks),
+        tag("span", "holds" if each.holds else "fails", class_="ok" if each.holds else "no"),
+    )
+    said = f"{each.wrong_is}; beside it {each.naive_is}"
+    return tag("tr", tag("th", name), tag("td", said), *(tag("td", cell, class_="n") for cell in cells))
 
 
 def _section(key: str, name: str, found: Certificate) -> Markup:

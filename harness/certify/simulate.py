@@ -14,8 +14,9 @@ import numpy.typing as npt
 from harness.certify.worlds import Assumed, Floats, World
 from policies.accumulators import Moments, TernaryCounts
 from policies.estimate import null_of
-from policies.evalues import grid
+from policies.evalues import grid, mcnemar_prior, mcnemar_sides
 from policies.metric_plan import MetricPlan
+from policies.options import declared
 from policies.plan import Plan
 from policies.rules import RULES, Hypothesis
 from policies.sample import Method, Sample, method_of
@@ -90,17 +91,46 @@ def _one_is_enough(logs: Floats, plan: Plan) -> Flags:
 
 def log_e_of(plan: Plan, metric: MetricPlan, hypothesis: Hypothesis, chosen: World, counts: Counts) -> Floats:
     """Return the log e-value of one hypothesis at each look of each run, shape (runs, looks)."""
+    planned = declared(metric.discordant_pairs)
+    if planned is not None:
+        better, worse = (counts[..., side(chosen.values)].sum(axis=-1) for side in (_above, _below))
+        signs = (worse, better) if hypothesis == "harm" else (better, worse)
+        return mcnemar_sides(*signs, mcnemar_prior(planned, plan.policy.alpha))
     null = null_of(hypothesis, metric.margin or 0.0) / plan.clip(metric.name)
     if hypothesis == "equivalence":
-        sides = [_mixed(plan, metric, chosen, counts, (null, swapped)) for swapped in (False, True)]
+        sides = [log_e_at(plan, metric, chosen, counts, null, swapped=swapped) for swapped in (False, True)]
         return np.minimum(*sides)
     swapped = hypothesis == "harm"
-    return _mixed(plan, metric, chosen, counts, (-null if swapped else null, swapped))
+    return log_e_at(plan, metric, chosen, counts, -null if swapped else null, swapped=swapped)
 
 
-def _mixed(plan: Plan, metric: MetricPlan, chosen: World, counts: Counts, side: tuple[float, bool]) -> Floats:
-    null, swapped = side
-    capital = np.array([_one(plan, metric, value).capital(null, swapped=swapped) for value in chosen.values])
+def _above(values: Floats) -> Flags:
+    found: Flags = values > 0.0
+    return found
+
+
+def _below(values: Floats) -> Flags:
+    found: Flags = values < 0.0
+    return found
+
+
+def log_e_at(
+    plan: Plan,
+    metric: MetricPlan,
+    chosen: World,
+    counts: Counts,
+    null: float,
+    *,
+    swapped: bool = False,
+    interval: bool = False,
+) -> Floats:
+    """Return the log e-value against a scaled null at each look of each run, shape (runs, looks).
+
+    `interval`: with the bets of the confidence sequence in place of those of the gate.
+    """
+    each = [_one(plan, metric, value) for value in chosen.values]
+    bets = each[0].interval_bets() if interval else None
+    capital = np.array([one.capital(null, swapped=swapped, bets=bets) for one in each])
     return log_mean(counts @ capital, axis=-1)
 
 

@@ -118,6 +118,26 @@ def register(file: Path, dry_run: bool, folder: Path | None, json: bool) -> None
     emit(found.event, json=json, text=lambda: registered_text(found))
 
 
+@experiment.command()
+@click.argument("name", metavar="ID")
+@click.option("--runs", type=click.IntRange(1, 100_000), default=500, show_default=True, help="Coin series.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Where chance begins.")
+@folder_option
+@json_option
+def exchange(*, name: str, runs: int, seed: int, folder: Path | None, json: bool) -> int:
+    """A/A on the looks of ID: exchange champion and challenger by a coin in each unit, and decide again.
+
+    Both are equally good then, so a promotion is wrong. Exit code 1 when there are more than alpha and three
+    standard errors allow.
+    """
+    from harness.exchanged import exchange, exchanged_text
+
+    with opened(folder) as log:
+        found = exchange(log, name, runs=runs, seed=seed)
+    emit(found, json=json, text=lambda: exchanged_text(found))
+    return 0 if found.holds else 1
+
+
 @experiment.command("list")
 @folder_option
 @json_option

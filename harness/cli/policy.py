@@ -44,20 +44,29 @@ def list_(json: bool) -> None:
 def certify(*, file: Path | None, shipped: bool, html: Path | None, json: bool, **given: Any) -> int:
     """Simulate experiments under the plan of FILE: error rates, power, decisions until a verdict.
 
-    Exit code 1 when an error rate exceeds its limit by more than three standard errors.
+    Its sequences and its search in slices are certified after it; with --shipped, every procedure is. Exit
+    code 1 when an error rate exceeds its limit by more than three standard errors.
     """
     from harness.certify.certificate import certify
     from harness.certify.page import render
+    from harness.certify.procedures import procedures_text
+    from harness.certify.sequences import plan_procedures
+    from harness.certify.shipped import shipped_procedures
     from harness.certify.text import certificate_text
     from harness.report.write import write_page
 
     plans = _plans(file, {key: value for key, value in given.items() if value is not None}, shipped=shipped)
     found = {name: certify(plan, assumed) for name, (plan, assumed) in plans.items()}
-    written = None if html is None else write_page(render(found), html)
+    if shipped:
+        procedures = shipped_procedures()
+    else:
+        procedures = tuple(each for planned in plans.values() for each in plan_procedures(*planned))
+    written = None if html is None else write_page(render(found, procedures), html)
     text = "\n\n".join(certificate_text(name, each) for name, each in found.items())
     note = "" if html is None else f"\n\nWrote {html}."
-    emit({"certificates": found, "html": html, "sha256": written}, json=json, text=text + note)
-    return 0 if all(each.holds for each in found.values()) else 1
+    body = {"certificates": found, "procedures": procedures, "html": html, "sha256": written}
+    emit(body, json=json, text=f"{text}\n\n{procedures_text(procedures)}{note}")
+    return 0 if all(each.holds for each in found.values()) and all(each.holds for each in procedures) else 1
 
 
 def _plans(file: Path | None, given: dict[str, Any], *, shipped: bool) -> dict[str, Any]:
@@ -97,18 +106,25 @@ def _plans(file: Path | None, given: dict[str, Any], *, shipped: bool) -> dict[s
 def prove(outcomes: int, json: bool) -> int:
     """Enumerate every sample of ternary outcomes: each exact e-value expects at most 1, at every step.
 
-    Rational arithmetic, no rounding. Exit code 1 when one does not.
+    Rational arithmetic, no rounding. And the ends of every sequence are nested in alpha. Exit code 1 when one
+    of them is not so.
     """
     from policies.enumeration import enumerated
+    from policies.nested import nested
 
-    found = enumerated(outcomes)
+    found, ends = enumerated(outcomes), nested(outcomes)
     lines = [
         f"{each.process:<32}{each.laws:>4} laws{each.samples:>8} samples{each.steps:>8} steps   "
         f"largest E[e] {each.largest:<14}{'holds' if each.holds else 'FAILS'}"
         for each in found
     ]
-    emit(found, json=json, text="\n".join(lines))
-    return 0 if all(each.holds for each in found) else 1
+    lines += [
+        f"{each.sequence:<32}{each.levels:>4} levels{each.samples:>6} samples   nested in alpha   "
+        f"{'holds' if each.holds else 'FAILS'}"
+        for each in ends
+    ]
+    emit({"processes": found, "sequences": ends}, json=json, text="\n".join(lines))
+    return 0 if all(each.holds for each in found) and all(each.holds for each in ends) else 1
 
 
 @policy.command()

@@ -90,6 +90,7 @@ class Story(msgspec.Struct, frozen=True):
         return [
             f"harness log tail {folder}",
             f"harness verdict explain {self.first.experiment} {folder}",
+            f"harness experiment exchange {self.first.experiment} {folder}",
             f"harness training-set verify {self.first.training_set} {folder}",
         ]
 

@@ -11,8 +11,10 @@ import pytest
 
 from harness.certify.certificate import certify
 from harness.certify.page import render
+from harness.certify.procedures import Asked, Measured, judged, procedures_text
 from harness.certify.scenarios import step_of
-from harness.certify.shipped import shipped
+from harness.certify.sequences import first_wrong, named_by_e_bh, outside, plan_procedures
+from harness.certify.shipped import shipped, shipped_procedures
 from harness.certify.simulate import cells_of, decided
 from harness.certify.text import certificate_text
 from harness.certify.worlds import Assumed, world
@@ -20,6 +22,8 @@ from harness.errors import UsageError
 from policies import Evidence, Look, decide, plan_from
 from policies.accumulators import Moments, TernaryCounts
 from policies.evidence import MetricEvidence
+from policies.multiplicity import worst_slices
+from policies.sample import sample_of
 from policies.units import PerUnit
 from tests.support.pairs import integrity
 
@@ -31,6 +35,11 @@ RUNS = 2_000
 @pytest.fixture(scope="module")
 def certificates():
     return {name: certify(plan, assumed) for name, (plan, assumed) in PLANS.items()}
+
+
+@pytest.fixture(scope="module")
+def procedures():
+    return shipped_procedures()
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -49,10 +58,81 @@ def test_the_naive_test_beside_it_fails(name, certificates):
     assert max(each.naive for each in wrong) > 0.25
 
 
-def test_the_page_and_the_tables_of_the_document_are_these_figures(certificates):
-    tables = "\n\n".join(certificate_text(name, each) for name, each in certificates.items())
-    assert f"```text\n{tables}\n```" in (DOCS / "certification.md").read_text()
-    assert render(certificates) == (DOCS / "certification.html").read_text()
+def test_every_procedure_holds_its_limit_and_what_is_naive_beside_it_does_not(procedures):
+    for each in procedures:
+        assert each.runs >= RUNS
+        assert each.holds, each
+        assert each.naive > each.limit + each.tolerance, each
+    kinds = {each.name.partition(",")[0].partition(" by")[0] for each in procedures}
+    assert {"slices", "sequence of a p99", "group-sequential", "DeLong", "Wilson", "TOST"} <= kinds
+    assert {each.name for each in procedures if each.validity == "asymptotic" and not each.planned} == set()
+
+
+def test_a_procedure_beyond_its_limit_is_found():
+    asked = Asked("x", "wrong", 0.05, "nothing")
+    assert not judged(asked, Measured(0.0647, None), runs=2_000, looks=1).holds
+    broken = judged(asked, Measured(0.2, None), runs=2_000, looks=1)
+    assert "A procedure exceeds its limit." in procedures_text((broken,))
+
+
+def test_the_page_and_the_tables_of_the_document_are_these_figures(certificates, procedures):
+    tables = [certificate_text(name, each) for name, each in certificates.items()]
+    text = "\n\n".join([*tables, procedures_text(procedures)])
+    assert f"```text\n{text}\n```" in (DOCS / "certification.md").read_text()
+    assert render(certificates, procedures) == (DOCS / "certification.html").read_text()
+
+
+def test_the_slices_that_are_named_are_those_of_the_policy():
+    logs = np.random.default_rng(3).normal(2.5, 2.0, size=(7, 40, 3))
+    named = named_by_e_bh(logs, 0.05)
+    assert named.any()
+    for run, look in np.ndindex(40, 3):
+        said = worst_slices({str(k): logs[k, run, look] for k in range(7)}, 0.05)
+        assert {str(k) for k in np.flatnonzero(named[:, run, look])} == set(said)
+    only = np.zeros((3, 1, 2), dtype=bool)
+    only[:, 0, 1] = [True, True, False]
+    assert first_wrong(only, 1).tolist() == [0.5]
+
+
+@pytest.mark.parametrize("unit", ["request", "day"])
+def test_what_a_sequence_leaves_out_is_what_the_estimate_does(unit):
+    where = {"kind": unit} | ({"timezone": "UTC"} if unit == "day" else {})
+    plan = plan_from({"metrics": [{"name": "brier", "clip": 0.3}], "unit": where, "policy": {"alpha": 0.4}})
+    assumed, metric, seen = Assumed(per_look=40, discordance=0.5), plan.metrics[0], set()
+    chosen = world(0.03, assumed, clip=0.3, step=0.2)
+    better = world(0.12, assumed, clip=0.3, step=0.2)  # so that some leave out what `chosen` has for true
+    counts = cells_of(better, 40, 6, 30, np.random.default_rng(8))
+    assert chosen.values.tolist() == better.values.tolist()
+    found = outside(plan, metric, chosen, counts)
+    for run, look in np.ndindex(30, 6):
+        kept = evidence_of(plan, {"brier": (chosen, counts)}, run, look).metrics["brier"]
+        sample, half = sample_of(kept, metric, plan), plan.policy.alpha / 2
+        low, high = 0.3 * sample.lower(half), -0.3 * sample.lower(half, swapped=True)
+        assert found[run, look] == (not low <= chosen.mean <= high)
+        seen.add(bool(found[run, look]))
+    assert seen == {True, False}
+
+
+def test_a_plan_with_slices_has_them_certified():
+    plan = plan_from({"metrics": [{"name": "brier"}], "slices": {"columns": ["a"], "levels": 2}})
+    found = list(plan_procedures(plan, Assumed(runs=60, looks=5)))
+    assert [each.name for each in found] == [
+        "sequence of brier, request",
+        "slices by e-BH, 0 of 3 harmed",
+        "slices by e-BH, 3 of 3 harmed",
+    ]
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        {"name": "outcome", "bound": 1.0, "identification": "logged_action", "weight_max": 9.0},
+        {"name": "brier", "identification": "blocked", "blocked_decision": "x", "effect": 0.01},
+    ],
+)
+def test_what_the_log_hides_is_not_certified_as_if_it_were_seen(metric):
+    with pytest.raises(UsageError, match=metric["identification"]):
+        certify(plan_from({"metrics": [metric]}), Assumed(runs=10))
 
 
 def evidence_of(plan, seen, run, look):
@@ -86,8 +166,10 @@ def evidence_of(plan, seen, run, look):
 @pytest.mark.parametrize("policy", ["promotion", "noninferiority", "equivalence", "rollback"])
 def test_the_simulated_verdicts_are_those_of_the_policy_itself(policy, unit):
     where = {"kind": unit} | ({"timezone": "UTC"} if unit == "day" else {})
+    accuracy = {"name": "accuracy", "threshold": 0.5}
+    signs = policy == "promotion" and unit == "request"
     metrics = [
-        {"name": "accuracy", "threshold": 0.5, "margin": 0.02},
+        accuracy | ({"discordant_pairs": 300} if signs else {"margin": 0.02}),
         {"name": "brier", "role": "guardrail", "margin": 0.02, "clip": 0.3},
     ]
     plan = plan_from({"metrics": metrics, "unit": where, "policy": {"name": policy, "min_units": 500}})

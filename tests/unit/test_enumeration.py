@@ -11,6 +11,7 @@ from harness.cli.policy import policy
 from policies.accumulators import TernaryCounts
 from policies.enumeration import betting, checked, enumerated, mcnemar, ternary_laws, three_sums
 from policies.evalues import betting_ternary, fan, grid, mixture, sequential_mcnemar
+from policies.nested import checked_ends, ends_of, nested
 
 
 def test_every_exact_process_holds_at_every_step():
@@ -50,6 +51,27 @@ def test_what_is_enumerated_is_what_gates():
 def test_the_command_prints_the_proof():
     found = CliRunner().invoke(policy, ["prove", "--outcomes", "2", "--json"])
     assert found.exit_code == 0
-    assert all(each["holds"] for each in json.loads(found.output))
+    told = json.loads(found.output)
+    assert all(each["holds"] for each in [*told["processes"], *told["sequences"]])
     text = CliRunner().invoke(policy, ["prove", "--outcomes", "1"]).output
-    assert text.count("holds") == 4
+    assert text.count("holds") == 7
+    assert text.count("nested in alpha") == 3
+
+
+def test_every_sequence_is_nested_in_alpha_in_every_sample():
+    found = nested(5)
+    assert all(each.holds for each in found)
+    assert {each.samples for each in found} == {56}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda low, high, alpha: (low - alpha, high),  # a larger alpha reaches further
+        lambda low, high, alpha: (low, high + alpha),
+        lambda low, high, alpha: (max(low, 0.5), high),  # it leaves the mean out
+    ],
+)
+def test_ends_that_are_not_nested_are_found(wrong):
+    right = ends_of("betting grid over counts")
+    assert not checked_ends("wrong", lambda counts, a: wrong(*right(counts, a), a), 3).holds
