@@ -1,7 +1,7 @@
 """A sealed log of many events, and the training set of a month of it: memory and time.
 
-A month is a twelfth of 50 million events. `EVENTS=50_000_000 make bench-year` writes a year of them: 35 CPU
-minutes, 60 GB. With `FOLDER` a log that is there already is measured as it is. Half of the events are
+A month is a twelfth of 50 million events. `EVENTS=50_000_000 make bench-year` writes a year of them: 11 CPU
+minutes, 20 GB. With `FOLDER` a log that is there already is measured as it is. Half of the events are
 decisions of 30 features, half are their outcomes, an hour later. Each figure is of a process of its own: CPU
 seconds of all its threads, and its peak memory.
 """

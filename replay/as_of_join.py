@@ -1,6 +1,6 @@
 """As-of join: for each entity and instant the newest feature row that was there; keys first, values last."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -38,7 +38,7 @@ def newest_rows(
     asked, known = _codes(entities.column(key), history.column(key))
     at = instants(entities.column(entity_time), entity_time)
     since = instants(history.column(history_time), history_time)
-    order = np.lexsort((np.arange(since.size), since, known))
+    order = _order(known, since)
     known, since = known[order], since[order]
     first, after = np.searchsorted(known, asked, side="left"), np.searchsorted(known, asked, side="right")
     place = _upper(since, at, first, after) - 1
@@ -46,16 +46,40 @@ def newest_rows(
     return np.where(found, order[np.maximum(place, 0)] if order.size else NOTHING, NOTHING)
 
 
-def gathered(history: pa.Table, rows: Integers, names: Sequence[str]) -> dict[str, pa.ChunkedArray]:
-    """Return the columns of the found rows; null where nothing was found."""
-    wanted = pa.array(rows, mask=rows == NOTHING)
-    return {name: history.column(name).take(wanted) for name in names}
+def gathered(
+    history: Iterable[pa.RecordBatch | pa.Table], rows: Integers, names: Sequence[str], empty: pa.Table
+) -> dict[str, pa.ChunkedArray]:
+    """Return the columns of the found rows; null where nothing was found.
+
+    `history` comes in pieces, in the order in which its rows were counted; only what was found is held.
+    `empty` has its columns and no row.
+    """
+    found = np.unique(rows[rows != NOTHING])
+    at, taken = 0, [empty]
+    for piece in history:
+        low, high = np.searchsorted(found, [at, at + piece.num_rows])
+        if low < high:
+            part = piece.select(names).take(pa.array(found[low:high] - at))
+            taken.append(part if isinstance(part, pa.Table) else pa.Table.from_batches([part]))
+        at += piece.num_rows
+    whole = pa.concat_tables(taken).combine_chunks()
+    wanted = pa.array(np.searchsorted(found, rows), mask=rows == NOTHING)
+    return {name: whole.column(name).take(wanted) for name in names}
+
+
+def _order(known: Integers, since: Integers) -> Integers:
+    """Return the rows by key, then by instant, then as they came."""
+    narrow = known.astype(np.min_scalar_type(int(known.max(initial=0))))  # a radix sort, up to 16 bits
+    if bool(np.all(since[1:] >= since[:-1])):
+        return np.argsort(narrow, kind="stable")
+    return np.lexsort((since, narrow))
 
 
 def _codes(asked: pa.ChunkedArray, known: pa.ChunkedArray) -> tuple[Integers, Integers]:
     """Return one number a key in both columns; -1 for a null of the asked, which is no key."""
-    left, right = asked.cast(pa.large_string()), known.cast(pa.large_string())
-    together = pa.chunked_array([*left.chunks, *right.chunks], pa.large_string())
+    kind = asked.type if asked.type == known.type == pa.int64() else pa.large_string()
+    left, right = asked.cast(kind), known.cast(kind)
+    together = pa.chunked_array([*left.chunks, *right.chunks], kind)
     distinct = pc.unique(together).drop_null()
     codes = [pc.index_in(text, value_set=distinct) for text in (left, right)]
     return _filled(codes[0], -1), _filled(codes[1], len(distinct))

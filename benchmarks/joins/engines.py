@@ -52,10 +52,13 @@ def asof_ours(folder: Path) -> pa.Table:
     from replay.as_of_join import gathered, newest_rows
 
     spine = pq.read_table(folder / "spine.parquet")
-    history = pq.read_table(folder / "history.parquet")
-    found = newest_rows(spine, history, key="entity", entity_time="occurred_at", history_time="valid_from")
+    file = pq.ParquetFile(folder / "history.parquet")
+    keys = file.read(["entity", "valid_from"])
+    found = newest_rows(spine, keys, key="entity", entity_time="occurred_at", history_time="valid_from")
+    pieces = file.iter_batches(2**16, columns=NAMES)
+    empty = file.schema_arrow.empty_table().select(NAMES)
     own = {name: spine.column(name) for name in ("decision_id", "occurred_at", "label")}
-    return pa.table(own | gathered(history, found, NAMES))
+    return pa.table(own | gathered(pieces, found, NAMES, empty))
 
 
 def served_on_id(folder: Path) -> pa.Table:

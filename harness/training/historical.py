@@ -1,6 +1,6 @@
 """The compatibility door: features of entities at instants, asked for as one asks a feature store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -65,16 +65,17 @@ def get_historical_features(
     place = log.as_of(as_of)
     columns = {name: entities.column(name) for name in entities.schema.names}
     for point, wanted in _by_point(features).items():
-        history = _history(log, point, wanted, key, place.position)
+        history = _History(log, point, key, place.position)
+        values = history.schema(wanted)
         rows = as_of_join.newest_rows(
-            entities, history, key=key, entity_time=EVENT_TIMESTAMP, history_time="occurred_at"
+            entities, history.keys(), key=key, entity_time=EVENT_TIMESTAMP, history_time="occurred_at"
         )
         taken = [name for name in wanted if name in columns]
         if taken:
             raise EntitiesUnusable(
                 f"The column {', '.join(taken)} is there twice.", "Expected features of other names."
             )
-        columns |= as_of_join.gathered(history, rows, wanted)
+        columns |= as_of_join.gathered(history.pieces(values), rows, wanted, values.empty_table())
     return Retrieval(pa.table(columns))
 
 
@@ -102,34 +103,58 @@ def _by_point(features: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def _history(log: Log, point: str, wanted: Sequence[str], key: str, position: int) -> pa.Table:
-    """Return key, time and features of every decision of a point, in order of position, in one type each."""
-    read = ["occurred_at", "unit", *(FEATURE + name for name in {*wanted, key})]
-    known = log.feature_sets()
-    batches, sets = [], dict[str, FeatureSet]()
-    for batch in log.read(1, position + 1, kind="decision", decision_point=point, columns=read):
-        name = digest_of(batch)
-        if name not in known:
-            raise FeatureSetUnregistered(point, name, batch.num_rows)
-        sets[name] = known[name]
-        batches.append(batch)
-    if not batches:
-        raise NotFound("decision point", point, ())
-    types = {each.name: ARROW_TYPES[each.type] for found in sets.values() for each in found.fields}
-    unknown = [name for name in wanted if name not in types]
-    if unknown:
-        raise FeatureUnknown(unknown, types)
-    fields = [(key, pa.string()), ("occurred_at", batches[0].schema.field("occurred_at").type)]
-    schema = pa.schema([*fields, *((name, types[name]) for name in wanted if name != key)])
-    return pa.Table.from_batches([_alike(batch, schema, key) for batch in batches], schema=schema)
+class _History:
+    """The decisions of a point up to a position, in order: keys in one pass, features in another."""
+
+    def __init__(self, log: Log, point: str, key: str, position: int) -> None:
+        self._log, self._point, self._key, self._stop = log, point, key, position + 1
+        self._plain = "unit" if key == "unit" else FEATURE + key
+        self._batches: list[pa.RecordBatch] = []
+        self._sets: dict[str, FeatureSet] = {}
+        known = log.feature_sets()
+        for batch in self._read(["occurred_at", self._plain]):
+            name = digest_of(batch)
+            if name not in known:
+                raise FeatureSetUnregistered(point, name, batch.num_rows)
+            self._sets[name] = known[name]
+            self._batches.append(batch)
+        if not self._batches:
+            raise NotFound("decision point", point, ())
+
+    def keys(self) -> pa.Table:
+        """Return the key and time of every decision."""
+        time = self._batches[0].schema.field("occurred_at").type
+        schema = pa.schema([(self._key, pa.string()), ("occurred_at", time)])
+        sources = {self._key: self._plain, "occurred_at": "occurred_at"}
+        return pa.Table.from_batches([_alike(each, schema, sources) for each in self._batches], schema)
+
+    def schema(self, wanted: Sequence[str]) -> pa.Schema:
+        """Return the wanted features with their types.
+
+        Raises:
+            FeatureUnknown: no feature set of the point has one of them.
+        """
+        types = {each.name: ARROW_TYPES[each.type] for found in self._sets.values() for each in found.fields}
+        unknown = [name for name in wanted if name not in types]
+        if unknown:
+            raise FeatureUnknown(unknown, types)
+        return pa.schema([(name, types[name]) for name in wanted])
+
+    def pieces(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Yield the features of every decision, some at a time."""
+        sources = {name: FEATURE + name for name in schema.names}
+        for batch in self._read(list(sources.values())):
+            yield _alike(batch, schema, sources)
+
+    def _read(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        return self._log.read(1, self._stop, kind="decision", decision_point=self._point, columns=columns)
 
 
-def _alike(batch: pa.RecordBatch, schema: pa.Schema, key: str) -> pa.RecordBatch:
+def _alike(batch: pa.RecordBatch, schema: pa.Schema, sources: dict[str, str]) -> pa.RecordBatch:
+    """Return the columns of a schema, null where the batch has none."""
     arrays = []
     for field in schema:
-        plain = "unit" if field.name == key == "unit" else FEATURE + field.name
-        source = "occurred_at" if field.name == "occurred_at" else plain
-        there = source in batch.schema.names
-        column = batch.column(source) if there else pa.nulls(batch.num_rows, field.type)
+        there = sources[field.name] in batch.schema.names
+        column = batch.column(sources[field.name]) if there else pa.nulls(batch.num_rows, field.type)
         arrays.append(column if column.type == field.type else column.cast(field.type))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

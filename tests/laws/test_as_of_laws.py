@@ -52,7 +52,8 @@ def cells(values):
 
 def ours(known, rows):
     found = newest_rows(rows, known, key="k", entity_time="at", history_time="t")
-    return cells(gathered(known, found, ["x"])["x"].to_pylist())
+    pieces = known.to_batches(max_chunksize=2)
+    return cells(gathered(pieces, found, ["x"], known.select(["x"]).slice(0, 0))["x"].to_pylist())
 
 
 def latest_of_ties(known):
