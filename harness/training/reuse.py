@@ -1,10 +1,12 @@
 """Reuse: what of a set stays as it is in the longer one, and the writing of the rest."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +20,8 @@ from harness.training.rows import Rows
 from replay.columns import int64
 from replay.differ import differs
 from replay.digest import CHUNK_ROWS, Cells
+
+_NAME = re.compile(r"data/part-\d{12,19}-\d{12,19}\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ def rewritten(kept: Kept, base: TrainingSet, rows: Rows, partial: Path) -> tuple
     size = kept.index.rows_per_part
     edges, before = cuts(rows.size, size), cuts(base.manifest["rows"], size)
     same = unchanged(kept, rows)
-    there = dict(zip(pairwise(before), base.manifest["parts"], strict=True))
+    there = dict(zip(pairwise(before), _parts(base.manifest, len(before) - 1), strict=True))
     taken = {
         part: there[part]
         for part in pairwise(edges)
@@ -83,6 +87,29 @@ def unchanged(kept: Kept, rows: Rows) -> Callable[[int, int], bool]:
     return lambda first, last: (
         last <= stays and bool(np.searchsorted(changed, first) == np.searchsorted(changed, last))
     )
+
+
+def _parts(manifest: dict[str, Any], number: int) -> list[Entry]:
+    """Return the entries of the parts, whose names lead nowhere else.
+
+    Raises:
+        Unusable: they are damaged.
+    """
+    try:
+        entries = [
+            Entry(file=each["file"], sha256=each["sha256"], bytes=int(each["bytes"]), **_span(each))
+            for each in manifest["parts"]
+            if _NAME.fullmatch(each["file"])
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unusable("its manifest's list of parts is damaged") from error
+    if len(entries) != number:
+        raise Unusable("its manifest's list of parts is damaged")
+    return entries
+
+
+def _span(entry: dict[str, Any]) -> dict[str, int]:
+    return {name: int(entry[name]) for name in ("first", "last", "rows")}
 
 
 def _pieces(edges: Sequence[int], at: int, end: int) -> list[tuple[tuple[int, int], int, int]]:

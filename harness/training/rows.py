@@ -75,10 +75,10 @@ class Rows:
         Each call reads that part of the range again.
         """
         at, last, schema = first, self.size if last is None else last, self.schema
-        own = {name: _whole(column) for name, column in self.own.items()}
+        own = {name: _whole(column.slice(first, last - first)) for name, column in self.own.items()}
         for part in _chunks(self._features(first, last), first):
             arrays = [
-                own[name].slice(at, part.num_rows) if name in own else part.column(name)
+                own[name].slice(at - first, part.num_rows) if name in own else part.column(name)
                 for name in schema.names
             ]
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)

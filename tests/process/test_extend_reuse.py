@@ -1,5 +1,6 @@
 """What `extend` takes over, why it does not where it does not, and what a kill leaves behind."""
 
+import json
 import os
 import signal
 import subprocess
@@ -71,6 +72,7 @@ def test_a_correction_costs_the_part_that_it_is_in(event_log, tmp_path):
         (lambda folder: (folder / "kept" / "rows.arrow").write_bytes(b"?"), "keeps is damaged"),
         (lambda folder: (folder / "kept" / "kept.json").write_text("{}"), "keeps is damaged"),
         (lambda folder: (folder / "kept" / "decisions.arrow").unlink(), "no folder of it is here"),
+        (lambda folder: renamed(folder, "../../kept.parquet"), "list of parts is damaged"),
         (lambda folder: altered(sorted(folder.glob("data/*"))[-2]), "is damaged"),
     ],
 )
@@ -81,6 +83,13 @@ def test_what_cannot_be_used_is_named_and_the_set_built_anew(event_log, tmp_path
     assert reused.parts == 0
     assert why in reused.why
     assert found.verify(event_log)["holds"]
+
+
+def renamed(folder, name):
+    """Have the manifest name another file as its first part."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["parts"][0]["file"] = name
+    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 def altered(path):
