@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from recorders.errors import InvalidEvent
 GOLDEN = Path(__file__).parents[1] / "golden" / "doors"
 CASES = sorted(path for path in GOLDEN.iterdir() if path.is_dir())
 NOW = 1_790_000_000.0
+Sent = tuple[str, list[tuple[bytes, bytes]], bytes]
 
 
-def requests_of(folder: Path) -> list[tuple[str, list[tuple[bytes, bytes]], bytes]]:
+def requests_of(folder: Path) -> list[Sent]:
     """Return path, headers and body of each captured HTTP request."""
     found = []
     for request in json.loads((folder / "capture.json").read_text()):
@@ -34,7 +36,7 @@ def translated(folder: Path) -> list[dict[str, Any]]:
     mapping = Mapping.from_toml(folder / "mapping.toml")
     router = Router([mapping])
     if (folder / "capture.json").exists():
-        return _over_http(folder, router)
+        return over_http(requests_of(folder), router)
     shown: list[dict[str, Any]] = []
     (file,) = [path for path in folder.iterdir() if path.name.startswith("capture.")]
     for entry in captures.read(file, mapping.source):
@@ -47,10 +49,11 @@ def translated(folder: Path) -> list[dict[str, Any]]:
     return shown
 
 
-def _over_http(folder: Path, router: Router) -> list[dict[str, Any]]:
+def over_http(requests: Iterable[Sent], router: Router) -> list[dict[str, Any]]:
+    """Return what the doors make of requests."""
     shown: list[dict[str, Any]] = []
     table = PairingTable(Bounds(wait_s=60.0))
-    for path, headers, body in requests_of(folder):
+    for path, headers, body in requests:
         kind = dict(headers).get(b"content-type", b"")
         if path == "/v1/logs":
             for document in otlp.read(kind, body):

@@ -4,18 +4,42 @@ import base64
 import json
 import random
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from recorders.doors import otlp
 from recorders.doors.mapping import SOURCES, Mapping
-from tests.support.doors import CASES, requests_of, translated
+from recorders.doors.router import Router
+from tests.support.doors import CASES, GOLDEN, Sent, over_http, requests_of, translated
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
 def test_a_capture_is_translated_as_ever(case: Path) -> None:
     expected = json.loads((case / "expected.json").read_text())
     assert json.dumps(translated(case), indent=1) == json.dumps(expected, indent=1)  # as text: NaN equals NaN
+
+
+def structured(sent: Sent) -> dict[str, Any]:
+    """Return a binary CloudEvent in structured mode."""
+    _, headers, body = sent
+    attributes = {name[3:].decode(): unquote(value.decode()) for name, value in headers if name[:3] == b"ce-"}
+    return attributes | {"datacontenttype": "application/json", "data": json.loads(body)}
+
+
+@pytest.mark.parametrize("name", ["kserve-v1", "kserve-v2", "seldon-1"])
+def test_structured_and_batched_events_are_what_binary_ones_are(name: str) -> None:
+    case = GOLDEN / name
+    router = Router([Mapping.from_toml(case / "mapping.toml")])
+    events = [structured(sent) for sent in requests_of(case)]
+    binary = json.dumps(over_http(requests_of(case), router))
+    one = [(b"content-type", b"application/cloudevents+json; charset=utf-8")]
+    many = [(b"content-type", b"application/cloudevents-batch+json")]
+    assert (
+        json.dumps(over_http([("/", one, json.dumps(event).encode()) for event in events], router)) == binary
+    )
+    assert json.dumps(over_http([("/", many, json.dumps(events).encode())], router)) == binary
 
 
 def test_every_kind_of_source_has_a_capture() -> None:
