@@ -1,9 +1,10 @@
 """The facts and signs around a proof of retraining: past, inputs, labels, split and earlier proofs."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -18,7 +19,7 @@ from harness.window import Bounds
 from policies.columns import Floats
 from policies.contenders import Contender, Facts
 from policies.diagnosis import Signs
-from policies.drift import DriftRule, WindowState, check_quality, compare, reference_of
+from policies.drift import DriftRule, MonitorPlan, WindowState, check_quality, compare, reference_of
 from policies.drift.bits import bit_counts
 from policies.drift.distance import KS_SQUARE, debiased, effective, ks_chance, ks_distance
 from policies.drift.quality import broken
@@ -29,6 +30,7 @@ from replay.join import Joined, join
 from replay.ranges import AsOf
 
 _THRESHOLD = 0.5
+_UNSEEN = 0.005  # the share of values of an unseen level that the data of a proof may have
 Answer = Literal["ok", "drift", "not enough data"]
 
 
@@ -122,12 +124,23 @@ def inputs_of(log: Log, question: Question, past: Past) -> Inputs:
     plan = cut_plan(before, DriftRule(), score=False)
     if plan is None:
         return Inputs((), "not enough data")
+    plan = _roomy(plan)
     now = WindowState.empty(plan)
     for batch in watched_batches(log, question.start, question.stop, point):
         now = now.merge(fold_batch(batch, plan))
     found = compare(now, reference_of(fold_days(before, plan, "UTC"), plan), plan)
     reasons = tuple(finding.reason for finding in broken(check_quality(now, plan)))
     return Inputs(reasons, found.answers["feature"])
+
+
+def _roomy(plan: MonitorPlan) -> MonitorPlan:
+    """Return the plan with room for new levels: a country more is news, and no broken feature."""
+    return msgspec.structs.replace(
+        plan,
+        features=tuple(
+            msgspec.structs.replace(each, max_unseen=max(each.max_unseen, _UNSEEN)) for each in plan.features
+        ),
+    )
 
 
 def facts_of(
@@ -143,7 +156,7 @@ def facts_of(
     bias, chance = _label_bias(held)
     return Facts(
         broken=inputs.broken,
-        **_replayed(noise),
+        **replayed(noise, experiment.plan.policy.max_noise_difference),
         matured=account.joined + account.reasons["missing"] + account.reasons["late"],
         labelled=account.joined,
         label_bias=bias,
@@ -169,12 +182,20 @@ def signs_of(past: Past, held: HeldOut, answer: Answer) -> Signs:
     return Signs(features=answer, calibration=(shift.effect, shift.p))
 
 
-def _replayed(noise: dict[str, Any] | None) -> dict[str, int | None]:
-    """Return how many of the champion's scores were computed again, and how many differ."""
+def replayed(noise: Mapping[str, Any] | None, tolerance: float | None) -> dict[str, int | None]:
+    """Return how many of the champion's scores were computed again, and how many differ.
+
+    Within the registered tolerance none does: other machines have other last bits.
+
+    >>> noise = {"rows": 9, "unscored": 1, "failed": 0, "differing_scores": 8, "max_abs_difference": 1e-16}
+    >>> replayed(noise, None)["skewed"], replayed(noise, 1e-9)["skewed"]
+    (8, 0)
+    """
     rows = 0 if noise is None else noise["rows"] - noise["unscored"] + noise["failed"]
     if noise is None or not rows:
         return {"replayed": None, "skewed": None}
-    return {"replayed": rows, "skewed": noise["differing_scores"] + noise["failed"]}
+    near = tolerance is not None and noise["max_abs_difference"] <= tolerance
+    return {"replayed": rows, "skewed": noise["failed"] + (0 if near else noise["differing_scores"])}
 
 
 def _label_bias(held: HeldOut) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """The rivals of a champion on the decisions held out: trained on recent data, on all, and recalibrated."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -59,7 +60,7 @@ def _against(experiment: Experiment, model: ModelInfo) -> Experiment:
 def _challenger(
     log: Log,
     model: ModelInfo,
-    name: str,
+    name: Literal["recent", "all"],
     part: MeasuredPart,
     question: Question,
     moved: Recalibration | None,
@@ -71,7 +72,7 @@ def _challenger(
         rival = fold(_judged(table, "champion", again), plan)
     assert model.trained_until is not None, "registration checks it"
     return Contender(
-        name=msgspec.convert(name, Contender.__annotations__["name"]),
+        name=name,
         champion=part.evidence,
         rival=rival,
         slices=dict(_slices(log, table, question)),

@@ -152,6 +152,7 @@ def test_where_nothing_changed_nothing_is_retrained(event_log: Log, tmp_path: Pa
     assert look.verdict.state == "HOLD"
     assert remedy(look).action == "wait"
     assert remedy(look).diagnosis.change == "none"
+    assert "Not decided: 4 win does not hold yet" in render(gather(world.log, "again-1"))
 
 
 def test_recalibration_is_enough_where_it_closes_the_gap(event_log: Log, tmp_path: Path) -> None:
@@ -171,6 +172,7 @@ def test_a_broken_feature_is_fixed_before_anything_is_retrained(event_log: Log, 
     assert look.verdict.state == "INVALID"
     assert (remedy(look).action, remedy(look).diagnosis.change) == ("fix the data", "broken data")
     assert "region: 120 of" in look.verdict.reasons[0]
+    assert "1 integrity" in render(gather(world.log, "again-1"))
 
 
 def test_a_range_is_read_once_and_a_retraining_cools_down(turned: World) -> None:
