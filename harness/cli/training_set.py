@@ -170,17 +170,21 @@ def verify(target: str, folder: Path | None, json: bool) -> None:
 
 
 @training_set.command()
-@click.argument("name", metavar="ID")
+@click.argument("target", metavar="ID|FOLDER")
 @_OUT
 @_PART
 @folder_option
 @json_option
-def export(name: str, out: Path | None, rows_per_part: int, folder: Path | None, json: bool) -> None:
+def export(target: str, out: Path | None, rows_per_part: int, folder: Path | None, json: bool) -> None:
     """Write a registered training set anew from the log, checked against its digest."""
     from harness.training.export import export_training_set
+    from harness.training.folder import named
 
+    name, backfill = named(target)
     with opened(folder) as log:
-        made = export_training_set(log, name, out or Path(name), rows_per_part=rows_per_part)
+        made = export_training_set(
+            log, name, out or Path(name), rows_per_part=rows_per_part, backfill=backfill
+        )
     text = (
         f"{made.id}: {made.manifest['rows']:,} rows in {len(made.manifest['parts'])} parts in {made.folder}"
     )

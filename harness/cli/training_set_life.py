@@ -35,19 +35,21 @@ def diff(before: str, after: str, out: Path | None, folder: Path | None, json: b
 
 
 @click.command()
-@click.argument("name", metavar="ID")
+@click.argument("target", metavar="ID|FOLDER")
 @click.argument("decision_id")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: the standard output.")
 @folder_option
 @json_option
-def prove(name: str, decision_id: str, out: Path | None, folder: Path | None, json: bool) -> None:
+def prove(target: str, decision_id: str, out: Path | None, folder: Path | None, json: bool) -> None:
     """Prove that a decision is a row of a set: a file that "check-proof" reads without any log."""
     import msgspec
 
+    from harness.training.folder import named
     from harness.training.proof import prove_row
 
+    name, backfill = named(target)
     with opened(folder) as log:
-        proof = prove_row(log, name, decision_id)
+        proof = prove_row(log, name, decision_id, backfill=backfill)
     text = msgspec.json.encode(proof).decode()
     if out is not None:
         try:

@@ -75,7 +75,9 @@ class BackfillUnusable(HarnessError):
     exit_code = 2
 
     def __init__(self, happened: str, expected: str) -> None:
-        super().__init__(happened, expected, "Name the table in [backfill] of the specification.")
+        super().__init__(
+            happened, expected, "Name the table in [backfill] of the specification, or the set by its folder."
+        )
 
 
 class GatesFailed(HarnessError):

@@ -44,6 +44,8 @@ def extend_training_set(
     place = place or Place()
     on_disk = _on_disk(name, place)
     registered = get_training_set(log, on_disk.id if on_disk else str(name)).body
+    if backfill is None and on_disk is not None:
+        backfill = files.read_backfill(on_disk.folder)
     spec, at = spec_of(registered["cut"]), log.as_of(as_of)
     stop = at.position + 1 if to is None else to
     _check(registered["id"], int(registered["as_of"]["position"]), spec, at, stop)

@@ -129,3 +129,10 @@ class TrainingSet:
                 raise TrainingSetDiffers(
                     self.id, f"The manifest's {key!r}", digest(canonical_json(value)), claimed
                 )
+
+
+def named(target: str | Path) -> tuple[str, pa.Table | None]:
+    """Return the id of a set named by id or folder, and what the folder keeps of recomputed features."""
+    if not (Path(target) / files.MANIFEST).exists():
+        return str(target), None
+    return TrainingSet.open(target).id, files.read_backfill(Path(target))

@@ -8,10 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness.cli.main import run
 from harness.errors import NotFound
 from harness.replay_errors import FeatureUnknown
 from harness.training.borrowed import read_backfill
 from harness.training.errors import BackfillUnusable, GatesFailed, MemoryReached, SpecUnusable
+from harness.training.extend import extend_training_set
 from harness.training.folder import TrainingSet
 from harness.training.registry import CREATED, verify_training_set
 from harness.training.rows import Limits
@@ -244,6 +246,28 @@ def test_recomputed_features_are_refused_unless_allowed_and_then_they_are_named(
         verify_training_set(event_log, made.id, backfill=other)
     with pytest.raises(BackfillUnusable, match="lacks risk"):
         read_backfill(tmp_path / "set" / made.manifest["parts"][0]["file"], ("risk_",))
+
+
+def test_a_folder_keeps_recomputed_features_for_all_that_is_done_with_the_set(
+    event_log, history, tmp_path, monkeypatch
+):
+    file = tmp_path / "risk.parquet"
+    ids = [f"d{n}" for n in range(1_000)]
+    pq.write_table(pa.table({"decision_id": ids, "risk": np.arange(1_000.0)}), file)
+    table, declared = read_backfill(file, ("risk",))
+    words = {"backfill": declared, "allow_backfill": True, "features": ("amount",)}
+    place = Place(tmp_path / "set")
+    made = build_training_set(event_log, spec(history, **words), place=place, backfill=table)
+    longer, reused = extend_training_set(event_log, made.folder, place=Place(tmp_path / "longer"))
+    assert longer.verify(event_log)["holds"]
+    assert reused.why == "its recomputed features are not in the log"
+    monkeypatch.setenv("HARNESS_DATABASE_URL", event_log.url)
+    monkeypatch.chdir(tmp_path)
+    assert run(["training-set", "prove", "set", "d10", "--out", "proof.json"]) == 0
+    assert run(["training-set", "check-proof", "proof.json"]) == 0
+    assert run(["training-set", "prove", made.id, "d10"]) == 2, "the log alone has not the table"
+    assert run(["training-set", "export", "set", "--out", "out"]) == 0
+    assert TrainingSet.open("out").verify(event_log)["holds"]
 
 
 def test_a_set_that_fails_a_gate_is_not_written_and_the_log_says_why(event_log, history, tmp_path):
