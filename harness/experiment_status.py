@@ -1,14 +1,16 @@
 """Where an experiment stands: its looks so far, its verdict, and what comes next."""
 
 import datetime as dt
+from collections.abc import Sequence
 
 import msgspec
 
 from harness.experiment_file import duration
-from harness.experiments import REACHED, Experiment
+from harness.experiments import REACHED, TAKEN, Experiment
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.looks import Look, Taken, conclusion, stored_looks
+from harness.recovery.invalid import Invalid, invalid
 from policies.estimate import UNIT_NOUNS, Estimate
 from policies.gates import Gate, e_value
 
@@ -42,7 +44,8 @@ class Status(msgspec.Struct, frozen=True):
     """An experiment in the log. `verdict` is the newest recorded one, `state` in words for a list.
 
     `next_look` is when the next look was intended, None once the experiment is concluded or used up, or when
-    the newest look saw the whole window (`window_over`).
+    the newest look saw the whole window (`window_over`). `invalid` are looks and verdicts that the log lost
+    when it was restored.
     """
 
     id: str
@@ -57,12 +60,14 @@ class Status(msgspec.Struct, frozen=True):
     window_over: bool
     verdict: ControlEvent | None
     concluded: bool
+    invalid: tuple[Invalid, ...]
 
 
 def status(log: Log, experiment: Experiment) -> Status:
     """Return where the experiment stands at the end of the log."""
     looks = stored_looks(log, experiment.id)
     final = conclusion(log, experiment.id)
+    lost = tuple(invalid(log, experiment.id, [TAKEN, REACHED]))
     reached = log.controls(REACHED, experiment.id)
     limit = experiment.plan.policy.max_looks
     saw_all = bool(looks) and saw_whole_window(log, experiment, looks[-1].look)
@@ -73,13 +78,14 @@ def status(log: Log, experiment: Experiment) -> Status:
         challenger=experiment.declared.challenger.model,
         registered_at=experiment.event.position,
         seen_from=experiment.seen_from,
-        state=_state(final, looks),
+        state=_state(final, looks, lost),
         looks=tuple(shown(each) for each in looks),
         max_looks=limit,
         next_look=None if over else _next_look(experiment, looks),
         window_over=saw_all,
         verdict=final or (reached[-1] if reached else None),
         concluded=final is not None,
+        invalid=lost,
     )
 
 
@@ -88,7 +94,10 @@ def saw_whole_window(log: Log, experiment: Experiment, look: Look) -> bool:
     return experiment.bounds.over(log, look.as_of, late=experiment.label_window)
 
 
-def _state(final: ControlEvent | None, looks: list[Taken]) -> str:
+def _state(final: ControlEvent | None, looks: list[Taken], lost: Sequence[Invalid]) -> str:
+    newest = max((taken.position or 0 for taken in looks), default=0)
+    if any(one.at > newest for one in lost):
+        return "INVALID: lost when the log was restored"
     if final is not None:
         return str(final.body["state"])
     return f"{looks[-1].look.verdict.state} so far" if looks else "no look yet"

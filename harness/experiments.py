@@ -10,6 +10,7 @@ from harness.experiment_file import ExperimentFile, Rivals, WealthPlan, duration
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.models import get_model
+from harness.recovery.invalid import refuse_lost
 from harness.wealth import Draw, draw_level, preview
 from harness.window import Bounds
 from policies.plan import Plan
@@ -179,10 +180,12 @@ def get_experiment(log: Log, name: str) -> Experiment:
     """Return the registered experiment of that name.
 
     Raises:
+        ReferenceLost: there was one, and the log lost it.
         NotFound: there is none; the nearest names are in the message.
     """
     found = _find(log, name)
     if found is None:
+        refuse_lost(log, name, [REGISTERED])
         raise NotFound("experiment", name, [event.subject for event in log.controls(REGISTERED)])
     return found
 

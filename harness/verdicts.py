@@ -18,6 +18,7 @@ from harness.looks import (
     recompute,
     stored_looks,
 )
+from harness.recovery.invalid import Invalid, invalid, refuse_lost
 from harness.wealth import ledger
 from recorders.errors import WriterForked
 
@@ -78,6 +79,7 @@ def find_look(log: Log, place: str, number: int | None = None) -> Taken:
     A position is that of a look or of the verdict that was reached from it.
 
     Raises:
+        ReferenceLost: there was one, and the log lost it when it was restored.
         NotFound, NoLook: there is none.
     """
     if place.isdecimal():
@@ -86,18 +88,26 @@ def find_look(log: Log, place: str, number: int | None = None) -> Taken:
                 return from_event(event)
             if event.position == int(place) and event.type == REACHED:
                 return find_look(log, event.body["experiment"], event.body["look"])
+        refuse_lost(log, None, [TAKEN, REACHED], position=int(place))
         known = [str(event.position) for event in log.controls(TAKEN)]
         raise NotFound("verdict", place, known)
     get_experiment(log, place)
     looks = stored_looks(log, place)
     if not looks:
+        refuse_lost(log, place, [TAKEN])
         raise NoLook(place)
     if number is None:
         return looks[-1]
     for taken in looks:
         if taken.look.number == number:
             return taken
+    refuse_lost(log, place, [TAKEN])
     raise NoLook(place, f" {number}")
+
+
+def lost_verdicts(log: Log, name: str) -> list[Invalid]:
+    """Return what the log lost of an experiment's looks and verdicts when it was restored: it is INVALID."""
+    return invalid(log, name, [TAKEN, REACHED])
 
 
 def explain(log: Log, place: str, number: int | None = None) -> Explained:

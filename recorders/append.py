@@ -141,7 +141,7 @@ def _refusal(code: str, detail: dict[str, Any], text: str) -> AppendError:
         case "HA002":
             return SequenceGap(UUID(detail["writer"]), detail["have"], detail["got"])
         case "HA003":
-            return Rewound(UUID(detail["writer"]), detail["have"], detail["acked"])
+            return Rewound(UUID(detail["writer"]), detail["have"], detail["acked"], detail.get("epoch"))
         case "HA004":
             return WrongLog(str(detail["expected"]), str(detail["found"]))
         case "HA006":

@@ -114,20 +114,25 @@ class SequenceGap(AppendError):
 
 
 class Rewound(AppendError):
-    """The log is behind what it had acknowledged: it was restored from a backup."""
+    """The log is behind what it had acknowledged: it was restored from a backup.
+
+    `epoch` is the log's, None where it does not say so: who was acknowledged in that epoch or a later one
+    knows that the log has not been recovered yet.
+    """
 
     exit_code = 40
 
-    def __init__(self, writer: UUID, have: int, acked: int) -> None:
+    def __init__(self, writer: UUID, have: int, acked: int, epoch: int | None = None) -> None:
         super().__init__(
             f"The log holds writer {writer} up to sequence {have}, but had acknowledged {acked}.",
             f"Expected a log that holds sequence {acked}.",
-            f"The log was restored from a backup: re-ship from sequence {have + 1}, "
-            "and raise its epoch before anything new is appended.",
+            'The log was restored from a backup: run "harness log recover" where the log is, with what '
+            f'"harness sidecar receipts" prints. Then sequence {have + 1} and what follows can be sent.',
         )
         self.writer = writer
         self.have = have
         self.acked = acked
+        self.epoch = epoch
 
 
 class WrongLog(AppendError):

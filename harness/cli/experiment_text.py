@@ -6,6 +6,7 @@ from datetime import datetime
 from harness.experiment_status import Shown, Status
 from harness.experiments import Experiment
 from harness.looks import Look
+from harness.recovery.invalid import Invalid
 from policies.estimate import UNIT_NOUNS
 from policies.verdict import Verdict
 
@@ -60,6 +61,7 @@ def experiment_text(found: Experiment, state: Status) -> str:
         f"  registered       at position {found.event.position}, {SEEN_FROM[found.seen_from]}",
         f"  digest           {found.event.body['declaration_digest']}",
         "",
+        *lost_lines(state.invalid),
         looks_table(state.looks),
         next_line(state),
     ]
@@ -165,6 +167,15 @@ def look_text(look: Look, position: int | None, *, over: bool = False) -> str:
         f"  verdict  {look.verdict_digest}",
     ]
     return "\n".join(lines)
+
+
+def lost_lines(lost: Sequence[Invalid]) -> list[str]:
+    """Return a line for each look or verdict that the log lost when it was restored."""
+    return [
+        f"INVALID  {' '.join(filter(None, (one.type, one.state)))}, at position {one.position} of epoch "
+        f"{one.epoch}: lost with its history (harness log show {one.at})"
+        for one in lost
+    ]
 
 
 def beside_lines(verdict: Verdict) -> list[str]:

@@ -12,6 +12,7 @@ from msgspec import to_builtins
 from harness.cli.import_ import import_
 from harness.cli.log_export import export
 from harness.cli.log_integrity import anchor, check_proof, check_receipts, checkpoint, key, prove, public_key
+from harness.cli.log_recover import recover
 from harness.cli.log_segments import SEGMENT_COMMANDS
 from harness.cli.output import emit, folder_option, json_option, one_line, to_json
 
@@ -34,6 +35,7 @@ for command in (
     check_receipts,
     anchor,
     key,
+    recover,
     *SEGMENT_COMMANDS,
 ):
     log.add_command(command)
@@ -242,6 +244,11 @@ def agreement(seen: Any) -> Iterator[str]:
         f"{seen.batches:,} batches up to position {seen.position} are those that this host remembers "
         f"({seen.added:,} of them new), and {seen.checkpoints:,} checkpoints hold."
     )
+    if seen.lost_batches or seen.lost_checkpoints:
+        yield (
+            f"{seen.lost_batches:,} batches verified here and {seen.lost_checkpoints:,} checkpoints "
+            "were lost since: the log was restored and recovered."
+        )
     if seen.foreign:
         yield (
             f"{len(seen.foreign)} events claim to be a checkpoint or a key of this log and are not signed "

@@ -89,7 +89,7 @@ def check_receipts(files: tuple[Path, ...], folder: Path | None, json: bool) -> 
         found = checked(source, integrity_folder(folder), receipts)
     text = (
         f"{found.held} receipts hold, {found.covered} of them under a checkpoint; "
-        f"{found.other_epochs} are of another epoch."
+        f"{found.moved} moved and {found.lost} lost since the log was restored."
     )
     emit(found._asdict(), json=json, text=text)
 

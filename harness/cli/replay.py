@@ -97,12 +97,14 @@ def show(name: str, folder: Path | None, json: bool) -> None:
     """Show one replay, by its id or the beginning of it."""
     from harness.challengers import MEASURED, account_of
     from harness.errors import NotFound
+    from harness.recovery.invalid import refuse_lost
     from harness.replays import list_replays
 
     with opened(folder) as log:
         runs = {found.id: found for found in list_replays(log)}
         matching = [found for run_id, found in runs.items() if run_id.startswith(name)]
         if len(matching) != 1:
+            refuse_lost(log, name, ["replay.started"])
             raise NotFound("replay", name, [run_id[:12] for run_id in runs])
         cost = account_of(log.controls(MEASURED, matching[0].id))
     emit(_with_cost(matching[0], cost), json=json, text="\n".join([_summary(matching[0]), *_cost(cost)]))

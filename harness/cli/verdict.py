@@ -25,18 +25,19 @@ def verdict() -> None:
 @json_option
 def show(place: str, number: int | None, folder: Path | None, json: bool) -> None:
     """Show a stored look with its verdict, gates and figures."""
-    from harness.cli.experiment_text import look_text
+    from harness.cli.experiment_text import look_text, lost_lines
     from harness.experiment_status import saw_whole_window
     from harness.experiments import get_experiment
-    from harness.verdicts import find_look
+    from harness.verdicts import find_look, lost_verdicts
 
     with opened(folder) as log:
         taken = find_look(log, place, number)
         over = saw_whole_window(log, get_experiment(log, taken.look.experiment), taken.look)
+        lost = lost_verdicts(log, taken.look.experiment)
     emit(
-        {"position": taken.position, "look": taken.look},
+        {"position": taken.position, "look": taken.look, "invalid": lost},
         json=json,
-        text=lambda: look_text(taken.look, taken.position, over=over),
+        text=lambda: "\n".join([*lost_lines(lost), look_text(taken.look, taken.position, over=over)]),
     )
 
 
@@ -50,18 +51,25 @@ def explain(place: str, number: int | None, folder: Path | None, json: bool) -> 
 
     Exit code 40 when a stored look is not what the log gives: the first differing field is named.
     """
-    from harness.cli.experiment_text import look_text
+    from harness.cli.experiment_text import look_text, lost_lines
     from harness.experiment_status import saw_whole_window
     from harness.experiments import get_experiment
-    from harness.verdicts import explain
+    from harness.verdicts import explain, lost_verdicts
 
     with opened(folder) as log:
         found = explain(log, place, number)
+        lost = lost_verdicts(log, found.look.experiment)
         over = saw_whole_window(log, get_experiment(log, found.look.experiment), found.look)
     same = "1 look was" if found.looks == 1 else f"{found.looks} looks were"
-    shown = look_text(found.look, found.position, over=over)
+    shown = "\n".join([*lost_lines(lost), look_text(found.look, found.position, over=over)])
     text = f"{shown}\n\n{same} recomputed from the log: every byte agrees."
-    data = {"position": found.position, "recomputed": found.looks, "agrees": True, "look": found.look}
+    data = {
+        "position": found.position,
+        "recomputed": found.looks,
+        "agrees": True,
+        "look": found.look,
+        "invalid": lost,
+    }
     emit(data, json=json, text=text)
 
 

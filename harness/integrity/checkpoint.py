@@ -42,6 +42,17 @@ def origin_of(log_id: UUID, epoch: int) -> str:
     return f"harness.log/{log_id}/e{epoch}"
 
 
+def epoch_of(origin: str, log_id: UUID) -> int | None:
+    """Return the epoch that a log's checkpoints of that name are of, None if they are another log's.
+
+    >>> epoch_of(origin_of(UUID(int=1), 3), UUID(int=1)), epoch_of("elsewhere/e3", UUID(int=1))
+    (3, None)
+    """
+    _, _, number = origin.rpartition("/e")
+    known = number.isascii() and number.isdecimal() and origin == origin_of(log_id, int(number))
+    return int(number) if known else None
+
+
 def parse_checkpoint(text: str) -> Checkpoint:
     """Return the checkpoint that a note's text is.
 

@@ -46,10 +46,11 @@ class Said(NamedTuple):
     foreign: list[int]
 
 
-def said(log: Log, memory: Memory) -> Said:
+def said(log: Log, memory: Memory, origin: str = "") -> Said:
     """Return the checkpoints in the log, in order. What is not signed is none: anybody can say it."""
-    keys, found = known_keys(log, memory), Said([], [])
-    for event in log.controls(CHECKPOINTED, memory.origin):
+    name = origin or memory.origin  # the name of an earlier epoch, or of this one
+    keys, found = [key._replace(name=name) for key in known_keys(log, memory)], Said([], [])
+    for event in log.controls(CHECKPOINTED, name):
         one = _signed(event.body.get("note"), keys)
         if one is None:
             found.foreign.append(event.position)

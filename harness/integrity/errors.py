@@ -28,7 +28,7 @@ class HistoryForked(HarnessError):
             f"{what} (position {position}).",
             f"Expected {expected}.",
             "Keep both: the log as it is and the folder that remembers it. If the log was restored from a "
-            "backup, restore a later one, or begin a new log; if not, find who could write to it.",
+            'backup, run "harness log recover" before anything else; if not, find who could write to it.',
         )
         self.position = position
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from harness.errors import FolderUnusable
 from harness.integrity.errors import KeyUnusable, ProofInvalid
 from harness.integrity.keys import load_key, make_key
-from harness.integrity.memory import Memory, open_memory
+from harness.integrity.memory import PINNED, Memory, open_memory
 from harness.integrity.note import SIGNATURE, Note, PublicKey, Signer, parse_key, parse_note
 from harness.log.log import Log
 from recorders.errors import WriterForked
@@ -49,7 +49,7 @@ def believed_keys(log: Log, memory: Memory) -> Believed:
     signed for it: later the log cannot say otherwise. Who may append control events can say anything: what is
     no key of this log stops nobody.
     """
-    keys, foreign = pinned(memory), list[int]()
+    keys, foreign = memory.keys(), list[int]()
     known = len(keys)
     for event in log.controls(REGISTERED, memory.origin):
         key, note = _key_of(str(event.body.get("key")), memory.origin), event.body.get("note")
@@ -64,17 +64,9 @@ def believed_keys(log: Log, memory: Memory) -> Believed:
     return Believed(keys, foreign)
 
 
-def pinned(memory: Memory) -> list[PublicKey]:
-    """Return the public keys that this host has pinned for a log."""
-    path = memory.folder / "log.vkey"
-    if not path.exists():
-        return []
-    return [parse_key(line) for line in path.read_text("utf-8", errors="replace").splitlines()]
-
-
 def pin(memory: Memory, keys: Sequence[PublicKey]) -> None:
     """Keep a log's public keys on this host, the current one last: they are believed, the log is not."""
-    put_text(memory.folder / "log.vkey", "".join(f"{key.render()}\n" for key in keys))
+    put_text(memory.folder / PINNED, "".join(f"{key.render()}\n" for key in keys))
 
 
 def the_key(log: Log, memory: Memory) -> PublicKey:
@@ -99,12 +91,30 @@ def the_signer(log: Log, folder: Path, memory: Memory) -> Signer:
     path, known = key_path(log, folder), known_keys(log, memory)
     fresh = not known and not path.exists()
     signer = Signer(memory.origin, make_key(path) if fresh else load_key(path))
-    if not known:
-        register(log, memory, signer)
-        pin(memory, [signer.key])
-    elif known[-1] != signer.key:
+    if known and known[-1] != signer.key:
         remedy = f"Copy the key there, or name it in {KEY_VARIABLE}."
         raise KeyUnusable(f"The key {path} is not the log's", f"{known[-1].render()} is registered", remedy)
+    text = signer.key.render()
+    if all(event.body.get("key") != text for event in log.controls(REGISTERED, memory.origin)):
+        register(log, memory, signer)
+    if not known:
+        pin(memory, [signer.key])
+    return signer
+
+
+def epoch_signer(log: Log, folder: Path, keys: Sequence[PublicKey], origin: str) -> Signer | None:
+    """Return what signs for a new epoch of the log under its name, `origin`; None before the log has a key.
+
+    Raises:
+        KeyUnusable: the log has a key, and this host has not its private half.
+    """
+    path = key_path(log, folder)
+    if not keys and not path.exists():
+        return None
+    signer = Signer(origin, load_key(path))
+    if keys and keys[-1].public != signer.key.public:
+        remedy = f"Copy the key there, or name it in {KEY_VARIABLE}."
+        raise KeyUnusable(f"The key {path} is not the log's", f"{keys[-1].render()} is registered", remedy)
     return signer
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
+from uuid import UUID
 
 import msgspec
 
 from harness.integrity.checkpoints import latest
+from harness.integrity.epochs import Epochs
 from harness.integrity.errors import HistoryForked, ProofInvalid
 from harness.integrity.memory import open_memory
 from harness.log.log import Log
@@ -15,21 +17,30 @@ _PROMISED: Final = "the history that its writer was told"
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """The log's word to a writer: its batch begins at `position`; `chain` is the digest after it (hex)."""
+    """The log's word to a writer: its batch begins at `position`; `chain` is the digest after it (hex).
+
+    `events` is how many it has, None when the writer no longer keeps the batch: it cannot be shipped again.
+    """
 
     epoch: int
     position: int
     chain: str
     writer: str = ""
     sequence: int = 0
+    events: int | None = None
 
 
 class Checked(NamedTuple):
-    """How many receipts hold, how many of those a checkpoint covers, and how many are of another epoch."""
+    """How many receipts hold, and how many of those a checkpoint covers.
+
+    Of those that lie beyond where a recovery went on: how many batches were shipped again and lie elsewhere
+    now, and how many the log has no more.
+    """
 
     held: int
     covered: int
-    other_epochs: int
+    moved: int
+    lost: int
 
 
 def read_receipts(path: Path) -> list[Receipt]:
@@ -56,18 +67,21 @@ def check_receipts(log: Log, folder: Path, receipts: Iterable[Receipt]) -> Check
     memory.advance(log)
     last = latest(log, memory)
     covered_to = last.checkpoint.position if last is not None else 0
-    epoch = log.head().epoch
-    held = covered = others = 0
+    epochs = Epochs.of(log)
+    held = covered = moved = lost = 0
     for receipt in receipts:
-        if receipt.epoch != epoch:
-            others += 1
+        if receipt.epoch < epochs.current and not epochs.holds(receipt.epoch, receipt.position):
+            again = receipt.writer and log.rows(
+                "position_of", writer=UUID(receipt.writer), sequence=receipt.sequence
+            )
+            moved, lost = moved + bool(again), lost + (not again)
             continue
         name = f"batch {receipt.sequence} of writer {receipt.writer}" if receipt.writer else "a batch"
-        if not 1 <= receipt.position < memory.stop:
+        if receipt.epoch > epochs.current or not 1 <= receipt.position < memory.stop:
             raise HistoryForked(f"The log lost {name}", receipt.position, _PROMISED)
         index = memory.index_of(receipt.position)
         if (memory.start_of(index), memory.chain(index).hex()) != (receipt.position, receipt.chain):
             raise HistoryForked(f"The log has another history after {name}", receipt.position, _PROMISED)
         held += 1
         covered += receipt.position <= covered_to
-    return Checked(held, covered, others)
+    return Checked(held, covered, moved, lost)

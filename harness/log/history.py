@@ -2,15 +2,22 @@
 
 from collections.abc import Iterator
 from itertools import groupby
+from typing import Protocol
 
 import msgspec
 
 from harness.log.connection import Connection
-from harness.log.sealed import Sealed
 from harness.log.stored import StoredBatch, stored_batches
 
 
-def history(connection: Connection, sealed: Sealed, start: int, stop: int) -> Iterator[list[StoredBatch]]:
+class Ledgers(Protocol):
+    """Where payloads are that the database released."""
+
+    def stored(self, start: int, stop: int) -> Iterator[list[StoredBatch]]:
+        """Yield the batches that begin in [start, stop) as they were appended, payloads checked."""
+
+
+def history(connection: Connection, sealed: Ledgers, start: int, stop: int) -> Iterator[list[StoredBatch]]:
     """Yield the batches that begin in [start, stop), in order, some at a time, none without its payload.
 
     Headers come from the database, which keeps them for ever; payloads that it released come from segments.

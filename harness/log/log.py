@@ -16,7 +16,7 @@ from harness.log import reader, verify
 from harness.log.connection import Connection
 from harness.log.controls import Controls, control_batch
 from harness.log.events import ControlEvent, Head, Verification
-from harness.log.history import history
+from harness.log.history import Ledgers, history
 from harness.log.places import When, resolve, utc
 from harness.log.predicate import Wanted, Where, terms
 from harness.log.queries import query
@@ -166,13 +166,15 @@ class Log:
             raise UnknownPosition(max(start, stop or end) - 1, end - 1)
         return ask(self, self.address.open, text, span=(start, stop or end), memory=memory)
 
-    def history(self, start: int, stop: int) -> Iterator[list[StoredBatch]]:
+    def history(self, start: int, stop: int, ledgers: Ledgers | None = None) -> Iterator[list[StoredBatch]]:
         """Yield the batches that begin in [start, stop) as they were appended, some at a time.
+
+        Payloads that the database released come from the registered segments, or from `ledgers`.
 
         Raises:
             SegmentError, StoreError: the files of what was sealed and released.
         """
-        return history(self._connection, self.sealed, start, stop)
+        return history(self._connection, ledgers or self.sealed, start, stop)
 
     def append(self, batch: Batch) -> Receipt:
         """Return where the log holds `batch`; the same batch again answers the same.

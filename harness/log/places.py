@@ -31,10 +31,12 @@ def resolve(connection: Connection, when: When) -> AsOf:
         return AsOf(epoch, head, utc(recorded_at), chain.hex())
     if not 0 <= wanted <= head:
         raise UnknownPosition(wanted, head)
-    return _place(connection, epoch, wanted)
+    return _place(connection, wanted)
 
 
-def _place(connection: Connection, epoch: int, position: int) -> AsOf:
+def _place(connection: Connection, position: int) -> AsOf:
+    # The epoch that it was written in: a recovery changes nothing that was said of what it kept.
+    (epoch,) = connection.row(query("epoch_at"), position=position)
     if position == 0:
         log_id, _epoch, clock, _covered, created_at = connection.row(query("identity"))
         time = datetime.fromtimestamp(0, UTC) if clock == "event" else utc(created_at)

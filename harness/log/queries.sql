@@ -6,6 +6,22 @@ select version_num from harness.alembic_version
 -- What this log is.
 select log_id, epoch, clock, covered, created_at from harness.log
 
+-- name: epochs
+-- Where each epoch after the first begins: the last position that it shares with the history before it.
+select e.epoch, e.after from harness.epoch e order by e.epoch
+
+-- name: fenced
+-- Whether a recovery has begun and not ended.
+select l.fenced from harness.log l
+
+-- name: epoch_at
+-- The epoch that a position was written in.
+select coalesce(max(e.epoch), 1) from harness.epoch e where e.after < %(position)s
+
+-- name: position_of
+-- Where the log has a writer's batch.
+select b.position, b.chain from harness.batch b where b.writer = %(writer)s and b.sequence = %(sequence)s
+
 -- name: head
 -- The end of the log and what it is, in one snapshot.
 select l.epoch, h.position, h.chain, h.recorded_at, l.log_id from harness.head h cross join harness.log l

@@ -97,7 +97,7 @@ def make(
             finished = draft.finish()
         span = (first, at, before, chain)
         manifest, file = publish(log.sealed, finished, span, draft.unreadable)
-    return _register(log, manifest, Segment.of(manifest, file, log.sealed.store.shown, replaces))
+    return register(log, manifest, Segment.of(manifest, file, log.sealed.store.shown, replaces))
 
 
 def chain_before(log: Log, position: int) -> bytes:
@@ -173,8 +173,12 @@ def _batches(log: Log, first: int, stop: int, events: int) -> Iterator[list[Stor
             return
 
 
-def _register(log: Log, manifest: Manifest, segment: Segment) -> Segment:
-    """Append the registration under the next number."""
+def register(log: Log, manifest: Manifest, segment: Segment) -> Segment:
+    """Append the registration of a segment under the next number, and return it as the log has it.
+
+    Raises:
+        SealBusy: another sealer registered something since the listing was read.
+    """
     number = _say(
         log, control_batch(SEALED, f"{manifest.first}-{manifest.stop - 1}", segment.body(), None, None)
     )

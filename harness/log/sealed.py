@@ -139,7 +139,7 @@ class Sealed:
                 continue
             reader = PartReader(self.store, self.manifest(segment).ledger)
             for rows in reader.batches(start, stop, Wanted(LEDGER)):
-                yield from _in_pieces(ledger_batches(rows))
+                yield from in_pieces(ledger_batches(rows))
 
     def _read(self, segment: Segment, start: int, stop: int, wanted: Wanted) -> Iterator[pa.RecordBatch]:
         manifest = self.manifest(segment)
@@ -219,7 +219,8 @@ def ledger_batches(rows: pa.RecordBatch) -> Iterator[StoredBatch]:
 _HEADER = Header.__struct_fields__
 
 
-def _in_pieces(batches: Iterator[StoredBatch]) -> Iterator[list[StoredBatch]]:
+def in_pieces(batches: Iterator[StoredBatch]) -> Iterator[list[StoredBatch]]:
+    """Yield batches some at a time, as many as fit into a bounded memory."""
     held: list[StoredBatch] = []
     size = 0
     for batch in batches:

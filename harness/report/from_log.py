@@ -6,6 +6,7 @@ from harness.experiments import Experiment
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.looks import Taken
+from harness.recovery.invalid import INVALIDATED
 from harness.report import numbers as n
 from harness.report.data import Command, Event, Plan, Provenance
 from policies.estimate import UNIT_NOUNS
@@ -19,7 +20,7 @@ _WHEN = {
     "open": "while its window was open",
     "past": "after its window had closed",
 }
-_OF_EXPERIMENT = ("experiment.*", "look.*", "verdict.*")
+_OF_EXPERIMENT = ("experiment.*", "look.*", "verdict.*", INVALIDATED)
 
 
 def events_of(log: Log, experiment: Experiment, place: int, champion: str) -> tuple[Event, ...]:
@@ -57,6 +58,9 @@ def _said(event: ControlEvent, experiment: Experiment) -> str:  # noqa: PLR0911 
             return f"approved: {body['reason']}"
         case "model.promoted":
             return f"{body.get('model')}:{body.get('version')} promoted at {event.subject}"
+        case "reference.invalidated":
+            state = f" {body['state']}" if body.get("state") else ""
+            return f"INVALID: {body.get('type')}{state}, lost with its history when the log was restored"
         case other:
             return other
 

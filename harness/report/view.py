@@ -13,6 +13,7 @@ from harness.log.log import Log
 from harness.log.places import When
 from harness.looks import FINAL, Taken, range_at, stored_looks
 from harness.models import PROMOTED
+from harness.recovery.invalid import INVALIDATED
 from harness.report.rows import Rows, days_between, read_rows
 from replay.ranges import AsOf
 
@@ -122,7 +123,8 @@ def _place(log: Log, experiment: Experiment, as_of: When) -> AsOf:
                 "Ask for a later place, or leave --as-of out.",
             )
         return place
-    own = [event for pattern in ("look.*", "verdict.*") for event in log.controls(pattern, experiment.id)]
+    patterns = ("look.*", "verdict.*", INVALIDATED)
+    own = [event for pattern in patterns for event in log.controls(pattern, experiment.id)]
     promotion = _promotion(log, experiment)
     if promotion is not None:
         own.append(promotion)

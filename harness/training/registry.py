@@ -8,6 +8,7 @@ import pyarrow as pa
 from harness.errors import NotFound
 from harness.log.events import ControlEvent
 from harness.log.log import Log
+from harness.recovery.invalid import refuse_lost
 from harness.replay_errors import TrainingSetDiffers
 from harness.training.erased import explained
 from harness.training.rows import Rows, cut_rows
@@ -29,10 +30,12 @@ def get_training_set(log: Log, name: str) -> ControlEvent:
     """Return the registration of a set by its id.
 
     Raises:
+        ReferenceLost: there was one, and the log lost it.
         NotFound: there is none; the nearest ids are named.
     """
     found = log.controls(CREATED, name)
     if not found:
+        refuse_lost(log, name, [CREATED])
         raise NotFound("training set", name, {event.subject for event in log.controls(CREATED)})
     return found[0]
 

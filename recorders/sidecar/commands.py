@@ -135,12 +135,15 @@ def receipts(settings: Settings) -> list[dict[str, Any]]:
         with contextlib.suppress(sqlite3.Error), contextlib.closing(segment.open_reader(path)) as connection:
             for row in connection.execute(OUTBOX_SQL["receipts"]):
                 ordinal, writer, sequence, epoch, position, chain, _covered, _at = row
+                kept = connection.execute(OUTBOX_SQL["batch"], (ordinal,)).fetchone()
+                events = kept[6] if kept else found.get(ordinal, {}).get("events")
                 found[ordinal] = {
                     "epoch": epoch,
                     "position": position,
                     "chain": chain,
                     "writer": str(UUID(bytes=writer)),
                     "sequence": sequence,
+                    "events": events,
                 }
     return [found[ordinal] for ordinal in sorted(found)]
 

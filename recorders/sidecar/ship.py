@@ -237,6 +237,8 @@ class Shipper:
             return self._forked(error)
         except (WrongLog, AppendError) as error:
             self._asked = False
+            if isinstance(error, Rewound):
+                self.close()  # who recovers the log must know that nobody writes
             self._stop(str(error), retry_s=0.0 if isinstance(error, WrongLog) else REFUSED_RETRY_S)
             return self._pace.linger_s
         self._attempts, self._retry_at, self._heard_at = 0, 0.0, now
@@ -272,7 +274,7 @@ class Shipper:
         try:
             receipt = door.append(ready.batch)
         except (Rewound, SequenceGap) as error:
-            self._go_back(ready, error.have)
+            self._go_back(ready, error)
             return
         if receipt.duplicate and receipt.epoch == epoch and (receipt.position, receipt.digest) != place:
             raise WrongLog(f"with chain {place[1][:12]} at {place[0]}", f"with {receipt.digest[:12]} there")
@@ -299,20 +301,26 @@ class Shipper:
         try:
             receipt = door.append(ready.batch)
         except (Rewound, SequenceGap) as error:
-            self._go_back(ready, error.have)
+            self._go_back(ready, error)
             return
         self._outbox.shipped(ready, receipt)
         self.counts.batches += 1
         self.counts.events += ready.batch.events
         self.counts.duplicates += receipt.duplicate
 
-    def _go_back(self, ready: Ready, have: int) -> None:
+    def _go_back(self, ready: Ready, error: Rewound | SequenceGap) -> None:
         """Ship again what a restored log has lost; what is no longer kept is reported, and the rest renamed.
 
-        When the log has nothing of this writer, what earlier writers sent may be gone as well: all that is
-        kept goes again. What the log has is a duplicate, and changes nothing.
+        Not before it was recovered: batches that it sealed go back to their positions first, and what is
+        shipped until then would lie there. When the log has nothing of this writer, what earlier writers
+        sent may be gone as well: all that is kept goes again. What the log has is a duplicate, and harmless.
+
+        Raises:
+            Rewound: the log's epoch is still one that acknowledged what is gone.
         """
-        writer, outbox = ready.batch.writer, self._outbox
+        writer, outbox, have = ready.batch.writer, self._outbox, error.have
+        if isinstance(error, Rewound) and self._awaits_recovery(error):
+            raise error
         self.counts.rewound += 1
         target = outbox.ordinal_of(writer.bytes, have + 1) if have else outbox.first_kept
         if target is not None and target < ready.ordinal and target not in self._unreadable:
@@ -342,6 +350,12 @@ class Shipper:
         self.counts.set_aside += 1
         _logger.error("Batch %d is set aside: %s", ready.batch.sequence, error)
         return 0.0
+
+    def _awaits_recovery(self, error: Rewound) -> bool:
+        """Return whether the log lacks what it acknowledged in its epoch or a later one."""
+        words = (word for word in self._outbox.receipts if word.writer == error.writer.bytes)
+        epoch = error.epoch
+        return epoch is not None and any(one.epoch >= epoch and one.sequence > error.have for one in words)
 
     # State.
 

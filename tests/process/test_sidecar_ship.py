@@ -20,6 +20,7 @@ from recorders.sidecar.metrics import readiness
 from recorders.sidecar.service import House, ship_all
 from recorders.sidecar.stamp import Stamp
 from tests.support import servers
+from tests.support.backups import restorable
 from tests.support.sidecars import (
     FEATURES,
     arrived,
@@ -30,6 +31,7 @@ from tests.support.sidecars import (
     new_writer,
     outcomes,
     settings_in,
+    until,
 )
 
 END_SESSIONS = """
@@ -66,32 +68,17 @@ def once(log: Log, frames: list) -> None:
     assert collections.Counter(decision_ids(log)) == collections.Counter(names(frames))
 
 
-@contextmanager
-def restorable(log: Log) -> Iterator[tuple]:
-    """Yield functions that take a backup of the log's database and put it back in its place."""
-    name = servers.database_of(log.url)
-    home = servers.with_database(log.url, "postgres")
-    backup = f"{name}_backup"
-
-    def run(*statements: str) -> None:
-        with psycopg.connect(home, autocommit=True) as connection:
-            for statement in statements:
-                connection.execute(
-                    sql.SQL(statement).format(
-                        name=sql.Identifier(name), backup=sql.Identifier(backup), text=name
-                    )
-                )
-
-    away = "select pg_terminate_backend(pid) from pg_stat_activity where datname = {text}"
-
-    def take() -> None:
-        run(away, "create database {backup} template {name}")
-
-    def restore() -> None:
-        run(away, "drop database {name}", "alter database {backup} rename to {name}")
-
-    yield take, restore
-    run("drop database if exists {backup}")
+def recovered(house: House, url: str) -> None:
+    """Wait until the shipper waits for a recovery, and raise the epoch as one does."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("recorders.sidecar.ship.REFUSED_RETRY_S", 0.05)
+        assert '"harness log recover"' in stopped(house)
+        with psycopg.connect(url) as connection:
+            head = connection.execute("select position from harness.head").fetchone()
+            connection.execute("insert into harness.epoch values (2, %s)", head)
+            connection.execute("update harness.log set epoch = 2")
+        until(lambda: house.shipper.step() == 0.0 or house.shipper.state == "shipping")
+        shipped(house)
 
 
 def test_kinds_and_writers_keep_their_order(fresh_log: Log, tmp_path: Path) -> None:
@@ -204,7 +191,7 @@ def test_a_restored_log_gets_back_what_it_lost(fresh_log: Log, tmp_path: Path, b
                 shipped(house)
             restore()
             kept(house, frames[-1:])
-            shipped(house)
+            recovered(house, fresh_log.url)
             assert house.shipper.counts.rewound >= 1
     with Log(fresh_log.url) as log:
         assert decision_ids(log) == names(frames)
@@ -229,7 +216,7 @@ def test_what_a_restored_log_lost_and_nobody_kept_is_told(fresh_log: Log, tmp_pa
             assert first > 3
             restore()
             kept(house, frames[-1:])
-            shipped(house)
+            recovered(house, fresh_log.url)
     with Log(fresh_log.url) as log:
         held = decision_ids(log)
         assert len(held) == len(set(held))

@@ -9,7 +9,7 @@ from psycopg import sql
 from tests.support import servers
 
 ROLES = ("recorder", "reader", "operator", "public")
-TABLES = ("log", "head", "writer", "batch", "alembic_version", "control")
+TABLES = ("log", "head", "writer", "batch", "epoch", "alembic_version", "control")
 APPEND = (
     "select * from harness.append(null, '{}', 'p', sha256('s'), gen_random_uuid(), 1, 0, 1, {}, {},"
     " sha256('{}'), '{}')"
@@ -28,7 +28,7 @@ def attempts(partition: str) -> Iterator[tuple[str, str]]:
     for table in (*TABLES, "(a partition)"):
         name = f"harness.{partition if table == '(a partition)' else table}"
         column = {"control": "type", "head": "position", "writer": "sequence"}.get(table, "events")
-        column = {"log": "epoch", "alembic_version": "version_num"}.get(table, column)
+        column = {"log": "epoch", "epoch": "after", "alembic_version": "version_num"}.get(table, column)
         yield f"SELECT {table}", f"select * from {name}"
         yield f"INSERT {table}", f"insert into {name} select * from {name} limit 0"
         yield f"UPDATE {table}", f"update {name} set {column} = {column}"
