@@ -138,28 +138,44 @@ def checkpoint(note: bytes, key: str) -> tuple[str, int, bytes]:
 def check(proof: bytes, key: str) -> str:
     """Return in a sentence what `proof` proves under the public key `key`.
 
-    Raises:
-        Invalid: nothing.
+    Raises Invalid: nothing is proven.
     """
-    magic, at = b"harness.proof/1\n", 16
+    at, compact = 16, proof.startswith(b"harness.proof/2\n")
 
     def take(size: int) -> bytes:
         nonlocal at
         at += size
         return proof[at - size : at] if at <= len(proof) else fail("it ends early")
 
-    if not proof.startswith(magic):
+    def number() -> int:
+        value, shift, byte = 0, 0, 128
+        while byte >= 128 and shift < 63:
+            byte = take(1)[0]
+            value, shift = value | (byte & 127) << shift, shift + 7
+        return value if byte < 128 and (byte or shift == 7) else fail("a number is not in its shortest form")
+
+    if compact:
+        signature = take(68)
+        size, end, batch, event, events, position = (number() for _ in range(6))
+        name = take(number())
+    elif not proof.startswith(b"harness.proof/1\n"):
         fail("it does not begin as one")
-    origin, size, top = checkpoint(take(int.from_bytes(take(2), "big")), key)
-    batch, event, events, position = struct.unpack(">QIIQ", take(24))
-    name = take(int.from_bytes(take(2), "big"))
+    else:
+        origin, size, top = checkpoint(take(int.from_bytes(take(2), "big")), key)
+        batch, event, events, position = struct.unpack(">QIIQ", take(24))
+        name = take(int.from_bytes(take(2), "big"))
     row, chain = take(32), take(32)
     inner, outer = ([take(32) for _ in range(take(1)[0])] for _ in range(2))
     if at != len(proof):
         fail("something follows it")
     leaf = leaf_hash(struct.pack(">QI", position, len(name)) + name + row)
     counted = chain + events.to_bytes(4, "big") + root(leaf, event, events, inner)
-    if root(leaf_hash(counted), batch, size, outer) != top:
+    found = root(leaf_hash(counted), batch, size, outer)
+    if compact:  # the text that was signed, from what the proof leads to
+        origin, line = public_key(key)[0], base64.b64encode(signature).decode()
+        text = f"{origin}\n{size}\n{base64.b64encode(found).decode()}\nposition {end}\n"
+        origin, size, top = checkpoint(f"{text}\n\N{EM DASH} {origin} {line}\n".encode(), key)
+    if found != top:
         fail("it does not lead to the root that was signed")
     return (
         f"{name.decode()} is at position {position} of {origin}, under its checkpoint of {size} batches.\n"

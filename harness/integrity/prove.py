@@ -8,12 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.errors import NotFound
+from harness.integrity.checkpoint import Checkpoint
 from harness.integrity.checkpoints import latest
 from harness.integrity.errors import NotCovered
 from harness.integrity.log_keys import known_keys
 from harness.integrity.memory import open_memory
-from harness.integrity.note import Note
-from harness.integrity.proof import Proof, check_proof
+from harness.integrity.note import Signature
+from harness.integrity.proof import Proof, Sealed, check_proof
 from harness.log.event_leaves import control_identifier, control_leaf, event_leaves, identifiers, row_digests
 from harness.log.log import Log
 from harness.log.merkle import Tree
@@ -82,10 +83,9 @@ def prove(log: Log, folder: Path, position: int, *, cosigned: bool = False) -> P
     (batch,) = next(log.history(start, start + 1))
     leaves, identifier, digest_, data = _parts(batch, position - start)
     key = next(key for key in reversed(known_keys(log, memory)) if key.signed(last.note))
-    own = tuple(one for one in last.note.signatures if one.key_id == key.key_id)
-    note = last.note if cosigned else Note(last.note.text, own)
+    own = next(one for one in last.note.signatures if one.key_id == key.key_id)
     proof = Proof(
-        checkpoint=note.render().encode(),
+        checkpoint=_without_text(last.checkpoint, own) if not cosigned else last.note.render().encode(),
         batch=index,
         event=position - start,
         events=len(leaves),
@@ -98,6 +98,10 @@ def prove(log: Log, folder: Path, position: int, *, cosigned: bool = False) -> P
     )
     check_proof(proof, key)
     return Proven(proof, batch.header.kind, data)
+
+
+def _without_text(checkpoint: Checkpoint, own: Signature) -> Sealed:
+    return Sealed(own.key_id, own.value, checkpoint.size, checkpoint.position)
 
 
 def row_digest(row: bytes) -> bytes:

@@ -4,6 +4,7 @@ Whatever is killed, the log stays fenced until a run ends: done again, it goes o
 transaction, which raises the epoch and lets writers in, says anything.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -33,6 +34,7 @@ from recorders.append import STATEMENT, Batch
 
 _SQL: Final = statements(Path(__file__).with_name("recovery.sql"))
 CHUNK_BATCHES: Final = 200
+ATTEMPTS: Final = 20
 RIGHTS: Final = "Expected a login that is harness_owner: only the owner of a log may recover it."
 
 
@@ -89,11 +91,15 @@ def _give_back(
 
 def _fence(connection: psycopg.Connection[Any], head: int) -> bytes:
     """Let nobody append any more, and return the chain's digest at the end of the log."""
+    for attempt in range(1, ATTEMPTS + 1):
+        sessions = connection.execute(_SQL["writers"]).fetchall()
+        if not sessions:
+            break
+        if attempt == ATTEMPTS:
+            raise WritersConnected([f"{user} at {place} (process {pid})" for pid, user, place in sessions])
+        time.sleep(0.1)  # a sidecar that waits for the recovery asks now and then whether it is done
     with connection.transaction():
         position, link, _epoch, _fenced = _one(connection, "lock")
-        sessions = connection.execute(_SQL["writers"]).fetchall()
-        if sessions:
-            raise WritersConnected([f"{user} at {place} (process {pid})" for pid, user, place in sessions])
         if position != head:
             raise HistoriesDiverged(head + 1, "the plan that was just made of it")
         connection.execute(_SQL["fence"])

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.integrity.checkpoint import Checkpoint
 from harness.integrity.note import Note, Signer
-from harness.integrity.proof import Proof
+from harness.integrity.proof import Proof, Sealed
 from harness.log.event_leaves import batch_leaf, event_leaf
 from harness.log.merkle import Tree
 
@@ -19,15 +19,22 @@ def number(value: int) -> bytes:
     return value.to_bytes(32, "big")
 
 
-def a_proof(batch: int = 9, batches: int = 21, event: int = 5, events: int = 11) -> Proof:
-    """Return the proof that event `event` of batch `batch` is in a log of so many; all else is made up."""
+def a_proof(
+    batch: int = 9, batches: int = 21, event: int = 5, events: int = 11, *, full: bool = False
+) -> Proof:
+    """Return the proof that event `event` of batch `batch` is in a log of so many; all else is made up.
+
+    `full` is the format of the first version.
+    """
     leaves = [event_leaf(100 + place, f"d{place}", number(place)) for place in range(events)]
     roots = [number(index) for index in range(batches)]
     roots[batch] = Tree(leaves).root()
     tree = Tree(batch_leaf(number(index), events, root) for index, root in enumerate(roots))
     text = Checkpoint(SIGNER.key.name, batches, tree.root(), 4_000).text()
+    own = SIGNER.sign(text)
+    sealed = Sealed(own.key_id, own.value, batches, 4_000)
     return Proof(
-        checkpoint=Note(text, (SIGNER.sign(text),)).render().encode(),
+        checkpoint=Note(text, (own,)).render().encode() if full else sealed,
         batch=batch,
         event=event,
         events=events,

@@ -7,8 +7,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.integrity.errors import ProofInvalid
-from harness.integrity.proof import check_proof, parse_proof
-from tests.support.proofs import SIGNER, a_proof, second_verifier
+from harness.integrity.proof import Sealed, check_proof, parse_proof
+from tests.support.proofs import SIGNER, a_proof, number, second_verifier
 
 KEY = SIGNER.key
 VERIFIER = second_verifier()
@@ -34,16 +34,18 @@ def holds_there(data: bytes) -> bool:
 @pytest.mark.parametrize(
     "shape", [(0, 1, 0, 1), (0, 2, 0, 1), (9, 21, 5, 11), (20, 21, 10, 11), (6, 7, 0, 5), (63, 64, 15, 16)]
 )
-def test_both_verifiers_accept_what_is_there(shape: tuple[int, int, int, int]) -> None:
-    proof = a_proof(*shape)
+@pytest.mark.parametrize("full", [False, True])
+def test_both_verifiers_accept_what_is_there(shape: tuple[int, int, int, int], *, full: bool) -> None:
+    proof = a_proof(*shape, full=full)
     data = proof.render()
     assert parse_proof(data) == proof
     assert check_proof(proof, KEY).size == shape[1]
     assert holds_there(data)
 
 
-def test_both_verifiers_refuse_every_altered_byte() -> None:
-    data = a_proof().render()
+@pytest.mark.parametrize("full", [False, True])
+def test_both_verifiers_refuse_every_altered_byte(*, full: bool) -> None:
+    data = a_proof(full=full).render()
     assert len(data) < 1024
     for place in range(len(data)):
         bent = bytearray(data)
@@ -53,8 +55,9 @@ def test_both_verifiers_refuse_every_altered_byte() -> None:
             assert not holds_there(bytes(bent)), place
 
 
-def test_both_verifiers_refuse_what_is_cut_or_longer() -> None:
-    data = a_proof().render()
+@pytest.mark.parametrize("full", [False, True])
+def test_both_verifiers_refuse_what_is_cut_or_longer(*, full: bool) -> None:
+    data = a_proof(full=full).render()
     for size in range(0, len(data), 7):
         assert not holds_here(data[:size])
         assert not holds_there(data[:size])
@@ -65,10 +68,33 @@ def test_both_verifiers_refuse_what_is_cut_or_longer() -> None:
 @pytest.mark.parametrize(
     "change", [{"position": 106}, {"identifier": "d6"}, {"event": 6}, {"batch": 8}, {"events": 12}]
 )
-def test_a_proof_of_one_event_is_none_of_another(change: dict[str, object]) -> None:
-    data = a_proof()._replace(**change).render()  # type: ignore[arg-type]
+@pytest.mark.parametrize("full", [False, True])
+def test_a_proof_of_one_event_is_none_of_another(change: dict[str, object], *, full: bool) -> None:
+    data = a_proof(full=full)._replace(**change).render()  # type: ignore[arg-type]
     assert not holds_here(data)
     assert not holds_there(data)
+
+
+def test_no_two_byte_strings_are_one_proof() -> None:
+    data = a_proof().render()
+    longer = data[:84] + bytes([data[84] | 128, 0]) + data[85:]  # the same number, in two bytes
+    assert not holds_here(longer)
+    assert not holds_there(longer)
+
+
+def test_a_proof_in_a_log_of_fifty_million_events_fits_a_kilobyte() -> None:
+    depth = tuple(number(index) for index in range(14))
+    proof = a_proof()._replace(
+        checkpoint=Sealed(bytes(4), bytes(64), 12_500, 50_000_000),
+        batch=12_499,
+        event=3_999,
+        events=4_000,
+        position=50_000_000,
+        identifier="f0e7b1a2-4c7d-4b7e",
+        event_path=depth[:12],
+        batch_path=depth,
+    )
+    assert len(proof.render()) <= 1024
 
 
 def test_another_key_is_refused_by_both() -> None:
@@ -80,9 +106,9 @@ def test_another_key_is_refused_by_both() -> None:
 
 
 def test_signatures_in_plain_python_are_those_of_the_library() -> None:
-    for number in range(12):
-        private = Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)
-        message, public = b"m" * number, private.public_key().public_bytes_raw()
+    for place in range(12):
+        private = Ed25519PrivateKey.from_private_bytes(bytes([place]) * 32)
+        message, public = b"m" * place, private.public_key().public_bytes_raw()
         signature = private.sign(message)
         assert VERIFIER.signed(public, message, signature)
         assert not VERIFIER.signed(public, message + b".", signature)
