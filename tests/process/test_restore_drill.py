@@ -46,7 +46,7 @@ def answered(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0)
     """Return what a command prints as JSON; it must end with `code`."""
     capsys.readouterr()
     assert run([*arguments, "--json"]) == code, capsys.readouterr().err
-    return json.loads(capsys.readouterr().out)
+    return json.loads(capsys.readouterr().out) if code == 0 else None
 
 
 def base_backup(server: Embedded, target: Path) -> None:
