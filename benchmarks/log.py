@@ -1,15 +1,18 @@
 """The log against what it must be measured by: a bare COPY of the same rows, and the same rows in Parquet.
 
-`python -m benchmarks.log` takes under a minute. Thirty mixed features a decision, as in production.
+`python -m benchmarks.log` takes some minutes. Thirty mixed features a decision, as in production. `python -m
+benchmarks.log 1 10` makes a log grow to so many million events instead of to one.
 """
 
 import hashlib
+import sys
 import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.results import Row, at_least, at_most, interleaved, publish
+from benchmarks.sealed.rows import growth, reads
 from harness.database import create_log
 from harness.log.log import Log
 from recorders.append import Appender, Batch
@@ -260,7 +264,13 @@ def stored(log: Log, whole: pa.RecordBatch) -> Iterator[Row]:
     yield Row("the same rows in Arrow memory", whole.nbytes / EVENTS, "bytes/event")
 
 
-def main() -> None:
+def grown(log: Log, batches: list[tuple[int, bytes, str]], millions: int) -> None:
+    """Append the same batches until the log has so many million events."""
+    while log.head().position < millions * 1_000_000:
+        append(log.url, batches, 1)
+
+
+def main(sizes: Sequence[int] = (1,)) -> None:
     """Run everything on a fresh embedded server and publish it."""
     whole = source(EVENTS)
     text = tuples(whole)
@@ -270,6 +280,10 @@ def main() -> None:
         create_log(url=url) as log,
     ):
         rows = [*appended(url, whole, text), *stored(log, whole), *read(log, whole, Path(folder))]
+        rows += reads(url, Path(folder) / "read")
+        with servers.fresh_database(url) as other, create_log(url=other) as growing:
+            batches = cut(whole, 4_000)
+            rows += growth(other, Path(folder) / "grown", partial(grown, growing, batches), sizes)
         with psycopg.connect(url) as connection:
             (server,) = connection.execute("show server_version").fetchone() or ("",)
     publish(
@@ -281,4 +295,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main([int(size) for size in sys.argv[1:]] or [1])

@@ -25,6 +25,7 @@ _READING: Final = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 _PLAIN: Final = re.compile(r"[a-z_]+")
 _TOO_LARGE: Final = ("Out of Memory", "IO Error", "No space left")
 _SHOWN: Final = 24
+_REASON: Final = 400
 
 
 class Answer:
@@ -152,7 +153,8 @@ def _check(connection: duckdb.DuckDBPyConnection, text: str, asked: _Asked) -> N
 def _first(text: str) -> str:
     """Return what an error of DuckDB says, without its class and its picture of the query."""
     lines = [line.strip() for line in text.partition("\n\nLINE ")[0].splitlines()]
-    return " ".join(line for line in lines if line).rstrip(".!?") or "it has no reason"
+    said = " ".join(line for line in lines if line).rstrip(".!?") or "it has no reason"
+    return said if len(said) <= _REASON else f"{said[:_REASON]}..."
 
 
 def _quoted(name: str) -> str:

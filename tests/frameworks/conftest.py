@@ -9,6 +9,7 @@ NEEDS = {
     "test_dask.py": "distributed",
     "test_mlserver.py": "mlserver",
     "test_spark.py": "pyspark",
+    "test_spark_segments.py": "pyspark",
     "test_torch.py": "torch",
     "test_torch_model.py": "torch",
     "test_tensorflow.py": "tensorflow",

@@ -210,6 +210,12 @@ def test_sql_that_cannot_be_run_is_refused_and_told_what_there_is(text: str, sma
     assert not Path("/tmp/stolen.csv").exists()
 
 
+def test_a_refusal_is_short(small: Log) -> None:
+    with pytest.raises(QueryRefused) as caught:
+        small.sql("x" * 100_000)
+    assert len(str(caught.value)) < 2_000
+
+
 @pytest.fixture(scope="module")
 def small(database_url: str, migrated: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
     with small_log(database_url, migrated, tmp_path_factory.mktemp("small")) as log:

@@ -1,0 +1,1 @@
+"""Segments and SQL over them, measured: a part of benchmarks.log."""
