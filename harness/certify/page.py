@@ -20,8 +20,7 @@ _SAID = (
     "only one stands beside it."
 )
 _HEADS = ("truth", "PROMOTE", "REJECT", "HOLD", "limit", "naive z promotes", "decisions", "median look", "")
-_PROCEDURE = ("procedure", "wrong is", "wrong", "limit", "beside it", "looks", "")
-_ALIGNED = (None, None, "n", "n", "n", "n", "n")
+_PROCEDURE = ("procedure", "wrong", "limit", "beside it", "")
 
 
 def render(found: Mapping[str, Certificate], procedures: Sequence[Procedure]) -> str:
@@ -45,7 +44,9 @@ def render(found: Mapping[str, Certificate], procedures: Sequence[Procedure]) ->
 
 def _procedures(found: Sequence[Procedure]) -> Markup:
     """Return the table of procedures, in the row of a certificate."""
-    head = tag("tr", *(tag("th", words, class_=cls) for words, cls in zip(_PROCEDURE, _ALIGNED, strict=True)))
+    head = tag(
+        "tr", *(tag("th", words, class_="n" if place else None) for place, words in enumerate(_PROCEDURE))
+    )
     rail = (
         "What a verdict and its report are made of, each at the truth where it is easiest wrong.",
         "A planned test holds at its planned looks alone.",
@@ -56,15 +57,16 @@ def _procedures(found: Sequence[Procedure]) -> Markup:
 
 def _procedure(each: Procedure) -> Markup:
     name = f"{each.name}, planned" if each.planned else each.name
+    looks = f"{n.count(each.looks)} look{'s' if each.looks > 1 else ''}"
+    said = f"wrong is: {each.wrong_is}, {looks}; beside it: {each.naive_is}"
     cells = (
         f"{each.wrong:.3f}",
         f"{each.limit:g} + {each.tolerance:.3f}",
         "" if each.naive is None else f"{each.naive:.3f}",
-        n.count(each.looks),
         tag("span", "holds" if each.holds else "fails", class_="ok" if each.holds else "no"),
     )
-    said = f"{each.wrong_is}; beside it {each.naive_is}"
-    return tag("tr", tag("th", name), tag("td", said), *(tag("td", cell, class_="n") for cell in cells))
+    head = tag("th", tag("b", name), tag("br"), said)
+    return tag("tr", head, *(tag("td", cell, class_="n") for cell in cells))
 
 
 def _section(key: str, name: str, found: Certificate) -> Markup:

@@ -35,7 +35,7 @@ def planned_procedures() -> Iterator[Procedure]:
         ("DeLong", "equal AUC told apart", "asymptotic", _delong),
     ):
         found = p_values(np.random.default_rng([1, 2_000, len(name)])) < ALPHA
-        asked = Asked(name, wrong_is, ALPHA, f"it, at {(LOOKS + 1) // 2} looks", validity, planned=True)  # type: ignore[arg-type]  # a literal of two
+        asked = Asked(name, wrong_is, ALPHA, f"the same at {(LOOKS + 1) // 2} looks", validity, planned=True)  # type: ignore[arg-type]  # a literal of two
         measured = Measured(float(found[:, -1].mean()), float(found.any(axis=1).mean()))
         yield judged(asked, measured, runs=RUNS, looks=1)
     asked = Asked(
