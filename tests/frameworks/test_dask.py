@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+import dask
 from distributed import Client, LocalCluster
 
 from harness.engines.engine import InProcess
@@ -21,7 +22,9 @@ def test_killed_workers_change_no_byte(database_url: str, migrated: str, tmp_pat
 
     marks = tmp_path / "marks"
     marks.mkdir()
+    # Dask blames a task for each worker that dies under it, whoever killed it, and gives up after three.
     with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 20}),
         servers.fresh_database(database_url, migrated) as url,
         parted_shop(tmp_path, url) as shop,
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
