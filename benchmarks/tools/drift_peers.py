@@ -32,7 +32,7 @@ WORLDS: tuple[tuple[str, worlds.World, float], ...] = (
     ("meaningful", "meaningful", 0.0),
     ("broken", "broken", 0.0),
 )
-WINDOWS = {"scipy": 40, "duckdb": 20, "evidently": 20, "nannyml": 20}
+WINDOWS = {"scipy": 40, "duckdb": 20, "evidently": 10, "nannyml": 10}
 
 
 def run_tool(tool: str, folders: Sequence[Path]) -> dict[str, Any] | str:
