@@ -18,6 +18,9 @@ RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 WORKERS ?= 4
 
+# Compiled in place by the set-up, where there is a compiler (docs/adr/0034).
+HOT_PATH := setup.py recorders/_hotpath.c recorders/_plain.h
+
 # The recorder's peers have an environment of their own: neither the product nor its tests carry them.
 PEERS  := .venv-bench
 BENCHMARKS := $(filter-out results,$(patsubst benchmarks/%.py,%,$(filter-out benchmarks/__init__.py,$(wildcard benchmarks/*.py))))
@@ -41,11 +44,11 @@ $(UV):
 	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 
 # The versions come from requirements.lock (with hashes); the package itself is installed in place.
-$(READY): requirements.lock pyproject.toml | $(UV)
+$(READY): requirements.lock pyproject.toml $(HOT_PATH) | $(UV)
 	@echo "Setting up $(VENV) from requirements.lock"
 	@test -x $(RUN) || $(UV) venv --quiet --python $(TOOLS)/bin/python $(VENV)
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip sync --quiet --require-hashes requirements.lock
-	@VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip install --quiet --no-deps --editable .
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip install --quiet --no-deps --reinstall-package shadow-harness --editable .
 	@touch $@
 
 demo: setup
@@ -110,7 +113,7 @@ $(PEERS)/.ready: requirements-bench.lock | $(UV)
 	@VIRTUAL_ENV=$(abspath $(PEERS)) $(UV) pip sync --quiet --require-hashes requirements-bench.lock
 	@touch $@
 
-bench-recorder: $(PEERS)/.ready
+bench-recorder: setup $(PEERS)/.ready
 	$(PEERS)/bin/python -m benchmarks.recorder
 
 bench-training: $(PEERS)/.ready
@@ -136,11 +139,15 @@ lock: $(UV)
 	for each in policies drift; do $(UV) pip compile --quiet --universal requirements-bench-$$each.in --generate-hashes \
 	  --no-emit-index-url --custom-compile-command 'make lock' -o requirements-bench-$$each.lock || exit 1; done
 
-# Two distributions of one version. The folders named build are emptied: what a module left there would ship.
+# Two distributions of one version, each compiled for this platform and in pure Python for every other.
+# The folders of a build are emptied: what a module left there would ship.
 dist: setup
-	rm -rf build packaging/recorder/build
+	rm -rf build packaging/recorder/build packaging/recorder/recorders
 	$(UV) build --quiet --out-dir dist
 	$(UV) build --quiet --wheel --out-dir dist packaging/recorder
+	rm -rf build packaging/recorder/build packaging/recorder/recorders
+	HARNESS_RECORDER_PURE=1 $(UV) build --quiet --wheel --out-dir dist
+	HARNESS_RECORDER_PURE=1 $(UV) build --quiet --wheel --out-dir dist packaging/recorder
 
 clean:
 	rm -rf $(VENV) $(PEERS) $(PEERS)-policies $(PEERS)-drift $(FRAMEWORKS) $(TOOLS) build dist *.egg-info

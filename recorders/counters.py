@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -52,10 +52,11 @@ class Tally:
     (1, 1)
     """
 
-    __slots__ = ("_lock", "_reads", "add")
+    __slots__ = ("_lock", "_reads", "add", "counting")
 
     def __init__(self) -> None:
-        self.add: Callable[[], int] = itertools.count().__next__  # what it returns means nothing to callers
+        self.counting: Iterator[int] = itertools.count()
+        self.add: Callable[[], int] = self.counting.__next__  # what it returns means nothing to callers
         self._reads = 0
         self._lock = threading.RLock()  # re-entrant: a signal handler may read while a reading is interrupted
 

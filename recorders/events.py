@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from recorders.fields import FeatureSet
+from recorders.hotpath import hot_path
 from recorders.limits import Limits
 from recorders.pseudonyms import Pseudonyms
 from recorders.unknown import UnknownFeature
@@ -51,6 +52,9 @@ class DecisionEncoder:
         self._names = tuple(field.name for field in feature_set.fields)
         self._known = frozenset(self._names)
         self._hidden = Pseudonyms.of_feature_set(feature_set)
+        fields = [(field.name, field.type) for field in feature_set.fields]
+        # What is hidden must not be encoded as it is: such sets take the Python path.
+        self.hot = None if self._hidden else hot_path(fields, ENVELOPE, limits, IDENTIFIER_MAX)
         self.encode = self._build()
 
     def _build(self) -> Callable[[Mapping[str, object], tuple[object, ...], object], bytes]:
@@ -64,8 +68,13 @@ class DecisionEncoder:
         convert, size_max = msgspec.convert, self._limits.event_bytes
         fetch, sparsely, patiently = self._fetcher(), self._sparsely, self._patiently
         count, plainly = len(self._names), (None,)
+        quickly = None if self.hot is None else self.hot.encode
 
         def encode(features: Mapping[str, object], envelope: tuple[object, ...], statuses: object) -> bytes:
+            if quickly is not None and statuses is None:
+                done = quickly(features, envelope)
+                if done is not None:
+                    return done
             # A dict and no other mapping: a defaultdict would answer for fields that were not served.
             if statuses is None and type(features) is dict and len(features) == count:
                 try:

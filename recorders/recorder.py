@@ -13,12 +13,12 @@ from pathlib import Path
 from time import time_ns
 from typing import Any, Final, Self, Unpack
 
-from recorders import exits
+from recorders import exits, hotpath
 from recorders.clock import SystemClock
 from recorders.counters import Counters
 from recorders.courier import POLL_S, Courier
 from recorders.errors import InvalidEvent
-from recorders.events import DecisionEncoder, checked_name, checked_point, encode_outcome
+from recorders.events import ENVELOPE, DecisionEncoder, checked_name, checked_point, encode_outcome
 from recorders.fields import MUTABLE, FeatureSet
 from recorders.frame import Kind
 from recorders.guard import Guard
@@ -70,7 +70,8 @@ class Recorder:
         self.feature_set = feature_set
         self._link = link
         self._limits = limits
-        self._encode = DecisionEncoder(feature_set, limits).encode
+        encoder = DecisionEncoder(feature_set, limits)
+        self._encode = encoder.encode
         self._schema_digest = feature_set.digest
         self._mutable = tuple(field.name for field in feature_set.fields if field.type in MUTABLE)
         self._samples: dict[str, InvalidEvent | str] = {}
@@ -78,13 +79,16 @@ class Recorder:
         self._sampler = None if sampling is None else Sampler(sampling, feature_set)
         self._switch = switch
         self._folder = FOLDER if crash_proof is True else crash_proof or None
+        self._hot = encoder.hot if self._sampler is None and self._folder is None else None
         self._switch_at = -math.inf
+        self._courier: Courier | None = None
         self.promote(model, model_version)
         self.renew()
         exits.register(self, limits.exit_s)
 
     # The request path.
 
+    @hotpath.fast(ENVELOPE)
     def record(  # noqa: C901, PLR0913  # calls cost more than branches; one keyword for each column of the envelope
         self,
         features: Mapping[str, object],
@@ -230,6 +234,8 @@ class Recorder:
             InvalidEvent: a model or version that is no name.
         """
         self._champion = (checked_name("model", model), checked_name("model_version", model_version))
+        if self._courier is not None:
+            self._open_hot_path()
 
     @property
     def counters(self) -> Counters:
@@ -300,8 +306,10 @@ class Recorder:
             )
         self._outbox = outbox
         self._prefix = f"{self._outbox.writer.hex[:20]}-"
-        self._number = itertools.count(1).__next__
-        self._courier: Courier | None = None
+        self._number = itertools.count(1).__next__ if self._hot is None else self._hot.number
+        self._courier = None
+        if self._hot is not None:
+            self._hot.open(None)
         self._starting = threading.Lock()
         self._switch_at = -math.inf
         self._watch()
@@ -328,10 +336,18 @@ class Recorder:
             if self._courier is None:
                 self._courier = Courier(self._outbox, self._link, self._watch)
                 exits.hold(self)
+                self._open_hot_path()
         except RuntimeError:
             return  # no thread can be had now; the next event tries again
         finally:
             self._starting.release()
+
+    def _open_hot_path(self) -> None:
+        """Let plain events be queued by the compiled path, from the first event's end on."""
+        if self._hot is not None:
+            outbox = self._outbox
+            queue, counting = outbox.decisions, outbox.accepted["decision"].counting
+            self._hot.open((outbox, queue, queue.append, counting, *self._champion, self._prefix))
 
 
 def _warn(error: Exception) -> None:

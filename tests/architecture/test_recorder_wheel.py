@@ -2,6 +2,7 @@
 
 import email
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from recorders.version import VERSION
 from tests.support.sidecars import Running, until
 from tests.support.web import decisions
 
+NOT_COMPILED = "pure Python: recorders/_hotpath.c was not compiled where this was built or installed"
 ROOT = Path(__file__).parents[2]
 UV = ROOT / ".tools" / "bin" / "uv"
 PACKAGES = ("harness", "recorders", "replay", "policies")
@@ -28,7 +30,7 @@ from recorders import FeatureSet, Field, Limits, Recorder
 from recorders.frame import Receipt
 from recorders.integrations.predict import recorded
 from recorders.integrations import asgi, mlflow, model, wsgi
-from recorders import socket_link
+from recorders import hotpath, socket_link
 
 class Link:
     frames = []
@@ -44,7 +46,8 @@ told = recorder.record({"amount": 250.0}, score=0.5)
 recorded(recorder)(lambda order: 0.5)({"amount": 1.0})
 assert recorder.close() and told is not None
 ours = sorted({name.split(".")[0] for name in sys.modules} - set(sys.stdlib_module_names) - {"__main__"})
-print(json.dumps({"events": sum(frame.events for frame in Link.frames), "modules": ours}))
+events = sum(frame.events for frame in Link.frames)
+print(json.dumps({"events": events, "modules": ours, "hot_path": hotpath.which()}))
 """
 
 
@@ -56,6 +59,7 @@ features = FeatureSet("checkout", 1, (Field("amount", "float64"),))
 link = SocketLink(sys.argv[1], [features])
 with Recorder("fraud.checkout", features, link, model="rules", model_version="7") as recorder:
     print(recorder.record({"amount": 250.0}, score=0.5, decision="allow"))
+    recorder.flush(30)  # on a busy machine the two seconds of an end are short
 """
 
 
@@ -66,16 +70,24 @@ def tracked(*places: str) -> list[str]:
     return [name for name in listing.stdout.splitlines() if (ROOT / name).exists()]
 
 
-def run(*command: str | Path) -> str:
+def run(*command: str | Path, **variables: str) -> str:
     done = subprocess.run(
-        [str(part) for part in command], cwd="/", capture_output=True, text=True, check=False
+        [str(part) for part in command],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | variables,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def build(tree: Path, place: str, out: Path) -> Path:
-    run(UV, "build", "--quiet", "--wheel", "--python", sys.executable, "--out-dir", out, tree / place)
+def build(tree: Path, place: str, out: Path, **variables: str) -> Path:
+    for left in ("build", "recorders"):  # of an earlier build
+        shutil.rmtree(tree / "packaging" / "recorder" / left, ignore_errors=True)
+    command = (UV, "build", "--quiet", "--wheel", "--python", sys.executable, "--out-dir", out, tree / place)
+    run(*command, **variables)
     return next(out.glob("*.whl"))
 
 
@@ -85,7 +97,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not UV.exists():
         pytest.skip("uv is not set up here; `make test` sets it up")
     tree = tmp_path_factory.mktemp("tree")
-    for name in tracked(*PACKAGES, "packaging", "migrations", "README.md", "pyproject.toml", "LICENSE"):
+    for name in tracked(
+        *PACKAGES, "packaging", "migrations", "README.md", "pyproject.toml", "setup.py", "LICENSE"
+    ):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tree / name)
     return tree
@@ -132,7 +146,12 @@ def distributions(python: Path) -> dict[str, str]:
 
 def test_it_holds_every_tracked_file_of_recorders_and_nothing_else(wheel: Path) -> None:
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert held == set(tracked("recorders"))
+    compiled = {
+        name for name in held if name.startswith("recorders/_hotpath.") and name.endswith((".so", ".pyd"))
+    }
+    assert len(compiled) == bool(shutil.which("cc") or shutil.which("gcc"))
+    sources = {name for name in tracked("recorders") if name.endswith((".c", ".h"))}
+    assert held - compiled == set(tracked("recorders")) - sources
 
 
 def test_both_distributions_have_one_version_and_the_same_bounds(metadata: Any) -> None:
@@ -155,7 +174,27 @@ def test_into_an_empty_environment_it_brings_msgspec_alone_and_records(wheel: Pa
     assert set(distributions(python)) == {"msgspec", "shadow-harness-recorder"}
     found = json.loads(run(python, "-I", "-c", RECORDS))
     assert found["events"] == 2
+    assert found["hot_path"] == (
+        "compiled" if ".so" in str(zipfile.ZipFile(wheel).namelist()) else NOT_COMPILED
+    )
     assert [name for name in found["modules"] if not name.startswith("_")] == ["msgspec", "recorders"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "tag"),
+    [({"CC": "/bin/false"}, ""), ({"HARNESS_RECORDER_PURE": "1"}, "-py3-none-any.whl")],
+    ids=["no compiler", "on purpose"],
+)
+def test_without_the_compiled_hot_path_it_builds_and_records_all_the_same(
+    tree: Path, tmp_path: Path, variables: dict[str, str], tag: str
+) -> None:
+    pure = build(tree, "packaging/recorder", tmp_path / "out", **variables)
+    assert pure.name.endswith(tag)
+    assert ".so" not in str(zipfile.ZipFile(pure).namelist())
+    python = new_environment(tmp_path / "pure")
+    install(python, pure)
+    found = json.loads(run(python, "-I", "-c", RECORDS))
+    assert (found["events"], found["hot_path"]) == (2, NOT_COMPILED)
 
 
 def test_five_lines_in_it_end_as_a_decision_in_the_log(wheel: Path, tmp_path: Path, fresh_log: Log) -> None:

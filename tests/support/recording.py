@@ -74,7 +74,12 @@ class StillRecorder(Recorder):
         return self.outbox_type(*known, self.clock, self.chance)
 
     def _start(self) -> None:
-        pass
+        self._open_hot_path()
+
+    def promote(self, model: str, model_version: str) -> None:
+        super().promote(model, model_version)
+        if "_outbox" in self.__dict__:
+            self._open_hot_path()
 
     @property
     def outbox(self) -> Outbox:
