@@ -7,14 +7,16 @@ on a shared machine the minimum is the machine's noise left out.
 """
 
 import json
+import os
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from statistics import median
 
-from benchmarks.peers.peers import BACKLOGGED, PEERS
+from benchmarks.peers.peers import BACKLOGGED, PEERS, PURE
 from benchmarks.results import Row, at_least, at_most, publish
+from recorders.hotpath import COMPILED, PURE_VARIABLE, which
 
 ROOT = Path(__file__).parents[1]
 REPEATS = 5
@@ -36,7 +38,10 @@ Figures = dict[tuple[str, str, str], list[float]]
 def measure(mode: str, name: str) -> dict[str, float]:
     """Return the figures of one peer in one mode, from a process of its own."""
     command = [sys.executable, "-m", "benchmarks.peers", mode, name]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
+    variables = os.environ | {PURE_VARIABLE: "1" if name == PURE else "0"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=variables, capture_output=True, text=True, check=True, timeout=300
+    )
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
 
@@ -88,6 +93,7 @@ def targets(found: Figures) -> list[Row]:
         at_most("lost, burst of 50,000", max(found["burst", "ours", "lost"]), "events", 0.0),
     ]
     rows.append(Row("record(), p50, saturated", times(found, "ours", UNCHECKED), "x", against=UNCHECKED))
+    rows.append(Row("pure Python: p50, saturated", times(found, PURE, "ours"), "x", against="compiled"))
     for name, target in (("OpenTelemetry span", 12.0), ("stdlib logging, JSON", 8.0)):
         ratio = median(theirs / ours for theirs, ours in zip(above_none(found, name), cpu, strict=True))
         rows.append(at_least(f"{name}: CPU", ratio, "x", target, against="record(), same turn"))
@@ -110,13 +116,16 @@ def table(found: Figures) -> list[Row]:
 
 def main() -> None:
     """Measure, print, write."""
+    if not COMPILED:
+        sys.exit(f"The hot path is {which()}. Expected a compiled one to measure. Run `make setup`.")
     found = measure_all(REPEATS)
     publish(
         "recorder",
         [*targets(found), *table(found)],
         notes=f"{REPEATS} interleaved turns in fresh processes; 30 mixed features from json.loads, one a "
         "list of 8. CPU is of the process, with background threads and the mock broker; the request itself "
-        "is `none`. The far end answers a burst after 10 ms. `encode and queue, unchecked` is the bound: it "
+        "is `none`. The far end answers a burst after 10 ms. `ours` is the compiled hot path, `ours, pure "
+        "Python` the same recorder without it. `encode and queue, unchecked` is the bound: it "
         "keeps no promise, and nothing leaves.",
         versions={package: metadata.version(package) for package in PEER_PACKAGES},
     )

@@ -32,6 +32,7 @@ _CODES: Final = {
     "share": "p",
     "count": "c",
 }
+_BEYOND: Final = 2**31 - 1  # any bound above what it encodes at all
 # Attributes that it reads of a recorder, and one of an outbox, in the order of recorders/_hotpath.c.
 _READS: Final = ("_hot", "_own_outbox", "slots")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -68,13 +69,14 @@ def hot_path(
     """Return what encodes plain events of these fields (name and type), or None without the extension."""
     if not COMPILED:
         return None
+    bounds = (limits.text_length, limits.list_length, identifier_max, limits.event_bytes)
     found: HotPath = _found.HotPath(
         tuple(name for name, _ in fields),
         "".join(_CODES[kind] for _, kind in fields).encode(),
         "".join(
             _CODES[kind] if nullable else _CODES[kind].upper() for _, kind, nullable in envelope
         ).encode(),
-        (limits.text_length, limits.list_length, identifier_max, limits.event_bytes),
+        tuple(int(min(bound, _BEYOND)) for bound in bounds),
     )
     return found
 

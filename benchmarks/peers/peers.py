@@ -25,6 +25,7 @@ from recorders.recorder import Recorder
 
 Features = dict[str, Any]
 BOUND = 65_536
+PURE = "ours, pure Python"
 
 
 class Peer(Protocol):
@@ -318,6 +319,7 @@ def _lines(path: Path) -> int:
 PEERS: dict[str, Callable[[], Peer]] = {
     "none": Nothing,
     "ours": Ours,
+    PURE: Ours,
     "encode and queue, unchecked": Unchecked,
     "stdlib logging, JSON": LoggingJson,
     "structlog, orjson": Structlog,

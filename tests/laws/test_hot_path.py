@@ -226,7 +226,14 @@ def state(recorder: StillRecorder) -> tuple[list[bytes], Counters, dict[str, str
     data=st.data(),
     feature_set=feature_sets(),
     more=st.sampled_from(
-        [{}, {}, {"limits": SMALL}, {"limits": Limits(queue_slots=2)}, {"sampling": Sampling(rate=0.5)}]
+        [
+            {},
+            {},
+            {"limits": SMALL},
+            {"limits": Limits(queue_slots=2)},
+            {"limits": Limits(event_bytes=2**63)},
+            {"sampling": Sampling(rate=0.5)},
+        ]
     ),
 )
 def test_both_record_the_same_events_counts_and_refusals(
