@@ -58,7 +58,7 @@ def mcnemar_side(better: int, worse: int, a: float) -> float:
 def mcnemar_sides(better: Ints, worse: Ints, a: float) -> Floats:
     """Return `mcnemar_side` of arrays of counts.
 
-    >>> mcnemar_sides(np.array([30]), np.array([10]), 0.5)[0] == mcnemar_side(30, 10, 0.5)
+    >>> bool(mcnemar_sides(np.array([30]), np.array([10]), 0.5)[0] == mcnemar_side(30, 10, 0.5))
     True
     """
     likelier = np.maximum(betainc(a + worse, a + better, 0.5), _TINIEST)
