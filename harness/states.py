@@ -34,10 +34,14 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 def keep(log: Log, info: ModelInfo, decision_point: str, through: int, state: bytes) -> Kept | None:
-    """Put a snapshot into the store, then its name into the log; return None where there is no store for it.
+    """Put a snapshot into the store, then its name into the log; return None where it is not kept.
 
-    A snapshot only saves the time to observe again: a store that cannot take it harms nothing.
+    A snapshot only saves the time to observe again: a store that cannot take it harms nothing. One made of
+    what is kept encrypted is never kept: an erasure would not reach it.
     """
+    fields = (field for feature_set in log.feature_sets().values() for field in feature_set.fields)
+    if any(field.sealed and field.name in info.inputs for field in fields):
+        return None
     sha256 = hashlib.sha256(state).hexdigest()
     path = f"states/{info.digest}/{sha256}"
     kept = Kept(info.digest, decision_point, since_of(info), through, sha256, len(state), path)

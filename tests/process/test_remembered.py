@@ -17,7 +17,7 @@ from harness.models import add_model, get_model
 from harness.remembered import RememberedModel
 from harness.replay_errors import StateAltered
 from harness.replays import NAMESPACE, list_replays, read_scores, run_replay
-from harness.states import KEPT
+from harness.states import KEPT, keep
 from harness.tail.follower import Follower, begin
 from recorders.fields import FeatureSet, Field
 from replay.errors import StateLost
@@ -207,6 +207,15 @@ def test_a_kept_state_that_was_altered_is_refused_and_one_that_is_gone_is_made_a
     path.unlink()
     run_replay(log, reference, decision_point=POINT, start=start, stop=stop, folder=folder)
     assert scores_of(log, reference, start, stop) == expected(log, start, stop)
+
+
+def test_what_is_kept_encrypted_is_kept_in_no_snapshot(log, folder):
+    reference = added(log, folder)
+    info = get_model(log, reference)
+    assert keep(log, info, POINT, 5, b"[]") is not None
+    log.register_feature_set(FeatureSet("fraud", 3, (Field("who", "string", subject=True),)))
+    assert keep(log, info, POINT, 6, b"[]") is None
+    assert len(log.controls(KEPT)) == 1
 
 
 def test_without_a_store_it_observes_from_the_beginning(event_log, folder):
