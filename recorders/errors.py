@@ -4,6 +4,7 @@ HarnessError
 ├── InvalidEvent            a value that the feature set does not allow
 ├── FeatureSetError         a declaration that cannot be used
 ├── LinkUnavailable         try again later: nothing is wrong with what was sent
+│   └── KeysUnavailable     the keys of persons cannot be had now
 └── AppendError             the log refuses; sending the same again will not help
     ├── WriterForked        two histories under one writer
     ├── SequenceGap         a batch was skipped
@@ -72,6 +73,20 @@ class LinkUnavailable(HarnessError):
             "Check that it runs and that its URL is right (`harness doctor`); sending again is safe.",
         )
         self.what = what
+
+
+class KeysUnavailable(LinkUnavailable):
+    """The keys of persons cannot be had: nothing of theirs is written or read until they can."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.happened = f"The keys of persons cannot be had: {what}."
+        self.expected = "Expected the key store and what wraps its keys, as they were when it was made."
+        self.remedy = (
+            "Check HARNESS_KEYS_URL, HARNESS_SUBJECT_SECRET and HARNESS_SUBJECT_WRAPPER (docs/erasure.md); "
+            "trying again is safe."
+        )
+        self.args = (f"{self.happened} {self.expected} {self.remedy}",)
 
 
 class AppendError(HarnessError):

@@ -14,7 +14,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from recorders.append import PATIENCE
-from recorders.errors import LinkUnavailable
+from recorders.errors import KeysUnavailable
 from recorders.sealing import ID_BYTES, SubjectKey
 from recorders.sidecar.segment import statements
 from recorders.wrapping import Wrapper, wrappers
@@ -66,7 +66,7 @@ class SubjectKeys:
         """Return each subject's key, made now when there is none that lives.
 
         Raises:
-            LinkUnavailable: the store does not answer, or cannot be read with our wrapping key.
+            KeysUnavailable: the store does not answer, or cannot be read with our wrapping key.
         """
         asked = set(subjects)
         with self._lock:
@@ -80,7 +80,7 @@ class SubjectKeys:
         """Return the keys that exist still, by id.
 
         Raises:
-            LinkUnavailable: the store does not answer, or cannot be read with our wrapping key.
+            KeysUnavailable: the store does not answer, or cannot be read with our wrapping key.
         """
         asked = set(identifiers)
         with self._lock:
@@ -164,11 +164,11 @@ class SubjectKeys:
         wrapper = self._wrapping.get(name)
         if wrapper is None:
             known = ", ".join(self._wrapping)
-            raise LinkUnavailable(f"a subject's key is wrapped with {name}, and we have {known}")
+            raise KeysUnavailable(f"a subject's key is wrapped with {name}, and we have {known}")
         try:
             return wrapper.unwrap(wrapped)
         except ValueError as error:
-            raise LinkUnavailable(f"a subject's key cannot be unwrapped with {name}: {error}") from error
+            raise KeysUnavailable(f"a subject's key cannot be unwrapped with {name}: {error}") from error
 
     def _forget(self) -> None:
         now = self._clock()
@@ -179,21 +179,21 @@ class SubjectKeys:
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
-        """Yield a connection for one transaction; the driver's errors become LinkUnavailable.
+        """Yield a connection for one transaction; the driver's errors become KeysUnavailable.
 
         Who asks right after a failure is answered at once: a sidecar's intake must not wait for each frame.
         """
         if self._clock() < self._away_until:
-            raise LinkUnavailable("the key store did not answer a moment ago")
+            raise KeysUnavailable("the key store did not answer a moment ago")
         try:
             address = make_conninfo(self._url, application_name="harness-keys", **PATIENCE)
             with psycopg.connect(address) as connection:
                 yield connection
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-            raise LinkUnavailable(
+            raise KeysUnavailable(
                 'there is no key store: make it with "harness subject-keys init"'
             ) from error
         except psycopg.Error as error:
             self._away_until = self._clock() + AWAY_S
             reason = error.diag.message_primary or str(error)
-            raise LinkUnavailable(f"the key store: {reason.strip().splitlines()[0]}") from error
+            raise KeysUnavailable(f"the key store: {reason.strip().splitlines()[0]}") from error

@@ -1,17 +1,21 @@
 """Wrapping: the keys of subjects are kept encrypted under a key that is never beside them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
-from typing import Final, Protocol
+from importlib import import_module
+from typing import Any, Final, Protocol
 
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from recorders.errors import FeatureSetError
+from recorders.errors import FeatureSetError, KeysUnavailable
+from recorders.guard import Guard
 
+WRAPPER_VARIABLE: Final = "HARNESS_SUBJECT_WRAPPER"
 SECRET_VARIABLE: Final = "HARNESS_SUBJECT_SECRET"  # noqa: S105 - the variable's name, not its value
 OLDER_VARIABLE: Final = "HARNESS_SUBJECT_SECRET_OLD"
 _CHARACTERS_MIN: Final = 32
+_KEY_BYTES: Final = 32
 
 
 class Wrapper(Protocol):
@@ -50,18 +54,78 @@ class SecretWrapper:
             raise ValueError("it is wrapped with another key") from error
 
 
-def wrappers(environment: Mapping[str, str] = os.environ) -> tuple[SecretWrapper, ...]:
+class Foreign:
+    """A wrapper that somebody else wrote, such as a key management service: what it raises harms nobody.
+
+    Its ValueError says that bytes are not of its key; anything else that it did not answer.
+    """
+
+    def __init__(self, theirs: Wrapper) -> None:
+        self._theirs = theirs
+        self.name = theirs.name
+
+    def wrap(self, key: bytes) -> bytes:
+        """Return 32 bytes, wrapped."""
+        return self._answer(self._theirs.wrap, key)
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Return what was wrapped; raise ValueError when it is not of this key."""
+        key = self._answer(self._theirs.unwrap, wrapped)
+        if len(key) != _KEY_BYTES:
+            raise ValueError(f"it gave {len(key)} bytes, not {_KEY_BYTES}")
+        return key
+
+    def _answer(self, ask: Callable[[bytes], bytes], data: bytes) -> bytes:
+        errors: list[Exception] = []
+        found: Any = None
+        with Guard(errors.append):
+            found = ask(data)
+        for error in errors:
+            if isinstance(error, ValueError):
+                raise error
+            raise KeysUnavailable(
+                f"the keys' wrapper {self.name} did not answer: {type(error).__name__}"
+            ) from error
+        if not isinstance(found, bytes):
+            raise KeysUnavailable(f"the keys' wrapper {self.name} gave {type(found).__name__}, not bytes")
+        return found
+
+
+def wrappers(environment: Mapping[str, str] = os.environ) -> tuple[Wrapper, ...]:
     """Return what wraps keys now, then what wrapped them earlier.
 
+    Wrappers that are named (`module:function`, separated by commas) come before secrets.
+
     Raises:
-        FeatureSetError: there is no secret, or too short a one.
+        FeatureSetError: there is nothing to wrap with, too short a secret, or no such wrapper.
     """
+    named = [
+        _named(name.strip()) for name in environment.get(WRAPPER_VARIABLE, "").split(",") if name.strip()
+    ]
     secrets = [environment.get(SECRET_VARIABLE, ""), *environment.get(OLDER_VARIABLE, "").split(",")]
-    for secret in secrets[:1] + [one for one in secrets[1:] if one]:
+    needed = [] if named else secrets[:1]
+    for secret in needed + [one for one in secrets if one]:
         if len(secret) < _CHARACTERS_MIN:
             raise FeatureSetError(
                 f"A feature set has sensitive fields, and {SECRET_VARIABLE} has {len(secret)} characters.",
                 f"Expected a secret of at least {_CHARACTERS_MIN}.",
                 "Set it where events are encrypted and read: `openssl rand -hex 32`.",
             )
-    return tuple(SecretWrapper(secret) for secret in secrets if secret)
+    return (*named, *(SecretWrapper(secret) for secret in secrets if secret))
+
+
+def _named(reference: str) -> Foreign:
+    """Return the wrapper that the function `module:function` gives."""
+    module, _, function = reference.partition(":")
+    errors: list[Exception] = []
+    with Guard(errors.append):
+        theirs = getattr(import_module(module), function)()
+        if isinstance(theirs.name, str) and theirs.name and callable(theirs.wrap) and callable(theirs.unwrap):
+            return Foreign(theirs)
+    reason = f": {type(errors[0]).__name__}: {errors[0]}" if errors else ""
+    raise FeatureSetError(
+        f"{WRAPPER_VARIABLE} names {reference!r}, which gives no wrapper{reason}.",
+        "Expected module:function, called without arguments, which returns an object with name, wrap and "
+        "unwrap (recorders/wrapping.py).",
+        "Correct it, and put the module where Python finds it (PYTHONPATH).",
+    )

@@ -1,21 +1,18 @@
 """Experiments on a real log: registered once, looked at, decided, explained to the byte, approved."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import psycopg
 import pytest
 
 from harness import looks
-from harness.errors import DigestMismatch, NotFound
+from harness.errors import NotFound
 from harness.experiment_errors import (
     ApprovalRefused,
     ExperimentChanged,
     ExperimentConcluded,
-    LookAltered,
     LookBehind,
     LookRaced,
     LooksExhausted,
@@ -32,7 +29,6 @@ from harness.looks import Taken, stored_looks, take_look
 from harness.models import add_model
 from harness.replay_errors import FeatureUnknown, SliceOfNumbers
 from harness.verdicts import EXIT_CODES, approve, explain, find_look, record_verdict
-from recorders.canonical import canonical_json, digest
 from tests.support.shop import POINT, Shop, experiment_text
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text()
@@ -328,65 +324,6 @@ def test_nothing_to_decide_or_explain_is_said(shop: Shop, declare: Any) -> None:
         explain(shop.log, "returned-1")
     with pytest.raises(NotFound, match="returned-1"):
         explain(shop.log, "returned")
-
-
-@pytest.fixture
-def looked(shop: Shop, declare: Any) -> Shop:
-    register(shop.log, declare())
-    shop.days(0, 10)
-    look(shop)
-    return shop
-
-
-def rewrite(url: str, position: int, body: dict[str, Any], *, seal: bool) -> None:
-    """Overwrite a stored control event as only the database's owner can; with `seal` its digest too."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("set session_replication_role = replica")
-        row = connection.execute(
-            "select payload from harness.batch where position = %s", [position]
-        ).fetchone()
-        assert row is not None
-        event = json.loads(bytes(row[0]))
-        payload = canonical_json({**event, "body": body})
-        sealed = bytes.fromhex(digest(payload))
-        connection.execute("update harness.batch set payload = %s where position = %s", [payload, position])
-        if seal:
-            connection.execute("update harness.batch set digest = %s where position = %s", [sealed, position])
-
-
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        (("integrity", "used"), 1),
-        (("verdict", "state"), "PROMOTE"),
-        (("evidence_digest",), "0" * 64),
-        (("as_of", "digest"), "0" * 64),
-        (("as_of", "position"), 10**9),
-        (("number",), "one"),
-    ],
-)
-def test_an_altered_look_is_found(looked: Shop, path: tuple[str, ...], value: object) -> None:
-    event = find_look(looked.log, "returned-1").event
-    assert event is not None
-    body = event.body
-    home: Any = body
-    for key in path[:-1]:
-        home = home[key]
-    home[path[-1]] = value
-    rewrite(looked.log.url, event.position, body, seal=True)
-    with Log(looked.log.url) as log, pytest.raises(LookAltered) as caught:
-        explain(log, "returned-1")
-    assert caught.value.exit_code == 40
-    assert caught.value.field in {".".join(path), "its form"}
-
-
-def test_altered_bytes_are_found_before_they_are_read(looked: Shop) -> None:
-    position = find_look(looked.log, "returned-1").position
-    assert position is not None
-    rewrite(looked.log.url, position, {}, seal=False)
-    with Log(looked.log.url) as log, pytest.raises(DigestMismatch) as caught:
-        explain(log, "returned-1")
-    assert caught.value.exit_code == 40
 
 
 def test_slices_are_searched_and_explained_to_the_byte(shop: Shop, declare: Any) -> None:

@@ -13,76 +13,24 @@ import psycopg
 import pytest
 
 from harness.cli.main import run
-from harness.config import StorePlace
 from harness.integrity.checkpoints import take as checkpoint
 from harness.integrity.compare import compare
 from harness.integrity.errors import HistoryForked, KeyUnusable
-from harness.integrity.log_keys import epoch_signer
 from harness.integrity.note import parse_key
-from harness.integrity.receipts import Receipt, check_receipts
+from harness.integrity.receipts import check_receipts
 from harness.log.compact import compact
 from harness.log.log import Log
 from harness.log.release import release
 from harness.log.seal import seal
 from harness.recovery.errors import HistoriesDiverged, NothingToRecover, StoreForeign, WritersConnected
-from harness.recovery.evidence import gather
 from harness.recovery.invalid import INVALIDATED, invalid
-from harness.recovery.kept import KeptSegments
-from harness.recovery.plan import Plan, make_plan
-from harness.recovery.recover import Recovered, recover
 from harness.segment_errors import SegmentAltered
 from recorders.append import Appender
 from recorders.errors import LinkUnavailable, Rewound
-from tests.support.backups import Step, restorable
+from tests.support.backups import restorable
 from tests.support.batches import decisions, outcomes, stored
+from tests.support.restored import WRITER, World, chain, lose
 from tests.support.superuser import rewrite
-
-WRITER = uuid.UUID(int=42)
-
-
-class World:
-    """A log with a store, this host's memory and the receipts of one writer, and its backup."""
-
-    def __init__(self, log: Log, folder: Path, steps: tuple[Step, Step]) -> None:
-        self.url = log.url
-        self.folder = folder
-        self.host = folder / "host"
-        self.place = StorePlace(str(folder / "store"), {}, True)
-        self.receipts: list[Receipt] = []
-        self.told: list[Receipt] = []
-        self._backed = 0
-        self._take, self._restore = steps
-
-    def open(self) -> Log:
-        return Log(self.url, store=self.place)
-
-    def take(self) -> None:
-        self._take()
-        self._backed = len(self.receipts)
-
-    def restore(self) -> None:
-        """Put the backup back; `told` is all that the writer was told before."""
-        self._restore()
-        self.told, self.receipts = self.receipts, self.receipts[: self._backed]
-
-    def grow(self, log: Log, count: int = 3) -> None:
-        for _ in range(count):
-            sequence = len(self.receipts) + 1
-            batch = stored(decisions(4, first=10 * sequence), WRITER, sequence, acked=sequence - 1)
-            receipt = log.append(batch)
-            told = Receipt(receipt.epoch, receipt.position, receipt.digest, str(WRITER), sequence, 4)
-            self.receipts.append(told)
-
-    def plan(self, log: Log, **known: Any) -> Plan:
-        kept = KeptSegments(log.sealed.store, log.head().log_id)
-        evidence = gather(log, self.host, known.get("receipts", []), known.get("notes", []), known.get("key"))
-        return make_plan(log, evidence, kept)
-
-    def recover(self, log: Log, plan: Plan) -> Recovered:
-        kept = KeptSegments(log.sealed.store, plan.log_id)
-        keys = gather(log, self.host, [], [], None).keys
-        origin = f"harness.log/{plan.log_id}/e{plan.next_epoch}"
-        return recover(log, plan, kept, epoch_signer(log, self.host, keys, origin))
 
 
 @pytest.fixture
@@ -90,11 +38,6 @@ def world(fresh_log: Log, tmp_path: Path) -> Iterator[World]:
     with restorable(fresh_log) as steps:
         fresh_log.close()
         yield World(fresh_log, tmp_path, steps)
-
-
-def chain(log: Log, stop: int) -> list[tuple[int, bytes, bytes]]:
-    rows = [row for rows in log.history(1, stop) for row in rows]
-    return [(row.header.position, row.chain, row.payload) for row in rows]
 
 
 def test_sealed_ranges_come_back_to_the_byte_and_the_rest_is_named(world: World) -> None:
@@ -261,19 +204,6 @@ def test_a_writer_that_lost_something_waits_for_the_epoch(world: World) -> None:
         with pytest.raises(Rewound) as error:
             log.append(stored(decisions(4, first=50), WRITER, 5, acked=4))
         assert error.value.epoch == 2
-
-
-def lose(world: World, *, sealed: bool = True) -> None:
-    """Fill, back up, fill on and restore."""
-    with world.open() as log:
-        world.grow(log)
-        world.take()
-    with world.open() as log:
-        world.grow(log)
-        if sealed:
-            seal(log)
-        checkpoint(log, world.host)
-    world.restore()
 
 
 def test_writers_that_are_connected_are_named(world: World) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from harness.report import aggregate
 from harness.report.charts.hexbin import RADIUS, SIDE
-from tests.support.report_states import scores
+from tests.support.report_figures import scores
 
 SHARES = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=300)
 

@@ -14,7 +14,7 @@ from harness.report.data import Gate
 from harness.report.markup import Markup, tag
 from harness.report.metric_words import decimals
 from harness.report.scales import Linear, ticks
-from tests.support.report_states import gates
+from tests.support.report_figures import gates
 
 ENDS = st.floats(-1e6, 1e6).flatmap(
     lambda low: st.tuples(st.just(low), st.floats(1e-6, 1e6).map(lambda d: low + d))
