@@ -70,10 +70,15 @@ _TEXTS: Final = _Table.of(
 _BINARIES: Final = _Table.of(4, {}, {0xC4: 1, 0xC5: 2, 0xC6: 4})
 _LISTS: Final = _Table.of(4, {_FIXARRAY + size: size for size in range(16)}, {0xDC: 2, 0xDD: 4})
 _UINT64: Final = 0xCF
+_ASCII_MAX: Final = 0x7F
 
 
 class _Walk:
-    """A cursor in each event of a payload. No cursor ever passes the end of its event."""
+    """A cursor in each event of a payload.
+
+    Cursors only go forward, and what lies behind the payload raises an IndexError: if each stands at the end
+    of its event at last, none has ever passed it.
+    """
 
     def __init__(self, payload: bytes, events: int, width: int) -> None:
         if payload[:_HEADER_BYTES] != _ARRAY32 + events.to_bytes(4, "big"):
@@ -85,8 +90,7 @@ class _Walk:
         self.words, self.longs, self.floats = (_behind(self.data, kind) for kind in (">u4", ">i8", ">f8"))
         starts = _starts(payload, self.bytes, events, width)
         self.stops = np.append(starts[1:], len(payload))
-        self.at: Numbers = starts
-        self.go(starts + (1 if width <= _FIXARRAY_MAX else 3))
+        self.at: Numbers = starts + (1 if width <= _FIXARRAY_MAX else 3)
 
     @property
     def tags(self) -> NDArray[np.uint8]:
@@ -94,21 +98,16 @@ class _Walk:
         tags: NDArray[np.uint8] = self.bytes[self.at]
         return tags
 
-    def go(self, to: Numbers) -> None:
-        """Move the cursors."""
-        if (to > self.stops).any():
-            raise _Unusual
-        self.at = to
-
     def numbers(self, table: _Table, words: NDArray[Any]) -> tuple[NDArray[np.uint8], Numbers]:
         """Return the tags and the numbers that stand next, and move the cursors behind them. 0 for nil."""
         tags = self.tags
-        head = table.head.take(tags)
+        of = tags.astype(np.intp)
+        head = table.head.take(of)
         if not head.all():
             raise _Unusual
         word = words[self.at].astype(np.int64)
-        self.go(self.at + head)
-        return tags, (word >> table.shift.take(tags) & table.mask.take(tags)) + table.add.take(tags)
+        self.at = self.at + head
+        return tags, (word >> table.shift.take(of) & table.mask.take(of)) + table.add.take(of)
 
 
 def transpose(payload: bytes, events: int, schema: pa.Schema) -> list[pa.Array] | None:
@@ -118,7 +117,7 @@ def transpose(payload: bytes, events: int, schema: pa.Schema) -> list[pa.Array] 
     """
     try:
         return _columns(_Walk(payload, events, len(schema)), schema)
-    except (_Unusual, pa.ArrowException, msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except (_Unusual, IndexError, pa.ArrowException, msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
 
 
@@ -131,8 +130,12 @@ def _columns(walk: "_Walk", schema: pa.Schema) -> list[pa.Array]:
         columns.append(None if place in spans else _READERS.get(field.type, _structs)(walk, field.type))
     if (walk.at != walk.stops).any():
         raise _Unusual
-    for place, column in zip(spans, _cut(walk.data, list(spans.values())), strict=True):
-        columns[place] = column.cast(schema.field(place).type)  # checks that it is UTF-8
+    for place in [place for place, span in spans.items() if span.nil.all()]:
+        columns[place] = pa.nulls(len(walk.at), schema.field(place).type)
+        del spans[place]
+    kinds = [schema.field(place).type for place in spans]
+    for place, column in zip(spans, _cut(walk.data, list(spans.values()), kinds), strict=True):
+        columns[place] = column
     return columns
 
 
@@ -148,16 +151,16 @@ def _span(walk: _Walk, table: _Table) -> _Span:
     tags = walk.tags
     if table is _TEXTS and (tags >> 5 == _FIXTEXT >> 5).all():  # what nearly all are
         sizes = tags & _FIXTEXT_MAX
-        walk.go(walk.at + 1)
+        first = walk.at + 1
     else:
         tags, sizes = walk.numbers(table, walk.words)
-    first = walk.at
-    walk.go(first + sizes)
+        first = walk.at
+    walk.at = first + sizes
     return _Span(first, walk.at, tags == _NIL)
 
 
-def _cut(data: bytes, spans: list[_Span]) -> list[pa.Array]:
-    """Return the spans as binary columns.
+def _cut(data: bytes, spans: list[_Span], kinds: list[pa.DataType]) -> list[pa.Array]:
+    """Return the spans as columns of texts or binaries.
 
     One array lies over the payload, in which texts and what stands between them take turns; one `take` copies
     all texts of all columns out of it. (A `take` a column would reserve room for an average turn each time.)
@@ -165,17 +168,23 @@ def _cut(data: bytes, spans: list[_Span]) -> list[pa.Array]:
     if not spans:
         return []
     events, turns = len(spans[0].first), 2 * len(spans)
-    ends = np.column_stack([end for span in spans for end in span[:2]]).ravel().astype(np.int32)
+    table = np.empty((events, turns), np.int32)
+    for column, span in enumerate(spans):
+        table[:, 2 * column], table[:, 2 * column + 1] = span.first, span.end
+    ends = table.ravel()
     over = pa.Array.from_buffers(pa.binary(), len(ends) - 1, [None, pa.py_buffer(ends), pa.py_buffer(data)])
     wanted = np.concatenate([np.arange(column, len(ends), turns) for column in range(0, turns, 2)])
     texts = over.take(pa.array(wanted))
     offsets, bytes_of_all = np.frombuffer(texts.buffers()[1], np.int32, len(wanted) + 1), texts.buffers()[2]
+    # Of texts in ASCII nothing is left to check; of others a cast checks that they are UTF-8, one by one.
+    plain = not (np.frombuffer(bytes_of_all, np.uint8, offsets[-1]) > _ASCII_MAX).any()
     columns = []
-    for column, span in enumerate(spans):
+    for column, (span, kind) in enumerate(zip(spans, kinds, strict=True)):
         own = offsets[column * events : (column + 1) * events + 1]
         valid = pa.array(~span.nil).buffers()[1] if span.nil.any() else None
-        part = bytes_of_all.slice(own[0], own[-1] - own[0])
-        columns.append(pa.Array.from_buffers(pa.binary(), events, [valid, pa.py_buffer(own - own[0]), part]))
+        buffers = [valid, pa.py_buffer(own - own[0]), bytes_of_all.slice(own[0], own[-1] - own[0])]
+        cut = pa.Array.from_buffers(kind if plain else pa.binary(), events, buffers)
+        columns.append(cut if plain else cut.cast(kind))
     return columns
 
 
@@ -192,7 +201,12 @@ def _starts(payload: bytes, data: NDArray[np.uint8], events: int, width: int) ->
     are too many, and the rows are cut one by one. The walk proves either way.
     """
     if width > _FIXARRAY_MAX:
-        found = np.flatnonzero(data[: len(payload)] == _ARRAY16)
+        # Eight bytes at a time: few of them hold that tag.
+        tagged = np.zeros(len(payload) + 7 & ~7, np.bool_)
+        np.equal(data[: len(payload)], _ARRAY16, out=tagged[: len(payload)])
+        words = np.flatnonzero(tagged.view(np.uint64))
+        word, byte = np.nonzero(tagged.reshape(-1, 8)[words])
+        found = 8 * words[word] + byte
         found = found[(data[found + 1] == width >> 8) & (data[found + 2] == width & 0xFF)]
         if len(found) == events and found[0] == _HEADER_BYTES:
             starts: Numbers = found
@@ -213,12 +227,16 @@ def _starts(payload: bytes, data: NDArray[np.uint8], events: int, width: int) ->
 
 
 def _floats(walk: _Walk, kind: pa.DataType) -> pa.Array:
-    tags = walk.tags
-    full, nil = tags == _FLOAT64, tags == _NIL
+    full = walk.tags == _FLOAT64
+    if full.all():
+        values = walk.floats[walk.at].astype(np.float64)
+        walk.at = walk.at + 9
+        return pa.array(values, kind)
+    nil = walk.tags == _NIL
     if not (full | nil).all():
         raise _Unusual
     values = walk.floats[walk.at].astype(np.float64)
-    walk.go(walk.at + (9 if full.all() else np.where(full, 9, 1)))
+    walk.at = walk.at + np.where(full, 9, 1)
     return _masked(values, nil, kind)
 
 
@@ -234,7 +252,7 @@ def _booleans(walk: _Walk, kind: pa.DataType) -> pa.Array:
     nil = tags == _NIL
     if not (nil | (tags == _FALSE) | (tags == _TRUE)).all():
         raise _Unusual
-    walk.go(walk.at + 1)
+    walk.at = walk.at + 1
     return _masked(tags == _TRUE, nil, kind)
 
 
@@ -262,14 +280,16 @@ def _instants(walk: _Walk, kind: pa.DataType) -> pa.Array:
     micros, rest = np.divmod(nanos, 1000)
     if not steps.all() or rest.any() or (nanos >= 10**9).any() or (abs(seconds) > _SECONDS_MAX).any():
         raise _Unusual
-    walk.go(at + steps)
+    walk.at = at + steps
     return _masked(seconds * 10**6 + micros, nil, kind)
 
 
 def _lists(walk: _Walk, kind: pa.DataType) -> pa.Array:
     tags, sizes = walk.numbers(_LISTS, walk.words)
     first = walk.at
-    walk.go(first + 9 * sizes)
+    walk.at = first + 9 * sizes
+    if (walk.at > walk.stops).any():
+        raise _Unusual  # before there is room made for so many
     offsets = np.append(0, np.cumsum(sizes))
     places = np.repeat(first - 9 * offsets[:-1], sizes) + 9 * np.arange(offsets[-1])
     if (walk.bytes[places] != _FLOAT64).any():
@@ -290,7 +310,7 @@ def _structs(walk: _Walk, kind: pa.DataType) -> pa.Array:
         values[row] = [dict(zip(names, pair, strict=True)) for pair in pairs]
     steps = np.ones(len(values), np.int64)
     steps[rare] = (walk.stops - walk.at)[rare]
-    walk.go(walk.at + steps)
+    walk.at = walk.at + steps
     return pa.array(values, kind)
 
 

@@ -13,6 +13,7 @@ from recorders.sidecar import segment
 from recorders.sidecar.carried import EVERY, Carried, Held
 from recorders.sidecar.disk import Disk
 from recorders.sidecar.marks import Answer, Mark, judge
+from recorders.sidecar.recent import Recent
 from recorders.sidecar.report import own_frame, sidecar_loss
 from recorders.sidecar.salvage import QUARANTINE, Salvaged, Stored, quarantine_damaged, salvage
 from recorders.sidecar.wire import Arrived, Known
@@ -85,6 +86,7 @@ class Spool:
         self._ordinal = self._last_id = self._events = 0
         self._end = composed
         self._open(composed)
+        self._recent = Recent(self._end)
 
     def marks(self, writers: Sequence[bytes]) -> list[Known]:
         """Return how far the spool holds each writer; 0 for one that it does not know."""
@@ -148,6 +150,7 @@ class Spool:
         with self._lock:
             self._carried.marks.update(marks)
             self._carried.feature_sets.update(new_schemas)
+            self._recent.add(self._as_stored(keep))
             self._last_id += len(keep)
             self._events += sum(frame.events for frame in keep)
             self._end = Place(self._ordinal, self._last_id) if keep else self._end
@@ -181,6 +184,9 @@ class Spool:
         Raises:
             sqlite3.Error: a file cannot be read; the next open puts it aside.
         """
+        recent = self._recent.after(after, events=events, payload_bytes=payload_bytes)
+        if recent is not None:
+            return recent
         found: list[Stored] = []
         for ordinal, path in segment.numbered(self.folder, INBOX):
             if ordinal < after.segment:
@@ -213,6 +219,10 @@ class Spool:
             return min(int(last), self._carried.limit(ordinal))
 
     # Inside.
+
+    def _as_stored(self, keep: Sequence[Arrived]) -> list[Stored]:
+        now, first = self._clock(), self._last_id + 1
+        return [Stored(self._ordinal, first + place, frame, now) for place, frame in enumerate(keep)]
 
     def _refused(self, answer: Answer) -> Answer:
         if not answer.kept or answer.duplicate:

@@ -22,7 +22,7 @@ from recorders.sidecar.service import House, ship_all
 from recorders.sidecar.spool import Place
 from recorders.sidecar.stamp import Stamp
 from tests.support.fake_log import FakeLog
-from tests.support.sidecars import FEATURES, arrived, decisions, names, settings_in
+from tests.support.sidecars import FEATURES, arrived, decisions, from_disk, names, settings_in
 
 SCHEMA = (bytes.fromhex(FEATURES.digest), FEATURES.canonical())
 SEEDS = range(100)
@@ -47,6 +47,8 @@ class World:
         settings = settings_in(folder, durability="process", segment_bytes=65_536)
         house = House(settings, self.log.door, clock=self.clock)
         house.shipper.draining = True
+        if self.lives % 2:  # a life that composes what the disk has, after one that composes from memory
+            from_disk(house.spool)
         return house
 
     def record(self) -> None:

@@ -18,6 +18,7 @@ from recorders.canonical import digest
 from recorders.fields import FeatureSet, Field
 from recorders.frame import Frame, Kind
 from recorders.sidecar.disk import Disk
+from recorders.sidecar.recent import Recent
 from recorders.sidecar.settings import Settings, ShipSettings, SpoolSettings
 from recorders.sidecar.spool import Place, Rules, Spool
 from recorders.sidecar.wire import KINDS, NO_SCHEMA, Arrived
@@ -80,10 +81,16 @@ def names(frames: Sequence[Frame]) -> list[str]:
 
 
 def spool_in(folder: Path, *, composed: Place = Place(0, 0), rules: Rules = Rules(), **bounds: int) -> Spool:  # noqa: B008
-    """Return an open spool without a sidecar."""
+    """Return an open spool without a sidecar, which reads what it says it has from its disk."""
     folder.mkdir(exist_ok=True)
     limits = {"quota_bytes": 2**40, "free_bytes_min": 0, "ballast_bytes": 0} | bounds
-    return Spool(folder, Disk(folder, **limits), rules, owner=OWNER, composed=composed)
+    return from_disk(Spool(folder, Disk(folder, **limits), rules, owner=OWNER, composed=composed))
+
+
+def from_disk(spool: Spool) -> Spool:
+    """Return a spool that has nothing in memory: a test that reads sees what its files hold."""
+    spool._recent = Recent(Place(2**31, 0))
+    return spool
 
 
 def settings_in(folder: Path, url: str = "", **spool: int | str) -> Settings:
