@@ -39,9 +39,9 @@ def read(path: Path, source: str) -> Iterator[Entry]:
         Unreadable: the file itself cannot be read.
     """
     try:
-        if _suffix(path) == ".parquet":
+        if suffix(path) == ".parquet":
             yield from _parquet(path, source)
-        elif _suffix(path) == ".csv":
+        elif suffix(path) == ".csv":
             yield from _csv(path)
         else:
             yield from _lines(path, _LINE_FORMS.get(source, _plain))
@@ -49,11 +49,13 @@ def read(path: Path, source: str) -> Iterator[Entry]:
         raise Unreadable(f"{path} cannot be read ({error})") from error
 
 
-def _suffix(path: Path) -> str:
+def suffix(path: Path) -> str:
+    """Return what a file's name says of its form, unpacked: ".csv", ".parquet"."""
     return path.with_suffix("").suffix.lower() if path.suffix == ".gz" else path.suffix.lower()
 
 
-def _open(path: Path) -> IO[bytes]:
+def opened(path: Path) -> IO[bytes]:
+    """Return the bytes of a file, unpacked."""
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]  # bytes
 
 
@@ -62,7 +64,7 @@ Form = Callable[[dict[str, Any]], list[tuple[dict[str, Any], int]]]
 
 def _lines(path: Path, make: Callable[[], Form]) -> Iterator[Entry]:
     form = make()
-    with _open(path) as stream:
+    with opened(path) as stream:
         number = 0
         while line := stream.readline(LINE_BYTES_MAX):
             number += 1
@@ -160,7 +162,7 @@ _LINE_FORMS: Final[Mapping[str, Callable[[], Form]]] = {"bentoml": _bentoml, "sa
 
 
 def _csv(path: Path) -> Iterator[Entry]:
-    with _open(path) as binary, io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as stream:
+    with opened(path) as binary, io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream)
         names = next(reader, [])
         for cells in reader:

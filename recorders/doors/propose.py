@@ -68,7 +68,7 @@ def propose(path: Path, decision_point: str, source: str | None = None) -> str:
     kind = source or guess(path)
     seen = list(islice(_documents(path, kind), SAMPLE_ROWS))
     if not seen:
-        raise Unreadable(f"{path} holds nothing that a mapping could be made of")
+        raise Unreadable(_nothing_in(path, kind))
     holder = _HOLDERS[kind]
     if kind in ("lines", "otlp") and not any(_inside(document, holder) for document in seen):
         holder = "body" if kind == "otlp" else ""
@@ -108,7 +108,7 @@ def guess(path: Path) -> str:
     document = {} if entry is None else entry.document
     if "databricks_request_id" in document:
         return "inference-table"
-    if type(next(iter(document.values()), None)) is Cell or path.name.endswith(".parquet"):
+    if captures.suffix(path) in (".csv", ".parquet"):
         return "table"
     if entry is not None and entry.error is not None:
         document = _first(path)
@@ -130,10 +130,22 @@ def guess(path: Path) -> str:
 
 def _first(path: Path) -> dict[str, Any]:
     """Return a file that is one JSON object over many lines."""
-    found = parse_json(path.read_bytes())
+    with captures.opened(path) as stream:
+        data = stream.read()
+    if not data.strip():
+        raise Unreadable(f"{path} is empty")
+    found = parse_json(data)
     if type(found) is not dict:
         raise Unreadable(f"{path} is neither a table nor JSON objects")
     return found
+
+
+def _nothing_in(path: Path, kind: str) -> str:
+    """Return why no row of a file can be used."""
+    for entry in captures.read(path, kind):
+        if entry.error is not None:
+            return f"no row of {path} can be read; {entry.place}: {getattr(entry.error, 'what', entry.error)}"
+    return f"{path} holds no row that a mapping could be made of"
 
 
 def _documents(path: Path, kind: str) -> Iterator[dict[str, Any]]:

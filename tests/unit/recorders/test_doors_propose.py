@@ -1,5 +1,6 @@
 """A proposed mapping is a mapping, and takes the sample that it was made of."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -71,25 +72,34 @@ def test_a_code_with_a_leading_zero_stays_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "data"),
+    ("name", "data", "told"),
     [
-        ("a.json", b""),
-        ("a.json", b"\x00\x01"),
-        ("a.json", b"[1, 2]"),
-        ("a.json", b'"text"'),
-        ("a.json", b'{"a":' * 3_000 + b"1" + b"}" * 3_000),
-        ("a.json", b'{"a": "' + b"x" * 2**24 + b'"}'),
-        ("a.jsonl", b"\n\n\n"),
-        ("a.csv", b""),
-        ("a.csv", b"a,b,c\n"),
-        ("a.csv", b"a,b\n1,2,3\n4\n"),
-        ("a.csv", b"\xff\xfe\x00a"),
-        ("a.parquet", bytes(range(256)) * 40),
-        ("a.json.gz", b"no gzip"),
+        ("a.json", b"", "is empty"),
+        ("a.json", b"\x00\x01", "not JSON"),
+        ("a.json", b"[1, 2]", "neither a table nor JSON objects"),
+        ("a.json", b'"text"', "neither a table nor JSON objects"),
+        ("a.json", b'{"a":' * 3_000 + b"1" + b"}" * 3_000, "not JSON"),
+        ("a.json", b'{"a": "' + b"x" * 2**24 + b'"}', "longer than"),
+        ("a.jsonl", b"\n\n\n", "is empty"),
+        ("a.csv", b"", "holds no row"),
+        ("a.csv", b"a,b,c\n", "holds no row"),
+        ("a.csv.gz", gzip.compress(b"a,b,c\n"), "holds no row"),
+        ("a.csv", b"a,b\n1,2,3\n4\n", "line 2: it has 3 cells, its header has 2"),
+        ("a.csv", b"\xff\xfe\x00a", "cannot be read"),
+        ("a.parquet", bytes(range(256)) * 40, "no Parquet"),
+        ("a.json.gz", b"no gzip", "cannot be read"),
     ],
     ids=lambda value: value if isinstance(value, str) else f"{len(value)}",
 )
-def test_a_sample_of_nothing_is_refused(name: str, data: bytes, tmp_path: Path) -> None:
+def test_a_sample_of_nothing_is_refused_with_its_reason(
+    name: str, data: bytes, told: str, tmp_path: Path
+) -> None:
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(Unreadable):
+    with pytest.raises(Unreadable, match=told):
         propose(tmp_path / name, "p")
+
+
+def test_one_object_over_many_lines_may_be_packed(tmp_path: Path) -> None:
+    path = tmp_path / "request.json.gz"
+    path.write_bytes(gzip.compress(json.dumps({"instances": [{"age": 3}]}, indent=2).encode()))
+    assert 'age = "input.age"' in propose(path, "p")
