@@ -16,6 +16,7 @@ from recorders.errors import FeatureSetError
 from recorders.fields import FIELD_TYPES, FeatureSet, Field
 from recorders.sidecar import wire
 from recorders.sidecar.compose import compose
+from recorders.sidecar.ops import REQUEST_BYTES_MAX, Ops
 from recorders.sidecar.salvage import Stored
 from recorders.transpose import transpose
 from tests.support.doors import CASES, requests_of
@@ -95,11 +96,55 @@ def http() -> Iterator[Target]:
             loop.close()
 
 
+class Listener:
+    """What the operator's port writes to."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.transport = self
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    async def drain(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+    abort = close
+
+
+@contextlib.contextmanager
+def ops() -> Iterator[Target]:
+    """The operator's port: an answer of its own, or a closed connection; and nobody is let in by chance."""
+    loop = asyncio.new_event_loop()
+    drained: list[bytes] = []
+    status = {"disk": {"refusal": ""}, "ship": {"state": "shipping", "reason": ""}}
+    served = Ops(lambda: status, lambda: drained.append(b""), "a token that nobody knows")
+
+    async def received(data: bytes) -> None:
+        reader, listener = asyncio.StreamReader(REQUEST_BYTES_MAX), Listener()
+        reader.feed_data(data)
+        reader.feed_eof()
+        await served.serve(reader, listener, operator=False)  # type: ignore[arg-type]  # what it uses of one
+        first = listener.sent.partition(b"\r\n")[0]
+        allowed = (b"HTTP/1.1 401 Unauthorized", b"HTTP/1.1 200 OK" if b"/healthz" in data else b"")
+        assert first in (b"", *allowed), first
+        assert not drained
+
+    try:
+        yield lambda data: loop.run_until_complete(received(data))
+    finally:
+        loop.close()
+
+
 TARGETS: dict[str, Callable[[], contextlib.AbstractContextManager[Target]]] = {
     "native": lambda: contextlib.nullcontext(native),
     "bodies": lambda: contextlib.nullcontext(bodies),
     "frames": lambda: contextlib.nullcontext(frames),
     "http": http,
+    "ops": ops,
 }
 
 
@@ -115,6 +160,8 @@ def seeds(target: str) -> list[bytes]:
         return [one[wire.PREFIX.size :] for one in (hello, *messages)]
     if target == "frames":
         return [bytes([place, frame.events - 1]) + frame.payload for place, frame in enumerate(sent)]
+    if target == "ops":
+        return [b"GET /healthz HTTP/1.1\r\n\r\n", b"POST /drain HTTP/1.1\r\nauthorization: Bearer x\r\n\r\n"]
     found = []
     for case in CASES:
         for path, headers, body in requests_of(case) if (case / "capture.json").exists() else ():

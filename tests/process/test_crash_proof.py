@@ -186,11 +186,14 @@ def test_a_fork_without_hooks_never_writes_into_its_parents_memory(memory: Path)
     recorder = still_recorder(MemoryLink(down), memory)
     first = recorder.record(PLAIN)
     before = {path: path.read_bytes() for path in memory.iterdir()}
+    parents = recorder._courier
+    assert parents is not None
     recorder._pid = -1  # as if the process had been forked behind Python's back
     assert recorder.record(PLAIN) not in (None, first)
     written = [path for path in memory.iterdir() if path not in before]
     assert len(written) == 1
     recorder.close(0.1)
+    assert parents.stop(30)  # a fork would have left it behind: here it goes on sending
 
 
 def test_a_folder_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:

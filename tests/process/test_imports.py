@@ -1,14 +1,17 @@
 """Importing a file twice adds nothing, whatever happened in between."""
 
 import os
+import random
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from harness.imports import IMPORTED, RowsRejected, examine, import_file
 from harness.log.log import Log
+from harness.training.sets import create_training_set
 from recorders.doors.mapping import Mapping
 from recorders.errors import LinkUnavailable
 from recorders.frame import Frame, Receipt
@@ -108,6 +111,37 @@ def test_another_mapping_is_another_import(fresh_log: Log, tmp_path: Path) -> No
     assert held(fresh_log, "decision") == 20
 
 
+@pytest.mark.parametrize("order", ["reversed", "shuffled"])
+def test_rows_in_another_order_join_to_the_same(fresh_log: Log, tmp_path: Path, order: str) -> None:
+    """More rows than a batch holds, so that batches differ too."""
+    joined = []
+    for name, point in (("as they were", "shop.fraud"), (order, "shop.other")):
+        folder = tmp_path / name
+        folder.mkdir()
+        path = written(folder, 6_000)
+        head, *rows = path.read_text().splitlines()
+        if name == "reversed":
+            rows.reverse()
+        elif name == "shuffled":
+            random.Random(3).shuffle(rows)
+        path.write_text("\n".join([head, *rows]) + "\n")
+        start = fresh_log.head().position + 1
+        import_file(fresh_log, path, Mapping.from_toml(CSV.replace("shop.fraud", point)))
+        made = create_training_set(
+            fresh_log,
+            start=start,
+            stop=fresh_log.head().position + 1,
+            decision_point=point,
+            label="paid",
+            window=timedelta(hours=1),
+            out_dir=folder / "set",
+        )
+        table = made.to_arrow().drop_columns(["position"]).sort_by("decision_id")
+        joined.append((made.manifest["counts"], table))
+    assert joined[0][1].num_rows == 6_000
+    assert joined[0] == joined[1]
+
+
 def importing(log: Log, path: Path, mapping: Path) -> subprocess.Popen[str]:
     """Return a process that imports a file."""
     harness = str(Path(sys.executable).with_name("harness"))
@@ -140,7 +174,7 @@ def test_an_import_that_is_killed_half_way_goes_on(fresh_log: Log, tmp_path: Pat
     path, mapping = written(tmp_path, 12_000), tmp_path / "m.toml"
     mapping.write_text(CSV)
     with importing(fresh_log, path, mapping) as process:
-        until(lambda: held(fresh_log, "decision") > 0 or process.poll() is not None)
+        until(lambda: held(fresh_log, "decision") > 0 or process.poll() is not None, 120)
         process.kill()
         process.wait()
     assert held(fresh_log, "decision") > 0

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from recorders.errors import LinkUnavailable
 from recorders.sidecar import wire
 from recorders.sidecar.outbox import Outbox
+from recorders.sidecar.settings import address, load
 from recorders.socket_link import SocketLink
 from tests.support.sidecars import FEATURES, Running, decisions, new_writer, spool_in
 
@@ -27,11 +28,15 @@ DOOR = "[door]\nhello_s = 0.5\nmessage_s = 1.0\n"
 @pytest.fixture(scope="module")
 def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A sidecar without a database: the door and the spool do not need one."""
-    with Running(tmp_path_factory.mktemp("door") / "spool", NOWHERE, DOOR) as running:
+    tcp = f'tcp = "127.0.0.1:{random.randrange(20_000, 30_000)}"\n'
+    with Running(tmp_path_factory.mktemp("door") / "spool", NOWHERE, DOOR + tcp) as running:
         yield running
 
 
-def connected(sidecar: Running) -> socket.socket:
+def connected(sidecar: Running, *, tcp: bool = False) -> socket.socket:
+    if tcp:
+        host, port = address(load(sidecar.config, {}).door.tcp)
+        return socket.create_connection((host, port), 5)
     opened = socket.socket(socket.AF_UNIX)
     opened.settimeout(5)
     opened.connect(sidecar.address)
@@ -61,9 +66,11 @@ def still_serves(sidecar: Running) -> None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.binary(min_size=12, max_size=400), greeted=st.booleans())
-def test_garbage_ends_its_connection_and_no_other(sidecar: Running, data: bytes, greeted: bool) -> None:
-    with connected(sidecar) as opened:
+@given(data=st.binary(min_size=12, max_size=400), greeted=st.booleans(), tcp=st.booleans())
+def test_garbage_ends_its_connection_and_no_other(
+    sidecar: Running, data: bytes, greeted: bool, tcp: bool
+) -> None:
+    with connected(sidecar, tcp=tcp) as opened:
         opened.sendall((hello() if greeted else b"") + data)
         opened.shutdown(socket.SHUT_WR)
         assert ended(opened)
@@ -106,8 +113,9 @@ def test_after_all_that_it_serves(sidecar: Running) -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b"HR\x01", hello()[:20], hello() + b"HR\x01\x05\x00\x00\xff\xff"])
-def test_slow_loris_is_cut_off(sidecar: Running, said: bytes) -> None:
-    with connected(sidecar) as opened:
+@pytest.mark.parametrize("tcp", [False, True])
+def test_slow_loris_is_cut_off(sidecar: Running, said: bytes, tcp: bool) -> None:
+    with connected(sidecar, tcp=tcp) as opened:
         opened.sendall(said)
         started = time.monotonic()
         opened.settimeout(10)
@@ -143,12 +151,17 @@ class Cutter:
     def __init__(self, folder: Path, target: str) -> None:
         self.address = str(folder / "cut.sock")
         self._target = target
-        self.limits: dict[str, int] = {}
-        self.passed = {"to": 0, "from": 0}
+        self._watches = 0
+        self.watch({})
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(self.address)
         self._server.listen(8)
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def watch(self, limits: dict[str, int]) -> None:
+        """Count from now on, on the connections to come: an earlier one's goodbye is not of this exchange."""
+        self.limits, self.passed = limits, {"to": 0, "from": 0}
+        self._watches += 1
 
     def _accept(self) -> None:
         while True:
@@ -159,11 +172,14 @@ class Cutter:
             far = socket.socket(socket.AF_UNIX)
             far.connect(self._target)
             for a, b, name in ((near, far, "to"), (far, near, "from")):
-                threading.Thread(target=self._pump, args=(a, b, name), daemon=True).start()
+                threading.Thread(target=self._pump, args=(a, b, name, self._watches), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket, name: str) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, name: str, watch: int) -> None:
         try:
             while data := source.recv(65_536):
+                if watch != self._watches:
+                    sink.sendall(data)
+                    continue
                 limit = self.limits.get(name)
                 self.passed[name] += len(data)
                 if limit is not None and self.passed[name] > limit:
@@ -191,11 +207,9 @@ def test_a_reply_lost_at_every_byte_is_asked_for_again(
     link = SocketLink(cutter.address, [FEATURES])
     writer = new_writer()
     sequence = cuts = 0
-    sizes = {"to": 900, "from": 300}
-    for limit in range(0, sizes[direction], 1):
+    for limit in range(2_000):
         link.close()  # each exchange with its hello
-        cutter.passed = {"to": 0, "from": 0}
-        cutter.limits = {direction: limit}
+        cutter.watch({direction: limit})
         sequence += 1
         frame = decisions(writer, sequence, 2)
         while True:
@@ -203,14 +217,15 @@ def test_a_reply_lost_at_every_byte_is_asked_for_again(
                 link.send(frame)
             except LinkUnavailable:
                 cuts += 1
-                cutter.passed = {"to": 0, "from": 0}
             else:
                 break
-        if not cuts or cutter.limits:
-            break
+        if cutter.limits:
+            break  # the exchange was over before its cut
+    whole = bool(cutter.limits)
     link.close()
     cutter.close()
-    assert cuts >= 60
+    assert whole, "an exchange has more bytes than were tried"
+    assert cuts == limit >= 60
     assert link.tally.forked == link.tally.rewound == 0
     assert sidecar.run("inspect").returncode == 0
     again = SocketLink(sidecar.address, [FEATURES])

@@ -1,34 +1,26 @@
 """What an operator sees and does: metrics, health, status, drain, ship, inspect, settings, deployment."""
 
-import argparse
 import contextlib
 import http.client
 import json
-import os
 import random
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
 import tomllib
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from harness.database import create_log
 from harness.log.log import Log
 from recorders.errors import LinkUnavailable
 from recorders.sidecar.errors import SettingsError
 from recorders.sidecar.metrics import SERIES
 from recorders.sidecar.settings import load
 from recorders.socket_link import SocketLink
-from tests.support import servers
-from tests.support.sidecars import FEATURES, Running, decision_ids, decisions, names, new_writer, until
+from tests.support.sidecars import FEATURES, Running, decision_ids, decisions, names, new_writer
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "examples" / "deploy"
@@ -136,74 +128,6 @@ def test_sigterm_ends_it_with_what_is_kept_on_disk(tmp_path: Path) -> None:
         link.close()
 
 
-def test_a_database_that_crashes_again_and_again_loses_nothing(tmp_path: Path) -> None:
-    assert crash_again_and_again(tmp_path / "s", 3)["crashes"] == 3
-
-
-def crash_again_and_again(folder: Path, kills: int) -> dict[str, int]:
-    """Return the counts of a run that held. SIGKILL to a backend makes the whole server recover."""
-    pace = "[ship]\nlinger_s = 0.02\nbackoff_s = 0.05\nbackoff_max_s = 0.3\n"
-    with (
-        servers.embedded(synced=True) as server,
-        servers.fresh_database(server) as url,
-        create_log(url=url) as log,
-        Running(folder, url, pace) as sidecar,
-    ):
-        log.close()
-        link = SocketLink(sidecar.address, [FEATURES])
-        writer, told, crashes = new_writer(), [], 0
-        while crashes < kills:
-            for _ in range(12):
-                frame = decisions(writer, len(told) + 1)
-                link.send(frame)
-                told.append(frame)
-            crashes += crash(url)
-        link.close()
-        until(lambda: answers(url), 40)  # what waited may have shipped before the last crash
-        until(lambda: '"waiting": 0' in sidecar.run("status").stdout, 40)
-        sidecar.run("drain")
-        with Log(url) as again:
-            assert decision_ids(again) == names(told)
-            again.verify()
-    return {"crashes": crashes, "events": len(names(told))}
-
-
-def answers(url: str) -> bool:
-    try:
-        psycopg.connect(url).close()
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
-def crash(url: str) -> bool:
-    """Kill the shipper's own backend of a server that this test started; False when it has none now."""
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        try:
-            with psycopg.connect(url, autocommit=True) as connection:
-                row = connection.execute(
-                    "select pid from pg_stat_activity where application_name = 'harness-append'"
-                ).fetchone()
-                if row is not None:
-                    os.kill(row[0], signal.SIGKILL)
-                    # Until the server ends this connection too, a new one is to the server that goes down.
-                    until(lambda: is_lost(connection), 40)
-                    return True
-        except psycopg.OperationalError:
-            pass
-        time.sleep(0.05)
-    return False
-
-
-def is_lost(connection: "psycopg.Connection[tuple[object, ...]]") -> bool:
-    try:
-        connection.execute("select 1")
-    except psycopg.OperationalError:
-        return True
-    return False
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -286,11 +210,3 @@ def test_the_container_file_copies_what_exists_and_runs_unprivileged() -> None:
     needed = {*extra["dependencies"], *extra["optional-dependencies"]["sidecar"]}
     (pip,) = [line for line in lines if "pip install" in line]
     assert set(shlex.split(pip.partition("--no-cache-dir")[2])) == needed
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--database-kills", type=int, default=20)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home:
-        print(crash_again_and_again(Path(home) / "s", given.database_kills))  # noqa: T201
