@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.results import Row, at_least, interleaved, publish
 from harness.database import create_log
 from harness.models import add_model
-from harness.replays import run_replay
+from harness.replay_runner import run_replay
 from recorders.columns import decision_schema
 from recorders.fields import FeatureSet, Field
 from replay.adapters import open_model

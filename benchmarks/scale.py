@@ -33,7 +33,7 @@ from harness.log.seal import seal
 from harness.looks import range_at
 from harness.measure import Spread, measure
 from harness.models import add_model
-from harness.replays import run_replay
+from harness.replay_runner import run_replay
 from recorders.columns import OUTCOME_SCHEMA, decision_schema
 from recorders.fields import FeatureSet, Field
 from tests.support import servers

@@ -15,7 +15,7 @@ from harness.models import open_registered, registered
 from harness.remembered import RememberedModel
 from replay.adapters import check_digest
 from replay.isolation import Account, IsolatedModel, Limits, open_isolated
-from replay.model import Model, StatefulModel
+from replay.model import Model, ModelInfo, StatefulModel
 
 MEASURED = "replay.measured"
 
@@ -97,11 +97,20 @@ def keep_account(log: Log, model: Model, run_id: str) -> None:
 
     It is an event of its own and no part of the run: the scores of two runs are equal, their times are not.
     """
-    account = model.account if isinstance(model, IsolatedModel | RememberedModel) else Account()
+    if isinstance(model, IsolatedModel | RememberedModel):
+        keep_costs(log, model.info, model.account, run_id)
+
+
+def keep_costs(log: Log, info: ModelInfo, account: Account, run_id: str) -> None:
+    """Append an account as `replay.measured`; nothing when no process was started."""
     if account.starts:
-        named = {"model": f"{model.info.name}:{model.info.version}", "model_digest": model.info.digest}
-        body = named | account.to_log()
-        log.control(MEASURED, run_id, body)
+        named = {"model": f"{info.name}:{info.version}", "model_digest": info.digest}
+        log.control(MEASURED, run_id, named | account.to_log())
+
+
+def account_of_model(model: Model) -> dict[str, Any] | None:
+    """Return what a model cost so far, for another process to merge; None in-process."""
+    return model.account.to_log() if isinstance(model, IsolatedModel | RememberedModel) else None
 
 
 def account_of(events: list[ControlEvent]) -> dict[str, Any]:

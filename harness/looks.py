@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from harness.engines.engine import InProcess
 from harness.experiment_errors import (
     ExperimentConcluded,
     LookAltered,
@@ -113,8 +114,10 @@ def take_look(  # noqa: PLR0913  each keyword is one choice of the command
         _check_open(log, experiment, stored, place)
     start, stop = range_at(log, experiment, place)
     if replay and not dry_run:
-        score_range(log, experiment, start, stop, folder=folder, progress=progress)
-    look = _look(log, experiment, place, earlier, scores_up_to=log.head().position, spread=spread)
+        engine = None if spread is None or isinstance(spread.engine, InProcess) else spread.engine
+        score_range(log, experiment, start, stop, folder=folder, progress=progress, engine=engine)
+    where = msgspec.structs.replace(spread or Spread(), keep=not dry_run)
+    look = _look(log, experiment, place, earlier, scores_up_to=log.head().position, spread=where)
     if dry_run:
         return Taken(look, None)
     if stored and (as_of is None or only_changed) and _sees_the_same(look, stored[-1].look):

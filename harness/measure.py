@@ -9,8 +9,9 @@ import msgspec
 
 from harness.engines.engine import Engine, InProcess
 from harness.experiments import Experiment
+from harness.kept_pairs import kept_parts, key_of
 from harness.log.log import Log
-from harness.mapped_parts import POSITIONS_MAX, cut, map_parts, undivided
+from harness.mapped_parts import POSITIONS_MAX, Piece, cells, cut, map_parts, undivided
 from harness.measured_part import Account, MeasuredPart, Question, measure_part
 from harness.rivalry import rivalry_of
 from harness.scoring import failure_of
@@ -57,12 +58,14 @@ class Spread(msgspec.Struct, frozen=True):
     """Where a range is measured, and in how many parts.
 
     There are `parts` of them at least, as many as the engine has workers. None has more than `positions`:
-    what a part holds grows with it, and what the parts together read more than once shrinks.
+    what a part holds grows with it, and what the parts together read more than once shrinks. `keep`: pairs of
+    parts are kept in the store, and those that are kept are used; without it all is read from the log.
     """
 
     engine: Engine = InProcess()
     parts: int = 1
     positions: int = POSITIONS_MAX
+    keep: bool = False
 
 
 def measure(
@@ -92,10 +95,22 @@ def measure(
         point = experiment.decision_point
         error = failure_of(log, experiment.rescore, point, (start, stop), up_to=scores_up_to)
     question = Question(experiment, as_of, start, stop, scores_up_to, error)
-    parts = cut(start, stop, max(where.parts, -(-(stop - start) // where.positions)))
-    if len(parts) == 1 or undivided(experiment.plan):
+    if max(where.parts, -(-(stop - start) // where.positions)) == 1 or undivided(experiment.plan):
         return _whole(log, question)
-    return _measured(question, *map_parts(log.address, question, parts, where.engine), {})
+    return _measured(question, *map_parts(log, question, _pieces(log, question, where), where.engine), {})
+
+
+def _pieces(log: Log, question: Question, where: Spread) -> list[Piece]:
+    """Return the parts: cells that stay when the range grows, or fewer than asked for, then equal ones."""
+    start, stop = question.start, question.stop
+    parts = cells(start, stop, where.positions)
+    if len(parts) < where.parts or len(parts) == 1:
+        return [Piece(part) for part in cut(start, stop, where.parts)]
+    key = key_of(log, question) if where.keep else None
+    if key is None:
+        return [Piece(part) for part in parts]
+    kept = kept_parts(log, key, question, parts)
+    return [Piece(part, found, key) for part, found in zip(parts, kept, strict=True)]
 
 
 def _whole(log: Log, question: Question) -> Measured:

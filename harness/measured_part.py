@@ -106,12 +106,38 @@ class MeasuredPart:
         return replace(self, columns=None)
 
 
+class PairedPart(NamedTuple):
+    """The pairs of a part and its account, before any metric; `settled`: only an outcome can change them."""
+
+    account: Account
+    noise: dict[str, Any] | None
+    table: pa.Table
+    settled: bool
+
+
 def measure_part(log: Log, question: Question, start: int, stop: int) -> MeasuredPart:
     """Return what [start, stop) says, a part of the question's range.
 
     Memory: the decisions and scores of the part. Read beside them, some at a time: the ids of the decisions
     before it, since a repeated id counts where it came first, and all outcomes.
     """
+    return fold_part(log, question, pair_part(log, question, start, stop))
+
+
+def fold_part(log: Log, question: Question, pairs: PairedPart) -> MeasuredPart:
+    """Return the evidence of pairs, with the columns that their metrics read beside them."""
+    plan = question.experiment.plan
+    took: dict[int, int] = {}
+    if LATENCIES[1] in plan.columns:
+        from harness.challengers import row_latencies  # it loads what opens models
+
+        took = row_latencies(log, question.experiment.challenger.digest, up_to=question.scores_up_to)
+    table = own_values(completed(pairs.table, plan, took), plan.metrics)
+    return MeasuredPart(pairs.account, fold(table, plan), pairs.noise, Columns(pairs.table, table))
+
+
+def pair_part(log: Log, question: Question, start: int, stop: int) -> PairedPart:
+    """Return the decisions of [start, stop) that count, beside their scores and outcomes."""
     experiment, as_of = question.experiment, question.as_of
     point, plan = experiment.decision_point, experiment.plan
     everything = read_decisions(log, start, stop, point, plan)
@@ -127,22 +153,20 @@ def measure_part(log: Log, question: Question, start: int, stop: int) -> Measure
         keep_missing=bool(blocking(plan)),
     )
     joined = with_blocked(joined, plan)
-    model, until = experiment.challenger.digest, question.scores_up_to
-    scores = read_scores(log, model, point, start, stop, up_to=until)
+    until = question.scores_up_to
+    scores = read_scores(log, experiment.challenger.digest, point, start, stop, up_to=until)
     paired = pair(joined, scores, also=beside(plan), errors=errors_column(plan))
-    took: dict[int, int] = {}
-    if LATENCIES[1] in plan.columns:
-        from harness.challengers import row_latencies  # it loads what opens models
-
-        took = row_latencies(log, model, up_to=until)
-    table = own_values(completed(paired.table, plan, took), plan.metrics)
-    noise = None
+    noise, again = None, everything.num_rows
     if experiment.rescore is not None:
-        again = read_scores(log, experiment.rescore.digest, point, start, stop, up_to=until)
-        noise = champion_noise(everything, again, experiment.rescore, error=question.rescore_error)
+        rescored = read_scores(log, experiment.rescore.digest, point, start, stop, up_to=until)
+        again = rescored.num_rows
+        noise = champion_noise(everything, rescored, experiment.rescore, error=question.rescore_error)
     repeated = everything.num_rows - decisions.num_rows
     account = _account(joined, paired, _left_out(decisions, codes), repeated)
-    return MeasuredPart(account, fold(table, plan), noise, Columns(paired.table, table))
+    # A score stays as it is, and a decision mature: where none is lacking none can come.
+    complete = scores.num_rows == again == everything.num_rows
+    settled = complete and not account.open and not account.reasons["immature"]
+    return PairedPart(account, noise, paired.table, settled)
 
 
 def _not_seen(log: Log, question: Question, decisions: pa.Table, start: int) -> pa.Table:

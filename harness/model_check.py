@@ -21,13 +21,17 @@ from replay.errors import ModelInputsError
 from replay.isolation import IsolatedModel, Limits, open_isolated
 from replay.latency import Latencies
 from replay.model import ModelInfo
+from replay.score import JOINED
 
 CHECKED = "model.checked"
 ROWS = 2_048
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """What a check found. `claim`: replays of it agree to the `bit`, to `digits`, or on `nothing`."""
+    """What a check found. `claim`: replays of it agree to the `bit`, to `digits`, or on `nothing`.
+
+    `joined`: so many canonical blocks in one call have the bits of each alone.
+    """
 
     model: str
     digest: str
@@ -36,6 +40,7 @@ class Checked(msgspec.Struct, frozen=True):
     rows: int
     claim: str
     findings: tuple[Finding, ...]
+    joined: int = 1
 
     @property
     def state(self) -> str:
@@ -103,9 +108,16 @@ def check(
             rows.num_rows,
             claim_of(findings),
             tuple(findings),
+            next((f.figures["joined"] for f in findings if f.check == "joined blocks"), 1),
         )
     _keep(log, checked)
     return checked
+
+
+def may_join(log: Log, model_digest: str) -> bool:
+    """Return whether the last check of a model found that JOINED blocks in one call keep their bits."""
+    found = [event.body for event in log.controls(CHECKED) if event.body["digest"] == model_digest]
+    return bool(found) and found[-1]["claim"] == "bit" and found[-1].get("joined", 1) == JOINED
 
 
 def claim_of(findings: Sequence[Finding]) -> str:

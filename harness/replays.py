@@ -1,34 +1,26 @@
-"""Replays: a challenger's scores over a range, appended to the log exactly once (docs/adr/0007)."""
+"""Replays as the log has them: runs of a challenger over a range, and their scores (docs/adr/0007)."""
 
 import uuid
-from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 import pyarrow as pa
 
-from harness.challengers import challenger, keep_account
-from harness.errors import UnknownPosition
 from harness.log.events import ControlEvent
 from harness.log.log import Log
-from harness.models import get_model
-from harness.replay_batches import GROUP_BLOCKS, alive, groups, score_batch
-from harness.replay_errors import NothingToScore, TrainedInRange
+from harness.replay_batches import GROUP_BLOCKS
+from harness.replay_errors import NothingToScore
 from harness.stored_scores import first_of_each, own_scores, scored_through, summary
 from harness.tail.tails import NO_END, list_tails
 from recorders.canonical import canonical_json, digest
 from recorders.errors import WriterForked
 from replay.columns import FEATURE
-from replay.errors import ChallengerEnded, ModelInputsError
-from replay.isolation import Limits
-from replay.model import Model
+from replay.errors import ModelInputsError
+from replay.model import ModelInfo
 from replay.ranges import gaps
-from replay.score import BLOCK_ROWS, columns_for, score_blocks
+from replay.score import BLOCK_ROWS
 
 NAMESPACE = uuid.UUID("1f1b0c52-9f0a-5a56-8a63-51a2b3f0c9d4")
 STARTED, COMPLETED = "replay.started", "replay.completed"
-
-Progress = Callable[[int], None]
 
 
 class ReplayRun(msgspec.Struct, frozen=True):
@@ -53,52 +45,6 @@ class ReplayRun(msgspec.Struct, frozen=True):
     failed: int = 0
     errors: dict[str, int] = {}
     digest: str | None = None
-
-
-def run_replay(
-    log: Log,
-    model_ref: str,
-    *,
-    decision_point: str,
-    start: int,
-    stop: int,
-    progress: Progress | None = None,
-    folder: Path | None = None,
-    limits: Limits | None = None,
-) -> ReplayRun:
-    """Return the completed run of a registered model over the decisions in [start, stop).
-
-    The model runs in a process of its own within `limits` (None: those of harness.toml); what it cost is
-    appended as `replay.measured`.
-
-    Asked for again, it answers from the log. Killed at any point, it goes on where the log says it was:
-    group k of its canonical blocks is batch k of its writer, so no decision is ever scored twice.
-    `progress` is told the positions done so far, out of `stop - start`.
-
-    Raises:
-        TrainedInRange: the range overlaps what the model was trained on (nothing is scored).
-        NothingToScore, UnknownPosition, NotFound, ModelError: see there.
-        ChallengerEnded: it hung or crashed again and again; what it scored before is in the log.
-    """
-    info = get_model(log, model_ref)
-    trained = info.trained_until
-    if trained is not None and start <= trained:
-        raise TrainedInRange(model_ref, trained, start, stop)
-    head = log.head().position
-    if stop > head + 1:
-        raise UnknownPosition(stop - 1, head)
-    with challenger(log, model_ref, decision_point=decision_point, folder=folder, limits=limits) as model:
-        run = _begin(log, model, model_ref, decision_point, start, stop)
-        if run.completed_at is not None:
-            return run
-        check_inputs(log, model, run.decision_point, run.start, run.stop)
-        try:
-            _score(log, model, run, progress or _silent)
-        except ChallengerEnded:
-            keep_account(log, model, run.id)
-            raise
-        keep_account(log, model, run.id)
-    return _complete(log, run)
 
 
 def list_replays(log: Log) -> list[ReplayRun]:
@@ -138,11 +84,11 @@ def scored_parts(log: Log, model_digest: str, decision_point: str) -> list[tuple
     return [part for run in _of_model(log, model_digest, decision_point) for part in _scored(log, run)]
 
 
-def _run_id(model: Model, decision_point: str, start: int, stop: int) -> str:
+def _run_id(info: ModelInfo, decision_point: str, start: int, stop: int) -> str:
     identity = {
         "decision_point": decision_point,
-        "model": model.info.digest,
-        "adapter": model.info.adapter,
+        "model": info.digest,
+        "adapter": info.adapter,
         "start": start,
         "stop": stop,
         "block_rows": BLOCK_ROWS,
@@ -150,16 +96,16 @@ def _run_id(model: Model, decision_point: str, start: int, stop: int) -> str:
     return digest(canonical_json(identity))
 
 
-def _begin(log: Log, model: Model, reference: str, decision_point: str, start: int, stop: int) -> ReplayRun:
+def begin(log: Log, info: ModelInfo, reference: str, decision_point: str, start: int, stop: int) -> ReplayRun:
     """Return the run as it stands in the log; its ranges are fixed when it is first started."""
-    run_id = _run_id(model, decision_point, start, stop)
+    run_id = _run_id(info, decision_point, start, stop)
     stored = _find(log, run_id)
     if stored is not None:
         return stored
-    done = scored_parts(log, model.info.digest, decision_point)
+    done = scored_parts(log, info.digest, decision_point)
     body = {
         "model": reference,
-        "model_digest": model.info.digest,
+        "model_digest": info.digest,
         "decision_point": decision_point,
         "start": start,
         "stop": stop,
@@ -197,7 +143,7 @@ def _run_of(started: ControlEvent, completed: ControlEvent | None) -> ReplayRun:
     return msgspec.convert(fields | {"id": started.subject, "started_at": started.position}, ReplayRun)
 
 
-def check_inputs(log: Log, model: Model, decision_point: str, start: int, stop: int) -> None:
+def check_inputs(log: Log, info: ModelInfo, decision_point: str, start: int, stop: int) -> None:
     """Refuse an empty range, and a model whose inputs no snapshot there holds, before anything is scored.
 
     Raises:
@@ -211,49 +157,26 @@ def check_inputs(log: Log, model: Model, decision_point: str, start: int, stop: 
     present = log.rows("schemas", start=start, stop=stop, kind="decision", decision_point=decision_point)
     known = {name.removeprefix(FEATURE) for name in first.schema.names if name.startswith(FEATURE)}
     known |= {field.name for (name,) in present if name in registered for field in registered[name].fields}
-    lacking = [name for name in model.info.inputs if name not in known]
+    lacking = [name for name in info.inputs if name not in known]
     if lacking:
         raise ModelInputsError(lacking, sorted(known))
 
 
-def _score(log: Log, model: Model, run: ReplayRun, progress: Progress) -> None:
-    """Append the scores of the run's ranges that are not stored yet: group k of blocks is batch k.
+def left_of(log: Log, run: ReplayRun) -> list[tuple[int, int]]:
+    """Return what a run has yet to score. A range that was begun goes on behind its last score.
 
-    A range that was begun goes on behind its last score, which ended a group: its blocks are the same.
+    That score ended a group: the blocks that follow are the same.
     """
-    writer = uuid.uuid5(NAMESPACE, run.id)
-    sequence = log.writer_high_water(writer)
-    through = scored_through(log, run) if sequence else None
-    for first, after in run.ranges:
-        at = first if through is None else max(first, through + 1)
-        if at >= after:
-            continue
-        decisions = log.read(
-            at, after, kind="decision", decision_point=run.decision_point, columns=columns_for(model.info)
-        )
-        for scores in groups(alive(model, score_blocks(model, decisions), first=sequence == 0)):
-            sequence += 1
-            log.append(
-                score_batch(
-                    scores,
-                    decision_point=run.decision_point,
-                    run_id=run.id,
-                    writer=writer,
-                    sequence=sequence,
-                )
-            )
-            progress(scores.column("decision_position")[-1].as_py() + 1 - run.start)
-    progress(run.stop - run.start)
+    through = scored_through(log, run) if log.writer_high_water(uuid.uuid5(NAMESPACE, run.id)) else None
+    if through is None:
+        return list(run.ranges)
+    return [(max(first, through + 1), after) for first, after in run.ranges if after > through + 1]
 
 
-def _complete(log: Log, run: ReplayRun) -> ReplayRun:
+def complete(log: Log, run: ReplayRun) -> ReplayRun:
     """Return the run with its account, read back from the log and appended as a control event."""
     body = {"model": run.model, "decision_point": run.decision_point, **summary(log, run)}
     log.control(COMPLETED, run.id, body, key=f"replay:{run.id}:completed")
     completed = _find(log, run.id)
     assert completed is not None, "it was just completed"
     return completed
-
-
-def _silent(_done: int) -> None:
-    """Nobody watches."""

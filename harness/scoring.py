@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.engines.engine import Engine
 from harness.experiments import Experiment
 from harness.log.log import Log
 from harness.replay_errors import NothingToScore, TrainedInRange
-from harness.replays import run_replay
+from harness.replay_runner import replay_in_parts, run_replays
+from harness.replays import ReplayRun
 from recorders.canonical import canonical_json, digest
 from replay.errors import ModelBroken
 from replay.model import ModelInfo
@@ -25,8 +27,11 @@ def score_range(
     *,
     folder: Path | None = None,
     progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> None:
     """Score the decisions in [start, stop) that have no score yet; what is scored stays scored.
+
+    Challenger and champion share one pass over the decisions; on an `engine` each is scored in parts.
 
     A model that was trained on the range is not given it: the look says INVALID whatever it would score. A
     champion that raises whatever it is given is kept as `rescore.failed`, for the noise floor to say.
@@ -34,23 +39,29 @@ def score_range(
     Raises:
         ModelBroken: the challenger, or its rival, raises whatever it is given.
     """
-    for model in experiment.scored:
-        try:
-            run_replay(
-                log,
-                model,
-                decision_point=experiment.decision_point,
-                start=start,
-                stop=stop,
-                progress=progress,
-                folder=folder,
-            )
-        except (NothingToScore, TrainedInRange):
+    models = experiment.scored
+    point = experiment.decision_point
+    if engine is None:
+        found = run_replays(
+            log,
+            models,
+            decision_point=point,
+            start=start,
+            stop=stop,
+            progress=progress,
+            folder=folder,
+        )
+    else:
+        found = [
+            replay_in_parts(log, model, engine, (point, start, stop), progress=progress, folder=folder)
+            for model in models
+        ]
+    for model, run in zip(models, found, strict=True):
+        if isinstance(run, ReplayRun | NothingToScore | TrainedInRange):
             continue
-        except ModelBroken as broken:
-            if model != experiment.declared.champion.rescore:
-                raise
-            _keep(log, experiment, (start, stop), broken)
+        if not isinstance(run, ModelBroken) or model != experiment.declared.champion.rescore:
+            raise run
+        _keep(log, experiment, (start, stop), run)
 
 
 def _keep(log: Log, experiment: Experiment, places: tuple[int, int], broken: ModelBroken) -> None:

@@ -37,14 +37,17 @@ def unit_keys(units: Any) -> Ints:
     )
     lengths = np.diff(starts)
     keys = _mixed(lengths.astype(np.uint64))
-    active = np.flatnonzero(lengths)
-    done = 0
-    while active.size:
-        left = np.minimum(lengths[active] - done, 8).astype(np.uint64)
-        word = words[starts[active] + done] & (np.uint64(2**64 - 1) >> (np.uint64(64) - np.uint64(8) * left))
+    shortest, done = int(lengths.min()) if lengths.size else 0, 0
+    # While all names go on, rows are taken as they lie: gathering them costs more than the arithmetic.
+    active: Any = slice(None) if shortest else np.flatnonzero(lengths)
+    while keys[active].size:
+        word = words[starts[:-1][active] + done]
+        if shortest < done + 8:
+            left = np.minimum(lengths[active] - done, 8).astype(np.uint64)
+            word = word & (np.uint64(2**64 - 1) >> (np.uint64(64) - np.uint64(8) * left))
         keys[active] = _mixed(keys[active] ^ word)
         done += 8
-        active = active[lengths[active] > done]
+        active = slice(None) if shortest > done else np.flatnonzero(lengths > done)
     return keys.view(np.int64)
 
 

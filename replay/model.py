@@ -57,3 +57,15 @@ class StatefulModel(Model, Protocol):
 
     def reset(self) -> None:
         """Know what it knew when it was loaded."""
+
+
+@runtime_checkable
+class Joins(Model, Protocol):
+    """A model that can be asked several canonical blocks in one call."""
+
+    def score_joined(self, columns: pa.RecordBatch) -> pa.RecordBatch | None:
+        """Return the scores of JOINED whole blocks from one call; None: ask them one by one.
+
+        None when a row lacks an input, when the call fails, and for good once a block that was asked alone
+        as well had other bits.
+        """

@@ -6,10 +6,12 @@ import pyarrow as pa
 
 from replay.columns import FEATURE, require
 from replay.errors import ColumnsError
-from replay.model import Model, ModelInfo
+from replay.model import Joins, Model, ModelInfo
 
 # The block size is part of a score's identity: BLAS gives other last bits for other numbers of rows.
 BLOCK_ROWS = 1024
+# So many blocks make one call of a model that was measured to answer them with the bits of each alone.
+JOINED = 16
 
 
 def columns_for(info: ModelInfo) -> tuple[str, ...]:
@@ -18,11 +20,13 @@ def columns_for(info: ModelInfo) -> tuple[str, ...]:
     return ("decision_id", *own, *(FEATURE + name for name in info.inputs))
 
 
-def blocks(batches: Iterable[pa.RecordBatch], names: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    """Yield `decision_position` and `names` of the rows, BLOCK_ROWS at a time, the last block shorter.
+def blocks(
+    batches: Iterable[pa.RecordBatch], names: tuple[str, ...], size: int = BLOCK_ROWS
+) -> Iterator[pa.RecordBatch]:
+    """Yield `decision_position` and `names` of the rows, `size` at a time, the last block shorter.
 
-    Block k holds the rows with ordinals [k * BLOCK_ROWS, (k + 1) * BLOCK_ROWS) of `batches`, however
-    they are cut. A column that a batch lacks (an older feature set) is null there.
+    Block k holds the rows with ordinals [k * size, (k + 1) * size) of `batches`, however they are cut. A
+    column that a batch lacks (an older feature set) is null there.
 
     Raises:
         ColumnsError: the batches lack positions or ids, or one column has two types that do not meet.
@@ -33,10 +37,10 @@ def blocks(batches: Iterable[pa.RecordBatch], names: tuple[str, ...]) -> Iterato
         require(batch, ("position", "decision_id"), "decisions")
         selected, at = _selected(batch, names), 0
         while at < batch.num_rows:
-            take = min(BLOCK_ROWS - rows, batch.num_rows - at)
+            take = min(size - rows, batch.num_rows - at)
             held.append(selected.slice(at, take))
             at, rows = at + take, rows + take
-            if rows == BLOCK_ROWS:
+            if rows == size:
                 yield _together(held)
                 held, rows = [], 0
     if held:
@@ -49,9 +53,25 @@ def score_blocks(model: Model, batches: Iterable[pa.RecordBatch]) -> Iterator[pa
     Law (tests/laws/test_score_laws.py): the scores are equal, bit for bit, for any cut of the same rows.
     """
     for block in blocks(batches, columns_for(model.info)):
-        scores = model.score(block)
-        assert scores.num_rows == block.num_rows, "a model answers row by row"
-        yield scores
+        yield _scored(model, block)
+
+
+def score_joined(model: Joins, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield what `score_blocks` yields, JOINED blocks asked at once while the model stands by its bits.
+
+    What is left at the end is asked block by block: a call has one size, the one that was measured.
+    """
+    for joined in blocks(batches, columns_for(model.info), JOINED * BLOCK_ROWS):
+        found = model.score_joined(joined) if joined.num_rows == JOINED * BLOCK_ROWS else None
+        for at in range(0, joined.num_rows, BLOCK_ROWS):
+            part = slice(at, at + BLOCK_ROWS)
+            yield _scored(model, joined[part]) if found is None else found[part]
+
+
+def _scored(model: Model, block: pa.RecordBatch) -> pa.RecordBatch:
+    scores = model.score(block)
+    assert scores.num_rows == block.num_rows, "a model answers row by row"
+    return scores
 
 
 def _selected(batch: pa.RecordBatch, names: tuple[str, ...]) -> pa.RecordBatch:

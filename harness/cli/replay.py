@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from harness.cli.log import opened
 from harness.cli.output import emit, folder_option, json_option
 from harness.cli.places import range_of, range_options
 from harness.cli.replay_diff import diff, known_difference
+from recorders.errors import HarnessError
 
 INTERRUPTED = 130
 
@@ -23,7 +24,21 @@ def replay() -> None:
 
 
 @replay.command()
-@click.option("--model", "reference", required=True, metavar="NAME:VERSION", help="A registered model.")
+@click.option(
+    "--model",
+    "references",
+    required=True,
+    multiple=True,
+    metavar="NAME:VERSION",
+    help="A registered model; several share one pass over the decisions.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes that score parts of the range; several models then go one after the other.",
+)
 @range_options
 @click.option("--in-process", is_flag=True, help="No process of its own: only for code you trust as yours.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="Longest time for a block of 1,024 rows.")
@@ -31,37 +46,40 @@ def replay() -> None:
 @folder_option
 @json_option
 def run(
-    reference: str,
+    references: tuple[str, ...],
     decision_point: str,
     start: str,
     stop: str | None,
     folder: Path | None,
     json: bool,
+    workers: int,
     **bounds: Any,
-) -> None:
-    """Score a model on the decisions of a range, into the log, each decision once.
+) -> int:
+    """Score models on the decisions of a range, into the log, each decision once.
 
-    The model runs in a process of its own, within limits (section [challengers] of harness.toml).
+    Each model runs in a process of its own, within limits (section [challengers] of harness.toml), and is a
+    replay of its own: one that fails ends no other. The exit code is that of the first that failed.
     Interrupted or killed, the same command goes on where it was. Asked again, it answers from the log.
     """
     from harness.challengers import limits_of
-    from harness.replays import run_replay
+    from harness.engines.local import Local
+    from harness.replay_runner import replay_in_parts, run_replays
 
     limits = limits_of(folder, **bounds)
     with opened(folder) as log:
         first, after = range_of(log, decision_point, start, stop)
-        with _interruptible(reference, decision_point, first, after), _progress(after - first) as done:
-            found = run_replay(
-                log,
-                reference,
-                decision_point=decision_point,
-                start=first,
-                stop=after,
-                progress=done,
-                folder=folder,
-                limits=limits,
-            )
-    emit(found, json=json, text=_summary(found))
+        how: dict[str, Any] = {"folder": folder, "limits": limits}
+        with _interruptible(references, decision_point, first, after), _progress(after - first) as done:
+            if workers == 1:
+                place: dict[str, Any] = {"decision_point": decision_point, "start": first, "stop": after}
+                found = run_replays(log, references, **place, **how, progress=done)
+            else:
+                of = (decision_point, first, after)
+                found = [
+                    replay_in_parts(log, each, Local(workers), of, **how, progress=done)
+                    for each in references
+                ]
+    return _told(references, found, json=json)
 
 
 replay.add_command(diff)
@@ -134,15 +152,36 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def _interruptible(reference: str, decision_point: str, start: int, stop: int) -> Iterator[None]:
+def _interruptible(references: Sequence[str], decision_point: str, start: int, stop: int) -> Iterator[None]:
     """Say how to go on when a person stops the run: nothing of it is lost."""
     try:
         yield
     except KeyboardInterrupt:
-        words = ["harness", "replay", "run", "--model", reference, "--decision-point", decision_point]
+        words = ["harness", "replay", "run", *(w for each in references for w in ("--model", each))]
+        words += ["--decision-point", decision_point]
         words += ["--from", str(start), "--to", str(stop)]
         click.echo("Stopped. What was scored is in the log; go on with:\n  " + shlex.join(words), err=True)
         sys.exit(INTERRUPTED)
+
+
+def _told(references: Sequence[str], found: Sequence[Any], *, json: bool) -> int:
+    """Show what became of each model; return the exit code of the first that failed, else 0."""
+    failed = [each for each in found if isinstance(each, HarnessError)]
+    if len(found) == 1 and failed:
+        raise failed[0]
+    if len(found) == 1:
+        emit(found[0], json=json, text=_summary(found[0]))
+        return 0
+    values = [
+        {"model": reference, "error": str(run)} if isinstance(run, HarnessError) else run
+        for reference, run in zip(references, found, strict=True)
+    ]
+    texts = [
+        f"model    {reference}\nfailed   {run}" if isinstance(run, HarnessError) else _summary(run)
+        for reference, run in zip(references, found, strict=True)
+    ]
+    emit(values, json=json, text="\n\n".join(texts))
+    return failed[0].exit_code if failed else 0
 
 
 def _summary(run: Any) -> str:

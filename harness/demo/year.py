@@ -16,7 +16,7 @@ from harness.experiments import get_experiment
 from harness.log.log import Log
 from harness.looks import conclusion, range_at
 from harness.models import open_registered
-from harness.replays import run_replay
+from harness.replay_runner import run_replay
 from harness.schedule_file import Schedule, read_schedules
 from harness.schedule_jobs import evaluate
 from harness.scheduler import Runner

@@ -164,7 +164,7 @@ class Follower:
         rows = GROUP_ROWS
         for batch in self._read(start, stop, self._columns):
             if not self._checked:
-                check_inputs(self._log, self._model, self.tail.decision_point, start, stop)
+                check_inputs(self._log, self._model.info, self.tail.decision_point, start, stop)
                 self._checked = True
             yield batch.slice(0, rows)
             rows -= batch.num_rows

@@ -13,6 +13,7 @@ from replay.adapters.forms import VALUE, fill_nulls
 from replay.adapters.guard import guard
 from replay.adapters.reasons import GIVEN_UP, MISSING
 from replay.columns import FEATURE
+from replay.digest import canonical_digest
 from replay.errors import ModelInputsError, ModelUnavailable
 from replay.model import ModelInfo
 from replay.score import BLOCK_ROWS
@@ -20,8 +21,39 @@ from replay.score import BLOCK_ROWS
 # How often one block may cost the challenger its process before its other rows are given up: two bad rows
 # among 1,024 are found in 22.
 KILLS_PER_BLOCK = 24
+VERIFY_EVERY = 8
 
 Rows = npt.NDArray[np.int64]
+
+
+class JoinedCalls:
+    """What was seen of calls that held several canonical blocks.
+
+    All blocks of the first call are asked alone as well, then one block of every eighth call, each time the
+    next one. Other bits once, or a second failure, and no more calls are joined.
+    """
+
+    def __init__(self) -> None:
+        self.calls = self.verified = self.mismatched = self.failed = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether blocks are asked one by one from now on."""
+        return self.mismatched > 0 or self.failed > 1
+
+    def due(self, blocks: int) -> range:
+        """Return the blocks of the next call to ask alone as well."""
+        if not self.calls:
+            return range(blocks)
+        turn, rest = divmod(self.calls, VERIFY_EVERY)
+        return range(0) if rest else range(turn % blocks, turn % blocks + 1)
+
+    def same(self, joined: pa.RecordBatch, alone: pa.RecordBatch) -> bool:
+        """Return whether both are the same bits, and count it."""
+        self.verified += 1
+        equal = canonical_digest([joined]) == canonical_digest([alone])
+        self.mismatched += not equal
+        return equal
 
 
 class BlockModel:
@@ -48,7 +80,8 @@ class BlockModel:
         self._call = call
         self._output = output
         self._nulls = nulls
-        self._rows = rows
+        self._call_rows = rows
+        self.joined = JoinedCalls()
 
     def score(self, columns: pa.RecordBatch) -> pa.RecordBatch:
         """Return one score row for each row; see `replay.model.Model`.
@@ -60,8 +93,32 @@ class BlockModel:
         errors = self._missing(features)
         good = np.flatnonzero(absent(errors))
         scores, decisions = np.full(columns.num_rows, np.nan), np.full(columns.num_rows, None, dtype=object)
-        for at in range(0, good.size, self._rows):
-            self._fill(features, good[at : at + self._rows], scores, decisions, errors)
+        for at in range(0, good.size, self._call_rows):
+            self._fill(features, good[at : at + self._call_rows], scores, decisions, errors)
+        return self._rows(columns, (scores, decisions, errors))
+
+    def score_joined(self, columns: pa.RecordBatch) -> pa.RecordBatch | None:
+        """Return the scores of whole blocks from one call; see `replay.model.Joins`."""
+        if self.joined.ended:
+            return None
+        features = self.features(columns)
+        if self._nulls == "error" and any(column.null_count for column in features.columns):
+            return None
+        result, failed = guard(self._answered, features, features.num_rows)
+        if failed is not None:
+            self.joined.failed += 1
+            return None
+        joined = self._rows(columns, result)
+        for at in self.joined.due(columns.num_rows // BLOCK_ROWS):
+            block = slice(at * BLOCK_ROWS, (at + 1) * BLOCK_ROWS)
+            if not self.joined.same(joined[block], self.score(columns[block])):
+                return None
+        self.joined.calls += 1
+        return joined
+
+    def _rows(self, columns: pa.RecordBatch, found: tuple[Scores, Texts, Texts]) -> pa.RecordBatch:
+        """Return the answers as rows of scores; what failed has neither score nor decision."""
+        scores, decisions, errors = found
         failed = ~absent(errors)
         decisions[failed] = None
         return pa.RecordBatch.from_arrays(
@@ -135,15 +192,19 @@ class BlockModel:
                 open_parts += [part[part.size // 2 :], part[: part.size // 2]]
 
     def _canonical(self, features: pa.RecordBatch, rows: Rows) -> tuple[Scores, Texts, Texts]:
-        if rows.size == features.num_rows == self._rows:
+        if rows.size == features.num_rows == self._call_rows:
             block = features
         else:
-            padded = np.concatenate([rows, np.repeat(rows[-1:], self._rows - rows.size)])
+            padded = np.concatenate([rows, np.repeat(rows[-1:], self._call_rows - rows.size)])
             block = features.take(pa.array(padded))
+        return self._answered(block, rows.size)
+
+    def _answered(self, block: pa.RecordBatch, rows: int) -> tuple[Scores, Texts, Texts]:
+        """Return what the model says of the first `rows` rows of a block."""
         scores, decisions = self._call(block)
-        scores, decisions = scores[: rows.size], decisions[: rows.size]
+        scores, decisions = scores[:rows], decisions[:rows]
         bad = np.isinf(scores) | (np.isnan(scores) & absent(decisions))
-        errors = np.full(rows.size, None, dtype=object)
+        errors = np.full(rows, None, dtype=object)
         errors[bad] = [f"score is {value}" for value in scores[bad]]
         return scores, self._decided(scores, decisions, bad), errors
 

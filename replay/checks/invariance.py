@@ -10,9 +10,10 @@ import pyarrow as pa
 from replay.adapters.uri import parse_uri
 from replay.checks.finding import Finding
 from replay.columns import FEATURE
+from replay.isolation import IsolatedModel
 from replay.model import Model, StatefulModel
 from replay.quantised import fragile, quantised_digest
-from replay.score import BLOCK_ROWS, score_blocks
+from replay.score import BLOCK_ROWS, JOINED, score_blocks, score_joined
 
 CUTS = (1, 7, 64, 1000)
 # Sums in another order differ by less than this, relative to the largest score; influence by more.
@@ -133,6 +134,28 @@ def _judged(check: str, known: Scores, found: Scores) -> Finding:
         return Finding(check, "warn", words, figures)
     words = f"{differing:,} rows differ, by {largest:.3g} at most: rows of a batch influence each other"
     return Finding(check, "fail", words, figures)
+
+
+def joined(model: IsolatedModel, rows: pa.Table) -> Finding:
+    """Find out whether several blocks in one call have the bits of each alone: replays may join them."""
+    inputs = [name for name in rows.schema.names if name not in {"position", "decision_id"}]
+    whole = rows.filter(~np.logical_or.reduce([rows.column(name).is_null().to_numpy() for name in inputs]))
+    if not whole.num_rows:
+        return Finding("joined blocks", "pass", "not tried: no row has all inputs", {"joined": 1})
+    places = np.arange(JOINED * BLOCK_ROWS) * 7_919 % whole.num_rows
+    many = whole.take(pa.array(places)).combine_chunks()
+    for _block in score_joined(model, many.to_batches()):
+        pass
+    count = model.joined.verified
+    if model.joined.calls:
+        words = f"{JOINED} blocks in one call have the bits of each alone: replays join them"
+        return Finding("joined blocks", "pass", words, {"joined": JOINED, "rows": many.num_rows})
+    words = (
+        "several blocks in one call fail"
+        if model.joined.failed
+        else f"block {count} has other bits in one call"
+    )
+    return Finding("joined blocks", "pass", f"{words}: each has a call of its own", {"joined": 1})
 
 
 def near_threshold(findings: list[Finding], scores: Scores, threshold: float | None) -> Finding | None:

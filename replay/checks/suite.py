@@ -12,11 +12,12 @@ from replay.checks.finding import Finding
 from replay.checks.fuzz import BESIDE, fuzz
 from replay.errors import ModelError
 from replay.isolation import IsolatedModel, RememberingModel
+from replay.score import JOINED
 
 # After this, no further part is begun: the check takes about a minute at most.
 PATIENCE_S = 45.0
 # What the slow parts may take together of a minute, in microseconds.
-FUZZ_US, GROWTH_US = 15_000_000, 10_000_000
+FUZZ_US, GROWTH_US, JOINED_US = 15_000_000, 10_000_000, 10_000_000
 FUZZ_ROWS = (20, 150)
 GROWTH_BLOCKS = (8, 100)
 GROWTH_WARN_MB, GROWTH_FAIL_MB = 16, 64
@@ -77,6 +78,8 @@ def _tried(model: IsolatedModel, again: Open, rows: pa.Table, threshold: float |
         yield memory.remembers(model, rows, first)
         yield memory.snapshots(model, again, rows, first)
     block_us = model.account.blocks.percentile(0.5) or 1
+    if not isinstance(model, RememberingModel) and block_us < JOINED_US / (2 * JOINED):
+        yield invariance.joined(model, rows)
     if find_spec("hypothesis") is None:
         words = "not tried: hypothesis is not installed (pip install 'shadow-harness[check]')"
         yield Finding("odd values", "warn", words)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from replay.adapters.block_model import JoinedCalls
 from replay.isolation.messages import Measured
 from replay.latency import Latencies
 
@@ -29,6 +30,7 @@ class Account:
         self.attempts: dict[str, int] = {}
         self.attempted: list[str] = []
         self.sandbox: dict[str, str] = {}
+        self.joined: dict[str, int] = {}
 
     def note(self, measured: Measured) -> None:
         """Add what one reply says of memory and of attempts."""
@@ -43,13 +45,18 @@ class Account:
         if len(self.samples) < SAMPLES_MAX:
             self.samples.append((position, microseconds))
 
+    def join(self, calls: JoinedCalls) -> None:
+        """Take over what was seen of calls that held several blocks; nothing when there was none."""
+        self.joined = dict(vars(calls)) if any(vars(calls).values()) else {}
+
     def merge(self, other: "Account") -> None:
         """Add another account, of the same model in another run."""
         self.starts += other.starts
         self.cpu_us += other.cpu_us
         self.noise_bytes += other.noise_bytes
         self.resident_mb_max = max(self.resident_mb_max, other.resident_mb_max)
-        for mine, theirs in ((self.kills, other.kills), (self.attempts, other.attempts)):
+        counted = ((self.kills, other.kills), (self.attempts, other.attempts), (self.joined, other.joined))
+        for mine, theirs in counted:
             for name, count in theirs.items():
                 mine[name] = mine.get(name, 0) + count
         self.attempted += other.attempted[: ATTEMPTS_MAX - len(self.attempted)]
@@ -71,6 +78,7 @@ class Account:
             "attempts": dict(sorted(self.attempts.items())),
             "attempted": self.attempted,
             "sandbox": self.sandbox,
+            "joined": self.joined,
         }
 
     def to_log(self) -> dict[str, Any]:
@@ -89,6 +97,7 @@ class Account:
             setattr(account, name, int(body[name]))
         account.kills, account.attempts = dict(body["kills"]), dict(body["attempts"])
         account.attempted, account.sandbox = list(body["attempted"]), dict(body["sandbox"])
+        account.joined = dict(body.get("joined", {}))
         account.blocks, account.rows = _from_text(body["block_latency"]), _from_text(body["row_latency"])
         account.samples = [(position, us) for position, us in body["row_samples"]]
         return account

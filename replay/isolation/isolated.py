@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from replay.adapters.adapter import Artefact
 from replay.adapters.answers import Answer
+from replay.adapters.block_model import JoinedCalls
 from replay.adapters.guard import CallFailed, guard
 from replay.adapters.http_client import token_of
 from replay.adapters.opening import ModelSpec, block_model, info_of, inputs_of
@@ -18,6 +19,7 @@ from replay.isolation.account import Account
 from replay.isolation.limits import Limits
 from replay.isolation.messages import Measured, Opening
 from replay.isolation.process import ChildProcess
+from replay.score import BLOCK_ROWS
 
 # Kills in a row, with no answer ever in between, after which nobody waits for another: one bad first row
 # takes eleven to find.
@@ -82,6 +84,22 @@ class IsolatedModel:
         self._scored += 1
         return scores
 
+    def score_joined(self, columns: pa.RecordBatch) -> pa.RecordBatch | None:
+        """Return the scores of whole blocks from one call; see `replay.model.Joins`.
+
+        Raises:
+            ChallengerEnded: as `score`.
+        """
+        scores = self._model.score_joined(columns)
+        self.account.join(self._model.joined)
+        self._check()
+        return scores
+
+    @property
+    def joined(self) -> JoinedCalls:
+        """What was seen of calls that held several blocks."""
+        return self._model.joined
+
     def _probe(self, columns: pa.RecordBatch, scored: pa.BooleanArray) -> None:
         """Measure the latency of a few of the rows that were scored, each asked alone."""
         features = self._model.features(columns)
@@ -114,7 +132,9 @@ class IsolatedModel:
 
     def _call(self, block: pa.RecordBatch) -> Answer:
         answer, measured = self._ask(block, False)  # noqa: FBT003  no probe
-        self.account.blocks.add(measured.call_us)
+        blocks = block.num_rows // BLOCK_ROWS
+        for _ in range(blocks):
+            self.account.blocks.add(measured.call_us // blocks)
         assert answer is not None, "what failed was raised"
         return answer
 

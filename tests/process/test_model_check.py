@@ -143,6 +143,7 @@ def test_a_sound_model_passes_and_only_its_training_is_unknown(asked):
         "column order",
         "row order",
         "prefix",
+        "joined blocks",
         "odd values",
         "memory",
         "latency",

@@ -6,17 +6,22 @@ import subprocess
 import sys
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from harness import replay_runner
 from harness.challengers import challenger
 from harness.config import StorePlace
+from harness.engines.futures import Futures
 from harness.log.log import Log
 from harness.models import add_model, get_model
 from harness.remembered import RememberedModel
+from harness.replay_batches import GROUP_ROWS
 from harness.replay_errors import StateAltered
-from harness.replays import NAMESPACE, list_replays, read_scores, run_replay
+from harness.replay_runner import run_replay, run_replays
+from harness.replays import NAMESPACE, list_replays, read_scores
 from harness.states import KEPT, keep
 from harness.tail.follower import Follower, begin
 from recorders.fields import FeatureSet, Field
@@ -60,6 +65,10 @@ class Slow(Count):
     def predict(self, frame):
         time.sleep(0.002)
         return super().predict(frame)
+
+def plain(frame):
+    return frame["items"] * 0.5
+plain.inputs = ("items",)
 
 class Fatal(Count):
     def observe(self, frame):
@@ -183,6 +192,27 @@ def test_a_row_that_ends_the_process_costs_that_row_and_nothing_that_is_known(lo
     assert found.column("score").to_pylist() == list(wanted.values())
     errors = found.column("error").to_pylist()
     assert [at for at, error in enumerate(errors) if error is not None] == [41]
+
+
+def test_in_company_and_on_an_engine_it_is_scored_in_order_too(log, folder, monkeypatch):
+    monkeypatch.setattr(replay_runner, "PART_ROWS", GROUP_ROWS)
+    history = Shop(log)
+    history.decisions(0, 300)
+    start, stop = history.decisions(300, GROUP_ROWS + 900)
+    first, second = added(log, folder), added(log, folder, "Slow")
+    add_model(log, "py:counting:plain", name="plain", version="1", folder=folder)
+    runs = run_replays(
+        log, [first, "plain:1", second], decision_point=POINT, start=start, stop=stop, folder=folder
+    )
+    assert [run.scored for run in runs] == [stop - start] * 3
+    for reference in (first, second):
+        assert scores_of(log, reference, start, stop) == expected(log, start, stop)
+    add_model(log, "py:counting:Count?key=who&nulls=pass", name="Count", version="2", folder=folder)
+    with ThreadPoolExecutor(2) as pool:
+        run_replay(
+            log, "Count:2", decision_point=POINT, start=start, stop=stop, folder=folder, engine=Futures(pool)
+        )
+    assert scores_of(log, "Count:2", start, stop) == expected(log, start, stop)
 
 
 def test_a_process_that_ends_while_it_observes_ends_the_run_by_name(log, folder):

@@ -11,7 +11,7 @@ from harness.errors import UsageError
 from harness.known_differences import known_differences, register_known
 from harness.models import add_model
 from harness.replay_errors import FeatureUnknown
-from harness.replays import run_replay
+from harness.replay_runner import run_replay
 from replay.tolerance import Tolerance
 from tests.support.history import POINT, History
 

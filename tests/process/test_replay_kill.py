@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness.models import add_model
-from harness.replays import NAMESPACE, list_replays, read_scores, run_replay
+from harness.replay_runner import run_replay
+from harness.replays import NAMESPACE, list_replays, read_scores
 from tests.support.history import POINT, History
 
 ROWS = 24_000

@@ -9,7 +9,8 @@ from harness.errors import ConfigError, NotFound, UnknownPosition
 from harness.models import add_model, champion_at, get_model, list_models, open_registered
 from harness.noise import noise_floor
 from harness.replay_errors import ModelExists, NothingToScore, TrainedInRange
-from harness.replays import list_replays, read_scores, run_replay
+from harness.replay_runner import run_replay
+from harness.replays import list_replays, read_scores
 from recorders.errors import LinkUnavailable
 from recorders.fields import FeatureSet, Field
 from replay.digest import canonical_digest

@@ -20,7 +20,8 @@ from harness.lease import Lease
 from harness.log.log import Log
 from harness.models import add_model, get_model, open_registered
 from harness.replay_errors import TrainedInRange
-from harness.replays import list_replays, read_scores, run_replay
+from harness.replay_runner import run_replay
+from harness.replays import list_replays, read_scores
 from harness.tail.follower import Follower, begin, place_of
 from harness.tail.status import ask, status
 from harness.tail.tails import BROKEN, NO_END, RESUMED, SHED, STOPPED, list_tails

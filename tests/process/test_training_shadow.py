@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import NotFound
 from harness.models import add_model
-from harness.replays import run_replay
+from harness.replay_runner import run_replay
 from harness.training.sets import Place, build_training_set
 from harness.training.spec import Born, Spec
 from recorders.columns import decision_schema

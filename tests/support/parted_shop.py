@@ -52,10 +52,20 @@ def declared(shop: Shop, folder: Path, name: str, *, unit: str, metrics: str = B
     register(shop.log, read_experiment(path))
 
 
-def measured(log: Log, name: str, engine: Engine, parts: int, positions: int = POSITIONS_MAX) -> Measured:
-    experiment, place = get_experiment(log, name), log.as_of(None)
+def measured(
+    log: Log,
+    name: str,
+    engine: Engine,
+    parts: int,
+    positions: int = POSITIONS_MAX,
+    *,
+    keep: bool = False,
+    at: int | None = None,
+) -> Measured:
+    experiment, place = get_experiment(log, name), log.as_of(at)
     start, stop = range_at(log, experiment, place)
-    until, spread = log.head().position, Spread(engine, parts, positions)
+    spread = Spread(engine, parts, positions, keep)
+    until = log.head().position if at is None else at
     return measure(log, experiment, place, start=start, stop=stop, scores_up_to=until, spread=spread)
 
 

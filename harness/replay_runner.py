@@ -1,0 +1,248 @@
+"""Replays run: challengers scored over a range, each decision once, in this process or on an engine."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+
+from harness.challengers import challenger, keep_account, keep_costs
+from harness.engines.engine import Engine
+from harness.errors import UnknownPosition
+from harness.log.log import Log
+from harness.models import get_model
+from harness.remembered import RememberedModel
+from harness.replay_batches import score_batch
+from harness.replay_errors import TrainedInRange
+from harness.replays import NAMESPACE, ReplayRun, begin, check_inputs, complete, left_of
+from harness.scored_parts import PART_ROWS, UNCUT, Ask, parts_of, score_parts, scored
+from harness.shared_pass import Progress, Read, Slowest, share
+from recorders.errors import HarnessError
+from replay.adapters.uri import parse_uri
+from replay.errors import ChallengerEnded
+from replay.isolation import Limits
+from replay.model import Model, ModelInfo
+from replay.score import columns_for
+
+
+def run_replay(  # noqa: PLR0913  each keyword is one choice of the command
+    log: Log,
+    model_ref: str,
+    *,
+    decision_point: str,
+    start: int,
+    stop: int,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+    limits: Limits | None = None,
+    engine: Engine | None = None,
+) -> ReplayRun:
+    """Return the completed run of a registered model over the decisions in [start, stop).
+
+    The model runs in a process of its own within `limits` (None: those of harness.toml); what it cost is
+    appended as `replay.measured`. On an `engine` it runs in parts, each with a process of its own; the log
+    then holds the same batches in the same order.
+
+    Asked for again, it answers from the log. Killed at any point, it goes on where the log says it was:
+    group k of its canonical blocks is batch k of its writer, so no decision is ever scored twice.
+    `progress` is told the positions done so far, out of `stop - start`.
+
+    Raises:
+        TrainedInRange: the range overlaps what the model was trained on (nothing is scored).
+        NothingToScore, UnknownPosition, NotFound, ModelError: see there.
+        ChallengerEnded: it hung or crashed again and again; what it scored before is in the log.
+        PartPoisoned, EngineLost: the engine; what was appended before is in the log.
+    """
+    if engine is None:
+        (found,) = run_replays(
+            log,
+            [model_ref],
+            decision_point=decision_point,
+            start=start,
+            stop=stop,
+            progress=progress,
+            folder=folder,
+            limits=limits,
+        )
+    else:
+        of = (decision_point, start, stop)
+        found = replay_in_parts(log, model_ref, engine, of, progress=progress, folder=folder, limits=limits)
+    if isinstance(found, HarnessError):
+        raise found
+    return found
+
+
+def run_replays(
+    log: Log,
+    model_refs: Sequence[str],
+    *,
+    decision_point: str,
+    start: int,
+    stop: int,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+    limits: Limits | None = None,
+) -> list[ReplayRun | HarnessError]:
+    """Return for each model its completed run, or why it has none, from one pass over the decisions.
+
+    Each model is a run of its own, as `run_replay` would make it, in a process of its own: one that fails
+    ends no other. The slowest sets the pace.
+    """
+    found: dict[str, ReplayRun | HarnessError] = {}
+    waiting: dict[str, tuple[Model, ReplayRun]] = {}
+    with ExitStack() as stack:
+        for reference in dict.fromkeys(model_refs):
+            try:
+                _check_place(log, reference, start, stop)
+                model = stack.enter_context(
+                    challenger(log, reference, decision_point=decision_point, folder=folder, limits=limits)
+                )
+                run = begin(log, model.info, reference, decision_point, start, stop)
+                if run.completed_at is None:
+                    check_inputs(log, model.info, run.decision_point, run.start, run.stop)
+                    waiting[reference] = (model, run)
+                found[reference] = run
+            except HarnessError as error:
+                found[reference] = error
+        found |= _score_all(log, waiting, progress or _silent)
+    return [found[reference] for reference in model_refs]
+
+
+def _score_all(
+    log: Log, waiting: dict[str, tuple[Model, ReplayRun]], progress: Progress
+) -> dict[str, ReplayRun | HarnessError]:
+    """Return what became of runs that go on: several share a pass, one reads the log by itself.
+
+    So does each that remembers: it reads of the log what lies between, and a log is for one thread.
+    """
+    company = {ref: each for ref, each in waiting.items() if not isinstance(each[0], RememberedModel)}
+    if len(company) < 2:  # noqa: PLR2004  one needs no thread
+        company = {}
+    found = {
+        reference: _ended(log, model, run, progress, partial(_decisions, log, run.decision_point))
+        for reference, (model, run) in waiting.items()
+        if reference not in company
+    }
+    return found | _score_together(log, company, progress) if company else found
+
+
+def _score_together(
+    log: Log, waiting: dict[str, tuple[Model, ReplayRun]], progress: Progress
+) -> dict[str, ReplayRun | HarnessError]:
+    runs = [run for _model, run in waiting.values()]
+    names = dict.fromkeys(name for model, _run in waiting.values() for name in columns_for(model.info))
+    first = min((part[0] for run in runs for part in left_of(log, run)), default=runs[0].stop)
+    batches = _decisions(log, runs[0].decision_point, first, max(run.stop for run in runs), tuple(names))
+    slowest = Slowest(progress, len(runs))
+
+    def reader(place: int, model: Model, run: ReplayRun, read: Read) -> ReplayRun | HarnessError:
+        with log.address.open() as own:
+            return _ended(own, model, run, partial(slowest.told, place), read)
+
+    readers = [partial(reader, place, *each) for place, each in enumerate(waiting.values())]
+    done = share(batches, readers)
+    return {reference: future.result() for reference, future in zip(waiting, done, strict=True)}
+
+
+def _ended(
+    log: Log, model: Model, run: ReplayRun, progress: Progress, read: Read
+) -> ReplayRun | HarnessError:
+    """Return the completed run, or the error that stopped it; what the model cost is kept either way."""
+    try:
+        _score(log, model, run, progress, read)
+    except HarnessError as error:
+        if isinstance(error, ChallengerEnded):
+            keep_account(log, model, run.id)
+        return error
+    keep_account(log, model, run.id)
+    return complete(log, run)
+
+
+def replay_in_parts(
+    log: Log,
+    model_ref: str,
+    engine: Engine,
+    of: tuple[str, int, int],
+    *,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+    limits: Limits | None = None,
+) -> ReplayRun | HarnessError:
+    """Return the completed run, scored by the workers of an engine and appended here, or why there is none.
+
+    `of`: the decision point and the range.
+    """
+    decision_point, start, stop = of
+    told = progress or _silent
+    try:
+        info = _check_place(log, model_ref, start, stop)
+        run = begin(log, info, model_ref, decision_point, start, stop)
+        if run.completed_at is not None:
+            return run
+        check_inputs(log, info, decision_point, start, stop)
+        append = Appending(log, run, told)
+        ask = Ask(model_ref, decision_point, append.sequence == 0, folder, limits)
+        rows = PART_ROWS if parse_uri(info.uri).key is None else UNCUT
+        parts = parts_of(log, decision_point, left_of(log, run), rows)
+        account = score_parts(log, ask, parts, engine, append)
+    except HarnessError as error:
+        return error
+    keep_costs(log, info, account, run.id)
+    told(stop - start)
+    return complete(log, run)
+
+
+class Appending:
+    """Appends groups of a run's scores: the next one is batch `sequence + 1` of its writer."""
+
+    def __init__(self, log: Log, run: ReplayRun, progress: Progress) -> None:
+        self._log, self._run, self._progress = log, run, progress
+        self._writer = uuid.uuid5(NAMESPACE, run.id)
+        self.sequence = log.writer_high_water(self._writer)
+
+    def __call__(self, scores: pa.RecordBatch) -> None:
+        """Append one group."""
+        self.sequence += 1
+        batch = score_batch(
+            scores,
+            decision_point=self._run.decision_point,
+            run_id=self._run.id,
+            writer=self._writer,
+            sequence=self.sequence,
+        )
+        self._log.append(batch)
+        self._progress(scores.column("decision_position")[-1].as_py() + 1 - self._run.start)
+
+
+def _check_place(log: Log, reference: str, start: int, stop: int) -> ModelInfo:
+    """Return the registered model, or refuse a range that it was trained on or that is not there yet."""
+    info = get_model(log, reference)
+    trained = info.trained_until
+    if trained is not None and start <= trained:
+        raise TrainedInRange(reference, trained, start, stop)
+    head = log.head().position
+    if stop > head + 1:
+        raise UnknownPosition(stop - 1, head)
+    return info
+
+
+def _decisions(
+    log: Log, decision_point: str, start: int, stop: int, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    return log.read(start, stop, kind="decision", decision_point=decision_point, columns=columns)
+
+
+def _score(log: Log, model: Model, run: ReplayRun, progress: Progress, read: Read) -> None:
+    """Append the scores of the run's ranges that are not stored yet: group k of blocks is batch k."""
+    append = Appending(log, run, progress)
+    for first, after in left_of(log, run):
+        decisions = read(first, after, columns_for(model.info))
+        for scores in scored(log, model, decisions, first=append.sequence == 0):
+            append(scores)
+    progress(run.stop - run.start)
+
+
+def _silent(_done: int) -> None:
+    """Nobody watches."""
