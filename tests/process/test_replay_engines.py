@@ -20,7 +20,6 @@ from harness.models import add_model
 from harness.replay_batches import GROUP_ROWS
 from harness.replay_runner import replay_in_parts, run_replay, run_replays
 from harness.replays import ReplayRun, list_replays
-from harness.scored_parts import parts_of
 from replay.errors import ModelBroken
 from replay.score import BLOCK_ROWS, JOINED
 from tests.support.history import POINT, History
@@ -47,8 +46,7 @@ Parts = Sequence[Any]
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    cut = partial(parts_of, rows=GROUP_ROWS)
-    monkeypatch.setattr("harness.replay_runner.parts_of", cut)
+    monkeypatch.setattr("harness.replay_runner.PART_ROWS", GROUP_ROWS)
 
 
 def filled(log: Log, folder: Path) -> tuple[int, int]:
