@@ -22,7 +22,7 @@ from harness.shared_pass import Progress, Read, Slowest, share
 from recorders.errors import HarnessError
 from replay.adapters.uri import parse_uri
 from replay.errors import ChallengerEnded
-from replay.isolation import Limits
+from replay.isolation import Account, Limits
 from replay.model import Model, ModelInfo
 from replay.score import columns_for
 
@@ -184,9 +184,13 @@ def replay_in_parts(
         check_inputs(log, info, decision_point, start, stop)
         append = Appending(log, run, told)
         ask = Ask(model_ref, decision_point, append.sequence == 0, folder, limits)
-        rows = PART_ROWS if parse_uri(info.uri).key is None else UNCUT
-        parts = parts_of(log, decision_point, left_of(log, run), rows)
-        account = score_parts(log, ask, parts, engine, append)
+        remembers = parse_uri(info.uri).key is not None
+        parts = parts_of(log, decision_point, left_of(log, run), UNCUT if remembers else PART_ROWS)
+        # What remembers goes on from the state that the part before it left: one part at a time.
+        rounds = [[part] for part in parts] if remembers else [parts]
+        account = Account()
+        for some in rounds:
+            account.merge(score_parts(log, ask, some, engine, append))
     except HarnessError as error:
         return error
     keep_costs(log, info, account, run.id)

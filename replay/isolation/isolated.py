@@ -132,7 +132,7 @@ class IsolatedModel:
 
     def _call(self, block: pa.RecordBatch) -> Answer:
         answer, measured = self._ask(block, False)  # noqa: FBT003  no probe
-        blocks = block.num_rows // BLOCK_ROWS
+        blocks = max(1, block.num_rows // BLOCK_ROWS)  # what remembers has smaller calls
         for _ in range(blocks):
             self.account.blocks.add(measured.call_us // blocks)
         assert answer is not None, "what failed was raised"

@@ -46,6 +46,9 @@ class RememberingModel(IsolatedModel):
         """
         return score_in_order(columns, self._key, super().score, self._observe)
 
+    def score_joined(self, columns: pa.RecordBatch) -> None:
+        """Return None: a row is asked when those before it were observed, never in one call with them."""
+
     def observe(self, columns: pa.RecordBatch) -> None:
         """Take in rows without scoring them.
 

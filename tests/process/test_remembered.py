@@ -9,9 +9,11 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from harness import replay_runner
+from harness import replay_runner, scored_parts
 from harness.challengers import challenger
 from harness.config import StorePlace
 from harness.engines.futures import Futures
@@ -25,8 +27,11 @@ from harness.replays import NAMESPACE, list_replays, read_scores
 from harness.states import KEPT, keep
 from harness.tail.follower import Follower, begin
 from recorders.fields import FeatureSet, Field
+from replay.adapters.in_order import WAVE_ROWS
 from replay.errors import StateLost
 from replay.isolation import Limits
+from replay.model import Joins
+from replay.score import BLOCK_ROWS, JOINED, score_joined
 from tests.support.history import FEATURES, POINT, History
 
 ROWS = 6_000
@@ -213,6 +218,57 @@ def test_in_company_and_on_an_engine_it_is_scored_in_order_too(log, folder, monk
             log, "Count:2", decision_point=POINT, start=start, stop=stop, folder=folder, engine=Futures(pool)
         )
     assert scores_of(log, "Count:2", start, stop) == expected(log, start, stop)
+
+
+def test_parts_of_a_run_that_was_cut_up_are_scored_one_after_the_other(log, folder, monkeypatch):
+    """Two at once would observe the same decisions twice, and keep each other's states from being found."""
+    history = Shop(log)
+    start, stop = history.decisions(0, 3_000)
+    reference = added(log, folder)
+    middle = {"decision_point": POINT, "start": start + 1_000, "stop": start + 1_300, "folder": folder}
+    run_replay(log, reference, **middle)
+    at_once, most = [], []
+    real = scored_parts._scored
+
+    def watched(*args):
+        at_once.append(args[-1])
+        most.append(len(at_once))
+        found = real(*args)
+        at_once.remove(args[-1])
+        return found
+
+    monkeypatch.setattr(scored_parts, "_scored", watched)
+    with ThreadPoolExecutor(2) as pool:
+        run = run_replay(
+            log, reference, decision_point=POINT, start=start, stop=stop, folder=folder, engine=Futures(pool)
+        )
+    assert run.ranges == ((start, start + 1_000), (start + 1_300, stop))
+    assert most == [1, 1]
+    assert scores_of(log, reference, start, stop) == expected(log, start, stop)
+
+
+def test_blocks_of_what_remembers_are_never_joined(log, folder, monkeypatch):
+    """Even where a check says so: a row that shares its call with those before it knows nothing of them."""
+    rows = JOINED * BLOCK_ROWS
+    names = [f"c{n % 9_000}" for n in range(rows)]
+    decisions = pa.record_batch(
+        {
+            "position": np.arange(1, rows + 1),
+            "decision_id": [f"d{n}" for n in range(rows)],
+            "f.who": names,
+            "f.items": np.ones(rows, dtype=np.int64),
+        }
+    )
+    monkeypatch.setattr(scored_parts, "may_join", lambda *_: True)
+    with challenger(log, added(log, folder), decision_point=POINT, folder=folder) as model:
+        remembering = model._model
+        found = pa.Table.from_batches(score_joined(remembering, [decisions]))
+        assert remembering.joined.calls == 0
+        in_groups = list(scored_parts.scored(log, model, iter([decisions]), first=True))
+        assert model.account.blocks.count == 2 * rows // WAVE_ROWS
+    assert found.column("score").to_pylist() == [1.5 if n < 9_000 else 3.5 for n in range(rows)]
+    assert sum(group.num_rows for group in in_groups) == rows
+    assert not isinstance(model, Joins)
 
 
 def test_a_process_that_ends_while_it_observes_ends_the_run_by_name(log, folder):
