@@ -30,7 +30,7 @@ MARGIN = 0.005  # of the champion's loss
 WEIGHTS = np.array([1.2, -1.0, 0.8, -0.6, 0.5, 0.4, 0.0, 0.0, 0.0, 0.0])
 PLAN: Plan = plan_from(
     {
-        "metrics": [{"name": "log_loss", "epsilon": 0.01, "clip": 0.5}],
+        "metrics": [{"name": "log_loss", "epsilon": 0.01, "clip": 1.0}],
         "policy": {"name": "retraining", "alpha": 0.01},
         "retraining": {"margin": 0.002},
     }
@@ -51,6 +51,11 @@ class Rows(NamedTuple):
     def part(self, start: int, stop: int) -> "Rows":
         """Return some of the rows."""
         return Rows(self.x[start:stop], self.y[start:stop])
+
+    def halves(self) -> tuple["Rows", "Rows"]:
+        """Return the rows to learn from and those that are held out."""
+        half = len(self.y) // 2
+        return self.part(0, half), self.part(half, len(self.y))
 
 
 def draw(rng: np.random.Generator, size: int, scenario: Scenario) -> Rows:
@@ -123,24 +128,41 @@ def live(fit: Fit, old: Rows) -> Live:
     return Live(fit(*seen), seen, old.part(0, fifth))
 
 
-def tried(
-    fit: Fit, champion: Live, recent: Rows, *, features: Literal["ok", "drift"] = "ok", **facts: Any
-) -> Proof:
-    """Return the proof that these rows give: rivals of the champion learn from half of the recent ones."""
-    half = len(recent.y) // 2
-    learn, held = recent.part(0, half), recent.part(half, len(recent.y))
+def rivals(fit: Fit, champion: Live, learn: Rows) -> dict[str, Scores]:
+    """Return the champion's rivals that learned from these rows, by their names in a proof."""
     moved = recalibrate(champion.scores(learn.x), learn.y)
-    current, apart = champion.scores(held.x), champion.apart
-    again = moved.apply(current)
-    given: dict[str, Floats] = {
-        "recent": fit(*learn)(held.x),
-        "all": fit(*(champion.seen + learn))(held.x),
-        "recalibrated": again,
+    return {
+        "recent": fit(*learn),
+        "all": fit(*(champion.seen + learn)),
+        "recalibrated": lambda x: moved.apply(champion.scores(x)),
     }
+
+
+def mean_loss(scores: Floats, labels: Floats) -> float:
+    """Return the mean log-loss as the plan clips it."""
+    right = np.where(labels == 1.0, scores, 1.0 - scores)
+    return float(-np.log(np.clip(right, 0.01, 1.0)).mean())
+
+
+def margin_of(champion: Live) -> float:
+    """Return the margin that is registered: a share of the champion's loss on old rows apart."""
+    return MARGIN * mean_loss(champion.scores(champion.apart.x), champion.apart.y)
+
+
+def tried(
+    champion: Live,
+    against: dict[str, Scores],
+    held: Rows,
+    *,
+    features: Literal["ok", "drift"] = "ok",
+    **facts: Any,
+) -> Proof:
+    """Return the proof that these rows give, which nobody has learned from."""
+    given = {name: scores(held.x) for name, scores in against.items()}
+    current, again, apart = champion.scores(held.x), given["recalibrated"], champion.apart
     before = champion.scores(apart.x)
-    right = np.where(apart.y == 1.0, before, 1.0 - before)
-    loss = float(-np.log(np.clip(right, 0.01, 1.0)).mean())
-    plan = msgspec.structs.replace(PLAN, retraining=RetrainRule(margin=MARGIN * loss, slice_margin=0.03))
+    rule = RetrainRule(margin=margin_of(champion), slice_margin=0.03)
+    plan = msgspec.structs.replace(PLAN, retraining=rule)
     side = held.x[:, 0] > 0.0
     contenders = [
         Contender(
