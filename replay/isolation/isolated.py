@@ -26,8 +26,8 @@ from replay.score import BLOCK_ROWS
 HOPELESS = 12
 KILLS_PER_BLOCK_SHARE = 8
 # Single rows are asked alone, for a latency that compares with a service's: four of the first block, then one
-# of every sixteenth. More would cost a fast model more than it tells.
-PROBE_EVERY = 16
+# of every thirty-second. More would cost a fast model more than it tells.
+PROBE_EVERY = 32
 PROBE_ROWS = (4, 1)
 PROBE_AMONG = 64
 # What loading a model of a kind imports in any case.

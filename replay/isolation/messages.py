@@ -58,19 +58,37 @@ class Measured(msgspec.Struct, frozen=True, array_like=True):
     whole: bool = False
 
 
-def block_bytes(block: pa.RecordBatch) -> bytes:
-    """Return a block as its schema and its batch, two Arrow messages: a stream's writer costs more."""
-    schema = block.schema.serialize().to_pybytes()
-    schema += bytes(-(len(schema) + _SIZE.size) % _ALIGNED)
-    return b"".join([_SIZE.pack(len(schema)), schema, block.serialize()])
+class Packer:
+    """Makes blocks into their schema and their batch, two Arrow messages: a stream's writer costs more.
+
+    A schema that comes again, as it does with each block, is not made into bytes again.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[pa.Schema, bytes] | None = None
+
+    def pieces(self, block: pa.RecordBatch) -> tuple[bytes, memoryview]:
+        """Return the bytes of a block, in two pieces so that no copy is needed to join them."""
+        if self._known is None or not self._known[0].equals(block.schema, check_metadata=True):
+            schema = block.schema.serialize().to_pybytes()
+            schema += bytes(-(len(schema) + _SIZE.size) % _ALIGNED)
+            self._known = block.schema, _SIZE.pack(len(schema)) + schema
+        return self._known[1], memoryview(block.serialize())
 
 
-def block_of(data: bytes | bytearray) -> pa.RecordBatch:
-    """Return the block of `block_bytes`; it comes from us and is not checked again."""
-    size = _SIZE.unpack_from(data)[0]
-    whole = pa.py_buffer(data)
-    schema = pa.ipc.read_schema(whole.slice(_SIZE.size, size))
-    return pa.ipc.read_record_batch(whole.slice(_SIZE.size + size), schema)
+class Unpacker:
+    """Makes blocks of the bytes of a `Packer`; they come from us and are not checked again."""
+
+    def __init__(self) -> None:
+        self._known: tuple[bytes, pa.Schema] | None = None
+
+    def block(self, data: bytes | bytearray) -> pa.RecordBatch:
+        """Return a block, whose columns lie in `data`."""
+        whole, at = pa.py_buffer(data), _SIZE.size + _SIZE.unpack_from(data)[0]
+        schema = bytes(data[_SIZE.size : at])
+        if self._known is None or self._known[0] != schema:
+            self._known = schema, pa.ipc.read_schema(pa.py_buffer(schema))
+        return pa.ipc.read_record_batch(whole.slice(at), self._known[1])
 
 
 def answer_bytes(measured: Measured, answer: Answer | None) -> bytes:
@@ -80,7 +98,7 @@ def answer_bytes(measured: Measured, answer: Answer | None) -> bytes:
     if answer is not None:
         scores, decisions = answer
         parts.append(np.ascontiguousarray(scores, dtype="<f8").tobytes())
-        if any(text is not None for text in decisions):
+        if decisions.tolist().count(None) < decisions.size:
             texts = pa.RecordBatch.from_arrays([pa.array(decisions, pa.string())], schema=_DECISIONS)
             sink = pa.BufferOutputStream()
             with pa.ipc.new_stream(sink, _DECISIONS) as writer:

@@ -24,9 +24,9 @@ from replay.isolation.messages import (
     Measured,
     Opened,
     Opening,
+    Packer,
     Refused,
     answer_of,
-    block_bytes,
     measured_of,
 )
 from replay.isolation.nursery import NurseryLost, nursery_for, search_path
@@ -55,6 +55,7 @@ class ChildProcess:
         self._nursery = nursery_for(limits.threads)
         self._folder = tempfile.TemporaryDirectory(prefix="harness-challenger-", ignore_cleanup_errors=True)
         self._swollen = self._ended = False
+        self._blocks = Packer()
         inner_read, to_child = os.pipe()
         from_child, inner_write = os.pipe()
         noise, inner_noise = os.pipe()
@@ -99,7 +100,7 @@ class ChildProcess:
         """
         payload = msgspec.msgpack.encode(asked)
         try:
-            kind, reply = self._ask(wire.OPEN, payload, self._limits.open_timeout_s)
+            kind, reply = self._ask(wire.OPEN, [payload], self._limits.open_timeout_s)
             if kind == wire.REFUSED:
                 raise _error_of(msgspec.msgpack.decode(reply, type=Refused))
             return msgspec.msgpack.decode(reply, type=Opened)
@@ -113,7 +114,7 @@ class ChildProcess:
             CallFailed: with `killed`, when the process must be ended; the account is then lost.
         """
         kind = wire.PROBE if probe else wire.SCORE
-        _kind, reply = self._ask(kind, memoryview(block_bytes(block)), self._limits.timeout_s)
+        _kind, reply = self._ask(kind, self._blocks.pieces(block), self._limits.timeout_s)
         try:
             measured = measured_of(reply)
             answer = None if probe or measured.failure else answer_of(reply, block.num_rows)
@@ -127,7 +128,7 @@ class ChildProcess:
         Raises:
             CallFailed: with `killed`, when the process must be ended; else its own code raised.
         """
-        reply, state = self._ask(kind, payload, self._limits.timeout_s, most=wire.STATE_BYTES_MAX)
+        reply, state = self._ask(kind, [payload], self._limits.timeout_s, most=wire.STATE_BYTES_MAX)
         if reply == wire.RAISED:
             raise CallFailed(plain(state.decode(errors="replace")))
         return state
@@ -135,7 +136,7 @@ class ChildProcess:
     def _ask(
         self,
         kind: int,
-        payload: bytes | memoryview,
+        payload: Sequence[bytes | memoryview],
         timeout_s: float,
         *,
         most: int = wire.REPLY_BYTES_MAX,

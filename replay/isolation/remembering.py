@@ -10,7 +10,7 @@ from replay.errors import ModelError, StateLost
 from replay.isolation import wire
 from replay.isolation.isolated import IsolatedModel
 from replay.isolation.limits import Limits
-from replay.isolation.messages import block_bytes
+from replay.isolation.messages import Packer
 
 # A new process is given the last snapshot and what was observed since; after as much as this, the next one.
 SINCE_ROWS, SINCE_BATCHES = 65_536, 1_024
@@ -82,7 +82,7 @@ class RememberingModel(IsolatedModel):
         features = self._model.complete(columns)
         if not features.num_rows:
             return
-        payload = block_bytes(features)
+        payload = b"".join(Packer().pieces(features))
         self._tell(wire.OBSERVE, payload)
         self._since.append(payload)
         self._since_rows += features.num_rows

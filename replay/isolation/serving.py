@@ -16,7 +16,7 @@ from replay.adapters.uri import parse_uri
 from replay.errors import ModelError
 from replay.isolation import wire
 from replay.isolation.audit import Tripwire
-from replay.isolation.messages import Measured, Opened, Opening, Refused, answer_bytes, block_of
+from replay.isolation.messages import Measured, Opened, Opening, Refused, Unpacker, answer_bytes
 
 _KILOBYTES = 1024
 
@@ -30,6 +30,7 @@ class Server:
         self._tripwire = Tripwire(home)
         self._call: Callable[[pa.RecordBatch], Answer] | None = None
         self._memory: Memory | None = None
+        self._blocks = Unpacker()
 
     def reply(self, kind: int, body: bytearray) -> tuple[int, bytes]:
         """Return the kind and the bytes of the reply to one frame."""
@@ -38,7 +39,7 @@ class Server:
         if kind in {wire.OBSERVE, wire.SNAPSHOT, wire.RESTORE}:
             state, failed = guard(self._remember, kind, body)
             return (wire.STATE, state or b"") if failed is None else (wire.RAISED, failed.reason.encode())
-        return self._score(kind, block_of(body))
+        return self._score(kind, self._blocks.block(body))
 
     def _open(self, asked: Opening) -> tuple[int, bytes]:
         if self._watched:
@@ -59,7 +60,7 @@ class Server:
         if kind == wire.SNAPSHOT:
             return self._memory.snapshot()
         if kind == wire.OBSERVE:
-            self._memory.observe(block_of(body))
+            self._memory.observe(self._blocks.block(body))
         else:
             self._memory.restore(bytes(body))
         return None

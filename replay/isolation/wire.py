@@ -4,7 +4,7 @@ import os
 import select
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 HEADER = struct.Struct("<QB")
 OPEN, SCORE, PROBE, OBSERVE, SNAPSHOT, RESTORE = 1, 2, 3, 4, 5, 6
@@ -12,6 +12,7 @@ OPENED, REFUSED, ANSWER, RAISED, STATE = 11, 12, 13, 14, 15
 REPLY_BYTES_MAX = 16 * 2**20
 STATE_BYTES_MAX = 512 * 2**20
 _PIECE = 2**20
+_HEARD = 2**16
 # How often a waiting parent looks after its child's memory and noise.
 WATCH_S = 0.05
 
@@ -26,11 +27,24 @@ class Broken(Exception):  # noqa: N818  a line that broke; who uses it says why
 
 def write_all(fd: int, kind: int, payload: bytes | memoryview) -> None:
     """Write one frame to a blocking pipe: the child's side."""
-    data = memoryview(HEADER.pack(len(payload), kind))
-    for part in (data, memoryview(payload).cast("B")):
-        at = 0
-        while at < len(part):
-            at += os.write(fd, part[at : at + _PIECE])
+    left = _frame(kind, [payload])
+    while left:
+        left = _unwritten(left, os.writev(fd, left))
+
+
+def _frame(kind: int, payload: Sequence[bytes | memoryview]) -> list[memoryview]:
+    """Return the pieces of a frame: written together, they wake who waits for them once."""
+    pieces = [memoryview(piece).cast("B") for piece in payload]
+    return [memoryview(HEADER.pack(sum(map(len, pieces)), kind)), *pieces]
+
+
+def _unwritten(pieces: list[memoryview], written: int) -> list[memoryview]:
+    """Return what is left of the pieces after so many bytes."""
+    for number, piece in enumerate(pieces):
+        if written < len(piece):
+            return [piece[written:], *pieces[number + 1 :]]
+        written -= len(piece)
+    return []
 
 
 def read_all(fd: int) -> tuple[int, bytearray] | None:
@@ -64,13 +78,20 @@ class Line:
         self._to, self._from, self._noise, self._watch = to_child, from_child, noise, watch
         self.noise_bytes = 0
         self.last_words = b""
+        self._buffer = memoryview(bytearray(_HEARD))
+        self._heard = bytearray()
         for fd in (to_child, from_child, noise):
             os.set_blocking(fd, False)
 
     def ask(
-        self, kind: int, payload: bytes | memoryview, timeout_s: float, *, most: int = REPLY_BYTES_MAX
+        self,
+        kind: int,
+        payload: Sequence[bytes | memoryview],
+        timeout_s: float,
+        *,
+        most: int = REPLY_BYTES_MAX,
     ) -> tuple[int, bytes]:
-        """Return the child's reply to one frame.
+        """Return the child's reply to one frame, whose payload comes in pieces.
 
         Raises:
             Broken: no whole reply came in time, or not one of ours.
@@ -82,30 +103,30 @@ class Line:
             raise Broken(f"a reply of {size} bytes, more than the {most} that are allowed")
         return reply, self._receive(size, deadline)
 
-    def _send(self, kind: int, payload: bytes | memoryview, deadline: float) -> None:
-        for part in (memoryview(HEADER.pack(len(payload), kind)), memoryview(payload).cast("B")):
-            at = 0
-            while at < len(part):
-                try:
-                    at += os.write(self._to, part[at : at + _PIECE])
-                except BlockingIOError:
-                    self._wait(self._to, select.POLLOUT, deadline)
-                except BrokenPipeError as error:
-                    raise Broken("it closed its pipe", closed=True) from error
-
-    def _receive(self, size: int, deadline: float) -> bytes:
-        parts, left = [], size
+    def _send(self, kind: int, payload: Sequence[bytes | memoryview], deadline: float) -> None:
+        left = _frame(kind, payload)
         while left:
             try:
-                part = os.read(self._from, min(left, _PIECE))
+                left = _unwritten(left, os.writev(self._to, left))
+            except BlockingIOError:
+                self._wait(self._to, select.POLLOUT, deadline)
+            except BrokenPipeError as error:
+                raise Broken("it closed its pipe", closed=True) from error
+
+    def _receive(self, size: int, deadline: float) -> bytes:
+        """Return the next bytes; what came with them, the rest of a frame, is kept for the next call."""
+        while len(self._heard) < size:
+            try:
+                got = os.readv(self._from, [self._buffer])
             except BlockingIOError:
                 self._wait(self._from, select.POLLIN, deadline)
                 continue
-            if not part:
+            if not got:
                 raise Broken("it closed its pipe", closed=True)
-            parts.append(part)
-            left -= len(part)
-        return b"".join(parts)
+            self._heard += self._buffer[:got]
+        data = bytes(memoryview(self._heard)[:size])
+        del self._heard[:size]
+        return data
 
     def _wait(self, fd: int, event: int, deadline: float) -> None:
         """Return when `fd` is ready; its end counts as ready."""
