@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.challengers import challenger
+from harness.diff_noise import COLUMNS, below_noise, champions_noise
 from harness.errors import UsageError
 from harness.flip_search import smallest_changes
 from harness.known_differences import KnownDifference, covered, known_differences
@@ -25,7 +26,6 @@ from replay.tolerance import Tolerance
 
 RECORDED = "recorded"
 NOT_SCORED = "not scored"
-_KEYS = ("decision_id", "score", "decision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,9 @@ class Comparison:
     """The answer: the account, the slices that hold too many differences, and the rows that weigh most.
 
     `searched` slices were tested. `changes` has for some of the rows that flip the smallest change of one
-    feature after which `b` decides as `a` did, None where no single one does.
+    feature after which `b` decides as `a` did, None where no single one does. `noise` is how far the
+    champions of these decisions are from themselves, None when it is not known; `below_noise` differences
+    are no larger.
     """
 
     question: Question
@@ -63,6 +65,8 @@ class Comparison:
     slices: Sequence[Concentrated]
     worst: pa.Table
     changes: dict[int, dict[str, Any] | None]
+    noise: dict[str, Any] | None
+    below_noise: int
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, with names as in the command's --json."""
@@ -79,6 +83,8 @@ class Comparison:
             "lacking": account.lacking,
             "flips": [{"a": a, "b": b, "rows": n} for (a, b), n in sorted(account.flips.items())],
             "max_abs_difference": account.largest,
+            "noise": self.noise,
+            "below_noise": self.below_noise,
             "known": list(self.known),
             "slices_searched": self.searched,
             "slices": [each._asdict() for each in self.slices],
@@ -100,11 +106,12 @@ def compare_models(log: Log, question: Question, *, folder: Path | None = None) 
     """
     known = known_differences(log, question.decision_point, (question.a, question.b))
     named = {FEATURE + name for each in known for name in each.where}
-    decisions = _decisions(log, question, (*_KEYS, *sorted(named)))
+    decisions = _decisions(log, question, (*COLUMNS, *sorted(named)))
     if not decisions.num_rows:
         raise NothingToScore(question.decision_point, question.start, question.stop)
     sides = _sides(log, question, decisions)
     found = states(sides, question.tolerance, covered(decisions, known))
+    noise = champions_noise(log, question.decision_point, question.start, question.stop, decisions)
     account, at = Differences(question.keep), 0
     for batch in log.read(
         question.start, question.stop, kind="decision", decision_point=question.decision_point
@@ -125,6 +132,8 @@ def compare_models(log: Log, question: Question, *, folder: Path | None = None) 
         concentrated(slices, rows=compared, differing=account.by_state[DIFFERS], alpha=question.alpha),
         worst,
         _changes(log, question, worst, folder),
+        noise,
+        int(np.count_nonzero(below_noise(sides, found, noise))),
     )
 
 

@@ -133,6 +133,7 @@ def _text(found: "Comparison", output: Path | None) -> str:
         f"equal      {states['equal']:,}",
         f"within     {states['within']:,} differ by no more than the tolerance",
         f"differ     {states['differs']:,}, by {account.largest:.3g} at most",
+        *_noise(found),
         f"known      {states['known']:,} by {len(found.known)} known differences",
         f"lacking    {states['lacking']:,} have no answer of one of them",
     ]
@@ -152,6 +153,19 @@ def _text(found: "Comparison", output: Path | None) -> str:
     if output is not None:
         lines.append(f"Wrote {found.worst.num_rows:,} rows to {output}.")
     return "\n".join(lines)
+
+
+def _noise(found: "Comparison") -> list[str]:
+    """Return what the champions differ in from themselves: no difference of that size says anything."""
+    noise = found.noise
+    if noise is None:
+        return ["noise      not known: no champion of these decisions has scored them again"]
+    anew = f"{noise['differing_decisions']:,} of {noise['rows']:,} decided anew"
+    moved = f"scores moved by {noise['max_abs_difference']:.3g} at most"
+    return [
+        f"noise      {', '.join(noise['models'])} scored again: {anew}, {moved}",
+        f"           {found.below_noise:,} of the differences are no larger than that",
+    ]
 
 
 def _row(row: dict[str, Any], found: "Comparison") -> str:

@@ -108,6 +108,33 @@ def test_the_champion_is_compared_by_what_it_recorded(world):
     assert {pair for pair in found.account.flips if pair[0] != pair[1]} == set()
 
 
+def test_the_noise_floor_is_the_champion_against_itself(world, capsys, monkeypatch):
+    log, part, folder = world
+    assert asked(world).noise is None
+    # The champion's own score, off by as much as bent:1 is where nobody pays in coins.
+    (folder / "rules.py").write_text(
+        "import numpy as np\nimport pandas as pd\n\ndef rules(frame):\n"
+        "    score = 1 / (1 + np.exp(-frame['amount'] / 10)) + 1e-9\n"
+        "    decision = ['block' if a > 0 else 'pass' for a in frame['amount']]\n"
+        "    return pd.DataFrame({'score': score, 'decision': decision})\nrules.inputs = ('amount',)\n"
+    )
+    add_model(log, "py:rules:rules", name="rules", version="1", folder=folder)
+    run_replay(log, "rules:1", decision_point=POINT, start=part[0], stop=part[1], folder=folder)
+    found = asked(world)
+    assert found.noise["models"] == ["rules:1"]
+    assert found.noise["rows"] == ROWS - ROWS // 97
+    assert found.noise["differing_decisions"] == 0
+    assert found.noise["max_abs_difference"] == pytest.approx(1e-9, rel=1e-3)
+    # All but coins differ by 1e-12, which is less than the champion differs from itself.
+    assert found.below_noise == pytest.approx(ROWS * 2 / 3, rel=0.05)
+    assert found.below_noise < found.account.by_state["differs"]
+    monkeypatch.setenv("HARNESS_DATABASE_URL", log.url)
+    run(["replay", "diff", "plain:1", "bent:1", "-d", POINT, "--from", str(part[0]), "--to", str(part[1])])
+    text = capsys.readouterr().out
+    assert f"noise      rules:1 scored again: 0 of {found.noise['rows']:,} decided anew" in text
+    assert f"{found.below_noise:,} of the differences are no larger than that" in text
+
+
 def test_the_command_says_it_exits_by_it_and_writes_the_rows(world, monkeypatch, capsys):
     log, part, folder = world
     monkeypatch.chdir(folder)
