@@ -129,10 +129,15 @@ bench-policies bench-drift: bench-%: $(PEERS)-%/.ready
 $(addprefix bench-,$(filter-out recorder,$(BENCHMARKS))): bench-%: setup
 	$(RUN) -m benchmarks.$*
 
+# Every extra but those named: Spark is 450 MB and a Java, PyTorch gigabytes of libraries for accelerators.
+extras = $(shell $(TOOLS)/bin/python -c 'import sys, tomllib; from pathlib import Path; \
+  known = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]; \
+  print(*(f"--extra {name}" for name in known if name not in sys.argv[1:]))' $(1))
+
 lock: $(UV)
-	$(UV) pip compile --quiet --universal pyproject.toml --all-extras --group dev --group integrations --generate-hashes \
-	  --no-emit-package pyspark --no-emit-package py4j --no-emit-index-url --custom-compile-command 'make lock' -o requirements.lock
-	$(UV) pip compile --quiet --universal pyproject.toml requirements-frameworks.in --all-extras --group dev --group integrations \
+	$(UV) pip compile --quiet --universal pyproject.toml $(call extras,spark torch) --group dev --group integrations --generate-hashes \
+	  --no-emit-index-url --custom-compile-command 'make lock' -o requirements.lock
+	$(UV) pip compile --quiet --universal pyproject.toml requirements-frameworks.in $(call extras,torch) --group dev --group integrations \
 	  --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -o requirements-frameworks.lock
 	$(UV) pip compile --quiet --universal requirements-bench.in --generate-hashes \
 	  --no-emit-index-url --custom-compile-command 'make lock' -o requirements-bench.lock

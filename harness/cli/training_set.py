@@ -42,6 +42,11 @@ for _command in (extend, diff, prove, check_proof):
 )
 @click.option("--test-from", metavar="TIME", help="Rows from here on are the test.")
 @click.option("--gap", default="0s", help="Leave out rows less than this before the test.")
+@click.option(
+    "--spark",
+    metavar="MASTER",
+    help="Build it there: local[2,4], spark://host:7077, or a Spark Connect server sc://host:15002.",
+)
 @click.option("--memory", type=click.IntRange(min=1), default=1024, help="MiB for the ids of the range.")
 @_OUT
 @_PART
@@ -50,7 +55,7 @@ for _command in (extend, diff, prove, check_proof):
 def create(*, spec: Path | None, out: Path | None, folder: Path | None, json: bool, **given: Any) -> None:
     """Cut the matured, labelled decisions of a range as Parquet parts and a manifest, and register them."""
     from harness.training.rows import Limits
-    from harness.training.sets import Place, build_training_set
+    from harness.training.sets import Place
     from harness.training.spec_file import read_spec
 
     limits = Limits(keys_bytes=given["memory"] * 2**20)
@@ -61,12 +66,25 @@ def create(*, spec: Path | None, out: Path | None, folder: Path | None, json: bo
             wanted, at, backfill = read_spec(spec, log)
         else:
             wanted, at, backfill = *_plain(log, given), None
-        made = build_training_set(log, wanted, as_of=at.position, place=place, backfill=backfill)
+        made = _built(log, wanted, given["spark"], as_of=at.position, place=place, backfill=backfill)
     emit(
         {"folder": made.folder, **made.manifest},
         json=json,
         text=f"{summary(made.manifest)}\nfolder   {made.folder}",
     )
+
+
+def _built(log: Any, wanted: Any, spark: str | None, *, backfill: Any, **more: Any) -> Any:
+    """Return the set, built in this process or on Spark."""
+    if spark is None:
+        from harness.training.sets import build_training_set
+
+        return build_training_set(log, wanted, backfill=backfill, **more)
+    from harness.engines.spark_session import spark_session
+    from harness.training.on_spark import build_on_spark
+
+    with spark_session(spark) as session:
+        return build_on_spark(log, wanted, session, **more)
 
 
 def _plain(log: Any, given: dict[str, Any]) -> tuple[Any, Any]:

@@ -2,7 +2,9 @@
 
 HarnessError (recorders.errors)
 ├── PartPoisoned            a part that ends whatever worker it is given                    exit 1
-└── EngineLost              an engine that ended before it had run every part               exit 1
+├── EngineLost              an engine that ended before it had run every part               exit 1
+├── ClusterFailed           a cluster that cannot be reached, or gave up on a task          exit 1
+└── SparkMissing            PySpark is not installed                                        exit 2
 """
 
 # ruff: noqa: N818  # the names are the design's words; what derives from HarnessError is an error
@@ -34,3 +36,30 @@ class EngineLost(HarnessError):
             "Look at its own log, then run it again: nothing was stored.",
         )
         self.missing = missing
+
+
+class ClusterFailed(HarnessError):
+    """A cluster cannot be reached, or gave a task up: its own log has the whole story."""
+
+    def __init__(self, engine: str, reason: str) -> None:
+        super().__init__(
+            f"{engine} gave up: {reason}.",
+            "Expected a cluster that can be reached, and workers with this package, a way to the log, and "
+            "folders that they share with the one who asks.",
+            f"Look at the log of {engine}, then run it again: nothing was stored.",
+        )
+        self.engine, self.reason = engine, reason
+
+
+class SparkMissing(HarnessError):
+    """Spark is asked for, and PySpark cannot be imported."""
+
+    exit_code = 2
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"PySpark cannot be imported: {reason}.",
+            "Expected PySpark 4 or newer here, and Java 17 or newer for a master of one's own.",
+            "Install it: pip install 'shadow-harness[spark]'",
+        )
+        self.reason = reason

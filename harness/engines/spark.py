@@ -2,17 +2,20 @@
 
 import pickle
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from harness.engines.engine import Part, Result
+from harness.engines.errors import ClusterFailed
 from recorders.errors import HarnessError
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 _SCHEMA = "index long, refused boolean, result binary"
+_SHOWN = 400
 
 
 class Spark:
@@ -30,17 +33,46 @@ class Spark:
 
         Memory: all results at once, which are sums. Taken one partition at a time they would be computed one
         at a time.
+
+        Raises:
+            ClusterFailed: Spark gave up.
         """
         if not parts:
             return
         task = _Task(pickle.dumps((fn, list(parts))))
-        # As many partitions as rows: a task has one part.
-        asked = self.session.range(0, len(parts), 1, len(parts))
-        for row in asked.mapInArrow(task, _SCHEMA).collect():
+        with gave_up():
+            rows = one_each(self.session, parts).mapInArrow(task, _SCHEMA).collect()
+        for row in rows:
             result = pickle.loads(bytes(row["result"]))  # noqa: S301  our own workers made it
             if row["refused"]:
                 raise result
             yield int(row["index"]), result
+
+
+def one_each(session: "SparkSession", parts: Sequence[Any]) -> "DataFrame":
+    """Return the numbers of the parts, each in a partition of its own: a task has one part."""
+    return session.range(0, len(parts), 1, max(1, len(parts)))
+
+
+@contextmanager
+def gave_up() -> Iterator[None]:
+    """Raise what Spark raises as an error of ours.
+
+    Raises:
+        ClusterFailed: it gave a task up, or is not there any more.
+    """
+    from pyspark.errors import PySparkException
+
+    lost: tuple[type[Exception], ...] = (PySparkException, OSError)
+    with suppress(ImportError):  # a client of a Spark Connect server needs no Java, and has no py4j
+        from py4j.protocol import Py4JError
+
+        lost = (*lost, Py4JError)
+    try:
+        yield
+    except lost as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise ClusterFailed("Spark", " ".join(lines)[:_SHOWN].rstrip(".") or type(error).__name__) from error
 
 
 class _Task:

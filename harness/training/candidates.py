@@ -60,7 +60,7 @@ def candidates_of(source: Source, as_of: AsOf) -> tuple[Candidates, Schemas]:
     """
     spec = source.spec
     schemas = schemas_of(source)
-    keys, excluded, where = _keys(source, schemas)
+    keys, excluded, where = sorted_out(source, schemas)
     decided = Decided.of(keys.column("decision_id"), instants(keys.column("occurred_at"), "occurred_at"))
     latest = tuple((rule, Latest(decided, rule.window)) for rule in spec.labels)
     counts, orphans = matched(_outcomes(source.log, spec, 1, as_of), latest)
@@ -77,7 +77,7 @@ def continued(
     """
     spec = source.spec
     schemas = schemas_of(source, feature_sets)
-    keys, excluded, where = _keys(source, schemas)
+    keys, excluded, where = sorted_out(source, schemas)
     decided = before.decided.continued(
         keys.column("decision_id"), instants(keys.column("occurred_at"), "occurred_at")
     )
@@ -124,7 +124,7 @@ def matched(
     return counts, None if orphans is None else pa.concat_tables([OUTCOMES.empty_table(), *orphans])
 
 
-def _keys(source: Source, schemas: Schemas) -> tuple[pa.Table, Flags, Parted]:
+def sorted_out(source: Source, schemas: Schemas) -> tuple[pa.Table, Flags, Parted]:
     """Return what is kept of the decisions that `source` read, which are excluded, how they are parted."""
     spec = source.spec
     keys, foreign = keys_of(source, schemas)

@@ -44,5 +44,5 @@ def export_training_set(
             raise TrainingSetDiffers(name, "The log", registered["digest"], found)
         root = set_root(rows.size, root_of(leaves.leaves))
         named = register_root(log, name, registered["digest"], root, rows.size)
-        written = Written(partial, writer, backfill, (root, named))
+        written = Written(partial, writer.parts, backfill, (root, named))
         return settle(log, registered, written, folder, register=False)

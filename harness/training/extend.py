@@ -65,7 +65,7 @@ def extend_training_set(
             writer, cells, reused = rewritten(kept, base, rows, partial)
             core = core_of(log, rows, cells.digest(), [])
             keep(partial, core["id"], rows, cells, kept.index.rows_per_part, erased)
-            written = Written(partial, writer)
+            written = Written(partial, writer.parts)
             return settle(log, core, written, place.folder(core["id"]), register=True), reused
     except Unusable as unusable:
         return _anew(log, longer, at, place, backfill, unusable.reason)

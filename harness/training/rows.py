@@ -1,6 +1,6 @@
 """The rows of a training set, from the log: read keys, match outcomes, choose; then stream the features."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,10 +17,9 @@ from harness.training.candidates import Candidates, candidates_of
 from harness.training.errors import LabelUnknown, WindowTooLong
 from harness.training.source import KEEP_BYTES, KEYS_BYTES, Schemas, Source
 from harness.training.spec import Spec
+from harness.training.stream import Own, Stream
 from harness.training.weighing import weighing
-from replay import evolution
 from replay.columns import count_values, mask_of
-from replay.digest import CHUNK_ROWS
 from replay.join import Codes, microseconds
 from replay.matching import MICROSECOND, Flags
 from replay.ranges import AsOf
@@ -36,8 +35,8 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The rows of a set, ready to be streamed, and the account of those that are none.
+class Outline:
+    """What a set is, and the account of the decisions that are no rows of it.
 
     `counts`: decisions in the range, then what each reason took of them; law: decisions == rows + the others.
     `more` is what only some specifications have: weights, folds, provenance.
@@ -48,66 +47,33 @@ class Rows:
     size: int
     counts: dict[str, int]
     outcomes: dict[str, int]
+    splits: dict[str, int]
     more: dict[str, Any]
     schemas: Schemas
-    own: dict[str, pa.Array | pa.ChunkedArray]
+    schema: pa.Schema
+
+
+@dataclass(frozen=True)
+class Rows(Outline):
+    """The rows of a set, ready to be streamed."""
+
+    stream: Stream
     candidates: Candidates
     codes: Codes
     used: Flags
-    source: Source
 
     @property
-    def schema(self) -> pa.Schema:
-        """The columns: id, position and time, the features, then labels, split and weights."""
-        types = self.schemas.mappings[self.schemas.chosen.digest].types
-        served = [(name, types[name]) for name in self.schemas.features]
-        own = [(name, column.type) for name, column in self.own.items()]
-        return pa.schema([*own[:3], *served, *own[3:]])
-
-    @property
-    def splits(self) -> dict[str, int]:
-        """How many rows are of each split."""
-        return count_values(self.own["split"])
+    def own(self) -> Own:
+        """All columns but the served features."""
+        return self.stream.own
 
     def batches(self, first: int = 0, last: int | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the rows [first, last) by position, cut where the whole is: each CHUNK_ROWS.
-
-        Each call reads that part of the range again.
-        """
-        at, last, schema = first, self.size if last is None else last, self.schema
-        own = {name: _whole(column.slice(first, last - first)) for name, column in self.own.items()}
-        for part in _chunks(self._features(first, last), first):
-            arrays = [
-                own[name].slice(at - first, part.num_rows) if name in own else part.column(name)
-                for name in schema.names
-            ]
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-            at += part.num_rows
-        assert at == last, "the log gives the same rows twice"
+        """Yield the rows [first, last) by position: see `Stream.batches`."""
+        return self.stream.batches(first, self.size if last is None else last)
 
     def table(self) -> pa.Table:
         """Return all rows at once; memory: the rows."""
         return pa.Table.from_batches(self.batches(), schema=self.schema)
-
-    def _features(self, first: int, last: int) -> Iterator[pa.RecordBatch]:
-        """Yield the served features of the rows [first, last) and their position, as they are stored."""
-        names, chosen_rows = self.schemas.features, np.flatnonzero(self.used)[first:last]
-        if not chosen_rows.size:
-            return
-        sources = [mapping.sources for mapping in self.schemas.mappings.values()]
-        read = [column for each in sources for name in names if (column := each[name]) is not None]
-        at, end = int(chosen_rows[0]), int(chosen_rows[-1])
-        places = self.candidates.keys.column("position")
-        start, stop = places[at].as_py(), places[end].as_py() + 1
-        for batch in self.source.stream(list(dict.fromkeys(read)), start, stop):
-            used = self.used[at : at + batch.num_rows]
-            at += batch.num_rows
-            mapping = self.schemas.mapping(batch)
-            if mapping is None or not used.any():
-                continue
-            arrays = [batch.column("position"), *evolution.columns(batch, names, mapping)]
-            part = pa.RecordBatch.from_arrays(arrays, names=["position", *names])
-            yield part if used.all() else part.filter(mask_of(used))
 
 
 def cut_rows(
@@ -147,10 +113,9 @@ def rows_of(
     weights = weighing(log, spec, as_of, keys, found)
     where = candidates.parted
     rows = weights.used & where.stays
-    beside = "outside" if spec.split is not None and spec.split.by == "rolling" else "gap"
-    counts = {**weights.counts, beside: int(np.count_nonzero(weights.used & ~where.stays))}
+    counts = {**weights.counts, beside(spec): int(np.count_nonzero(weights.used & ~where.stays))}
     if not rows.any():
-        _explain(spec, as_of, candidates.decided.occurred_us, counts, labels)
+        explain(spec, as_of, int(candidates.decided.occurred_us.min()), counts, labels)
     borrowed = born_columns(log, spec, as_of, keys, rows) | backfill_columns(spec, backfill, keys, rows)
     weight_columns, weight_account = weights.columns(found, rows)
     own = (
@@ -161,61 +126,56 @@ def rows_of(
         | weight_columns
     )
     check_names([*schemas.features, *borrowed], [name for name in own if name not in borrowed])
-    ignored = sum(labels.values()) - sum(labels.get(rule.name, 0) for rule in spec.labels)
+    stream = Stream(source, schemas, own)
     return Rows(
-        spec=msgspec.structs.replace(spec, features=schemas.features, feature_set=schemas.chosen.label),
+        spec=resolved(spec, schemas),
         as_of=as_of,
         size=int(np.count_nonzero(rows)),
         counts=counts,
-        outcomes={**found.outcomes, "other_label": ignored},
-        more=weight_account | _folds(spec) | provenance(spec, schemas.features, borrowed),
+        outcomes={**found.outcomes, "other_label": other_labels(spec, labels)},
+        splits=count_values(own["split"]),
+        more=weight_account | folds(spec) | provenance(spec, schemas.features, borrowed),
         schemas=schemas,
-        own=own,
+        schema=stream.schema,
+        stream=stream,
         candidates=candidates,
         codes=found.codes,
         used=rows,
-        source=source,
     )
 
 
-def _explain(spec: Spec, as_of: AsOf, occurred: Any, counts: dict[str, int], labels: dict[str, int]) -> None:
-    """Raise what says best why there is no row."""
+def explain(spec: Spec, as_of: AsOf, oldest_us: int, counts: dict[str, int], labels: dict[str, int]) -> None:
+    """Raise what says best why there is no row. `oldest_us`: when the first decision occurred.
+
+    Raises:
+        LabelUnknown, WindowTooLong, EmptyTrainingSet: see there.
+    """
     for rule in spec.labels:
         if labels and rule.name not in labels and rule.immature != "censor":
             raise LabelUnknown(rule.name, labels, as_of.position)
-        oldest = (microseconds(as_of) - int(occurred.min())) * MICROSECOND
+        oldest = (microseconds(as_of) - oldest_us) * MICROSECOND
         if oldest < rule.window and rule.immature == "exclude":
             raise WindowTooLong(rule.name, rule.window, max(oldest, timedelta(0)))
     raise EmptyTrainingSet(counts, ", ".join(rule.name for rule in spec.labels))
 
 
-def _folds(spec: Spec) -> dict[str, Any]:
+def resolved(spec: Spec, schemas: Schemas) -> Spec:
+    """Return the specification with its features and feature set filled in."""
+    return msgspec.structs.replace(spec, features=schemas.features, feature_set=schemas.chosen.label)
+
+
+def other_labels(spec: Spec, labels: dict[str, int]) -> int:
+    """Return how many outcomes have no label of the set."""
+    return sum(labels.values()) - sum(labels.get(rule.name, 0) for rule in spec.labels)
+
+
+def beside(spec: Spec) -> str:
+    """Return what those rows are counted as that belong to no part of the split."""
+    return "outside" if spec.split is not None and spec.split.by == "rolling" else "gap"
+
+
+def folds(spec: Spec) -> dict[str, Any]:
+    """Return where the folds of a rolling split train and test; nothing of another."""
     if spec.split is None or spec.split.by != "rolling":
         return {}
     return {"folds": msgspec.to_builtins(edges(spec.split))}
-
-
-def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    if not isinstance(column, pa.ChunkedArray):
-        return column
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-
-
-def _chunks(batches: Iterable[pa.RecordBatch], first: int) -> Iterator[pa.RecordBatch]:
-    """Yield the same rows, of which the first is number `first`, in batches that end at each CHUNK_ROWS."""
-    rest: list[pa.RecordBatch] = []
-    held, room = 0, CHUNK_ROWS - first % CHUNK_ROWS
-    for batch in batches:
-        rest.append(batch)
-        held += batch.num_rows
-        while held >= room:
-            table = pa.Table.from_batches(rest)
-            yield _whole_batch(table.slice(0, room))
-            rest = table.slice(room).to_batches()
-            held, room = held - room, CHUNK_ROWS
-    if held:
-        yield _whole_batch(pa.Table.from_batches(rest))
-
-
-def _whole_batch(table: pa.Table) -> pa.RecordBatch:
-    return table.combine_chunks().to_batches()[0]

@@ -16,8 +16,8 @@ from harness.training.errors import GatesFailed
 from harness.training.folder import TrainingSet
 from harness.training.hand_off import write_hand_off
 from harness.training.kept import erasures, keep
-from harness.training.parts import ROWS_PER_PART, PartWriter, cuts
-from harness.training.rows import Limits, Rows, cut_rows
+from harness.training.parts import ROWS_PER_PART, Entry, PartWriter, cuts
+from harness.training.rows import Limits, Outline, Rows, cut_rows
 from harness.training.spec import Spec, document
 from recorders.canonical import canonical_json, digest
 from replay.digest import Cells
@@ -52,7 +52,7 @@ class Written(NamedTuple):
     """What stands in the folder beside; `root` is the root over the rows and the event that names it."""
 
     partial: Path
-    writer: PartWriter
+    parts: list[Entry]
     backfill: pa.Table | None = None
     root: tuple[bytes, int] | None = None
 
@@ -137,7 +137,7 @@ def build_training_set(
         core = core_of(log, rows, cells.digest(), findings)
         if anew(spec) is None:
             keep(partial, core["id"], rows, cells, place.rows_per_part, erased)
-        written = Written(partial, writer, backfill)
+        written = Written(partial, writer.parts, backfill)
         return settle(log, core, written, place.folder(core["id"]), register=True)
 
 
@@ -172,7 +172,7 @@ def declare(log: Log, spec: Spec, at: AsOf) -> str:
     return name
 
 
-def core_of(log: Log, rows: Rows, found: str, findings: list[dict[str, Any]]) -> dict[str, Any]:
+def core_of(log: Log, rows: Outline, found: str, findings: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what the set is, independent of how and where it is written; `found` is its digest."""
     form, cut = document(rows.spec)
     core = {
@@ -205,7 +205,7 @@ def settle(log: Log, core: dict[str, Any], written: Written, folder: Path, *, re
         if written.root is not None:
             write_hand_off(folder, present, *written.root)
         return TrainingSet(present, folder)
-    manifest = files.write_manifest(written.partial, core, written.writer.parts)
+    manifest = files.write_manifest(written.partial, core, written.parts)
     if written.backfill is not None:
         pq.write_table(written.backfill, written.partial / files.BACKFILL)
     if written.root is not None:

@@ -138,20 +138,24 @@ class Schemas:
 
 
 def schemas_of(source: Source, before: Mapping[str, int] | None = None) -> Schemas:
-    """Return the feature sets of the range, and what each wanted feature is in each.
+    """Return the feature sets of what `source` has read: see `schemas_in`.
 
-    `before` are those of decisions before what `source` has read: how many rows each label has.
+    `before` are those of decisions before it: how many rows each label has.
+    """
+    known, counted = source.log.feature_sets(), before or {}
+    rows = {name: counted[each.label] for name, each in known.items() if each.label in counted}
+    for batch in source.batches:
+        rows[digest_of(batch)] = rows.get(digest_of(batch), 0) + batch.num_rows
+    return schemas_in(source.spec, known, rows)
+
+
+def schemas_in(spec: Spec, known: Mapping[str, FeatureSet], rows: Mapping[str, int]) -> Schemas:
+    """Return the feature sets of a range, by digest with their rows, and what each wanted feature is in each.
 
     Raises:
         FeatureSetUnregistered, NothingToScore, NotFound, MixedFeatureSets, FeatureUnknown,
         EvolutionUnresolved: see there.
     """
-    spec = source.spec
-    known = source.log.feature_sets()
-    counted = before or {}
-    rows = {name: counted[each.label] for name, each in known.items() if each.label in counted}
-    for batch in source.batches:
-        rows[digest_of(batch)] = rows.get(digest_of(batch), 0) + batch.num_rows
     for name, count in rows.items():
         if name not in known:
             raise FeatureSetUnregistered(spec.decision_point, name, count)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from harness.database import create_log
-from harness.training import parts, reuse, rows
+from harness.training import parts, reuse, stream
 from harness.training.extend import extend_training_set
 from harness.training.sets import Place, build_training_set
 from harness.training.spec import Spec
@@ -112,7 +112,7 @@ def tree(folder):
 
 def small(patch):
     """Cut chunks and parts at few rows, so that a short history has many."""
-    for module in (digest, parts, reuse, rows):
+    for module in (digest, parts, reuse, stream):
         patch.setattr(module, "CHUNK_ROWS", 64)
     patch.setattr(parts, "_SMALLEST", 8)
 

@@ -1,6 +1,7 @@
 """`harness training-set` with a specification of its own: the file, the funnel, what is refused and how."""
 
 import json
+import sys
 
 import pytest
 
@@ -101,3 +102,11 @@ def test_a_manifest_that_lies_about_its_form_is_refused(harness, tmp_path):
     for change, said in (({"format": "training-set/9"}, "its format is"), ({"parts": [1]}, "list of parts")):
         path.write_text(json.dumps(manifest | change))
         assert said in harness("verify", "set", code=40)
+
+
+def test_spark_is_asked_for_by_name_and_its_absence_says_what_to_install(harness, monkeypatch):
+    for name in [each for each in sys.modules if each.partition(".")[0] == "pyspark"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    told = harness("create", "--spec", "spec.toml", "--out", "set", "--spark", "local[1]", code=2)
+    assert "pip install 'shadow-harness[spark]'" in told
