@@ -15,7 +15,7 @@ import pytest
 
 from harness.log.log import Log
 from recorders.version import VERSION
-from tests.support.sidecars import Running, until
+from tests.support.sidecars import Running
 from tests.support.web import decisions
 
 NOT_COMPILED = "pure Python: recorders/_hotpath.c was not compiled where this was built or installed"
@@ -198,25 +198,23 @@ def test_without_the_compiled_hot_path_it_builds_for_every_platform_and_records_
     assert (found["events"], found["hot_path"]) == (2, NOT_COMPILED)
 
 
-def test_five_lines_in_it_end_as_a_decision_in_the_log(wheel: Path, tmp_path: Path, fresh_log: Log) -> None:
-    python = new_environment(tmp_path / "service")
-    install(python, wheel)
-    with Running(tmp_path / "spool", fresh_log.url, "[ship]\nlinger_s = 0.05\n") as sidecar:
-        told = run(python, "-I", "-c", FIVE_LINES, sidecar.address).strip()
-        until(lambda: fresh_log.head().position >= 1)
-        sidecar.stop()
+def test_five_lines_in_it_end_as_a_decision_in_the_log_by_a_sidecar_of_it(
+    wheel: Path, tmp_path: Path, fresh_log: Log
+) -> None:
+    service, beside = new_environment(tmp_path / "service"), new_environment(tmp_path / "sidecar")
+    install(service, wheel)
+    install(beside, f"{wheel}[sidecar]")
+    assert {"pyarrow", "psycopg", "numpy", "shadow-harness-recorder"} <= set(distributions(beside))
+    assert not {"sqlalchemy", "shadow-harness"} & set(distributions(beside))
+    run(beside, "-I", "-c", "import recorders.inprocess, recorders.sidecar.service, recorders.doors.server")
+    settings = "[ship]\nlinger_s = 0.05\n"
+    with Running(tmp_path / "spool", fresh_log.url, settings, python=beside) as sidecar:
+        told = run(service, "-I", "-c", FIVE_LINES, sidecar.address).strip()
+        drained = sidecar.run("drain")
+        assert drained.returncode == 0, drained.stderr
     assert decisions(fresh_log).select(["decision_id", "score", "f.amount"]).to_pylist() == [
         {"decision_id": told, "score": 0.5, "f.amount": 250.0}
     ]
-
-
-def test_the_sidecar_extra_brings_what_the_sidecar_needs(wheel: Path, tmp_path: Path) -> None:
-    python = new_environment(tmp_path / "sidecar")
-    install(python, f"{wheel}[sidecar]")
-    assert {"pyarrow", "psycopg", "numpy", "shadow-harness-recorder"} <= set(distributions(python))
-    assert "sqlalchemy" not in distributions(python)
-    assert "run" in run(python, "-I", "-m", "recorders.sidecar", "--help")
-    run(python, "-I", "-c", "import recorders.inprocess, recorders.sidecar.service")
 
 
 def test_beside_the_whole_distribution_it_may_come_first_or_last(

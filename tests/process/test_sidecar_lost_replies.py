@@ -6,6 +6,7 @@ The suite cuts at and around the end of every message, and at some bytes in betw
 
 import argparse
 import contextlib
+import logging
 import random
 import socket
 import tempfile
@@ -159,6 +160,7 @@ def test_a_connection_that_ends_after_any_byte_loses_and_doubles_nothing(
 
 if __name__ == "__main__":
     argparse.ArgumentParser(description=__doc__).parse_args()
+    logging.getLogger("recorders").setLevel(logging.CRITICAL)  # it warns of each cut
     with servers.embedded() as server:
         for one_way in ("to", "from"):
             with (

@@ -14,12 +14,32 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from harness.database import create_log
 from harness.log.log import Log
+from recorders.append import Batch
+from recorders.frame import Receipt
+from recorders.sidecar.service import House, ship_all
 from recorders.sidecar.ship import LONG_STOP_S
+from recorders.socket_link import LONG_STOP_S as SERVICE_STOP_S
+from recorders.socket_link import SocketLink
 from tests.process.test_sidecar_kills import Service
 from tests.support import servers
-from tests.support.sidecars import Running, decision_ids, names, until
+from tests.support.fake_log import FakeDoor, FakeLog
+from tests.support.sidecars import (
+    FEATURES,
+    Running,
+    arrived,
+    decision_ids,
+    decisions,
+    names,
+    new_writer,
+    settings_in,
+    until,
+)
+
+SCHEMA = (bytes.fromhex(FEATURES.digest), FEATURES.canonical())
 
 
 def stopped_for(folder: Path, log: Log, seconds: float, times: int) -> dict[str, Any]:
@@ -54,6 +74,43 @@ def stopped_for(folder: Path, log: Log, seconds: float, times: int) -> dict[str,
 
 def test_a_sidecar_that_is_frozen_loses_and_doubles_nothing(fresh_log: Log, tmp_path: Path) -> None:
     assert stopped_for(tmp_path / "spool", fresh_log, 1.0, 3)["events"] > 50
+
+
+def test_after_a_minute_a_service_asks_its_sidecar_before_it_sends(tmp_path: Path) -> None:
+    """The minute is put into its clock; the command above waits it out."""
+    with Running(tmp_path / "spool", "postgresql://nobody@127.0.0.1:1/none") as sidecar:
+        link, writer = SocketLink(sidecar.address, [FEATURES]), new_writer()
+        link.send(decisions(writer, 1))
+        asked: list[bytes] = []
+        compare = link._compare
+        link._compare = lambda body, frames: (asked.append(body), compare(body, frames))  # type: ignore[method-assign]
+        link.send(decisions(writer, 2))
+        assert asked == []
+        link._spoke_at -= SERVICE_STOP_S + 1
+        assert not link.send(decisions(writer, 3)).duplicate
+        (marks,) = asked
+        assert msgspec.msgpack.decode(marks)[-1][0][:2] == [writer.bytes, 2]
+        link.close()
+
+
+def test_after_a_minute_a_sidecar_asks_the_log_before_it_sends(tmp_path: Path) -> None:
+    log, sent = FakeLog(), []
+
+    class Watched(FakeDoor):
+        def append(self, batch: Batch) -> Receipt:
+            sent.append(batch.sequence)
+            return super().append(batch)
+
+    house = House(settings_in(tmp_path / "s", durability="process"), lambda log_id: Watched(log, log_id))
+    writer = new_writer()
+    for sequence, stopped_s in ((1, 0.0), (2, 0.0), (3, LONG_STOP_S + 1)):
+        house.spool.commit([arrived(decisions(writer, sequence))], [SCHEMA])
+        house.shipper._heard_at -= stopped_s
+        assert ship_all(house, timeout_s=20)
+    house.close()
+    assert sent == [1, 1, 2, 2, 3]  # the log's name was asked for at first, its last batch after the minute
+    assert house.shipper.counts.asked == 1
+    assert len(log.held()) == len(set(log.held()))
 
 
 if __name__ == "__main__":

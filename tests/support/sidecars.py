@@ -108,10 +108,19 @@ def decision_ids(log: Log) -> list[str]:
 
 
 class Running:
-    """A sidecar process. `settings` is TOML beyond the folder."""
+    """A sidecar process. `settings` is TOML beyond the folder; `python` may be of another environment."""
 
-    def __init__(self, folder: Path, url: str, settings: str = "", environment: dict[str, str] | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        url: str,
+        settings: str = "",
+        environment: dict[str, str] | None = None,
+        python: Path | None = None,
+    ) -> None:
         self.folder = folder
+        # Elsewhere than in the tree, another environment has what is installed there.
+        self._python, self._home = python or sys.executable, folder.parent if python else ROOT
         self.config = folder.parent / f"{folder.name}.toml"
         self.config.write_text(f'folder = "{folder}"\n{settings}')
         self._environment = {**os.environ, "HARNESS_DATABASE_URL": url, **(environment or {})}
@@ -123,13 +132,13 @@ class Running:
         return str(self.folder / "door.sock")
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "recorders.sidecar", *arguments, "--config", str(self.config)]
+        return [str(self._python), "-m", "recorders.sidecar", *arguments, "--config", str(self.config)]
 
     def start(self) -> Self:
         with self.log.open("a") as errors:
             self.process = subprocess.Popen(
                 self.command("run"),
-                cwd=ROOT,
+                cwd=self._home,
                 env=self._environment,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -144,7 +153,7 @@ class Running:
         """Run another command of the sidecar on the same settings."""
         return subprocess.run(
             self.command(*arguments),
-            cwd=ROOT,
+            cwd=self._home,
             env=self._environment,
             capture_output=True,
             text=True,
