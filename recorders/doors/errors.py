@@ -4,6 +4,7 @@ HarnessError (recorders.errors)
 ├── InvalidEvent
 │   └── Unreadable          bytes that are not what their sender says they are          exit 2
 ├── MappingError            a mapping that cannot be used                               exit 2
+├── SampleUnusable          a file that no mapping can be proposed from                 exit 2
 ├── TooLarge                more bytes than a door takes                                exit 1
 └── DoorClosed              nothing can be kept now; the sender may try again           exit 1
 """
@@ -12,6 +13,7 @@ HarnessError (recorders.errors)
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 from recorders.errors import HarnessError, InvalidEvent
 
@@ -41,6 +43,20 @@ class MappingError(HarnessError):
         near = difflib.get_close_matches(word, names, n=1, cutoff=0.0)
         hint = f"Did you mean {near[0]!r}?" if near else "Remove it."
         return cls(f"{where} has {word!r}.", f"Expected one of {', '.join(names)}.", hint)
+
+
+class SampleUnusable(HarnessError):
+    """A file that no mapping can be proposed from: give another one."""
+
+    exit_code = 2
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(
+            f"No mapping can be proposed from {path}: {what}.",
+            "Expected a file with at least one row or request, as its service wrote it.",
+            "Give another sample, or say what wrote it with --source.",
+        )
+        self.path, self.what = path, what
 
 
 class TooLarge(HarnessError):

@@ -7,13 +7,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from recorders.doors import captures, cloudevents, otlp
-from recorders.doors.bodies import parse_json, rows_of
 from recorders.doors.casts import Cell
-from recorders.doors.errors import Unreadable
+from recorders.doors.errors import SampleUnusable, Unreadable
 from recorders.doors.mapping import DECISION_DEFAULTS, Mapping
-from recorders.doors.pairing import Bounds, PairingTable, documents, half_of
 from recorders.doors.paths import quoted
+from recorders.doors.samples import documents_in, guess, none_in
 from recorders.doors.translate import Translator
 from recorders.errors import InvalidEvent
 from recorders.fields import FIELDS_MAX
@@ -63,12 +61,13 @@ def propose(path: Path, decision_point: str, source: str | None = None) -> str:
     CloudEvents in structured mode, OTLP export requests.
 
     Raises:
-        Unreadable: nothing in the file can be told.
+        SampleUnusable: nothing in the file can be told.
     """
-    kind = source or guess(path)
-    seen = list(islice(_documents(path, kind), SAMPLE_ROWS))
-    if not seen:
-        raise Unreadable(_nothing_in(path, kind))
+    try:
+        kind = source or guess(path)
+        seen = list(islice(documents_in(path, kind), SAMPLE_ROWS)) or none_in(path, kind)
+    except Unreadable as error:
+        raise SampleUnusable(path, error.what) from error
     holder = _HOLDERS[kind]
     if kind in ("lines", "otlp") and not any(_inside(document, holder) for document in seen):
         holder = "body" if kind == "otlp" else ""
@@ -96,91 +95,6 @@ def propose(path: Path, decision_point: str, source: str | None = None) -> str:
         *(f"{_key(found.name)} = {_text(found.path)}" for found in fields),
     ]
     return "\n".join(lines) + "\n"
-
-
-def guess(path: Path) -> str:
-    """Return the source that a file seems to be from.
-
-    Raises:
-        Unreadable: it is neither a table nor JSON.
-    """
-    entry = next(captures.read(path, "table"), None)
-    document = {} if entry is None else entry.document
-    if "databricks_request_id" in document:
-        return "inference-table"
-    if captures.suffix(path) in (".csv", ".parquet"):
-        return "table"
-    if entry is not None and entry.error is not None:
-        document = _first(path)
-    seldon = type(document.get("data")) is dict and {"ndarray", "tensor"} & set(document["data"])
-    marks = {
-        "captureData": "sagemaker",
-        "resourceLogs": "otlp",
-        "instances": "kserve",
-        "inputs": "kserve",
-        "data": "seldon" if seldon else "",
-    }
-    if "specversion" in document:
-        return cloudevents.FAMILIES.get(str(document.get("type")), ("cloudevents", ""))[0]
-    for mark, kind in marks.items():
-        if mark in document and kind:
-            return kind
-    return "bentoml" if {"request_id", "timestamp", "trace_id"} <= set(document) else "lines"
-
-
-def _first(path: Path) -> dict[str, Any]:
-    """Return a file that is one JSON object over many lines."""
-    with captures.opened(path) as stream:
-        data = stream.read()
-    if not data.strip():
-        raise Unreadable(f"{path} is empty")
-    found = parse_json(data)
-    if type(found) is not dict:
-        raise Unreadable(f"{path} is neither a table nor JSON objects")
-    return found
-
-
-def _nothing_in(path: Path, kind: str) -> str:
-    """Return why no row of a file can be used."""
-    for entry in captures.read(path, kind):
-        if entry.error is not None:
-            return f"no row of {path} can be read; {entry.place}: {getattr(entry.error, 'what', entry.error)}"
-    return f"{path} holds no row that a mapping could be made of"
-
-
-def _documents(path: Path, kind: str) -> Iterator[dict[str, Any]]:
-    """Yield the documents that the mapping will see."""
-    if kind in ("kserve", "seldon", "cloudevents", "otlp"):
-        yield from _served(
-            kind,
-            [entry.document for entry in captures.read(path, "lines") if not entry.error] or [_first(path)],
-        )
-        return
-    whole = False
-    for entry in captures.read(path, kind):
-        if entry.error is None:
-            whole = True
-            yield entry.document
-    if not whole and kind == "lines":
-        yield _first(path)  # one object over many lines
-
-
-def _served(kind: str, lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    table = PairingTable(Bounds(wait_s=0.0))
-    for line in lines:
-        if kind == "otlp":
-            yield from otlp.read(otlp.JSON, json.dumps(line).encode())
-        elif "specversion" not in line:
-            yield from ({"input": row} for row in rows_of(line))
-        else:
-            (event,) = cloudevents.read(cloudevents.STRUCTURED, {}, json.dumps(line).encode())
-            if event.family[1] == "event":
-                yield {"event": event.attributes, "data": parse_json(event.data)}
-            elif event.family[1] != "feedback":
-                pair = table.offer(half_of(event, 0.0))
-                yield from documents(pair) if pair else ()
-    for pair in table.due(1.0):
-        yield from documents(pair)
 
 
 def _inside(document: dict[str, Any], holder: str) -> Any:
@@ -304,7 +218,7 @@ def fits(text: str, path: Path) -> tuple[int, int, list[str]]:
     mapping = Mapping.from_toml(text)
     translator = Translator(mapping)
     taken, refused = 0, []
-    for row, document in enumerate(islice(_documents(path, mapping.source), SAMPLE_ROWS)):
+    for row, document in enumerate(islice(documents_in(path, mapping.source), SAMPLE_ROWS)):
         try:
             translator.events(document, row=row)
             taken += 1

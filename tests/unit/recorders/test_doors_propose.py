@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from recorders.doors.errors import Unreadable
+from recorders.doors.errors import SampleUnusable
 from recorders.doors.mapping import Mapping
-from recorders.doors.propose import fits, guess, propose
+from recorders.doors.propose import fits, propose
+from recorders.doors.samples import guess
 from tests.support.doors import GOLDEN, requests_of
 
 FILES = [
@@ -88,6 +89,7 @@ def test_a_code_with_a_leading_zero_stays_text(tmp_path: Path) -> None:
         ("a.csv", b"\xff\xfe\x00a", "cannot be read"),
         ("a.parquet", bytes(range(256)) * 40, "no Parquet"),
         ("a.json.gz", b"no gzip", "cannot be read"),
+        ("a.json.gz", gzip.compress(b"{\n" + b" " * 2**25), "longer than"),
     ],
     ids=lambda value: value if isinstance(value, str) else f"{len(value)}",
 )
@@ -95,7 +97,7 @@ def test_a_sample_of_nothing_is_refused_with_its_reason(
     name: str, data: bytes, told: str, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(Unreadable, match=told):
+    with pytest.raises(SampleUnusable, match=told):
         propose(tmp_path / name, "p")
 
 
