@@ -83,6 +83,11 @@ KEYS = {
     "beside the gate, is sharpest.",
     "metrics.planned_variance": "The planned variance of a unit's difference: asks for the self-normalised "
     "e-value, the asymptotic sequence and the planned tests beside the gate.",
+    "metrics.planned": "Tests that are right where their looks were planned, shown beside the gate: "
+    "obrien-fleming and pocock (group-sequential, at the share of planned_units that was seen), mcnemar, "
+    "tost, delong and wilson (at one look).",
+    "metrics.quantiles": "Shares, such as 0.99: sequences of that quantile of both models' values, of "
+    "latency_over in microseconds; they are shown and never gate.",
     "metrics.discordant_pairs": "For metrics of 0 and 1 without a margin: the sequential McNemar test in "
     "place of the betting grid, sharpest at so many pairs that differ.",
     "metrics.outside": "What happens to a value beyond the bounds; it is counted either way.",

@@ -9,6 +9,7 @@ import math
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from policies.accumulators import TernaryCounts
 from policies.asymptotic import asymptotic_sequence
@@ -27,7 +28,8 @@ from policies.sample import Sample, sample_of
 class Beside(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One figure of a metric: an e-value's logarithm, a sequence in the metric's unit, or a p-value.
 
-    All are two-sided. `reasons` say why there is none.
+    All are two-sided. `reasons` say why there is none. `z` and `bound` are of a planned look: at |z| of at
+    least `bound` it tells the models apart.
     """
 
     metric: str
@@ -39,6 +41,9 @@ class Beside(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     high: float | None = None
     p: float | None = None
     reasons: tuple[str, ...] = ()
+    # Unset and not null, so that the verdicts before them keep their bytes.
+    z: float | UnsetType = UNSET
+    bound: float | UnsetType = UNSET
 
 
 def beside(evidence: Evidence, plan: Plan) -> tuple[Beside, ...]:
@@ -49,7 +54,8 @@ def beside(evidence: Evidence, plan: Plan) -> tuple[Beside, ...]:
             own = evidence.metrics[metric.name]
             sample = sample_of(own, metric, plan)
             found += [_symmetric(sample, metric, plan), _asymptotic(sample, own, metric, plan)]
-            found += _planned(sample, metric, plan)
+            if declared(metric.planned) is None:  # else they are named there
+                found += _planned(sample, metric, plan)
     return tuple(found)
 
 
@@ -99,14 +105,16 @@ def _planned(sample: Sample, metric: MetricPlan, plan: Plan) -> list[Beside]:
         tests.append(exact_mcnemar(sample.ternary))
     if metric.margin is not None:
         tests.append(tost(sample.moments, metric.margin * plan.scale))
-    return [
-        Beside(
-            metric=metric.name,
-            method=f"{test.method}, planned once",
-            validity=test.validity,
-            assumption=f"this is the only look, and it was planned at {metric.planned_units} units",
-            p=None if test.p is None else tidy(test.p),
-            reasons=(test.reason,) if test.reason else (),
-        )
-        for test in tests
-    ]
+    return [planned_once(test, metric) for test in tests]
+
+
+def planned_once(test: Planned, metric: MetricPlan) -> Beside:
+    """Return the figure of a test that is right at a single look."""
+    return Beside(
+        metric=metric.name,
+        method=f"{test.method}, planned once",
+        validity=test.validity,
+        assumption=f"this is the only look, and it was planned at {metric.planned_units} units",
+        p=None if test.p is None else tidy(test.p),
+        reasons=(test.reason,) if test.reason else (),
+    )

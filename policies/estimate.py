@@ -90,10 +90,14 @@ class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a verdict needs of an earlier look: its number, from 1, and log e by metric and hypothesis."""
+    """What a verdict needs of an earlier look: its number, from 1, and log e by metric and hypothesis.
+
+    `units` are those of each metric: when a planned look was.
+    """
 
     number: int
     log_e: dict[str, dict[str, float]]
+    units: dict[str, int] = {}
 
     @classmethod
     def of(cls, number: int, estimates: Sequence[Estimate]) -> "Look":
@@ -102,7 +106,8 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             each.metric: {str(test.hypothesis): test.log_e for test in each.tested if test.log_e is not None}
             for each in estimates
         }
-        return cls(number, {metric: tests for metric, tests in found.items() if tests})
+        units = {each.metric: each.units for each in estimates}
+        return cls(number, {metric: tests for metric, tests in found.items() if tests}, units)
 
 
 def estimate(evidence: Evidence, plan: Plan) -> tuple[Estimate, ...]:

@@ -12,11 +12,13 @@ from policies.errors import ColumnsError, EvidenceMismatch
 from policies.gram import Gram
 from policies.logged import LoggedEvidence
 from policies.plan import Plan
+from policies.rank_sums import RankSums
+from policies.spread import Spread
 from policies.units import PerUnit, RepeatSketch
 from recorders.canonical import canonical_json, digest
 
 FORMAT = 1
-_Part = TypeVar("_Part", LoggedEvidence, "Unseen", Gram)
+_Part = TypeVar("_Part", LoggedEvidence, "Unseen", Gram, Spread, RankSums)
 
 
 class Unseen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,7 +40,8 @@ class MetricEvidence(msgspec.Struct, frozen=True):
     per unit, and `whole` is set where each unit was folded as a whole. `outside` counts decisions with a
     value beyond the bounds, `clipped` decisions whose difference was cut to the clip. `logged` holds all sums
     of a metric that is seen for the logged action alone, `unseen` counts what a metric of blocked outcomes
-    uses without a difference, `gram` has the covariates.
+    uses without a difference, `gram` has the covariates, `spread` both models' values for their quantiles,
+    `ranks` what DeLong's test needs of each group.
     """
 
     rows: Count
@@ -55,6 +58,8 @@ class MetricEvidence(msgspec.Struct, frozen=True):
     logged: LoggedEvidence | UnsetType = UNSET
     unseen: Unseen | UnsetType = UNSET
     gram: Gram | UnsetType = UNSET
+    spread: Spread | UnsetType = UNSET
+    ranks: RankSums | UnsetType = UNSET
 
     @classmethod
     def empty(cls) -> "MetricEvidence":
@@ -89,6 +94,8 @@ class MetricEvidence(msgspec.Struct, frozen=True):
             logged=_both(self.logged, other.logged),
             unseen=_both(self.unseen, other.unseen),
             gram=_both(self.gram, other.gram),
+            spread=_both(self.spread, other.spread),
+            ranks=_both(self.ranks, other.ranks),
         )
 
 
@@ -127,7 +134,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
     def to_json(self) -> bytes:
         """Return the canonical JSON that a look keeps."""
-        data = msgspec.to_builtins(self, enc_hook=_plain)
+        data = msgspec.to_builtins(self, enc_hook=_plain, str_keys=True)
         return canonical_json({"format": FORMAT, **data})
 
     @classmethod
@@ -142,7 +149,7 @@ class Evidence(msgspec.Struct, frozen=True):
             found = raw.pop("format", None)
             if found != FORMAT:
                 raise EvidenceMismatch("format", found, FORMAT)
-            return msgspec.convert(raw, cls, dec_hook=_rich)
+            return msgspec.convert(raw, cls, dec_hook=_rich, str_keys=True)
         except (msgspec.DecodeError, KeyError, OverflowError) as error:
             raise EvidenceMismatch("the content", str(error), "what a look has kept") from error
 

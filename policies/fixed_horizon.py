@@ -136,6 +136,23 @@ def delong(champion: Floats, challenger: Floats, label: Floats) -> Planned:
     return Planned("DeLong", point, float(2.0 * norm.sf(abs(point) / math.sqrt(variance))))
 
 
+def stratified_delong(groups: int, difference: int, variance: int, scale: int) -> Planned:
+    """Return DeLong's test of equal AUC within groups, from totals over them in fixed point, two-sided.
+
+    >>> stratified_delong(0, 0, 0, 2**40).reason
+    'no group has two decisions of either label'
+    """
+    if not groups:
+        return Planned("DeLong", None, None, "no group has two decisions of either label")
+    point = difference / scale / groups
+    if not variance:
+        return Planned("DeLong", point, None, "both models rank alike")
+    from scipy.stats import norm  # it takes two seconds to load
+
+    z = abs(difference / scale) / math.sqrt(variance / scale)
+    return Planned("DeLong", point, float(2.0 * norm.sf(z)))
+
+
 def _placements(score: Floats, positive_rows: np.ndarray) -> tuple[Floats, Floats]:
     """Return for each positive the share of negatives below it, for each negative of positives above it."""
     from scipy.stats import rankdata  # it takes two seconds to load

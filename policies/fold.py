@@ -19,6 +19,8 @@ from policies.logged_metric import fold_logged_metric
 from policies.metric_plan import MetricPlan
 from policies.options import declared
 from policies.plan import Plan
+from policies.rank_sums import rank_sums
+from policies.spread import Spread, fold_spread
 from policies.units import PerUnit, RepeatSketch, local_days, unit_keys
 
 
@@ -81,6 +83,7 @@ def _fold_metric(
     live, other = to_fixed(champion, plan.scale), to_fixed(challenger, plan.scale)
     moments, ternary, units, clipped = Moments.empty(), TernaryCounts.empty(), PerUnit.empty(), 0
     gram: Gram | UnsetType = UNSET
+    spread: Spread | UnsetType = UNSET
     if kept is None:
         difference = difference_sign(metric) * (other - live)
         clip = round(plan.clip(metric.name) * plan.scale)
@@ -89,6 +92,8 @@ def _fold_metric(
         moments = Moments.of(cut)
         ternary = TernaryCounts.of(cut) if metric.kind.ternary else ternary
         gram = fold_gram(cut, read, usable, metric) if declared(metric.covariates) else gram
+        if declared(metric.quantiles):
+            spread = fold_spread((champion, challenger), read, usable, metric)
     else:
         units = PerUnit.of(kept, live, other)
     return MetricEvidence(
@@ -103,6 +108,7 @@ def _fold_metric(
         ternary=ternary,
         units=units,
         gram=gram,
+        spread=spread,
     )
 
 
@@ -146,6 +152,7 @@ def _fold_groups(
     if left:
         reasons["group_too_small"] = left
     sizes = sizes[whole]
+    tested = "delong" in (declared(metric.planned) or ())
     live, other = (to_fixed(side.value[whole], plan.scale) * sizes for side in sides)
     return MetricEvidence(
         rows=count,
@@ -159,6 +166,7 @@ def _fold_groups(
         ternary=TernaryCounts.empty(),
         units=PerUnit(groups[whole], sizes, live, other),
         whole=True,
+        ranks=rank_sums(codes, (champion, challenger), label, groups.size) if tested else UNSET,
     )
 
 

@@ -6,7 +6,7 @@ and with a normal limit: its validity is `asymptotic`, and a look in between voi
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -49,20 +49,22 @@ def spending_bounds(times: Sequence[float], kind: Spending, alpha: float = 0.05)
     """
     between("group_sequential.alpha", alpha, 0.0, 0.5)
     _check(times)
+    return _spending(tuple(times), kind, alpha)[1]
+
+
+@lru_cache(maxsize=2 * LOOKS_MAX)
+def _spending(times: tuple[float, ...], kind: Spending, alpha: float) -> "tuple[_Walk, tuple[float, ...]]":
+    """Return the walk that goes on after these looks, and their bounds; the next look needs both again."""
+    if not times:
+        return _Walk(), ()
     from scipy.optimize import brentq  # it takes a second to load
 
-    walk, before, bounds = _Walk(), 0.0, []
-    for time in times:
-        total = spent(kind, time, alpha)
-        step = walk.to(time)
-        wanted = total - before
-        bound = _HIGHEST
-        if step.outside(_HIGHEST) < wanted:
-            bound = float(brentq(lambda z, s=step, w=wanted: s.outside(z) - w, 0.0, _HIGHEST, xtol=1e-10))
-        walk = step.inside(bound)
-        before = total
-        bounds.append(bound)
-    return tuple(bounds)
+    walk, bounds = _spending(times[:-1], kind, alpha)
+    before = spent(kind, times[-2], alpha) if bounds else 0.0
+    wanted, step, bound = spent(kind, times[-1], alpha) - before, walk.to(times[-1]), _HIGHEST
+    if step.outside(_HIGHEST) < wanted:
+        bound = float(brentq(lambda z: step.outside(z) - wanted, 0.0, _HIGHEST, xtol=1e-10))
+    return step.inside(bound), (*bounds, bound)
 
 
 def constant_bounds(looks: int, shape: Shape, alpha: float = 0.05) -> tuple[float, ...]:

@@ -4,6 +4,9 @@ from policies.checks import positive, refuse
 from policies.groups import Grouped
 from policies.metric_plan import MetricPlan
 from policies.options import declared
+from policies.serving import LATENCY
+
+QUANTILES_MAX = 8
 
 
 def check_in_plan(metric: MetricPlan, *, unit: str, promotes: str) -> None:
@@ -21,6 +24,42 @@ def check_in_plan(metric: MetricPlan, *, unit: str, promotes: str) -> None:
         refuse(key, metric.covariates, "a direct metric over requests", "Leave them out.")
     if declared(metric.discordant_pairs) is not None:
         _check_signs(metric, unit, promotes)
+
+
+def check_beside(metric: MetricPlan, *, unit: str) -> None:
+    """Refuse planned tests and quantiles that the metric's evidence does not hold.
+
+    Raises:
+        PlanError: the message names the key.
+    """
+    path, planned = f"metrics.{metric.name}", declared(metric.planned)
+    signs = metric.kind.ternary and unit == "request"
+    held = {
+        "mcnemar": (signs, "a metric of 0 and 1 over requests with mcnemar"),
+        "wilson": (signs, "a metric of 0 and 1 over requests with wilson"),
+        "tost": (metric.margin is not None, "a margin with tost"),
+        "delong": (metric.name == "auc", "metric auc with delong"),
+    }
+    if planned is not None:
+        if not planned or len(set(planned)) < len(planned) or metric.identification != "direct":
+            expected = "one or more tests, each once, of a direct metric"
+            refuse(f"{path}.planned", planned, expected, "Leave it out, or name them.")
+        for fits, expected in (held[test] for test in planned if test in held):
+            if not fits:
+                refuse(f"{path}.planned", planned, expected, "Leave that test out.")
+    shares = declared(metric.quantiles)
+    if shares is not None:
+        _check_quantiles(metric, shares, unit)
+
+
+def _check_quantiles(metric: MetricPlan, shares: tuple[float, ...], unit: str) -> None:
+    key = f"metrics.{metric.name}.quantiles"
+    if not 1 <= len(set(shares)) == len(shares) <= QUANTILES_MAX or not all(0.0 < p < 1.0 for p in shares):
+        refuse(key, shares, f"1 to {QUANTILES_MAX} shares above 0 and below 1, each once", "Correct them.")
+    graded = metric.name == LATENCY or (not metric.kind.ternary and not isinstance(metric.kind, Grouped))
+    if not graded or not _paired_requests(metric, unit) or metric.kind.lowest(metric) < 0.0:
+        expected = "latency_over, or a direct metric of values of at least 0, over requests"
+        refuse(key, shares, expected, "Leave them out.")
 
 
 def check_retrained(metric: MetricPlan) -> None:

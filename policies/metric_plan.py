@@ -12,7 +12,7 @@ from policies.errors import PlanError
 from policies.metrics import METRICS, OUTCOME, OWN, Loss, Metric, metric_kind
 from policies.options import Cells, declared
 from policies.own import own_columns
-from policies.rules import Hypothesis, Role
+from policies.rules import Alternative, Hypothesis, Role
 
 COVARIATES_MAX = 8
 COVARIATE_LARGEST = 2.0**19
@@ -38,7 +38,9 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     is what hides the outcome of a `blocked` metric, `effect` the difference that exploration should show.
     `covariates` are features that the difference is adjusted for at `covariate_means`, sharpest at
     `planned_units` (policies/adjusted.py). `discordant_pairs` asks for the sequential McNemar test, sharpest
-    at so many. `planned_variance` of a unit's difference asks for the figures beside (policies/beside.py).
+    at so many. `planned_variance` of a unit's difference asks for the figures beside (policies/beside.py),
+    `planned` for tests that are right where their looks were planned (policies/alternatives.py), `quantiles`
+    for sequences of both models' values (policies/spread.py).
     Empty `direction` and `hypotheses` are filled in by the catalogue, so the canonical form shows them.
     """
 
@@ -77,6 +79,8 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     planned_units: int | UnsetType = UNSET
     discordant_pairs: int | UnsetType = UNSET
     planned_variance: float | UnsetType = UNSET
+    planned: tuple[Alternative, ...] | UnsetType = UNSET
+    quantiles: tuple[float, ...] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         kind = metric_kind(self.name, self.direction)
@@ -128,7 +132,7 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             refuse(f"{path}.covariate_means", means, "finite means of at most 2**19", "Rescale the feature.")
         variance = declared(self.planned_variance)
         positive(path, planned_variance=variance)
-        if names or variance is not None:
+        if names or variance is not None or declared(self.planned) is not None:
             positive(path, planned_units=declared(self.planned_units) or math.nan)
 
     def _check_reach(self, widest: float) -> None:

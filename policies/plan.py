@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from policies.checks import between, refuse
 from policies.errors import PlanError
 from policies.logged import LoggedPlan
-from policies.metric_checks import check_in_plan, check_retrained
+from policies.metric_checks import check_beside, check_in_plan, check_retrained
 from policies.metric_plan import MetricPlan
 from policies.options import declared
 from policies.retrain_rule import RetrainRule
@@ -182,6 +182,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             )
         needed = RULES[self.policy.name].hypotheses(metric.role)[0]
         check_in_plan(metric, unit=self.unit.kind, promotes=needed)
+        check_beside(metric, unit=self.unit.kind)
         if metric.off_policy:
             self.logged(metric)
         if metric.role == "context":

@@ -7,6 +7,7 @@ import msgspec
 Hypothesis = Literal["superiority", "noninferiority", "harm", "equivalence", "advantage"]
 Role = Literal["primary", "guardrail", "context"]
 Combination = Literal["all", "bonferroni", "holm", "average"]
+Alternative = Literal["obrien-fleming", "pocock", "mcnemar", "tost", "delong", "wilson"]
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

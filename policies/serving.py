@@ -15,6 +15,7 @@ from policies.usable import Reasons, Values
 
 LATENCIES = ("champion_latency_us", "challenger_latency_us")
 ERRORS = ("challenger_error",)
+LATENCY = "latency_over"
 _TIMED_OUT = "time-?out|timed out"
 
 
@@ -86,7 +87,7 @@ def _timed_out(columns: Columns, options: Options, reasons: Reasons) -> tuple[Ma
 
 
 SERVING: dict[str, Happening] = {
-    "latency_over": Happening(_late, LATENCIES, needs=("slo_us",)),
+    LATENCY: Happening(_late, LATENCIES, needs=("slo_us",)),
     "error_rate": Happening(_failed, ERRORS),
     "timeout_rate": Happening(_timed_out, ERRORS),
 }

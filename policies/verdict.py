@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from policies.alternatives import alternatives
 from policies.belief import Posterior, posteriors
 from policies.beside import Beside, beside
 from policies.combined import combined_gate
@@ -28,8 +29,8 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `reasons` are those of the gates that decided. INVALID shows no metric. `more_units` is about how many
     more mature units a HOLD needs to be decided, None when more of the same will not decide it. `slices` is
-    set where the plan registers some, `posteriors` where a metric registers a prior, `beside` where one plans
-    a variance, `retraining` where the plan registers one.
+    set where the plan registers some, `posteriors` where a metric registers a prior, `beside` where one
+    registers figures beside the gate, `retraining` where the plan registers one.
     """
 
     state: State
@@ -93,7 +94,7 @@ def gated(seen: Seen, plan: Plan) -> Verdict:
             slices, gate = search(seen.slices, plan)
             gates.append(gate)
         beliefs = posteriors(evidence, plan) or UNSET
-        others = beside(evidence, plan) or UNSET
+        others = (*beside(evidence, plan), *alternatives(evidence, plan, seen.previous)) or UNSET
     state, deciding = deciding_gates(gates)
     return Verdict(
         state=state,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from harness.beside import asides
 from harness.experiment_status import Shown, Status
 from harness.experiments import Experiment
 from harness.looks import Look
@@ -179,7 +180,7 @@ def lost_lines(lost: Sequence[Invalid]) -> list[str]:
 
 
 def beside_lines(verdict: Verdict) -> list[str]:
-    """Return what stands beside the gates: a remedy, slices by their evidence of harm, posteriors."""
+    """Return what stands beside the gates: a remedy, slices by their evidence of harm, figures to read."""
     lines: list[str] = []
     if verdict.retraining:
         remedy = verdict.retraining
@@ -195,13 +196,11 @@ def beside_lines(verdict: Verdict) -> list[str]:
             )
         left = len(verdict.slices) - _SLICES_SHOWN
         lines += [f"  and {left} more"] if left > 0 else []
-    if verdict.posteriors:
-        lines += ["", "  posterior (report_only: no gate reads it)"]
-        lines += [
-            f"  {each.metric}: {each.mean:+.5f} ({each.low:+.5f} to {each.high:+.5f}), better with chance "
-            f"{each.better:.3f}, prior spread {each.prior:g}"
-            for each in verdict.posteriors
-        ]
+    read = asides(verdict)
+    lines += ["", "  beside the gates (no gate reads these)"] if read else []
+    for aside in read:
+        lines += [f"    {aside.name}", f"      {aside.figure}"]
+        lines.append(f"      {aside.validity}, provided that {aside.assumption}")
     return lines
 
 

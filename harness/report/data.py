@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from harness.beside import Aside
 from harness.report.figures import (
     Absent,
     Bounds,
@@ -209,6 +210,7 @@ class ReportData:
     claim: Claim = "superiority"
     next_look: datetime | None = None
     window_over: bool = False
+    asides: tuple[Aside, ...] = ()
 
     @property
     def last(self) -> Look | None:

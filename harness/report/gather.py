@@ -5,6 +5,7 @@ import zoneinfo
 
 import pyarrow as pa
 
+from harness.beside import asides
 from harness.experiment_file import duration
 from harness.experiments import Experiment
 from harness.log.log import Log
@@ -99,6 +100,7 @@ def gather(log: Log, name: str, as_of: When = None) -> ReportData:
         claim=_CLAIMS[claim],
         next_look=_next_look(view),
         window_over=view.window_over,
+        asides=asides(last.look.verdict) if last else (),
     )
 
 

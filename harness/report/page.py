@@ -15,6 +15,7 @@ from harness.report.figures import NoiseFloor, ScoreDifference
 from harness.report.findings import Invalid, NoLook
 from harness.report.marks import WORDS
 from harness.report.markup import Markup, join, tag
+from harness.report.sections.beside import beside
 from harness.report.sections.counted import counted
 from harness.report.sections.differ import differ, difference_figure
 from harness.report.sections.evidence import evidence
@@ -85,6 +86,7 @@ def _sections(data: ReportData) -> list[Markup]:
         verdict(data),
         evidence(data),
         gates(data),
+        beside(data),
         differ(data),
         slices(data),
         serving(data),

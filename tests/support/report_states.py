@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.beside import Aside
 from harness.report import aggregate
 from harness.report.data import Event, Levels, Model, ReportData
 from harness.report.figures import Absent, Bounds, Missing, NoiseFloor, ScoreDifference, Stage
@@ -90,6 +91,27 @@ def promote(count: int = 6) -> ReportData:
         bounds=None,
         events=(*events(count), Event(None, None, "two approvals, then the champion is replaced")),
         provenance=provenance(position + 1),
+        asides=(
+            Aside(
+                "brier: group-sequential, obrien-fleming, planned looks",
+                "z -2.816, bound 2.040: told apart",
+                "asymptotic",
+                "units are independent and many, 61 of them are planned, and no look's time was chosen by "
+                "what was seen",
+            ),
+            Aside(
+                "brier: adjusted for covariates",
+                "-0.0031 (-0.0052 to -0.0011), 32.4% of the variance less, e-value 71",
+                "asymptotic",
+                "units are independent, and the covariates' means are those that were registered",
+            ),
+            Aside(
+                "latency_over: quantile 0.99, challenger",
+                "16640 to no end; 480 decisions do not bound it from above yet",
+                "exact",
+                "given the decisions before it, each lies below the quantile alike often",
+            ),
+        ),
         limits=(
             (
                 "A shadow test is a paired prediction study, not a randomised experiment: it says which model"

@@ -20,6 +20,7 @@ PLOTS_MAX = 12
 FULL = (
     "Evidence by look",
     "Gates",
+    "Beside the gates",
     "Where they differ",
     "Slices",
     "Cost of serving",
