@@ -97,8 +97,7 @@ def keep_account(log: Log, model: Model, run_id: str) -> None:
 
     It is an event of its own and no part of the run: the scores of two runs are equal, their times are not.
     """
-    if isinstance(model, IsolatedModel | RememberedModel):
-        keep_costs(log, model.info, model.account, run_id)
+    keep_costs(log, model.info, account_of_model(model), run_id)
 
 
 def keep_costs(log: Log, info: ModelInfo, account: Account, run_id: str) -> None:
@@ -108,9 +107,9 @@ def keep_costs(log: Log, info: ModelInfo, account: Account, run_id: str) -> None
         log.control(MEASURED, run_id, named | account.to_log())
 
 
-def account_of_model(model: Model) -> dict[str, Any] | None:
-    """Return what a model cost so far, for another process to merge; None in-process."""
-    return model.account.to_log() if isinstance(model, IsolatedModel | RememberedModel) else None
+def account_of_model(model: Model) -> Account:
+    """Return what the process of a model cost so far; nothing in-process."""
+    return model.account if isinstance(model, IsolatedModel | RememberedModel) else Account()
 
 
 def account_of(events: list[ControlEvent]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from harness.budget import Meter
 from harness.engines.engine import InProcess
 from harness.experiment_errors import (
     ExperimentConcluded,
@@ -92,14 +93,17 @@ def take_look(  # noqa: PLR0913  each keyword is one choice of the command
     folder: Path | None = None,
     progress: Progress | None = None,
     spread: Spread | None = None,
+    meter: Meter | None = None,
 ) -> Taken:
     """Return the look at `as_of` (default: the end of the log), stored once per experiment and position.
 
     Decisions of the range that have no score are scored first, unless `replay` is false. A look at the
     end of the log, or with `only_changed`, that sees what the newest look saw is none: that one is returned.
-    `spread` says where the evidence is measured (default: here); it is the same anywhere.
+    `spread` says where the evidence is measured (default: here); it is the same anywhere. `meter` bounds what
+    is scored: there is no look at what was cut.
 
     Raises:
+        BudgetSpent: it is spent; what was scored is in the log.
         NotFound: no such experiment.
         LookRefused: it is concluded, has had its looks, or the place is before its window or newest look.
     """
@@ -115,7 +119,8 @@ def take_look(  # noqa: PLR0913  each keyword is one choice of the command
     start, stop = range_at(log, experiment, place)
     if replay and not dry_run:
         engine = None if spread is None or isinstance(spread.engine, InProcess) else spread.engine
-        score_range(log, experiment, start, stop, folder=folder, progress=progress, engine=engine)
+        how: dict[str, Any] = {"folder": folder, "progress": progress, "meter": meter}
+        score_range(log, experiment, start, stop, engine=engine, **how)
     where = msgspec.structs.replace(spread or Spread(), keep=not dry_run)
     look = _look(log, experiment, place, earlier, scores_up_to=log.head().position, spread=where)
     if dry_run:

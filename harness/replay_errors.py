@@ -8,6 +8,7 @@ HarnessError (recorders.errors)
 ├── FeatureSetUnregistered  snapshots whose schema the log does not know                   exit 2
 ├── FeatureUnknown          a feature that the chosen schema does not have                 exit 2
 ├── SliceOfNumbers          a slice column that holds numbers without levels            exit 2
+├── BudgetSpent             a run that ended where its budget did; it goes on from there    exit 75
 ├── EmptyTrainingSet        no decision counts; why is in the counts                       exit 1
 ├── ExportFailed            files could not be written; nothing half-written is left       exit 1
 ├── FolderTaken             something else is where the training set should be             exit 2
@@ -70,6 +71,21 @@ class NothingToScore(HarnessError):
             'See "harness log stats" for what was recorded, and where.',
         )
         self.decision_point, self.start, self.stop = decision_point, start, stop
+
+
+class BudgetSpent(HarnessError):
+    """A run used what it was given: run it again, and it goes on where it ended."""
+
+    exit_code = 75
+
+    def __init__(self, reason: str, limit: float, used: float) -> None:
+        unit = {"time": "s", "cpu": "CPU s", "memory": "MB"}[reason]
+        super().__init__(
+            f"The budget of {limit:g} {unit} is spent: {used:.6g} were used. What was scored is in the log.",
+            "Expected to be done with less.",
+            f"Run the same command again to go on from there, or give it more (--max-{reason}).",
+        )
+        self.reason, self.limit, self.used = reason, limit, used
 
 
 class StateAltered(HarnessError):

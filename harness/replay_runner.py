@@ -5,26 +5,35 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from harness.challengers import challenger, keep_account, keep_costs
+from harness.budget import Meter
+from harness.challengers import account_of_model, challenger, keep_account, keep_costs
 from harness.engines.engine import Engine
 from harness.errors import UnknownPosition
 from harness.log.log import Log
 from harness.models import get_model
 from harness.remembered import RememberedModel
 from harness.replay_batches import score_batch
-from harness.replay_errors import TrainedInRange
-from harness.replays import NAMESPACE, ReplayRun, begin, check_inputs, complete, left_of
-from harness.scored_parts import PART_ROWS, UNCUT, Ask, parts_of, score_parts, scored
+from harness.replay_errors import BudgetSpent, TrainedInRange
+from harness.replays import NAMESPACE, ReplayRun, begin, check_inputs, complete, left_of, stop_at
+from harness.scored_parts import Ask, Parts, scored
 from harness.shared_pass import Progress, Read, Slowest, share
 from recorders.errors import HarnessError
 from replay.adapters.uri import parse_uri
 from replay.errors import ChallengerEnded
-from replay.isolation import Account, Limits
+from replay.isolation import Limits
 from replay.model import Model, ModelInfo
 from replay.score import columns_for
+
+
+class Watch(NamedTuple):
+    """Who is told of the groups that are done, and who says whether there may be another."""
+
+    progress: Progress
+    meter: Meter
 
 
 def run_replay(  # noqa: PLR0913  each keyword is one choice of the command
@@ -38,6 +47,7 @@ def run_replay(  # noqa: PLR0913  each keyword is one choice of the command
     folder: Path | None = None,
     limits: Limits | None = None,
     engine: Engine | None = None,
+    meter: Meter | None = None,
 ) -> ReplayRun:
     """Return the completed run of a registered model over the decisions in [start, stop).
 
@@ -47,9 +57,10 @@ def run_replay(  # noqa: PLR0913  each keyword is one choice of the command
 
     Asked for again, it answers from the log. Killed at any point, it goes on where the log says it was:
     group k of its canonical blocks is batch k of its writer, so no decision is ever scored twice.
-    `progress` is told the positions done so far, out of `stop - start`.
+    `progress` is told the positions done so far, out of `stop - start`. What `meter` allows ends it.
 
     Raises:
+        BudgetSpent: the same call goes on from there.
         TrainedInRange: the range overlaps what the model was trained on (nothing is scored).
         NothingToScore, UnknownPosition, NotFound, ModelError: see there.
         ChallengerEnded: it hung or crashed again and again; what it scored before is in the log.
@@ -65,16 +76,18 @@ def run_replay(  # noqa: PLR0913  each keyword is one choice of the command
             progress=progress,
             folder=folder,
             limits=limits,
+            meter=meter,
         )
     else:
         of = (decision_point, start, stop)
-        found = replay_in_parts(log, model_ref, engine, of, progress=progress, folder=folder, limits=limits)
+        how: dict[str, Any] = {"progress": progress, "folder": folder, "limits": limits, "meter": meter}
+        found = replay_in_parts(log, model_ref, engine, of, **how)
     if isinstance(found, HarnessError):
         raise found
     return found
 
 
-def run_replays(
+def run_replays(  # noqa: PLR0913  as `run_replay`
     log: Log,
     model_refs: Sequence[str],
     *,
@@ -84,12 +97,14 @@ def run_replays(
     progress: Progress | None = None,
     folder: Path | None = None,
     limits: Limits | None = None,
+    meter: Meter | None = None,
 ) -> list[ReplayRun | HarnessError]:
     """Return for each model its completed run, or why it has none, from one pass over the decisions.
 
     Each model is a run of its own, as `run_replay` would make it, in a process of its own: one that fails
-    ends no other. The slowest sets the pace.
+    ends no other. The slowest sets the pace. What `meter` allows, they have together.
     """
+    watch = Watch(progress or _silent, meter or Meter())
     found: dict[str, ReplayRun | HarnessError] = {}
     waiting: dict[str, tuple[Model, ReplayRun]] = {}
     with ExitStack() as stack:
@@ -106,12 +121,12 @@ def run_replays(
                 found[reference] = run
             except HarnessError as error:
                 found[reference] = error
-        found |= _score_all(log, waiting, progress or _silent)
+        found |= _score_all(log, waiting, watch)
     return [found[reference] for reference in model_refs]
 
 
 def _score_all(
-    log: Log, waiting: dict[str, tuple[Model, ReplayRun]], progress: Progress
+    log: Log, waiting: dict[str, tuple[Model, ReplayRun]], watch: Watch
 ) -> dict[str, ReplayRun | HarnessError]:
     """Return what became of runs that go on: several share a pass, one reads the log by itself.
 
@@ -121,40 +136,40 @@ def _score_all(
     if len(company) < 2:  # noqa: PLR2004  one needs no thread
         company = {}
     found = {
-        reference: _ended(log, model, run, progress, partial(_decisions, log, run.decision_point))
+        reference: _ended(log, model, run, watch, partial(_decisions, log, run.decision_point))
         for reference, (model, run) in waiting.items()
         if reference not in company
     }
-    return found | _score_together(log, company, progress) if company else found
+    return found | _score_together(log, company, watch) if company else found
 
 
 def _score_together(
-    log: Log, waiting: dict[str, tuple[Model, ReplayRun]], progress: Progress
+    log: Log, waiting: dict[str, tuple[Model, ReplayRun]], watch: Watch
 ) -> dict[str, ReplayRun | HarnessError]:
     runs = [run for _model, run in waiting.values()]
     names = dict.fromkeys(name for model, _run in waiting.values() for name in columns_for(model.info))
     first = min((part[0] for run in runs for part in left_of(log, run)), default=runs[0].stop)
     batches = _decisions(log, runs[0].decision_point, first, max(run.stop for run in runs), tuple(names))
-    slowest = Slowest(progress, len(runs))
+    slowest = Slowest(watch.progress, len(runs))
 
     def reader(place: int, model: Model, run: ReplayRun, read: Read) -> ReplayRun | HarnessError:
         with log.address.open() as own:
-            return _ended(own, model, run, partial(slowest.told, place), read)
+            return _ended(own, model, run, watch._replace(progress=partial(slowest.told, place)), read)
 
     readers = [partial(reader, place, *each) for place, each in enumerate(waiting.values())]
     done = share(batches, readers)
     return {reference: future.result() for reference, future in zip(waiting, done, strict=True)}
 
 
-def _ended(
-    log: Log, model: Model, run: ReplayRun, progress: Progress, read: Read
-) -> ReplayRun | HarnessError:
+def _ended(log: Log, model: Model, run: ReplayRun, watch: Watch, read: Read) -> ReplayRun | HarnessError:
     """Return the completed run, or the error that stopped it; what the model cost is kept either way."""
     try:
-        _score(log, model, run, progress, read)
+        _score(log, model, run, watch, read)
     except HarnessError as error:
-        if isinstance(error, ChallengerEnded):
+        if isinstance(error, ChallengerEnded | BudgetSpent):
             keep_account(log, model, run.id)
+        if isinstance(error, BudgetSpent):
+            stop_at(log, run, error)
         return error
     keep_account(log, model, run.id)
     return complete(log, run)
@@ -169,6 +184,7 @@ def replay_in_parts(
     progress: Progress | None = None,
     folder: Path | None = None,
     limits: Limits | None = None,
+    meter: Meter | None = None,
 ) -> ReplayRun | HarnessError:
     """Return the completed run, scored by the workers of an engine and appended here, or why there is none.
 
@@ -182,18 +198,19 @@ def replay_in_parts(
         if run.completed_at is not None:
             return run
         check_inputs(log, info, decision_point, start, stop)
-        append = Appending(log, run, told)
-        ask = Ask(model_ref, decision_point, append.sequence == 0, folder, limits)
-        remembers = parse_uri(info.uri).key is not None
-        parts = parts_of(log, decision_point, left_of(log, run), UNCUT if remembers else PART_ROWS)
-        # What remembers goes on from the state that the part before it left: one part at a time.
-        rounds = [[part] for part in parts] if remembers else [parts]
-        account = Account()
-        for some in rounds:
-            account.merge(score_parts(log, ask, some, engine, append))
     except HarnessError as error:
         return error
-    keep_costs(log, info, account, run.id)
+    append = Appending(log, run, told)
+    ask = Ask(model_ref, decision_point, append.sequence == 0, folder, limits)
+    parts = Parts(log, ask, engine, append, meter or Meter())
+    try:
+        parts.score(left_of(log, run), remembers=parse_uri(info.uri).key is not None)
+    except HarnessError as error:
+        if isinstance(error, BudgetSpent):
+            stop_at(log, run, error)
+        return error
+    finally:
+        keep_costs(log, info, parts.account, run.id)
     told(stop - start)
     return complete(log, run)
 
@@ -238,14 +255,17 @@ def _decisions(
     return log.read(start, stop, kind="decision", decision_point=decision_point, columns=columns)
 
 
-def _score(log: Log, model: Model, run: ReplayRun, progress: Progress, read: Read) -> None:
+def _score(log: Log, model: Model, run: ReplayRun, watch: Watch, read: Read) -> None:
     """Append the scores of the run's ranges that are not stored yet: group k of blocks is batch k."""
-    append = Appending(log, run, progress)
+    append = Appending(log, run, watch.progress)
     for first, after in left_of(log, run):
         decisions = read(first, after, columns_for(model.info))
         for scores in scored(log, model, decisions, first=append.sequence == 0):
             append(scores)
-    progress(run.stop - run.start)
+            cost = account_of_model(model)
+            watch.meter.model(run.id, cost.cpu_us / 1e6, cost.resident_mb_max)
+            watch.meter.check()
+    watch.progress(run.stop - run.start)
 
 
 def _silent(_done: int) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.replay_batches import GROUP_BLOCKS
-from harness.replay_errors import NothingToScore
+from harness.replay_errors import BudgetSpent, NothingToScore
 from harness.stored_scores import first_of_each, own_scores, scored_through, summary
 from harness.tail.tails import NO_END, list_tails
 from recorders.canonical import canonical_json, digest
@@ -20,7 +20,7 @@ from replay.ranges import gaps
 from replay.score import BLOCK_ROWS
 
 NAMESPACE = uuid.UUID("1f1b0c52-9f0a-5a56-8a63-51a2b3f0c9d4")
-STARTED, COMPLETED = "replay.started", "replay.completed"
+STARTED, COMPLETED, STOPPED = "replay.started", "replay.completed", "replay.stopped"
 
 
 class ReplayRun(msgspec.Struct, frozen=True):
@@ -28,7 +28,8 @@ class ReplayRun(msgspec.Struct, frozen=True):
 
     `ranges` are the parts of [start, stop) that this run scored; earlier runs of the same model digest had
     scored the others. `digest` is the canonical digest of this run's scores, in the order of positions;
-    it, `rows` and the counts are None or 0 until the run is completed.
+    it, `rows` and the counts are None or 0 until the run is completed. `stopped` is the budget that was spent
+    when it last ended before that, None when none was.
     """
 
     id: str
@@ -45,12 +46,13 @@ class ReplayRun(msgspec.Struct, frozen=True):
     failed: int = 0
     errors: dict[str, int] = {}
     digest: str | None = None
+    stopped: str | None = None
 
 
 def list_replays(log: Log) -> list[ReplayRun]:
     """Return all runs in the order in which they began."""
-    completed = {event.subject: event for event in log.controls(COMPLETED)}
-    return [_run_of(event, completed.get(event.subject)) for event in log.controls(STARTED)]
+    ends = {event.subject: event for kind in (STOPPED, COMPLETED) for event in log.controls(kind)}
+    return [_run_of(event, ends.get(event.subject)) for event in log.controls(STARTED)]
 
 
 def read_scores(
@@ -132,14 +134,18 @@ def _scored(log: Log, run: ReplayRun) -> list[tuple[int, int]]:
 
 
 def _find(log: Log, run_id: str) -> ReplayRun | None:
-    started, completed = log.controls(STARTED, run_id), log.controls(COMPLETED, run_id)
-    return _run_of(started[0], completed[0] if completed else None) if started else None
+    started = log.controls(STARTED, run_id)
+    ends = [*log.controls(STOPPED, run_id), *log.controls(COMPLETED, run_id)]
+    return _run_of(started[0], ends[-1] if ends else None) if started else None
 
 
-def _run_of(started: ControlEvent, completed: ControlEvent | None) -> ReplayRun:
+def _run_of(started: ControlEvent, end: ControlEvent | None) -> ReplayRun:
+    """Return the run; `end` is its completion, else the last time that it was stopped, if ever."""
     fields = {key: value for key, value in started.body.items() if key in ReplayRun.__struct_fields__}
-    if completed is not None:
-        fields |= completed.body | {"completed_at": completed.position}
+    if end is not None and end.type == COMPLETED:
+        fields |= end.body | {"completed_at": end.position}
+    elif end is not None:
+        fields |= {"stopped": end.body["reason"]}
     return msgspec.convert(fields | {"id": started.subject, "started_at": started.position}, ReplayRun)
 
 
@@ -171,6 +177,19 @@ def left_of(log: Log, run: ReplayRun) -> list[tuple[int, int]]:
     if through is None:
         return list(run.ranges)
     return [(max(first, through + 1), after) for first, after in run.ranges if after > through + 1]
+
+
+def stop_at(log: Log, run: ReplayRun, spent: BudgetSpent) -> None:
+    """Say in the log that a budget ended the run, and what it left."""
+    body = {
+        "model": run.model,
+        "decision_point": run.decision_point,
+        "reason": spent.reason,
+        "limit": spent.limit,
+        "used": spent.used,
+        "left": [list(part) for part in left_of(log, run)],
+    }
+    log.control(STOPPED, run.id, body)
 
 
 def complete(log: Log, run: ReplayRun) -> ReplayRun:

@@ -6,15 +6,18 @@ The one who asks appends them: the log holds the same batches in the same order 
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from threading import Timer
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
+from harness.budget import Meter, Used, used_here
 from harness.challengers import account_of_model, challenger
 from harness.engines.engine import Engine
 from harness.engines.errors import EngineLost
@@ -32,6 +35,8 @@ from replay.score import columns_for, score_blocks, score_joined
 PART_ROWS = 64 * GROUP_ROWS
 # What remembers is scored in order: a part for each range.
 UNCUT = GROUP_ROWS * 2**32
+# While a file of this name lies beside the parts, nothing more is wanted.
+FLAG = "enough"
 
 Range = tuple[int, int]
 
@@ -57,10 +62,16 @@ class Part(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """What a worker says of a part, beside its file: what the model cost, and why it ended before its end."""
+    """What a worker says of a part, beside its file.
 
-    account: dict[str, Any] | None
+    `account` is what the model cost, `used` what the worker has used since it began. Before its end it ended
+    by an `error`, or was `cut` because nothing more was wanted.
+    """
+
+    account: dict[str, Any]
+    used: Used
     error: HarnessError | None
+    cut: bool
 
 
 def scored(
@@ -90,39 +101,93 @@ def parts_of(log: Log, decision_point: str, ranges: Sequence[Range], rows: int =
     return [Part(number, places) for number, places in enumerate(found)]
 
 
-def score_parts(
-    log: Log, ask: Ask, parts: Sequence[Part], engine: Engine, append: Callable[[pa.RecordBatch], None]
-) -> Account:
-    """Hand every group of scores to `append`, in the order of the decisions; return what all parts cost.
+class Parts:
+    """A run's ranges scored by the workers of an engine, appended here in the order of the decisions.
 
-    Raises:
-        PartPoisoned, EngineLost: see harness.engines.errors; what was appended before stays.
-        ModelError: a part ended so; the groups before are appended.
+    `account` is what the model cost so far, in all of them.
     """
-    total, waiting, turn = Account(), dict[int, Scored](), 0
-    with tempfile.TemporaryDirectory(prefix="harness-scores-") as folder:
-        for index, done in engine.map(partial(_scored, log.address, ask, folder), parts):
-            waiting[index] = done
-            while turn in waiting:
-                account, error = waiting.pop(turn)
-                path = _path(folder, parts[turn])
-                for group in batches_of(path):
-                    if group.num_rows:
-                        append(group)
-                path.unlink()
-                if account is not None:
-                    total.merge(Account.from_log(account))
-                if error is not None:
-                    raise error
-                turn += 1
-    if turn < len(parts):
-        raise EngineLost([n for n in range(turn, len(parts)) if n not in waiting], len(parts))
-    return total
+
+    def __init__(
+        self, log: Log, ask: Ask, engine: Engine, append: Callable[[pa.RecordBatch], None], meter: Meter
+    ) -> None:
+        self._log, self._ask, self._engine, self._append, self._meter = log, ask, engine, append, meter
+        self.account = Account()
+
+    def score(self, ranges: Sequence[Range], *, remembers: bool) -> None:
+        """Hand every group of scores of the ranges to `append`.
+
+        What remembers goes on from the state that the range before left: one range at a time.
+
+        Raises:
+            PartPoisoned, EngineLost: see harness.engines.errors; what was appended before stays.
+            BudgetSpent, ModelError: a part ended so; the groups before are appended.
+        """
+        parts = parts_of(self._log, self._ask.decision_point, ranges, UNCUT if remembers else PART_ROWS)
+        for some in [[part] for part in parts] if remembers else [parts]:
+            self._score(some)
+
+    def _score(self, parts: Sequence[Part]) -> None:
+        waiting, turn = dict[int, Scored](), 0
+        with tempfile.TemporaryDirectory(prefix="harness-scores-") as folder:
+            flag = Path(folder) / FLAG
+            task = partial(_scored, self._log.address, self._ask, folder)
+            with _raised_after(flag, self._meter.left_s()):
+                for index, done in self._engine.map(task, parts):
+                    waiting[index] = done
+                    with _raised_by_failure(flag):
+                        self._count(done)
+                        while turn in waiting:
+                            self._take(folder, parts[turn], waiting.pop(turn))
+                            turn += 1
+                        self._meter.check()
+        if turn < len(parts):
+            raise EngineLost([n for n in range(turn, len(parts)) if n not in waiting], len(parts))
+
+    def _count(self, done: Scored) -> None:
+        self.account.merge(Account.from_log(done.account))
+        self._meter.worker(done.used)
+        self._meter.model(self._ask.model, self.account.cpu_us / 1e6)
+
+    def _take(self, folder: str, part: Part, done: Scored) -> None:
+        """Append the groups of a part; those before its failure, when it failed."""
+        path = _path(folder, part)
+        for group in batches_of(path):
+            if group.num_rows:
+                self._append(group)
+        path.unlink()
+        if done.error is not None:
+            raise done.error
+        if done.cut:
+            raise self._meter.out_of_time()
+
+
+@contextmanager
+def _raised_after(flag: Path, seconds: float | None) -> Iterator[None]:
+    """Raise a flag when the time is over: workers end after the group that they have in hand."""
+    timer = None if seconds is None else Timer(seconds, flag.touch)
+    if timer is not None:
+        timer.start()
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
+            timer.join()
+
+
+@contextmanager
+def _raised_by_failure(flag: Path) -> Iterator[None]:
+    """Raise the flag when nothing more is wanted, so that nobody waits for parts that are in hand."""
+    try:
+        yield
+    except HarnessError:
+        flag.touch()
+        raise
 
 
 def _scored(address: Address, ask: Ask, folder: str, part: Part) -> Scored:
     """Score a part into its file. Done twice, the same file stands there."""
-    path, error = _path(folder, part), None
+    path, error, cut = _path(folder, part), None, False
     own = path.with_suffix(f".{uuid.uuid4().hex}")  # its name alone is by chance
     with (
         address.open() as log,
@@ -139,11 +204,16 @@ def _scored(address: Address, ask: Ask, folder: str, part: Part) -> Scored:
             found = scored(log, model, decisions, first=ask.fresh and not part.number)
             for group in chain([empty], found):
                 writer.write_batch(group)
+                if group.num_rows and (Path(folder) / FLAG).exists():  # one group at least: it gets on
+                    cut = True
+                    break
         except HarnessError as ended:
             error = ended
         account = account_of_model(model)
     own.replace(path)
-    return Scored(account, error)
+    mine = used_here()
+    used = mine._replace(memory_mb=mine.memory_mb + account.resident_mb_max)
+    return Scored(account.to_log(), used, error, cut)
 
 
 def _path(folder: str, part: Part) -> Path:

@@ -1,15 +1,18 @@
 """What a look needs scored before it: the challenger over its window, and the champion once more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from harness.budget import Meter
 from harness.engines.engine import Engine
 from harness.experiments import Experiment
 from harness.log.log import Log
-from harness.replay_errors import NothingToScore, TrainedInRange
+from harness.replay_errors import BudgetSpent, NothingToScore, TrainedInRange
 from harness.replay_runner import replay_in_parts, run_replays
 from harness.replays import ReplayRun
 from recorders.canonical import canonical_json, digest
+from recorders.errors import HarnessError
 from replay.errors import ModelBroken
 from replay.model import ModelInfo
 
@@ -28,6 +31,7 @@ def score_range(
     folder: Path | None = None,
     progress: Progress | None = None,
     engine: Engine | None = None,
+    meter: Meter | None = None,
 ) -> None:
     """Score the decisions in [start, stop) that have no score yet; what is scored stays scored.
 
@@ -38,30 +42,74 @@ def score_range(
 
     Raises:
         ModelBroken: the challenger, or its rival, raises whatever it is given.
+        BudgetSpent: what `meter` allows is used; what was scored before is in the log.
     """
-    models = experiment.scored
-    point = experiment.decision_point
+    models, of = experiment.scored, (experiment.decision_point, start, stop)
     if engine is None:
-        found = run_replays(
-            log,
-            models,
-            decision_point=point,
-            start=start,
-            stop=stop,
-            progress=progress,
-            folder=folder,
-        )
+        found = _in_company(log, models, of, folder=folder, progress=progress, meter=meter)
     else:
-        found = [
-            replay_in_parts(log, model, engine, (point, start, stop), progress=progress, folder=folder)
-            for model in models
-        ]
-    for model, run in zip(models, found, strict=True):
+        how: dict[str, Any] = {"folder": folder, "progress": progress, "meter": meter}
+        found = {model: replay_in_parts(log, model, engine, of, **how) for model in models}
+    failed = _failure(log, experiment, (start, stop), found)
+    if failed is not None:
+        raise failed
+
+
+def score_ranges(
+    log: Log,
+    experiments: Sequence[Experiment],
+    start: int,
+    stop: int,
+    *,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    meter: Meter | None = None,
+) -> dict[str, HarnessError]:
+    """Score [start, stop) for experiments of one decision point in one pass; return which cannot be, and why.
+
+    Raises:
+        BudgetSpent: as `score_range`.
+    """
+    models = list(dict.fromkeys(model for each in experiments for model in each.scored))
+    of = (experiments[0].decision_point, start, stop)
+    found = _in_company(log, models, of, folder=folder, progress=progress, meter=meter)
+    failed = {each.id: _failure(log, each, (start, stop), found) for each in experiments}
+    for error in failed.values():
+        if isinstance(error, BudgetSpent):
+            raise error
+    return {name: error for name, error in failed.items() if error is not None}
+
+
+def _in_company(
+    log: Log,
+    models: Sequence[str],
+    of: tuple[str, int, int],
+    *,
+    folder: Path | None,
+    progress: Progress | None,
+    meter: Meter | None,
+) -> dict[str, ReplayRun | HarnessError]:
+    point, start, stop = of
+    place: dict[str, Any] = {"decision_point": point, "start": start, "stop": stop}
+    found = run_replays(log, models, **place, folder=folder, progress=progress, meter=meter)
+    return dict(zip(models, found, strict=True))
+
+
+def _failure(
+    log: Log,
+    experiment: Experiment,
+    places: tuple[int, int],
+    found: Mapping[str, ReplayRun | HarnessError],
+) -> HarnessError | None:
+    """Return what no look can do without, None when there is nothing; a broken champion is kept."""
+    for model in experiment.scored:
+        run = found[model]
         if isinstance(run, ReplayRun | NothingToScore | TrainedInRange):
             continue
         if not isinstance(run, ModelBroken) or model != experiment.declared.champion.rescore:
-            raise run
-        _keep(log, experiment, (start, stop), run)
+            return run
+        _keep(log, experiment, places, run)
+    return None
 
 
 def _keep(log: Log, experiment: Experiment, places: tuple[int, int], broken: ModelBroken) -> None:

@@ -1,9 +1,11 @@
 """`harness evaluate` and `harness decide`: take a look, then record its verdict."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from harness.cli.budgets import budget_options, meter_of
 from harness.cli.experiment import opened
 from harness.cli.output import emit, folder_option, json_option
 
@@ -20,6 +22,7 @@ from harness.cli.output import emit, folder_option, json_option
     show_default=True,
     help="Measure in so many processes.",
 )
+@budget_options
 @folder_option
 @json_option
 def evaluate(
@@ -31,8 +34,12 @@ def evaluate(
     workers: int,
     folder: Path | None,
     json: bool,
+    **budget: Any,
 ) -> None:
-    """Take a look at EXPERIMENT: the evidence so far and the verdict that follows from it."""
+    """Take a look at EXPERIMENT: the evidence so far and the verdict that follows from it.
+
+    Out of its budget, it ends with exit code 75 and takes no look; the same command goes on.
+    """
     from harness.cli.experiment_text import look_text
     from harness.cli.progress import progress
     from harness.engines.local import Local
@@ -54,6 +61,7 @@ def evaluate(
             folder=folder,
             progress=done,
             spread=spread,
+            meter=meter_of(**budget),
         )
         over = saw_whole_window(log, declared, taken.look)
     note = "" if taken.new or dry_run else "Nothing has changed since this look was taken.\n"

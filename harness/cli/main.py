@@ -76,7 +76,7 @@ def cli() -> None:
     """Test a model beside production before it acts: record decisions once, replay, decide with figures.
 
     Exit codes: 0 done or PROMOTE, 10 HOLD or NOT_IDENTIFIABLE, 20 REJECT, 21 RETRAIN, 30 INVALID, 40
-    integrity failure, 2 usage, 1 other error.
+    integrity failure, 75 out of its budget (run it again to go on), 2 usage, 1 other error.
     """
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
+from harness.cli.budgets import budget_options, meter_of
 from harness.cli.log import opened
 from harness.cli.output import emit, folder_option, json_option
 from harness.cli.places import range_of, range_options
 from harness.cli.replay_diff import diff, known_difference
+from harness.cli.replay_race import race
 from recorders.errors import HarnessError
 
 INTERRUPTED = 130
@@ -43,6 +45,7 @@ def replay() -> None:
 @click.option("--in-process", is_flag=True, help="No process of its own: only for code you trust as yours.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="Longest time for a block of 1,024 rows.")
 @click.option("--memory", type=int, metavar="MB", help="Most memory that the model may use.")
+@budget_options
 @folder_option
 @json_option
 def run(
@@ -53,22 +56,24 @@ def run(
     folder: Path | None,
     json: bool,
     workers: int,
-    **bounds: Any,
+    **given: Any,
 ) -> int:
     """Score models on the decisions of a range, into the log, each decision once.
 
     Each model runs in a process of its own, within limits (section [challengers] of harness.toml), and is a
     replay of its own: one that fails ends no other. The exit code is that of the first that failed.
-    Interrupted or killed, the same command goes on where it was. Asked again, it answers from the log.
+    Interrupted, killed or out of its budget (exit code 75), the same command goes on where it was. Asked
+    again, it answers from the log.
     """
     from harness.challengers import limits_of
     from harness.engines.local import Local
     from harness.replay_runner import replay_in_parts, run_replays
 
-    limits = limits_of(folder, **bounds)
+    meter = meter_of(**{name: given.pop(name) for name in ("max_time", "max_cpu", "max_memory")})
+    limits = limits_of(folder, **given)
     with opened(folder) as log:
         first, after = range_of(log, decision_point, start, stop)
-        how: dict[str, Any] = {"folder": folder, "limits": limits}
+        how: dict[str, Any] = {"folder": folder, "limits": limits, "meter": meter}
         with _interruptible(references, decision_point, first, after), _progress(after - first) as done:
             if workers == 1:
                 place: dict[str, Any] = {"decision_point": decision_point, "start": first, "stop": after}
@@ -84,6 +89,7 @@ def run(
 
 replay.add_command(diff)
 replay.add_command(known_difference)
+replay.add_command(race)
 
 
 @replay.command("list")
@@ -98,7 +104,7 @@ def list_command(folder: Path | None, json: bool) -> None:
     lines = [f"{'run':<14}{'model':<24}{'decision point':<20}{'range':<20}{'rows':>10}{'failed':>8}  state"]
     for found in runs:
         span = f"[{found.start}, {found.stop})"
-        state = "running or stopped" if found.completed_at is None else "completed"
+        state = _state(found)
         lines.append(
             f"{found.id[:12]:<14}{found.model:<24}{found.decision_point:<20}{span:<20}"
             f"{found.rows:>10,}{found.failed:>8,}  {state}"
@@ -184,11 +190,18 @@ def _told(references: Sequence[str], found: Sequence[Any], *, json: bool) -> int
     return failed[0].exit_code if failed else 0
 
 
+def _state(run: Any) -> str:
+    if run.completed_at is not None:
+        return "completed"
+    return "running or stopped" if run.stopped is None else f"out of its budget of {run.stopped}"
+
+
 def _summary(run: Any) -> str:
     lines = [f"run      {run.id}", f"model    {run.model} ({run.model_digest[:12]})"]
     lines.append(f"range    [{run.start}, {run.stop}) of {run.decision_point}")
     if run.completed_at is None:
-        return "\n".join([*lines, "state    not completed: run the same command again to go on"])
+        why = "not completed" if run.stopped is None else f"out of its budget of {run.stopped}"
+        return "\n".join([*lines, f"state    {why}: run the same command again to go on"])
     earlier = (run.stop - run.start) - sum(after - first for first, after in run.ranges)
     if earlier:
         lines.append(f"earlier  {earlier:,} positions were scored by earlier runs of this model")

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from harness import replay_runner, scored_parts
+from harness import scored_parts
 from harness.challengers import challenger
 from harness.config import StorePlace
 from harness.engines.futures import Futures
@@ -200,7 +200,7 @@ def test_a_row_that_ends_the_process_costs_that_row_and_nothing_that_is_known(lo
 
 
 def test_in_company_and_on_an_engine_it_is_scored_in_order_too(log, folder, monkeypatch):
-    monkeypatch.setattr(replay_runner, "PART_ROWS", GROUP_ROWS)
+    monkeypatch.setattr(scored_parts, "PART_ROWS", GROUP_ROWS)
     history = Shop(log)
     history.decisions(0, 300)
     start, stop = history.decisions(300, GROUP_ROWS + 900)

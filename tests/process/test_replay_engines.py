@@ -46,7 +46,7 @@ Parts = Sequence[Any]
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.replay_runner.PART_ROWS", GROUP_ROWS)
+    monkeypatch.setattr("harness.scored_parts.PART_ROWS", GROUP_ROWS)
 
 
 def filled(log: Log, folder: Path) -> tuple[int, int]:

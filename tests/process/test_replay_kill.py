@@ -2,19 +2,24 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from pathlib import Path
 
 import pytest
 
+from harness.database import create_log
 from harness.models import add_model
 from harness.replay_runner import run_replay
 from harness.replays import NAMESPACE, list_replays, read_scores
+from tests.support import servers
 from tests.support.history import POINT, History
+from tests.support.replay_kills import Killed, undisturbed
 
 ROWS = 24_000
 SLOW = """
@@ -86,6 +91,15 @@ def test_killed_twice_it_ends_with_the_scores_of_an_undisturbed_run(world, fresh
     assert (whole.id, whole.digest) == (run["id"], run["digest"])
 
 
+def test_killed_with_its_workers_it_ends_with_the_digest_of_an_undisturbed_run(
+    event_log, fresh_log, tmp_path
+):
+    killed, chance = Killed(event_log, tmp_path, groups=6, workers=2, pause_s=0.15), random.Random(3)
+    while not killed.kills:
+        assert killed.kill(chance)
+    assert killed.end()["digest"] == undisturbed(fresh_log, tmp_path, killed)
+
+
 def test_stopped_by_a_person_it_says_how_to_go_on(world):
     log, part, folder = world
     process = command(log, folder, *replay_words(part))
@@ -125,3 +139,27 @@ def test_without_an_end_the_same_command_goes_on_and_then_answers_from_the_log(w
     assert told[0] == told[1]
     assert told[0]["rows"] == ROWS
     assert len(list_replays(log)) == 1
+
+
+def main(kills: int, seed: int) -> None:
+    """Kill a replay so often, alone and with two workers; its digest is that of an undisturbed run."""
+    for workers in (1, 2):
+        with (
+            tempfile.TemporaryDirectory() as name,
+            servers.embedded() as server,
+            servers.fresh_database(server) as one,
+            servers.fresh_database(server) as other,
+            create_log(url=one, clock="event") as log,
+            create_log(url=other, clock="event") as calm,
+        ):
+            killed, chance = Killed(log, Path(name), groups=6 * kills, workers=workers), random.Random(seed)
+            while len(killed.kills) < kills:
+                assert killed.kill(chance), f"it had ended after {len(killed.kills)} kills"
+            found, expected = killed.end()["digest"], undisturbed(calm, Path(name), killed)
+            assert found == expected, (found, expected)
+            said = f"{kills} x kill -9 after groups {killed.kills}: digest {found}"
+            sys.stdout.write(f"{workers} worker(s), seed {seed}: {said}\n")
+
+
+if __name__ == "__main__":  # python -m tests.process.test_replay_kill 20 [SEED]
+    main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1)
