@@ -45,7 +45,16 @@ def held(log: Log, kind: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "case", ["sagemaker", "bentoml-files", "inference-table-legacy", "table-csv", "lines"]
+    "case",
+    [
+        "sagemaker",
+        "bentoml-files",
+        "inference-table-legacy",
+        "inference-table-gateway",
+        "table-csv",
+        "table-parquet",
+        "lines",
+    ],
 )
 def test_every_form_is_imported_once(fresh_log: Log, case: str, tmp_path: Path) -> None:
     folder = GOLDEN / case

@@ -21,14 +21,19 @@ from tests.support.doors import CASES, GOLDEN, requests_of
 from tests.support.doors_house import House, kserve, run
 
 
+@pytest.mark.parametrize("packed", [False, True], ids=["", "gzip"])
 @pytest.mark.parametrize(
     "case", [case for case in CASES if (case / "capture.json").exists()], ids=lambda c: c.name
 )
-def test_a_capture_over_http_is_what_it_is_alone(case: Path, tmp_path: Path) -> None:
+def test_a_capture_over_http_is_what_it_is_alone(case: Path, packed: bool, tmp_path: Path) -> None:
     async def story(house: House) -> None:
-        for request in requests_of(case):
-            status, _, body = await house.send(*request, pieces=3)
-            assert status == 200, body
+        for path, headers, body in requests_of(case):
+            if packed:
+                sent = ([*headers, (b"content-encoding", b"gzip")], gzip.compress(body))
+            else:
+                sent = (headers, body)
+            status, _, answer = await house.send(path, *sent, pieces=3)
+            assert status == 200, answer
         house.time += 61.0
         await house.desk.commit()
 

@@ -20,6 +20,7 @@ FILES = [
         "inference-table-gateway",
         "bentoml-files",
         "table-csv",
+        "table-parquet",
     )
 ]
 
