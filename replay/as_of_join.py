@@ -54,17 +54,26 @@ def gathered(
     `history` comes in pieces, in the order in which its rows were counted; only what was found is held.
     `empty` has its columns and no row.
     """
-    found = np.unique(rows[rows != NOTHING])
-    at, taken = 0, [empty]
+    asked = np.zeros(int(rows.max(initial=NOTHING)) + 1, dtype=np.bool_)
+    asked[rows[rows != NOTHING]] = True
+    at, taken = 0, {name: empty.column(name).chunks for name in names}
     for piece in history:
-        low, high = np.searchsorted(found, [at, at + piece.num_rows])
-        if low < high:
-            part = piece.select(names).take(pa.array(found[low:high] - at))
-            taken.append(part if isinstance(part, pa.Table) else pa.Table.from_batches([part]))
+        own = np.flatnonzero(asked[at : at + piece.num_rows])
+        if own.size:
+            wanted = pa.array(own)
+            for name in names:
+                part = piece.column(name).take(wanted)
+                taken[name] += part.chunks if isinstance(part, pa.ChunkedArray) else [part]
         at += piece.num_rows
-    whole = pa.concat_tables(taken).combine_chunks()
-    wanted = pa.array(np.searchsorted(found, rows), mask=rows == NOTHING)
-    return {name: whole.column(name).take(wanted) for name in names}
+    places = np.append(np.cumsum(asked) - 1, NOTHING)[rows]  # the last one is for NOTHING
+    wanted = pa.array(places, mask=places == NOTHING)
+    # A column at a time: what was found and what is returned are never both there whole.
+    return {name: _taken(taken.pop(name), wanted, empty.schema.field(name).type) for name in names}
+
+
+def _taken(parts: list[pa.Array], rows: pa.Array, kind: pa.DataType) -> pa.ChunkedArray:
+    whole = pa.concat_arrays(parts) if parts else pa.array([], kind)
+    return pa.chunked_array([whole.take(rows)], kind)
 
 
 def _order(known: Integers, since: Integers) -> Integers:

@@ -52,7 +52,8 @@ def asof_ours(folder: Path) -> pa.Table:
     from replay.as_of_join import gathered, newest_rows
 
     spine = pq.read_table(folder / "spine.parquet")
-    file = pq.ParquetFile(folder / "history.parquet")
+    # Its row groups are of a million rows: they are read as they are decoded.
+    file = pq.ParquetFile(folder / "history.parquet", buffer_size=2**20, pre_buffer=False)
     keys = file.read(["entity", "valid_from"])
     found = newest_rows(spine, keys, key="entity", entity_time="occurred_at", history_time="valid_from")
     pieces = file.iter_batches(2**16, columns=NAMES)
