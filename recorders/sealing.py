@@ -63,17 +63,22 @@ def seal(payload: bytes, feature_set: FeatureSet, keys: Keys) -> bytes:
         rows = msgspec.msgpack.decode(payload, type=list[list[Any]])
     except msgspec.DecodeError as error:
         raise CorruptBatch("a frame's payload is no array of events") from error
-    if any(len(row) != layout.width for row in rows):
+    if not {*map(len, rows)} <= {layout.width}:
         raise CorruptBatch("an event has another number of values than its feature set")
     names = [row[layout.subject] for row in rows]
-    if any(type(name) is not str and name is not None for name in names):
+    if not {*map(type, names)} <= {str, type(None)}:
         raise CorruptBatch("a subject is no text")
     known = keys.of({name or "" for name in names})
     bound, encode = bytes.fromhex(feature_set.digest), msgspec.msgpack.Encoder().encode
+    sealed, dropped = layout.sealed, layout.dropped
     for row, name in zip(rows, names, strict=True):
-        blob = _sealed(known[name or ""], encode(layout.sealed(row)), str(row[0]).encode() + bound)
-        for place in layout.dropped:
-            del row[place]
+        key, values, about = known[name or ""], encode(sealed(row)), str(row[0]).encode() + bound
+        hashed = key.nonces.copy()
+        hashed.update(len(about).to_bytes(4, "big") + about + values)
+        nonce = hashed.digest()
+        blob = VERSION + key.id + nonce + key.cipher.encrypt(nonce, values, about)
+        for places in dropped:
+            del row[places]
         row.insert(-1, blob)
     return encode(rows)
 
@@ -84,7 +89,7 @@ class _Layout(NamedTuple):
     width: int
     subject: int
     sealed: Callable[[list[Any]], tuple[Any, ...]]
-    dropped: tuple[int, ...]
+    dropped: tuple[slice, ...]
 
 
 @cache
@@ -94,7 +99,22 @@ def _layout(feature_set: FeatureSet) -> _Layout:
     width = _FIRST + len(feature_set.fields) + 1
     # A getter of one place would give the value, no tuple.
     sealed = itemgetter(*places) if len(places) > 1 else lambda row: (row[subject],)
-    return _Layout(width, subject, sealed, tuple(reversed(places)))
+    return _Layout(width, subject, sealed, _runs(places))
+
+
+def _runs(places: Sequence[int]) -> tuple[slice, ...]:
+    """Return the same places as slices, the last one first.
+
+    >>> _runs([11, 12, 13, 40])
+    (slice(40, 41, None), slice(11, 14, None))
+    """
+    found: list[slice] = []
+    for place in reversed(places):
+        if found and found[-1].start == place + 1:
+            found[-1] = slice(place, found[-1].stop)
+        else:
+            found.append(slice(place, place + 1))
+    return tuple(found)
 
 
 def unseal(
@@ -131,10 +151,3 @@ def key_id(blob: bytes) -> bytes:
     if blob[:1] != VERSION or len(blob) < _BODY:
         raise CorruptBatch("a sealed value has another form than this version knows")
     return blob[1 : 1 + ID_BYTES]
-
-
-def _sealed(key: SubjectKey, values: bytes, bound: bytes) -> bytes:
-    hashed = key.nonces.copy()
-    hashed.update(len(bound).to_bytes(4, "big") + bound + values)
-    nonce: bytes = hashed.digest()
-    return VERSION + key.id + nonce + key.cipher.encrypt(nonce, values, bound)
