@@ -1,10 +1,11 @@
 """Reuse: what of a set stays as it is in the longer one, and the writing of the rest."""
 
+import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ import pyarrow.parquet as pq
 from harness.training.files import linked
 from harness.training.folder import TrainingSet
 from harness.training.kept import Kept, Unusable, cells_of, variable
-from harness.training.parts import Entry, PartWriter, cuts, sha256_of
+from harness.training.parts import Entry, PartWriter, cuts
 from harness.training.rows import Rows
 from replay.columns import int64
 from replay.differ import differs
 from replay.digest import CHUNK_ROWS, Cells
+from replay.matching import Integers
 
 _NAME = re.compile(r"data/part-\d{12,19}-\d{12,19}\.parquet")
 
@@ -48,12 +50,13 @@ def rewritten(kept: Kept, base: TrainingSet, rows: Rows, partial: Path) -> tuple
     """
     size = kept.index.rows_per_part
     edges, before = cuts(rows.size, size), cuts(base.manifest["rows"], size)
-    same = unchanged(kept, rows)
+    same = Unchanged.between(kept, rows)
     there = dict(zip(pairwise(before), _parts(base.manifest, len(before) - 1), strict=True))
+    stored = _Stored(base.folder, there, rows.schema)
     taken = {
         part: there[part]
         for part in pairwise(edges)
-        if part in there and same(*part) and linked(base.folder, partial, there[part])
+        if part in there and same.until(part[0]) >= part[1] and linked(base.folder, partial, there[part])
     }
     writer = PartWriter(partial, edges, {first: entry for (first, _last), entry in taken.items()})
     cells, known, read = Cells(rows.schema), cells_of(kept.index), 0
@@ -61,32 +64,40 @@ def rewritten(kept: Kept, base: TrainingSet, rows: Rows, partial: Path) -> tuple
         raise Unusable("what its folder keeps is not what was registered")
     for at in range(0, rows.size, CHUNK_ROWS):
         end = min(at + CHUNK_ROWS, rows.size)
-        pieces = _pieces(edges, at, end)
-        if end - at == CHUNK_ROWS and same(at, end) and all(part in taken for part, *_ in pieces):
+        still = max(at, min(same.until(at), end))
+        whole = end - at == CHUNK_ROWS and still == end
+        if whole and all(part in taken for part, *_ in _pieces(edges, at, end)):
             cells.take(known[at // CHUNK_ROWS])
             continue
-        for part, first, last in pieces:
-            if part in taken:
-                source = _of_part(partial, taken[part], first // CHUNK_ROWS - part[0] // CHUNK_ROWS)
-            else:
-                source, read = rows.batches(first, last), read + last - first
-            for batch in writer.through(source, first):
-                cells.add(batch)
+        for batch in writer.through(chain(stored.rows(at, still), rows.batches(still, end)), at):
+            cells.add(batch)
+        read += end - still
     return writer, cells, Reused(len(taken), len(edges) - 1, read)
 
 
-def unchanged(kept: Kept, rows: Rows) -> Callable[[int, int], bool]:
-    """Return the test whether rows [first, last) are the same decisions with the same labels in both sets."""
-    now = variable(rows)
-    old, new = (int64(each.column("position"), "position") for each in (kept.own, now))
-    shared = min(old.size, new.size)
-    moved = np.flatnonzero(old[:shared] != new[:shared])
-    stays = int(moved[0]) if moved.size else shared
-    left, right = kept.own.slice(0, stays), now.slice(0, stays)
-    changed = np.flatnonzero(differs(left, right, [name for name in now.schema.names if name != "position"]))
-    return lambda first, last: (
-        last <= stays and bool(np.searchsorted(changed, first) == np.searchsorted(changed, last))
-    )
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """Which rows are the same decisions with the same labels in both sets: those before `stays`, or not."""
+
+    stays: int
+    changed: Integers
+
+    @classmethod
+    def between(cls, kept: Kept, rows: Rows) -> "Unchanged":
+        """Return what is unchanged between a set and the longer one."""
+        now = variable(rows)
+        old, new = (int64(each.column("position"), "position") for each in (kept.own, now))
+        shared = min(old.size, new.size)
+        moved = np.flatnonzero(old[:shared] != new[:shared])
+        stays = int(moved[0]) if moved.size else shared
+        left, right = kept.own.slice(0, stays), now.slice(0, stays)
+        names = [name for name in now.schema.names if name != "position"]
+        return cls(stays, np.flatnonzero(differs(left, right, names)))
+
+    def until(self, first: int) -> int:
+        """Return up to where the rows from `first` on are unchanged; `first` or less where it is changed."""
+        at = np.searchsorted(self.changed, first)
+        return int(self.changed[at]) if at < self.changed.size else self.stays
 
 
 def _parts(manifest: dict[str, Any], number: int) -> list[Entry]:
@@ -123,9 +134,38 @@ def _pieces(edges: Sequence[int], at: int, end: int) -> list[tuple[tuple[int, in
     return found
 
 
-def _of_part(partial: Path, entry: Entry, group: int) -> Iterator[pa.RecordBatch]:
-    """Yield a row group of a part, which is one chunk's rows, from the bytes that its digest names."""
-    path = partial / entry["file"]
-    if sha256_of(path) != entry["sha256"]:
-        raise Unusable(f"its part {entry['file']} is damaged")
-    yield pq.ParquetFile(path).read_row_group(group).combine_chunks().to_batches()[0]
+class _Stored:
+    """The rows of the parts of a set, from bytes that their digests name; a part is opened once."""
+
+    def __init__(self, folder: Path, parts: Mapping[tuple[int, int], Entry], schema: pa.Schema) -> None:
+        self._folder, self._parts, self._schema = folder, parts, schema
+        self._edges = [0, *(last for _first, last in parts)]
+        self._open: tuple[tuple[int, int], pq.ParquetFile] | None = None
+
+    def rows(self, first: int, last: int) -> Iterator[pa.RecordBatch]:
+        """Yield rows [first, last) of one chunk; a row group of a part holds no others.
+
+        Raises:
+            Unusable: a part is not what its digest names.
+        """
+        for part, start, end in _pieces(self._edges, first, last):
+            group = start // CHUNK_ROWS - part[0] // CHUNK_ROWS
+            begins = max(part[0], start - start % CHUNK_ROWS)
+            rows = (
+                self._file(part).read_row_group(group, use_threads=False).slice(start - begins, end - start)
+            )
+            for batch in rows.to_batches():
+                yield pa.RecordBatch.from_arrays(batch.columns, schema=self._schema)
+
+    def _file(self, part: tuple[int, int]) -> pq.ParquetFile:
+        if self._open is None or self._open[0] != part:
+            entry = self._parts[part]
+            try:
+                with pa.memory_map(str(self._folder / entry["file"])) as source:
+                    data = source.read_buffer()
+            except OSError as error:
+                raise Unusable(f"its part {entry['file']} cannot be read") from error
+            if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+                raise Unusable(f"its part {entry['file']} is damaged")
+            self._open = part, pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
+        return self._open[1]
