@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,14 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.results import Row, at_least, at_most, interleaved, publish
+from benchmarks.row_layouts import copied, copy, copy_batches, documents, opaque, tuples, typed
 from benchmarks.sealed.rows import growth, reads
 from harness.database import create_log
 from harness.log.log import Log
@@ -32,6 +35,7 @@ from recorders.fields import FeatureSet, Field
 from tests.support import servers
 
 EVENTS = 96_000
+DOCUMENTS = "decision_id text primary key, event jsonb"
 REPEATS = 3
 READ_REPEATS = 5
 TYPES = ["float64"] * 14 + ["int64"] * 8 + ["category"] * 5 + ["string"] * 3
@@ -118,74 +122,15 @@ def warm() -> Batch:
     return Batch("outcome", "warm", "00" * 32, uuid.uuid4(), 1, 1, at, at, payload, digest)
 
 
-def tuples(whole: pa.RecordBatch) -> list[bytes]:
-    """Return the same rows as COPY takes them, encoded beforehand, a thousand to a block."""
-    rows = []
-    features = [name for name in whole.schema.names if name.startswith("f.")]
-    plain = [name for name in whole.schema.names if not name.startswith("f.") and name != "statuses"]
-    values = {name: whole.column(name).to_pylist() for name in whole.schema.names}
-    for index in range(whole.num_rows):
-        cells = [values[name][index] for name in (*plain, *features)]
-        rows.append("\t".join("\\N" if cell is None else str(cell) for cell in cells) + "\n")
-    return ["".join(rows[at : at + 1000]).encode() for at in range(0, len(rows), 1000)]
-
-
-def copy(url: str, whole: pa.RecordBatch, blocks: list[bytes]) -> float:
-    """Return the rows per second of a bare COPY into an unlogged table without index, in one transaction."""
-    kinds = {pa.float64(): "float8", pa.int64(): "int8", pa.string(): "text"}
-    names = [name for name in whole.schema.names if name != "statuses"]
-    ordered = [n for n in names if not n.startswith("f.")] + [n for n in names if n.startswith("f.")]
-    columns = ", ".join(
-        f'"{name}" {kinds.get(whole.schema.field(name).type, "timestamptz")}' for name in ordered
-    )
-    with psycopg.connect(url) as connection:
-        connection.execute("drop table if exists public.bound")
-        connection.execute(f"create unlogged table public.bound ({columns})")
-        connection.commit()
-        began = time.perf_counter()
-        with connection.cursor() as cursor, cursor.copy("copy public.bound from stdin") as door:
-            for block in blocks:
-                door.write(block)
-        connection.commit()
-        return whole.num_rows / (time.perf_counter() - began)
-
-
-def copied(url: str, blocks: list[bytes]) -> float:
-    """Return the rows per second of COPY of one value a row: the cheapest form that a row can have."""
-    with psycopg.connect(url) as connection:
-        connection.execute("drop table if exists public.opaque")
-        connection.execute("create unlogged table public.opaque (features bytea)")
-        connection.commit()
-        began = time.perf_counter()
-        with (
-            connection.cursor() as cursor,
-            cursor.copy("copy public.opaque from stdin (format binary)") as door,
-        ):
-            door.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
-            for block in blocks:
-                door.write(block)
-            door.write(b"\xff\xff")
-        connection.commit()
-        return EVENTS / (time.perf_counter() - began)
-
-
-def opaque(blocks: list[bytes]) -> list[bytes]:
-    """Return the rows of `tuples` in COPY's binary form, one bytea a row."""
-    head = (1).to_bytes(2, "big")
-    made = []
-    for block in blocks:
-        lines = block.splitlines()
-        made.append(b"".join(head + len(line).to_bytes(4, "big") + line for line in lines))
-    return made
-
-
 def appended(url: str, whole: pa.RecordBatch, text: list[bytes]) -> Iterator[Row]:
     """Yield the rows of the appending side."""
-    binary = opaque(text)
+    binary, json = opaque(text), documents(whole)
     batches = {size: cut(whole, size) for size in (1_000, 4_000)}
     tasks = {
-        "copy typed": lambda: copy(url, whole, text),
-        "copy opaque": lambda: copied(url, binary),
+        "copy typed": lambda: copy(url, typed(whole), text, EVENTS),
+        "copy opaque": lambda: copied(url, binary, EVENTS),
+        "rows": lambda: copy_batches(url, typed(whole, "decision_id"), text, EVENTS, 4_000),
+        "documents": lambda: copy_batches(url, DOCUMENTS, json, EVENTS, 4_000),
         **{
             f"append {size} x {writers}": lambda size=size, writers=writers: append(
                 url, batches[size], writers
@@ -215,6 +160,16 @@ def appended(url: str, whole: pa.RecordBatch, text: list[bytes]) -> Iterator[Row
     yield Row(
         "append 1,000 / bare typed COPY", found["append 1000 x 1"] / found["copy typed"], "ratio", "same rows"
     )
+    for layout, what in (("rows", "41 typed columns"), ("documents", "a JSON document")):
+        yield Row(
+            f"a row an event, unique id, {what}",
+            found[layout],
+            "events/s",
+            "durable, 4,000 a commit, by COPY",
+        )
+        yield Row(
+            f"append 4,000 / {what} a row", best / found[layout], "ratio", "both durable and idempotent"
+        )
 
 
 def read(log: Log, whole: pa.RecordBatch, folder: Path) -> Iterator[Row]:
@@ -232,20 +187,26 @@ def read(log: Log, whole: pa.RecordBatch, folder: Path) -> Iterator[Row]:
         assert sum(batch.num_rows for batch in batches) == EVENTS
         return EVENTS / elapsed
 
-    def parquet() -> float:
+    def timed(reader: Callable[[], Sized]) -> float:
         began = time.perf_counter()
-        table = pq.read_table(path, use_threads=False)
+        rows = reader()
         elapsed = time.perf_counter() - began
-        assert table.num_rows == EVENTS
+        assert len(rows) == EVENTS
         return EVENTS / elapsed
 
-    found = {
-        name: median(rates)
-        for name, rates in interleaved({"log": hot, "parquet": parquet}, READ_REPEATS).items()
+    tasks = {
+        "log": hot,
+        "parquet": lambda: timed(lambda: pq.read_table(path, use_threads=False)),
+        "Polars": lambda: timed(lambda: pl.read_parquet(path)),
+        "pandas": lambda: timed(lambda: pd.read_parquet(path)),
     }
+    found = {name: median(rates) for name, rates in interleaved(tasks, READ_REPEATS).items()}
     yield Row("read from Parquet (zstd), one thread", found["parquet"], "events/s")
     yield Row("read from the log, digests checked", found["log"], "events/s")
     yield at_least("read hot / Parquet", found["log"] / found["parquet"], "ratio", 0.5, against="same rows")
+    for peer, threads in (("Polars", "all threads"), ("pandas", "pyarrow's threads")):
+        yield Row(f"read from Parquet by {peer}", found[peer], "events/s", threads)
+        yield Row(f"read hot / {peer}", found["log"] / found[peer], "ratio", "same rows")
     began = time.perf_counter()
     checked = log.verify(start, stop)
     assert checked.holds
