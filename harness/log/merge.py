@@ -3,8 +3,11 @@
 import heapq
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import pyarrow as pa
+
+Item = TypeVar("Item")
 
 
 def merged(streams: Sequence[Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
@@ -40,8 +43,8 @@ def _push(heads: list[tuple[int, int, pa.RecordBatch]], number: int, batch: pa.R
         heapq.heappush(heads, (batch.column("position")[0].as_py(), number, batch))
 
 
-def ahead(stream: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the same batches; while one is used the next is made, on a thread that ends with the stream.
+def ahead(stream: Iterator[Item]) -> Iterator[Item]:
+    """Yield the same things; while one is used the next is made, on a thread that ends with the stream.
 
     >>> list(ahead(iter("ab")))
     ['a', 'b']

@@ -1,12 +1,14 @@
 """Events of a range as Arrow, in order of position: from segments what is sealed, else from the database."""
 
 from collections.abc import Generator, Iterator
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
 from harness.errors import UsageError
 from harness.log.connection import Connection
+from harness.log.merge import ahead
 from harness.log.payload import decoded, placed
 from harness.log.predicate import Wanted, matching
 from harness.log.queries import query
@@ -15,6 +17,7 @@ from harness.log.sealed import Sealed
 # Chunks: each is one statement, so one short snapshot. A long one would stop the pruning of the head row.
 ROWS_MAX = 2_000
 BYTES_MAX = 32 * 2**20
+Chunk = list[tuple[Any, ...]]
 
 
 def read(
@@ -57,7 +60,7 @@ def _hot(
     connection: Connection, start: int, stop: int, wanted: Wanted
 ) -> Generator[pa.RecordBatch, None, int | None]:
     """Yield the events that the database holds; return where one begins that it released, None at the end."""
-    for chunk in chunks(connection, start, stop, wanted.kind, wanted.decision_point):
+    for chunk in _fetched(chunks(connection, start, stop, wanted.kind, wanted.decision_point)):
         for position, events, recorded_at, digest, payload in chunk:
             if not payload and position >= start:
                 return int(position)
@@ -71,9 +74,17 @@ def _hot(
     return None
 
 
+def _fetched(stream: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Yield the same chunks; while one is used the next is fetched. A thread for it is worth a full chunk."""
+    for first in stream:
+        whole = chain([first], stream)
+        full = len(first) == ROWS_MAX or sum(len(row[-1]) for row in first) >= BYTES_MAX
+        yield from ahead(whole) if full else whole
+
+
 def chunks(
     connection: Connection, start: int, stop: int, kind: str, decision_point: str | None
-) -> Iterator[list[tuple[Any, ...]]]:
+) -> Iterator[Chunk]:
     """Yield rows (position, events, recorded_at, digest, payload) of a range's batches, in chunks."""
     values: dict[str, Any] = {"kind": kind}
     if decision_point is not None:

@@ -1,7 +1,6 @@
 """The files of a training set: Parquet parts and a manifest, in place whole or not at all."""
 
 import fcntl
-import importlib.metadata
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ from harness.errors import NotFound
 from harness.replay_errors import ExportFailed, FolderTaken, ManifestUnreadable, TrainingSetDiffers
 from harness.training.parts import Entry, sha256_of
 from harness.training.spec import FORMATS
+from recorders.version import VERSION
 
 MANIFEST, BACKFILL = "manifest.json", "backfill.parquet"
 BUILDING = ".building-"
@@ -67,7 +67,7 @@ def linked(base: Path, partial: Path, entry: Entry) -> bool:
 
 def write_manifest(partial: Path, core: dict[str, Any], parts: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the manifest of these parts, written and synced."""
-    tool = f"shadow-harness {importlib.metadata.version('shadow-harness')}"
+    tool = f"shadow-harness {VERSION}"
     manifest = {**core, "tool": tool, "parts": parts}
     write_json(partial / MANIFEST, manifest)
     partial.chmod(0o755)  # mkdtemp keeps it to the owner; a data set is for its readers

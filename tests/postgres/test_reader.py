@@ -1,4 +1,5 @@
 import itertools
+import threading
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -61,6 +62,31 @@ def test_the_size_of_the_chunks_changes_nothing(
         monkeypatch.setattr(module, "BYTES_MAX", size, raising=False)
     assert table(filled.read(37, 700, kind="decision")).equals(whole)
     assert filled.verify().holds
+
+
+def test_the_next_chunk_is_fetched_while_one_is_used(filled: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, fetched = threading.Event(), filled._connection.rows
+
+    def rows(statement: str, **values: object) -> list[tuple[object, ...]]:
+        if threading.current_thread() is not threading.main_thread():
+            asked.set()
+        return fetched(statement, **values)
+
+    monkeypatch.setattr(reader, "ROWS_MAX", 1)
+    monkeypatch.setattr(filled._connection, "rows", rows)
+    stream = filled.read(1, filled.head().position + 1, kind="decision")
+    next(stream)
+    assert asked.wait(60), "the second statement runs although nobody asked for its rows yet"
+    assert filled.head().position > 1, "the connection serves both threads"
+    stream.close()
+
+
+def test_a_short_range_takes_no_thread(filled: Log) -> None:
+    before = threading.enumerate()
+    stream = filled.read(1, filled.head().position + 1, kind="decision")
+    next(stream)
+    new = [thread.name for thread in threading.enumerate() if thread not in before]
+    assert not [name for name in new if name.startswith("harness-read")]
 
 
 def test_columns_are_projected_and_unknown_ones_left_out(filled: Log) -> None:
