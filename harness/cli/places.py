@@ -9,7 +9,7 @@ import click
 
 from harness.errors import UsageError
 from harness.log.log import Log
-from harness.log.places import parse
+from harness.log.places import check_range, parse
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
@@ -50,12 +50,13 @@ def range_of(log: Log, decision_point: str, start: str, stop: str | None) -> tup
     Without `stop` it ends after the last decision there, not at the end of the log, which what the command
     itself appends would move: the same command again means the same range.
     """
-    first = edge(log, start)
+    first, head = edge(log, start), log.head().position
     if stop is not None:
-        return first, edge(log, stop)
-    head = log.head().position
+        after = edge(log, stop)
+        check_range(first, after, head)
+        return first, after
     latest = log.rows("latest", stop=head + 1, kind="decision", decision_point=decision_point, rows=1)
-    return first, latest[0][0] + latest[0][1] if latest else head + 1
+    return first, max(first, latest[0][0] + latest[0][1] if latest else head + 1)
 
 
 def edge(log: Log, text: str) -> int:

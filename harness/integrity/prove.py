@@ -59,7 +59,7 @@ def find(log: Log, what: str, label: str | None = None) -> int:
             if label is None:
                 return int(places[0].as_py())
     if found is None:
-        raise NotFound(kind, what if label is None else f"{what} with label {label}", ())
+        raise NotFound(kind, what if label is None else f"{what} with label {label}", None)
     return found
 
 

@@ -10,7 +10,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
 from harness.config import shown_url
-from harness.errors import DatabaseRefused, DatabaseUnavailable, NotALog
+from harness.errors import DatabaseReadOnly, DatabaseRefused, DatabaseUnavailable, NotALog
 from recorders.append import PATIENCE
 
 # Before a session stands, libpq hands out a text and no SQLSTATE.
@@ -40,7 +40,7 @@ class Connection:
         """Return all rows of one statement, read in binary.
 
         Raises:
-            DatabaseUnavailable, DatabaseRefused, NotALog: see harness.errors.
+            DatabaseUnavailable, DatabaseRefused, DatabaseReadOnly, NotALog: see harness.errors.
         """
         with translated(self.address):
             if self._open is None or self._open.closed:
@@ -87,6 +87,8 @@ def translated(address: str, rights: str = "") -> Iterator[None]:
         raise NotALog(address, _reason(error)) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise DatabaseRefused(address, _reason(error), rights) from error
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        raise DatabaseReadOnly(address, _reason(error)) from error
     except psycopg.errors.LockNotAvailable:
         raise  # a statement that would not wait: its caller knows what for
     except psycopg.OperationalError as error:

@@ -32,8 +32,9 @@ class Verification(msgspec.Struct, frozen=True):
     """What recomputing the chain over [start, stop) found.
 
     `altered` is the position of the first batch that is not as it was appended, None when all are; `reason`
-    says how. `unreadable` is that of the first batch that is as it was appended and that nobody can read:
-    its writer made it so. `fault` says how. `segments` touch the range, each byte of theirs as it was sealed.
+    says how, and `file` where, if that is a file of the store. `unreadable` is that of the first batch that
+    is as it was appended and that nobody can read: its writer made it so. `fault` says how. `segments` touch
+    the range, each byte of theirs as it was sealed.
     """
 
     start: int
@@ -42,6 +43,7 @@ class Verification(msgspec.Struct, frozen=True):
     events: int
     altered: int | None = None
     reason: str = ""
+    file: str = ""
     unreadable: int | None = None
     fault: str = ""
     segments: int = 0

@@ -11,13 +11,12 @@ import pyarrow as pa
 
 from harness.config import StorePlace
 from harness.embedded import Embedded
-from harness.errors import UnknownPosition
 from harness.log import reader, verify
 from harness.log.connection import Connection
 from harness.log.controls import Controls, control_batch
 from harness.log.events import ControlEvent, Head, Verification
 from harness.log.history import Ledgers, history
-from harness.log.places import When, resolve, utc
+from harness.log.places import When, check_range, resolve, utc
 from harness.log.predicate import Wanted, Where, terms
 from harness.log.queries import query
 from harness.log.sealed import Sealed
@@ -157,14 +156,14 @@ class Log:
         It sees the positions [start, stop), by default all there are now, and none that come later.
 
         Raises:
-            QueryRefused, QueryTooLarge: see harness.sql.errors.
+            QueryRefused, QueryTooLarge: see harness.sql.errors. RangeUnusable, UnknownPosition: the range.
         """
         from harness.sql.query import query as ask
 
         end = self.head().position + 1
-        if not 1 <= start <= (stop or end) <= end:
-            raise UnknownPosition(max(start, stop or end) - 1, end - 1)
-        return ask(self, self.address.open, text, span=(start, stop or end), memory=memory)
+        stop = end if stop is None else stop
+        check_range(start, stop, end - 1)
+        return ask(self, self.address.open, text, span=(start, stop), memory=memory)
 
     def history(self, start: int, stop: int, ledgers: Ledgers | None = None) -> Iterator[list[StoredBatch]]:
         """Yield the batches that begin in [start, stop) as they were appended, some at a time.

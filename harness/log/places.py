@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from harness.errors import NaiveTime, UnknownPosition, UsageError
+from harness.errors import NaiveTime, RangeUnusable, UnknownPosition, UsageError
 from harness.log.chain import genesis
 from harness.log.connection import Connection
 from harness.log.queries import query
@@ -32,6 +32,19 @@ def resolve(connection: Connection, when: When) -> AsOf:
     if not 0 <= wanted <= head:
         raise UnknownPosition(wanted, head)
     return _place(connection, wanted)
+
+
+def check_range(start: int, stop: int, head: int) -> None:
+    """Refuse what is no half-open range of positions of a log that ends at `head`; an empty one is one.
+
+    Raises:
+        RangeUnusable: it ends before it begins.
+        UnknownPosition: the log has not got that far.
+    """
+    if start < 1 or stop < start:
+        raise RangeUnusable(start, stop)
+    if stop > head + 1:
+        raise UnknownPosition(stop - 1, head)
 
 
 def _place(connection: Connection, position: int) -> AsOf:

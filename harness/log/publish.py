@@ -24,6 +24,7 @@ from harness.log.segments import (
     manifest_path,
     part_path,
 )
+from harness.log.store import translated
 from harness.segment_errors import SealFailed, SegmentError
 from recorders.canonical import canonical_json
 
@@ -133,7 +134,8 @@ def _put_manifest(sealed: Sealed, manifest: Manifest) -> File:
     file = File(manifest_path(manifest.log_id, manifest.first, manifest.stop - 1, name), len(data), name)
     with tempfile.TemporaryDirectory(prefix="harness-seal-") as folder:
         beside = Path(folder) / "manifest"
-        beside.write_bytes(data)
+        with translated(folder, "the segment in the making"):
+            beside.write_bytes(data)
         sealed.store.put(file.path, beside)
     try:
         sealed.file(file, manifest.first)

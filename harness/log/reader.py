@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from harness.errors import UsageError
+from harness.errors import RangeUnusable, UsageError
 from harness.log.connection import Connection
 from harness.log.merge import ahead
 from harness.log.payload import decoded, placed
@@ -29,7 +29,7 @@ def read(
     sealed ones come a row group at a time, others as they are stored.
 
     Raises:
-        UsageError: the range, the kind or a condition cannot be.
+        UsageError, RangeUnusable: the range, the kind or a condition cannot be.
         DigestMismatch, SegmentError: stored bytes are not what their digest names.
         CorruptBatch: a payload is not the events that its header counts; the error names the position.
     """
@@ -40,9 +40,7 @@ def read(
             "See log.controls().",
         )
     if start < 1 or stop < start:
-        raise UsageError(
-            f"The range [{start}, {stop}) is none.", "Expected 1 <= start <= stop.", "Positions begin at 1."
-        )
+        raise RangeUnusable(start, stop)
     at = start
     while at < stop:
         end = min(stop, sealed.stop())

@@ -13,12 +13,12 @@ from typing import Final
 
 import msgspec
 
-from harness.errors import UnknownPosition
 from harness.lease import Lease
 from harness.log.chain import genesis, link
 from harness.log.controls import control_batch
 from harness.log.draft import Draft
 from harness.log.log import Log
+from harness.log.places import check_range
 from harness.log.publish import publish
 from harness.log.segments import SEALED, SWEPT, Manifest, Segment
 from harness.log.store import Found, translated
@@ -46,13 +46,13 @@ def seal(
     number of positions done.
 
     Raises:
-        UnknownPosition: `stop` is beyond the end of the log.
+        RangeUnusable, UnknownPosition: `stop` is before the log begins, or beyond its end.
         SealBusy: another sealer is at work.
         StoreError, SealFailed, ChainBroken, DigestMismatch: nothing was registered of the range at hand.
     """
     end = log.head().position + 1
-    if stop is not None and not 1 <= stop <= end:
-        raise UnknownPosition(stop - 1, end - 1)
+    if stop is not None:
+        check_range(1, stop, end - 1)
     if stop is not None and stop < end:
         end = log.rows("batch_at", position=stop)[0][0]  # a batch is sealed whole
     made = []

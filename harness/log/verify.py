@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from harness.errors import UnknownPosition, UsageError
+from harness.errors import RangeUnusable, UnknownPosition
 from harness.log.chain import genesis, link
 from harness.log.connection import Connection
 from harness.log.events import Verification
@@ -36,7 +36,7 @@ def verify(
 
     Raises:
         UnknownPosition: the range begins beyond the end of the log.
-        UsageError: it ends before it begins.
+        RangeUnusable: it ends before it begins.
         StoreError: the store of the segments does not answer.
     """
     _epoch, head, chain, _time, log_id = connection.row(query("head"))
@@ -56,7 +56,9 @@ def verify(
         if expected < end:
             return replace(found, altered=expected, reason="the batch is missing")
         found = replace(found, segments=check_files(sealed, start, end))
-    except (SegmentMissing, SegmentAltered, ListingBroken) as error:
+    except (SegmentMissing, SegmentAltered) as error:
+        return replace(found, altered=error.position, reason=error.happened.rstrip("."), file=error.path)
+    except ListingBroken as error:
         return replace(found, altered=error.position, reason=error.happened.rstrip("."))
     if end == head + 1 and (expected != head + 1 or previous != chain):
         return replace(found, altered=expected, reason="the head names another history")
@@ -73,11 +75,7 @@ def _check_range(start: int, stop: int | None, head: int) -> None:
     if start > max(head, 1):
         raise UnknownPosition(start, head, first=1)
     if start < 1 or (stop is not None and stop < start):
-        raise UsageError(
-            f"The range [{start}, {'the end' if stop is None else stop}) is none.",
-            "Expected a first position from 1, and one after the last that is not before it.",
-            "Ranges are half-open: --from 3 --to 5 is positions 3 and 4.",
-        )
+        raise RangeUnusable(start, stop)
 
 
 def _counted(found: Verification, batch: StoredBatch) -> Verification:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.errors import NotFound
+from harness.errors import UsageError
 from harness.replay_errors import ExportFailed, FolderTaken, ManifestUnreadable, TrainingSetDiffers
 from harness.training.parts import Entry, sha256_of
 from harness.training.spec import FORMATS
@@ -124,14 +124,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest in `folder`.
 
     Raises:
-        NotFound: there is none.
+        UsageError: there is none.
         ManifestUnreadable: it is damaged, or not one of ours.
     """
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise NotFound("training set", str(folder), []) from error
+        raise UsageError(
+            f"{folder} holds no training set: there is no {MANIFEST}.",
+            'Expected a folder that "harness training-set create" or "export" wrote.',
+            'Name that folder, or an id out of "harness training-set list".',
+        ) from error
     except ValueError as error:
         raise ManifestUnreadable(path, f"it is no JSON ({error})") from error
     if not isinstance(manifest, dict):

@@ -119,7 +119,8 @@ class _History:
             self._sets[name] = known[name]
             self._batches.append(batch)
         if not self._batches:
-            raise NotFound("decision point", point, ())
+            points = {name for kind, name, *_ in log.rows("stats") if kind == "decision"}
+            raise NotFound("decision point", point, points)
 
     def keys(self) -> pa.Table:
         """Return the key and time of every decision."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from harness.errors import RangeUnusable
 from harness.training.errors import SpecUnusable
 from replay.evolution import Change
 from replay.labels import LabelRule
@@ -74,6 +75,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse what no log can give."""
+        if self.start < 1 or self.stop < self.start:
+            raise RangeUnusable(self.start, self.stop)
         names = [rule.name for rule in self.labels]
         if not names or len(set(names)) < len(names):
             raise SpecUnusable(

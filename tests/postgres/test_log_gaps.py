@@ -66,8 +66,11 @@ def test_every_loss_is_listed_and_summed_by_reason(told: Log) -> None:
 def test_a_range_is_one_of_positions_or_of_times(told: Log) -> None:
     assert json.loads(command(told, "--json", "--from", "3", "--to", "4"))["events"] == 5
     between = told.controls()[1].recorded_at.isoformat()
-    assert json.loads(command(told, "--json", "--from", between))["events"] == 5
-    assert json.loads(command(told, "--json", "--to", between))["events"] == 7
+    # Half-open, as everywhere: what was recorded at that instant is of what begins with it.
+    assert json.loads(command(told, "--json", "--from", between))["events"] == 12
+    assert json.loads(command(told, "--json", "--to", between))["events"] == 0
+    after = told.controls()[2].recorded_at.isoformat()
+    assert json.loads(command(told, "--json", "--from", between, "--to", after))["events"] == 7
     assert command(told, "--to", "2000-01-01T00:00:00Z").startswith("Nothing is known to be missing")
 
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from harness.database import create_log
-from harness.errors import DigestMismatch, UnknownPosition
+from harness.errors import DigestMismatch, RangeUnusable, UnknownPosition
 from harness.log import reader
 from harness.log.compact import compact
 from harness.log.controls import control_batch
@@ -73,7 +73,7 @@ def test_what_lies_ahead_cannot_be_sealed(log: Log) -> None:
     fill(log, steps=1)
     with pytest.raises(UnknownPosition, match="Position 47 does not exist"):
         seal(log, stop=48)
-    with pytest.raises(UnknownPosition):
+    with pytest.raises(RangeUnusable):
         seal(log, stop=0)
     assert log.sealed.stop() == 1
 

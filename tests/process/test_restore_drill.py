@@ -4,9 +4,7 @@ A real server, `pg_basebackup`, a real sidecar that runs all the while, verdicts
 """
 
 import json
-import os
 import shutil
-import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ import pytest
 
 from harness.cli.main import run
 from harness.database import create_log, open_log
-from harness.embedded import Embedded, binaries
+from harness.embedded import Embedded
 from harness.experiment_lint import read_experiment
 from harness.experiments import register
 from harness.log.log import Log
@@ -27,6 +25,7 @@ from harness.verdicts import explain, record_verdict
 from recorders.fields import FeatureSet, Field
 from recorders.recorder import Recorder
 from recorders.socket_link import SocketLink
+from tests.support.backups import base_backup, put_back
 from tests.support.shop import FIRST, Shop, experiment_text
 from tests.support.sidecars import POINT, Running, decision_ids, until
 
@@ -47,22 +46,6 @@ def answered(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0)
     capsys.readouterr()
     assert run([*arguments, "--json"]) == code, capsys.readouterr().err
     return json.loads(capsys.readouterr().out) if code == 0 else None
-
-
-def base_backup(server: Embedded, target: Path) -> None:
-    command = [str(binaries() / "pg_basebackup"), "-D", str(target), "-d", server.url, "-c", "fast"]
-    subprocess.run(command, check=True, capture_output=True)
-
-
-def put_back(server: Embedded, backup: Path) -> None:
-    """Stop the server, lose its disk, and put the backup in its place."""
-    owner = server.data.stat()
-    server.close()
-    shutil.rmtree(server.data)
-    shutil.copytree(backup, server.data)
-    for path in (server.data, *server.data.rglob("*")):
-        os.chown(path, owner.st_uid, owner.st_gid)
-    server.data.chmod(0o700)
 
 
 def a_week(log: Log, shop: Shop, week: int) -> None:

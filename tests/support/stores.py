@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -82,8 +83,9 @@ def gcs() -> Iterator[StorePlace]:
 
 def _needed(variable: str) -> str:
     found = os.environ.get(variable)
-    if not found:
-        pytest.skip(f"{variable} names no server: see make test-stores")
+    if not found or not Path(found).exists():
+        what = f"names {found}, which is not there" if found else "names no server"
+        pytest.skip(f"{variable} {what}: see make test-stores")
     return found
 
 

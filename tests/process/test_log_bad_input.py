@@ -1,0 +1,134 @@
+"""What cannot be done with a log is said with the right exit code, and nothing is harmed by asking."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.cli.main import run
+from harness.errors import NotFound, RangeUnusable, UsageError
+from harness.log.log import Log
+from harness.log.seal import seal
+from harness.training.folder import TrainingSet
+from harness.training.historical import get_historical_features
+from tests.support.filled import fill, reads, small_log
+
+
+@pytest.fixture
+def log(database_url: str, migrated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
+    """A sealed log of the folder `tmp_path`, which commands find there."""
+    with small_log(database_url, migrated, tmp_path / ".harness" / "store") as made:
+        monkeypatch.setenv("HARNESS_DATABASE_URL", made.url)
+        fill(made, 2)
+        seal(made)
+        yield made
+
+
+@pytest.fixture
+def said(log: Log, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command in the folder of the log; it must end with `code`. Return all that it said."""
+
+    def call(*arguments: str, code: int) -> str:
+        capsys.readouterr()
+        found = run([*arguments, "-C", str(tmp_path)])
+        told = capsys.readouterr()
+        assert found == code, told
+        return told.out + told.err
+
+    return call
+
+
+ASKED = pd.DataFrame({"unit": ["u"], "event_timestamp": pd.to_datetime(["2026-01-01T00:00Z"])})
+POINT = ("-d", "flights.late")
+RANGES = [
+    ("log", "gaps"),
+    ("log", "export", "out"),
+    ("log", "verify"),
+    ("query", "select count(*) from decisions"),
+    ("consistency", "check", "py:tests.support.shop:oracle", *POINT),
+    ("replay", "run", "--model", "m:1", *POINT),
+    ("training-set", "create", *POINT, "--label", "late", "--window", "1h"),
+]
+
+
+@pytest.mark.parametrize("command", RANGES, ids=lambda words: " ".join(words[:2]))
+def test_a_range_that_is_none_is_refused_by_its_name(
+    said: Callable[..., str], command: tuple[str, ...]
+) -> None:
+    assert "The range [5, 3) is none." in said(*command, "--from", "5", "--to", "3", code=2)
+    told = said(*command, "--from", "90001", "--to", "90002", code=2)
+    assert "Position 9000" in told
+    assert "does not exist" in told
+
+
+def test_a_range_that_is_none_is_refused_from_python_too(log: Log) -> None:
+    for start, stop in ((5, 3), (0, 3)):
+        with pytest.raises(RangeUnusable):
+            log.sql("select 1", start=start, stop=stop)
+        with pytest.raises(RangeUnusable):
+            list(log.read(start, stop, kind="decision"))
+    with pytest.raises(RangeUnusable):
+        seal(log, stop=0)
+
+
+def test_what_the_log_does_not_hold_is_not_said_to_be_unheard_of(
+    log: Log, said: Callable[..., str], tmp_path: Path
+) -> None:
+    told = said("log", "prove", "nobody", code=2)
+    assert 'There is no decision "nobody". Expected one that the log holds.' in told
+    assert "harness log tail --kind decision" in told
+    with pytest.raises(NotFound, match=r"Known: flights\.late\."):
+        get_historical_features(log, ASKED, ["flights.lat:distance"])
+    with pytest.raises(UsageError, match="holds no training set"):
+        TrainingSet.open(tmp_path)
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+def halved(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def of_another(path: Path) -> None:
+    path.write_bytes(b"{}")
+
+
+@pytest.mark.parametrize("what", ["segments/fraud/decision/*/*", "ledgers/*", "manifests/*"])
+def test_a_harmed_file_of_the_store_is_named_and_nothing_else_is_harmed(
+    log: Log, said: Callable[..., str], tmp_path: Path, what: str
+) -> None:
+    before, head = reads(log), log.head()
+    (path,) = (tmp_path / ".harness" / "store").glob(f"*/{what}")
+    whole = path.read_bytes()
+    query = 'select sum(score), min(occurred_at), max(decision_id), sum("f.distance") from decisions'
+    for harm in (gone, halved, emptied, flipped, a_folder, of_another):
+        harm(path)
+        told = said("log", "verify", code=40)
+        assert path.name in told, harm
+        assert "93 events were as appended until then. Restore the file from a backup of the store" in told
+        if not what.startswith("ledgers"):  # which nobody reads for columns
+            assert path.name in said("query", query, code=40), harm
+        assert "Nothing new" in said("log", "seal", code=0)
+        if path.is_dir():
+            path.rmdir()
+        path.write_bytes(whole)
+        assert (reads(log), log.head()) == (before, head), harm
+        said("log", "verify", code=0)
