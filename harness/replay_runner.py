@@ -12,8 +12,8 @@ import pyarrow as pa
 from harness.budget import Meter
 from harness.challengers import account_of_model, challenger, keep_account, keep_costs
 from harness.engines.engine import Engine
-from harness.errors import UnknownPosition
 from harness.log.log import Log
+from harness.log.places import check_range
 from harness.models import get_model
 from harness.remembered import RememberedModel
 from harness.replay_batches import score_batch
@@ -62,7 +62,7 @@ def run_replay(  # noqa: PLR0913  each keyword is one choice of the command
     Raises:
         BudgetSpent: the same call goes on from there.
         TrainedInRange: the range overlaps what the model was trained on (nothing is scored).
-        NothingToScore, UnknownPosition, NotFound, ModelError: see there.
+        NothingToScore, RangeUnusable, UnknownPosition, NotFound, ModelError: see there.
         ChallengerEnded: it hung or crashed again and again; what it scored before is in the log.
         PartPoisoned, EngineLost: the engine; what was appended before is in the log.
     """
@@ -243,9 +243,7 @@ def _check_place(log: Log, reference: str, start: int, stop: int) -> ModelInfo:
     trained = info.trained_until
     if trained is not None and start <= trained:
         raise TrainedInRange(reference, trained, start, stop)
-    head = log.head().position
-    if stop > head + 1:
-        raise UnknownPosition(stop - 1, head)
+    check_range(start, stop, log.head().position)
     return info
 
 

@@ -203,7 +203,7 @@ _WORDS: dict[Any, str] = {
     int: "an integer",
     float: "a number",
     bool: "true or false",
-    dt.datetime: "a time with offset",
+    dt.datetime: "a time with offset, without quotes",
 }
 
 

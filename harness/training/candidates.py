@@ -9,10 +9,11 @@ import pyarrow.compute as pc
 
 from harness.log.log import Log
 from harness.replay_errors import FeatureUnknown
+from harness.training.errors import SpecUnusable
 from harness.training.source import Schemas, Source, keys_of, schemas_of
 from harness.training.spec import Spec
 from recorders.columns import OUTCOME_SCHEMA
-from replay.columns import INSTANT, count_values, grouped, instants, mask_of
+from replay.columns import FEATURE, INSTANT, count_values, grouped, instants, mask_of
 from replay.errors import ColumnsError
 from replay.labels import LabelRule
 from replay.matching import Decided, Flags, Latest
@@ -141,8 +142,12 @@ def _unwanted(keys: pa.Table, spec: Spec, schemas: Schemas) -> Flags:
     try:
         return ~np.asarray(selected(keys, spec.where), dtype=np.bool_)
     except ColumnsError as error:
+        columns = {name.removeprefix(FEATURE) for name in keys.schema.names}
+        unknown = [name for name in spec.where if name not in columns]
+        if not unknown:
+            raise SpecUnusable(error.happened, error.expected) from error
         known = [*(each.name for each in schemas.chosen.fields), "unit", "model"]
-        raise FeatureUnknown(spec.where, known) from error
+        raise FeatureUnknown(unknown, known) from error
 
 
 def _outcomes(log: Log, spec: Spec, start: int, as_of: AsOf) -> Iterator[pa.Table]:

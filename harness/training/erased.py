@@ -28,19 +28,21 @@ def explained(log: Log, name: str, rows: Rows, files: pa.Table | None, digests: 
     erased = _erased(log, rows)
     if not any(found.any() for found in erased.values()):
         raise TrainingSetDiffers(name, "The log", *digests)
-    several: Flags = np.logical_or.reduce(list(erased.values()))
     if files is None:
+        several: Flags = np.logical_or.reduce(list(erased.values()))
         raise ErasedSince(name, int(np.count_nonzero(several)), rows.size)
     now = rows.table()
     same = now.num_rows == files.num_rows and now.schema.names == files.schema.names
     if not same:
         raise TrainingSetDiffers(name, "The log", *digests)
     nothing = np.zeros(rows.size, dtype=np.bool_)
+    since = nothing.copy()  # what was erased before the set was cut is not in its files either
     for column in now.schema.names:
-        lost = erased.get(column, nothing)
-        if (differs(files, now, [column]) & ~lost).any():
+        apart = differs(files, now, [column])
+        if (apart & ~erased.get(column, nothing)).any():
             raise TrainingSetDiffers(name, "The log", *digests)
-    return several
+        since |= apart
+    return since
 
 
 def _erased(log: Log, rows: Rows) -> dict[str, Flags]:

@@ -113,7 +113,7 @@ class ErasedSince(HarnessError):
 
     def __init__(self, name: str, erased: int, rows: int) -> None:
         super().__init__(
-            f"Of {rows:,} rows of training set {name}, {erased:,} were erased since it was registered.",
+            f"Of {rows:,} rows of training set {name}, {erased:,} are erased by now, some of them since.",
             "Expected its files, to compare the other rows with.",
             'Verify its folder, or have a set without them: "harness training-set extend".',
         )

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from harness.replay_errors import FeatureUnknown
+from harness.training.errors import SpecUnusable
 from harness.training.spec import DriftGate, Gate, Spec
 from policies.drift import (
     DriftRule,
@@ -83,6 +84,8 @@ def _limits(gates: tuple[Gate, ...], schema: pa.Schema) -> MonitorPlan | None:
     """Return what is counted for the gates, None without any."""
     if not gates:
         return None
+    for gate in gates:
+        _check_type(gate, _type_of(schema, gate.feature))
     features = tuple(
         FeaturePlan(
             name=gate.feature,
@@ -98,6 +101,28 @@ def _limits(gates: tuple[Gate, ...], schema: pa.Schema) -> MonitorPlan | None:
         for gate in gates
     )
     return MonitorPlan(features=features)
+
+
+def _check_type(gate: Gate, kind: str) -> None:
+    """Refuse a limit that a feature of this type can never pass: it would hold whatever came.
+
+    Raises:
+        SpecUnusable: bounds of a feature that is no number, or levels of one that has none.
+    """
+    bounds = {"low": gate.low, "high": gate.high, "max_outside": gate.max_outside or None}
+    levels = {"levels": gate.levels or None, "max_unseen": gate.max_unseen or None}
+    for limits, kinds in ((bounds, NUMBERS), (levels, CATEGORIES)):
+        said = [name for name, limit in limits.items() if limit is not None]
+        if said and kind not in kinds:
+            raise SpecUnusable(
+                f"The gate of {gate.feature!r} has {', '.join(said)}, and {gate.feature!r} is {kind}.",
+                "Expected low, high and max_outside for numbers, levels and max_unseen for categories.",
+            )
+        if len(said) == 1 and said[0] in {"max_outside", "max_unseen"}:
+            raise SpecUnusable(
+                f"The gate of {gate.feature!r} has {said[0]} alone.",
+                "Expected low or high with max_outside, and levels with max_unseen.",
+            )
 
 
 def _moved(

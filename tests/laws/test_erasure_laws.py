@@ -161,6 +161,20 @@ def test_a_value_is_there_or_erased_whatever_came_before(
     lives(database_url, migrated, steps)
 
 
+def test_what_was_erased_before_a_set_was_cut_is_not_erased_since(
+    database_url: str, migrated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_SUBJECT_SECRET", SECRET)
+    steps: list[Step] = [
+        lambda house: house.record(["ada", "bob"]),
+        lambda house: house.erase("ada"),
+        lambda house: house.record(["ada", "ada"]),
+        House.cut,
+        lambda house: house.erase("ada"),
+    ]
+    lives(database_url, migrated, [(("erase" if at == 4 else ""), step) for at, step in enumerate(steps)])
+
+
 if __name__ == "__main__":
     with pytest.MonkeyPatch.context() as patch, servers.embedded() as server:
         patch.setenv("HARNESS_SUBJECT_SECRET", SECRET)

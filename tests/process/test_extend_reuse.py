@@ -137,7 +137,7 @@ def test_an_erasure_is_seen_by_extend_verify_and_diff(fresh_log, tmp_path, monke
     assert after.to_arrow()["income"].to_pylist() == [None, 1_001.5, None, 1_003.5]
     told = before.verify(fresh_log)
     assert (told["holds"], told["erased"], len(told["erased_ids"])) == (True, 2, 2)
-    with pytest.raises(ErasedSince, match="2 were erased since") as caught:
+    with pytest.raises(ErasedSince, match="2 are erased by now") as caught:
         verify_training_set(fresh_log, before.id)
     assert caught.value.exit_code == 30
     found = diff_training_sets(fresh_log, before.folder, after.folder)

@@ -293,6 +293,30 @@ def test_a_set_that_fails_a_gate_is_not_written_and_the_log_says_why(event_log, 
         built(event_log, history, tmp_path / "x", gates=(Gate(feature="colour"),))
 
 
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        (Gate(feature="amount", levels=("card",)), "has levels, and 'amount' is float64"),
+        (Gate(feature="kind", low=1.0, max_unseen=0.1), "has low, and 'kind' is string"),
+        (Gate(feature="amount", max_outside=0.1), "has max_outside alone"),
+        (Gate(feature="kind", max_unseen=0.1), "has max_unseen alone"),
+    ],
+)
+def test_a_limit_that_would_hold_whatever_came_is_refused(event_log, history, tmp_path, gate, said):
+    with pytest.raises(SpecUnusable, match=said):
+        built(event_log, history, tmp_path / "set", gates=(gate,))
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_value_that_a_column_cannot_hold_is_told_from_a_column_that_is_not_there(
+    event_log, history, tmp_path
+):
+    with pytest.raises(SpecUnusable, match="Column 'amount' is double"):
+        built(event_log, history, tmp_path / "set", where={"amount": ["much"]})
+    with pytest.raises(FeatureUnknown, match="no 'colour'"):
+        built(event_log, history, tmp_path / "set", where={"kind": ["card"], "colour": ["red"]})
+
+
 def test_a_set_that_drifted_from_a_named_one_is_refused(event_log, history, tmp_path):
     reference = built(event_log, history, tmp_path / "reference")
     same = built(event_log, history, tmp_path / "same", drift=DriftGate(against=reference.id))
