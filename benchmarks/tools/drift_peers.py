@@ -2,10 +2,11 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ WORLDS: tuple[tuple[str, worlds.World, float], ...] = (
     ("meaningful", "meaningful", 0.0),
     ("broken", "broken", 0.0),
 )
-WINDOWS = {"scipy": 40, "duckdb": 20, "evidently": 10, "nannyml": 10}
+# Days judged in each world. A report of Evidently takes five CPU s whatever its rows: 40 of them keep to the bound.
+WINDOWS = {"scipy": 40, "duckdb": 20, "evidently": 4, "nannyml": 10}
 
 
 def run_tool(tool: str, folders: Sequence[Path]) -> dict[str, Any] | str:
@@ -75,28 +77,28 @@ def write_pair(folder: Path, size: int) -> None:
     (folder / "reference.json").write_bytes(reference_of(days, plan).to_json())
 
 
-def reports() -> Iterator[Row]:
-    """Yield what one report costs, at 1M and 100k rows a side."""
-    for size in (1_000_000, 100_000):
+def reports(sizes: Sequence[int] = (1_000_000, 100_000), tools: Sequence[str] = TOOLS) -> Iterator[Row]:
+    """Yield what one report costs, at so many rows a side."""
+    for size in sizes:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write_pair(folder, size)
-            yield from _costs(folder, size)
+            yield from _costs(folder, size, tools)
 
 
-def _costs(folder: Path, size: int) -> Iterator[Row]:
+def _costs(folder: Path, size: int, tools: Sequence[str]) -> Iterator[Row]:
     rows, large = f"30 x {size // 1000}k", size == 1_000_000
     ours = [run_tool("ours", [folder]) for _ in range(3)]
     told = [each for each in ours if not isinstance(each, str)]
-    assert len(told) == 3, ours
-    cpu = sorted(each["cpu_s"] for each in told)[1]
+    assert len(told) == len(ours), ours
+    cpu = statistics.median(each["cpu_s"] for each in told)
     peak = max(each["peak_mb"] for each in told)
     yield at_most(f"{rows}: ours, stored reference", cpu, "CPU s", 1.0 if large else 0.3)
     said = f"{told[0]['before_mb']:.0f} after imports"
     yield at_most(f"{rows}: ours, memory", peak, "MB", 400, against=said)
     if large:
         yield Row("import of policies.drift", told[0]["imported_cpu_s"], "CPU s")
-    for tool in TOOLS:
+    for tool in tools:
         found = run_tool(tool, [folder])
         if isinstance(found, str):
             yield Row(f"{rows}: {tool}", SECONDS_MAX, "CPU s", found)
@@ -109,7 +111,7 @@ def _costs(folder: Path, size: int) -> Iterator[Row]:
         )
 
 
-def alarms() -> Iterator[Row]:
+def alarms(windows: Mapping[str, int] = WINDOWS) -> Iterator[Row]:
     """Yield on which share of days each tool raises an alarm, or names the broken feature.
 
     A day of 1,000 rows against the day before it and against the ten days before it: Evidently chooses its
@@ -117,8 +119,8 @@ def alarms() -> Iterator[Row]:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        folders = _write_days(folder, max(WINDOWS.values()))
-        for tool, days in WINDOWS.items():
+        folders = _write_days(folder, max(windows.values()))
+        for tool, days in windows.items():
             kept = {key: each[:days] for key, each in folders.items() if tool != "nannyml" or key[1] == DAYS}
             found = run_tool(tool, [path for paths in kept.values() for path in paths])
             if isinstance(found, str):
