@@ -33,7 +33,7 @@ WORLDS: tuple[tuple[str, worlds.World, float], ...] = (
     ("meaningful", "meaningful", 0.0),
     ("broken", "broken", 0.0),
 )
-# Days judged in each world. A report of Evidently takes five CPU s whatever its rows: 40 of them keep to the bound.
+# Days judged in each world. Whatever its rows, a report of Evidently takes five CPU s: 40 keep to the bound.
 WINDOWS = {"scipy": 40, "duckdb": 20, "evidently": 4, "nannyml": 10}
 
 
