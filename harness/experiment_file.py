@@ -1,8 +1,8 @@
 """The experiment file: what a person writes and what registration keeps, as frozen structs.
 
 The structs are the only list of keys: the linter, `harness experiment new` and the reference in
-docs/experiments.md all read them. The tables [unit], [[metrics]], [policy], [slices] and
-[retraining] are the plan of `policies`, key for key.
+docs/experiments.md all read them. The tables [unit], [[metrics]], [policy], [slices],
+[retraining], [arms] and [completeness] are the plan of `policies`, key for key.
 """
 
 import datetime as dt
@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from policies.intake_plan import ArmsPlan, CompletenessPlan
 from policies.metric_plan import MetricPlan
 from policies.plan import Plan, PolicyPlan, UnitPlan
 from policies.retrain_rule import RetrainRule
@@ -115,6 +116,8 @@ class ExperimentFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     wealth: WealthPlan | UnsetType = UNSET
     retraining: RetrainRule | UnsetType = UNSET
     rivals: Rivals | UnsetType = UNSET
+    arms: ArmsPlan | UnsetType = UNSET
+    completeness: CompletenessPlan | UnsetType = UNSET
 
     @property
     def plan(self) -> Plan:
@@ -129,6 +132,8 @@ class ExperimentFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             policy=self.policy,
             slices=self.slices,
             retraining=self.retraining,
+            arms=self.arms,
+            completeness=self.completeness,
         )
 
     def declaration(self) -> dict[str, object]:

@@ -14,6 +14,7 @@ from harness.experiment_file import ExperimentFile, Rivals, Window
 from harness.own_metrics import pinned
 from harness.strict_toml import Problem, TomlFileError, check_table, nearest, read_toml
 from policies.errors import PlanError
+from policies.intake_plan import ArmsPlan, CompletenessPlan
 from policies.metric_plan import MetricPlan
 from policies.plan import PolicyPlan, UnitPlan
 from policies.retrain_rule import RetrainRule
@@ -74,6 +75,8 @@ def _part_faults(tables: dict[str, Any], faulty: set[str]) -> Iterator[Problem]:
             ("policy", PolicyPlan),
             ("slices", SlicePlan),
             ("retraining", RetrainRule),
+            ("arms", ArmsPlan),
+            ("completeness", CompletenessPlan),
         )
         if name in tables and name not in faulty
     ]

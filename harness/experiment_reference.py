@@ -23,6 +23,9 @@ TABLES = {
     "wealth": "The ledger that a sequence of candidates draws its levels from, if there is one.",
     "retraining": 'What a proof of retraining must show, for policy "retraining".',
     "rivals": "Whom the challenger must beat too, and the past that is the reference. Half-open.",
+    "arms": "In which shares decisions come, where traffic was split by chance; other shares are INVALID.",
+    "completeness": "Which decisions must not lack the challenger's answer, each level for itself; where "
+    "more do, the look is INVALID.",
     "looks": "How often somebody intends to look. Looks at other times are as valid.",
 }
 
@@ -128,6 +131,14 @@ KEYS = {
     "rivals.all": "A registered model trained on all of the log; [challenger] is that of the recent log.",
     "rivals.from": "The first position or time of the reference: the champion is recalibrated there.",
     "rivals.to": "Its end, before the window.",
+    "arms.feature": "The feature that names the arm.",
+    "arms.levels": "The arms. A decision of any other arm is INVALID.",
+    "arms.shares": "The share of each arm, 1 in all.",
+    "arms.alpha": "The chance of a false alarm, over all looks together.",
+    "completeness.levels": "The levels that are watched; all others share one.",
+    "completeness.feature": "The feature whose levels they are; by default the live decision.",
+    "completeness.limit": "The largest share of a level that may lack the challenger's answer.",
+    "completeness.alpha": "The chance of a false alarm on any of them, over all looks together.",
     "looks.every": "The intended time between looks.",
 }
 

@@ -9,6 +9,7 @@ import msgspec
 
 from harness.engines.engine import Engine, InProcess
 from harness.experiments import Experiment
+from harness.intake_counts import intake_counts
 from harness.kept_pairs import kept_parts, key_of
 from harness.log.log import Log
 from harness.mapped_parts import POSITIONS_MAX, Piece, cells, cut, map_parts, undivided
@@ -96,8 +97,15 @@ def measure(
         error = failure_of(log, experiment.rescore, point, (start, stop), up_to=scores_up_to)
     question = Question(experiment, as_of, start, stop, scores_up_to, error)
     if max(where.parts, -(-(stop - start) // where.positions)) == 1 or undivided(experiment.plan):
-        return _whole(log, question)
-    return _measured(question, *map_parts(log, question, _pieces(log, question, where), where.engine), {})
+        found = _whole(log, question)
+    else:
+        pieces = _pieces(log, question, where)
+        found = _measured(question, *map_parts(log, question, pieces, where.engine), {})
+    intake = intake_counts(log, experiment, as_of, (start, stop), scores_up_to=scores_up_to)
+    if intake is None:
+        return found
+    integrity = msgspec.structs.replace(found.integrity, intake=intake)
+    return msgspec.structs.replace(found, integrity=integrity)
 
 
 def _pieces(log: Log, question: Question, where: Spread) -> list[Piece]:

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from policies.estimate import UNIT_NOUNS, Estimate
 from policies.evidence import Evidence
 from policies.figures import tidy
 from policies.gates import Gate, GateState
+from policies.intake import Intake, intake_gates
 from policies.plan import Plan
 
 
@@ -21,7 +23,7 @@ class Integrity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not declared. The window is [window_start, window_stop) in positions. `noise_floor` is the champion
     scored again (`rows`, `failed`, `unscored`, `decisions_compared`, `differing_decisions`,
     `differing_scores`, `max_abs_difference`; `error` when the model raised on what it was given), None
-    when that was not possible.
+    when that was not possible. `intake` is set where the plan watches what arrives.
     """
 
     decisions: int
@@ -34,6 +36,8 @@ class Integrity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window_stop: int
     reasons: dict[str, int] = {}
     noise_floor: dict[str, Any] | None = None
+    # Unset and not null, so that the looks before it keep their bytes.
+    intake: Intake | UnsetType = UNSET
 
 
 def integrity_gates(evidence: Evidence, plan: Plan, integrity: Integrity, look: int) -> Iterator[Gate]:
@@ -53,6 +57,7 @@ def integrity_gates(evidence: Evidence, plan: Plan, integrity: Integrity, look: 
     )
     if plan.unit.kind == "request":
         yield _independence(evidence, plan.policy.max_repeats)
+    yield from intake_gates(integrity.intake, plan)
     yield _identification(plan)
 
 

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from policies.checks import between, refuse
 from policies.errors import PlanError
+from policies.intake_plan import ArmsPlan, CompletenessPlan
 from policies.logged import LoggedPlan
 from policies.metric_checks import check_beside, check_in_plan, check_retrained
 from policies.metric_plan import MetricPlan
@@ -119,6 +120,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     scale: int = DEFAULT_SCALE
     slices: SlicePlan | UnsetType = UNSET
     retraining: RetrainRule | UnsetType = UNSET
+    arms: ArmsPlan | UnsetType = UNSET
+    completeness: CompletenessPlan | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         names = [metric.name for metric in self.metrics]
@@ -319,6 +322,8 @@ def _tables(declared: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], t
         ("policy.", declared.get("policy"), PolicyPlan),
         ("slices.", declared.get("slices"), SlicePlan),
         ("retraining.", declared.get("retraining"), RetrainRule),
+        ("arms.", declared.get("arms"), ArmsPlan),
+        ("completeness.", declared.get("completeness"), CompletenessPlan),
     ]
     found += [
         ("metrics.", metric, MetricPlan) for metric in metrics or () if isinstance(metrics, list | tuple)
