@@ -159,7 +159,9 @@ def test_a_connection_that_ends_after_any_byte_loses_and_doubles_nothing(
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--every", type=int, default=1, help="Bytes from one cut to the next.")
+    step = parser.parse_args().every
     logging.getLogger("recorders").setLevel(logging.CRITICAL)  # it warns of each cut
     with servers.embedded() as server:
         for one_way in ("to", "from"):
@@ -170,6 +172,6 @@ if __name__ == "__main__":
                 contextlib.closing(Exchanges(Path(home), made)) as whole,
             ):
                 message_ends = whole.ends(one_way)
-                cut = whole.cut_at(one_way, count())
-                assert cut >= message_ends[-1] - 8  # numbers in it may be shorter or longer
-                print(one_way, "the database:", cut, "bytes, a cut after each")  # noqa: T201
+                cut = whole.cut_at(one_way, count(step=step))
+                assert step * cut >= message_ends[-1] - 8  # numbers in it may be shorter or longer
+                print(one_way, "the database:", cut, "cuts,", step, "bytes apart", flush=True)  # noqa: T201
