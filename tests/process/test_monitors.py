@@ -138,6 +138,11 @@ def test_the_same_bytes_in_one_run_or_many_with_or_without_what_was_kept(
     shop.days(0, 22)
     register(event_log, declare())
     whole = run(event_log, "inputs", dry_run=True, folder=tmp_path)
+    for path in (tmp_path / ".harness" / "monitors" / "inputs").glob("*.json"):  # a kill in the midst of each
+        kept = path.read_bytes()
+        path.write_bytes(kept[: len(kept) // 2])
+        path.with_suffix(".new").write_bytes(kept[:10])
+    assert run(event_log, "inputs", dry_run=True, folder=tmp_path) == whole
     parts = [
         run(event_log, "inputs", f"{day(number)}T23:59:59Z", folder=tmp_path / "other")
         for number in range(15, 22)
