@@ -1,14 +1,19 @@
-"""Rows a second scored in replay, against the bare model on the same rows.
+"""Rows a second of replay with paired statistics, against the bare model and what is written by hand.
 
-`python -m benchmarks.replay` takes under a minute. Thirty float features, one thread. The bound is a bare
-Parquet read and one call of the bare model on all rows. Beside it the bare model in calls of 1,024 rows:
-what a fixed block costs the model itself, before anything of ours. Medians of turns, CPU seconds.
+`python -m benchmarks.replay` takes about seven minutes; a number of rows as its argument makes it shorter.
+Thirty float features, one thread, sealed decisions with their outcomes. The bound is a bare Parquet read and
+one call of the bare model on all rows: nothing joined, nothing compared, nothing kept. Beside it the bare
+model in calls of 1,024 rows, and a loop over pandas chunks and mlflow's pyfunc, which compare but keep
+nothing either. CPU seconds of all processes; starting a challenger is a row of its own and in no rate.
 """
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,77 +25,140 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import skops.io
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.replays import by_hand
+from benchmarks.replays.models import Bare, network, saved
 from benchmarks.results import Row, at_least, interleaved, publish
+from harness.config import StorePlace
 from harness.database import create_log
+from harness.experiment_lint import read_experiment
+from harness.experiments import register
+from harness.log.log import Log
+from harness.log.seal import seal
 from harness.models import add_model
-from harness.replay_runner import run_replay
-from recorders.columns import decision_schema
+from recorders.columns import OUTCOME_SCHEMA, decision_schema
 from recorders.fields import FeatureSet, Field
-from replay.adapters import open_model
-from replay.model import Model
-from replay.score import BLOCK_ROWS, score_blocks
+from replay.score import BLOCK_ROWS
 from tests.support import servers
 from tests.support.history import MINUTE, POINT, START, History
 
-ROWS, LOG_ROWS, BATCH = 120_000, 80_000, 4_000
+ROWS, BATCH = 400_000, 10_000
 REPEATS = 3
 NAMES = [f"x{n:02}" for n in range(30)]
 FEATURES = FeatureSet("wide", 1, tuple(Field(name, "float64") for name in NAMES))
 INSTANT = pa.timestamp("us", tz="UTC")
+EXPERIMENT = """
+schema = 1
+[experiment]
+id = "{name}"
+decision_point = "{point}"
+question = "Is it better?"
+owner = "replay@example.com"
+[window]
+from = {start}
+to = {stop}
+[champion]
+[challenger]
+model = "{name}:1"
+[label]
+name = "fraud"
+window = "1h"
+[unit]
+kind = "request"
+[[metrics]]
+name = "brier"
+[policy]
+alpha = 0.05
+"""
+
+
+def training_rows() -> tuple[pd.DataFrame, Any]:
+    """Return rows and their labels."""
+    rng = np.random.default_rng(2)
+    rows = pd.DataFrame(rng.normal(size=(4_000, 30)), columns=NAMES)
+    return rows, (rows.x00 + rows.x01 * rows.x02 > 0).astype(int)
 
 
 def trained() -> dict[str, Any]:
     """Return a linear and a gradient boosting model."""
-    rng = np.random.default_rng(2)
-    rows = pd.DataFrame(rng.normal(size=(4_000, 30)), columns=NAMES)
-    label = (rows.x00 + rows.x01 * rows.x02 > 0).astype(int)
+    rows, label = training_rows()
     return {
         "linear": make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, label),
         "boosting": HistGradientBoostingClassifier(max_iter=50).fit(rows, label),
     }
 
 
-def decisions() -> pa.Table:
+def decisions(count: int = 120_000) -> pa.Table:
     """Return the decisions as the log gives them, in batches of 4,000."""
     rng = np.random.default_rng(3)
-    numbers = np.arange(ROWS)
-    at = pa.array([START], INSTANT).cast(pa.int64())[0].as_py() + numbers * (MINUTE.seconds * 1_000_000)
+    numbers = np.arange(count)
     plain: dict[str, Any] = {
         "decision_id": [f"d{n:08}" for n in numbers],
-        "occurred_at": pa.array(at, INSTANT),
-        "model": ["m"] * ROWS,
-        "model_version": ["1"] * ROWS,
-        "inclusion": np.ones(ROWS),
-    } | {f"f.{name}": rng.normal(size=ROWS) for name in NAMES}
+        "occurred_at": instants(numbers),
+        "unit": [f"u{n:08}" for n in numbers],
+        "model": ["m"] * count,
+        "model_version": ["1"] * count,
+        "score": np.full(count, 0.5),
+        "inclusion": np.ones(count),
+    } | {f"f.{name}": rng.normal(size=count) for name in NAMES}
     schema = decision_schema(FEATURES)
     return pa.table(
-        [pa.array(plain.get(f.name, [None] * ROWS), type=f.type) for f in schema], schema=schema
+        [pa.array(plain.get(f.name, [None] * count), type=f.type) for f in schema], schema=schema
     ).add_column(0, "position", pa.array(numbers + 1))
 
 
-def bare(path: Path, model: Any, rows: int) -> None:
-    """Score the file with the bare model, `rows` a call."""
-    frame = pq.read_table(path, columns=[f"f.{name}" for name in NAMES]).to_pandas()
-    frame.columns = NAMES
-    for at in range(0, len(frame), rows):
-        model.predict_proba(frame.iloc[at : at + rows])
+def instants(numbers: np.ndarray) -> pa.Array:
+    """Return the times of decisions: a minute apart."""
+    start_us = pa.array([START], INSTANT).cast(pa.int64())[0].as_py()
+    return pa.array(start_us + numbers * (MINUTE.seconds * 1_000_000)).cast(INSTANT)
 
 
-def replayed(path: Path, model: Model) -> None:
-    """Score the file in canonical blocks, as a replay does, without the log."""
-    columns = ["position", "decision_id", *(f"f.{name}" for name in NAMES)]
-    table = pq.read_table(path, columns=columns)
-    rows = sum(batch.num_rows for batch in score_blocks(model, table.to_batches(max_chunksize=BATCH)))
-    assert rows == ROWS
+def outcomes(table: pa.Table) -> pa.Table:
+    """Return an outcome for each decision, half an hour after it."""
+    x = [table.column(f"f.x0{n}").to_numpy() for n in range(3)]
+    label = (x[0] + x[1] * x[2] > 0).astype(float)
+    numbers = np.arange(table.num_rows)
+    columns = [table.column("decision_id"), ["fraud"] * table.num_rows, label, instants(numbers + 30)]
+    return pa.table(
+        [
+            pa.chunked_array(c) if isinstance(c, pa.ChunkedArray) else pa.array(c, type=f.type)
+            for c, f in zip(columns, OUTCOME_SCHEMA, strict=True)
+        ],
+        schema=OUTCOME_SCHEMA,
+    )
 
 
-def seconds(task: Callable[[], None]) -> Callable[[], float]:
+def fill(log: Log, folder: Path, models: dict[str, Bare], rows: int) -> None:
+    """Write decisions and outcomes, seal them, and register a model and an experiment of each kind."""
+    table = decisions(rows)
+    known = outcomes(table)
+    pq.write_table(table, folder / by_hand.DECISIONS)
+    pq.write_table(known, folder / by_hand.OUTCOMES)
+    history = History(log, size=BATCH)
+    log.register_feature_set(FEATURES)
+    for name, bare in models.items():
+        add_model(log, bare.uri, name=name, version="1", trained_until=0, folder=folder)
+        path = folder / f"{name}.toml"
+        stop = START + (rows + 1) * MINUTE
+        path.write_text(
+            EXPERIMENT.format(name=name, point=POINT, start=START.isoformat(), stop=stop.isoformat())
+        )
+        register(log, read_experiment(path))
+    for batch in table.drop_columns(["position"]).to_batches(max_chunksize=BATCH):
+        history.append("decision", batch, FEATURES.digest)
+    for batch in known.to_batches(max_chunksize=BATCH):
+        history.append("outcome", batch)
+    last = decisions(1).drop_columns(["position"]).to_pylist()[0]
+    last |= {"decision_id": "the-last", "occurred_at": START + (rows + 1_440) * MINUTE}
+    history.append("decision", pa.RecordBatch.from_pylist([last], decision_schema(FEATURES)), FEATURES.digest)
+    seal(log)
+
+
+def seconds(task: Callable[[], Any]) -> Callable[[], float]:
     """Return a run that answers its CPU seconds."""
 
     def run() -> float:
@@ -101,61 +169,81 @@ def seconds(task: Callable[[], None]) -> Callable[[], float]:
     return run
 
 
-def through_the_log(models: dict[str, Any], folder: Path) -> dict[str, tuple[float, float]]:
-    """Return rows a second (wall) of whole replays, log to log, and of the same asked for again."""
-    found = {}
-    table = decisions().slice(0, LOG_ROWS).drop_columns(["position"])
-    with servers.embedded(synced=True) as url, create_log(url=url, clock="event") as log:
-        history = History(log, size=BATCH)
-        log.register_feature_set(FEATURES)
-        for batch in table.to_batches(max_chunksize=BATCH):
-            history.append("decision", batch, FEATURES.digest)
-        stop = log.head().position + 1
-        for name in models:
-            add_model(log, f"sklearn:{name}.skops", name=name, version="1", folder=folder)
-            speeds = []
-            for _ in range(2):
-                began = time.perf_counter()
-                run = run_replay(log, f"{name}:1", decision_point=POINT, start=1, stop=stop, folder=folder)
-                speeds.append(LOG_ROWS / (time.perf_counter() - began))
-            assert run.scored == LOG_ROWS, run
-            found[name] = (speeds[0], speeds[1])
+def beside(folder: Path, models: dict[str, Bare]) -> dict[str, float]:
+    """Return the median CPU seconds of everything that we are measured against, in turns."""
+    tasks: dict[str, Callable[[], float]] = {}
+    for name, bare in models.items():
+        for words, rows in (("one call", 2**40), ("calls of 1,024", BLOCK_ROWS)):
+            tasks[f"{name}: {words}"] = seconds(
+                lambda bare=bare, rows=rows: by_hand.bare(folder, NAMES, bare.score, rows)
+            )
+    for name in ("linear", "boosting"):
+        tasks[f"{name}: pandas"] = seconds(
+            lambda name=name: by_hand.in_chunks(folder, NAMES, models[name].score)
+        )
+    tasks["linear: pyfunc"] = seconds(lambda: by_hand.by_pyfunc(folder, NAMES))
+    return {name: median(turns) for name, turns in interleaved(tasks, REPEATS).items()}
+
+
+def through(url: str, folder: Path, name: str) -> dict[str, Any]:
+    """Return what the whole line took for a model, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.replays.one_model", url, str(folder), name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def main() -> None:
+def rows_of(name: str, own: dict[str, Any], others: dict[str, float], rows: int) -> list[Row]:
+    """Return the table of one model."""
+    assert own["used"] == rows, own
+    # The start of a challenger and its first block are a row; the rest was asked for beyond it.
+    share = own["rows"] / rows
+    scoring = (own["scoring"]["cpu"] - own["starting"]["cpu"]) / share
+    whole = scoring + own["looking"]["cpu"]
+    bound, blocks = others[f"{name}: one call"], others[f"{name}: calls of 1,024"]
+    found = [
+        Row(f"{name}: replay and look", rows / whole, "rows/CPU s", "log to evidence; without the start"),
+        Row(f"{name}: replay", rows / scoring, "rows/CPU s", "log to log: read, score, append, digest"),
+        Row(f"{name}: look", rows / own["looking"]["cpu"], "rows/CPU s", "join, pair, fold"),
+        Row(f"{name}: replay and start", own["rows"] / own["scoring"]["wall"], "rows/s", "wall"),
+        Row(f"{name}: bare model", rows / bound, "rows/CPU s", "Parquet, one call"),
+        Row(f"{name}: bare model, 1,024 a call", rows / blocks, "rows/CPU s", "Parquet"),
+        at_least(f"{name}: share of the bound", bound / whole, "", 0.9, against="Parquet and one bare call"),
+        at_least(f"{name}: share in equal calls", blocks / whole, "", 0.9, against="Parquet, 1,024 a call"),
+        Row(f"{name}: start and first block", own["starting"]["cpu"], "CPU s", "imports, load, complete"),
+        Row(f"{name}: blocks in a call", own["joined"], "", "what its check allowed"),
+        Row(f"{name}: memory", own["peak"], "MB", "the process that asks"),
+        Row(f"{name}: memory of the challenger", own["challenger_mb"], "MB"),
+    ]
+    for words, label in (("pandas", "a pandas loop"), ("pyfunc", "mlflow pyfunc and pandas")):
+        took = others.get(f"{name}: {words}")
+        if took is not None:
+            found.append(Row(f"{name}: {label}", rows / took, "rows/CPU s", "nothing is kept"))
+            found.append(Row(f"{name}: beside {label}", took / whole, "x", "our rate over theirs"))
+    return found
+
+
+def main(rows: int = ROWS) -> None:
     """Measure, print the table and write it."""
-    rows: list[Row] = []
-    models = trained()
-    with tempfile.TemporaryDirectory() as name:
+    found: list[Row] = []
+    with tempfile.TemporaryDirectory() as name, servers.embedded(synced=True) as url:
         folder = Path(name)
-        path = folder / "decisions.parquet"
-        pq.write_table(decisions(), path)
-        for kind, model in models.items():
-            skops.io.dump(model, folder / f"{kind}.skops")
-            opened = open_model(f"sklearn:{kind}.skops", folder=folder)
-            tasks = {
-                "bound": lambda model=model: bare(path, model, ROWS),
-                "blocks": lambda model=model: bare(path, model, BLOCK_ROWS),
-                "replay": lambda opened=opened: replayed(path, opened),
-            }
-            took = interleaved({key: seconds(task) for key, task in tasks.items()}, REPEATS)
-            bound, blocks, own = (median(took[key]) for key in ("bound", "blocks", "replay"))
-            rows += [
-                Row(f"{kind}: replay", ROWS / own, "rows/CPU s", "from Parquet, in canonical blocks"),
-                Row(f"{kind}: bare model", ROWS / bound, "rows/CPU s", "one call"),
-                at_least(
-                    f"{kind}: share of the bound", bound / own, "", 0.9, against="one call of the bare model"
-                ),
-                at_least(
-                    f"{kind}: share in equal calls", blocks / own, "", 0.9, against="bare model, 1,024 a call"
-                ),
-            ]
-        for kind, (first, again) in through_the_log(models, folder).items():
-            rows.append(Row(f"{kind}: log to log", first, "rows/s", "read, score, append, read back, digest"))
-            rows.append(Row(f"{kind}: asked again", again, "rows/s", "answered from the log"))
-    publish("replay", rows)
+        made = trained()
+        models = saved(made | {"network": network(*training_rows())}, folder)
+        by_hand.save_pyfunc(folder, made["linear"])
+        create_log(url=url, clock="event").close()
+        with Log(url, store=StorePlace(str(folder / "segments"))) as log:
+            fill(log, folder, models, rows)
+        own = {kind: through(url, folder, kind) for kind in models}
+        others = beside(folder, models)
+        assert np.isclose(
+            by_hand.in_chunks(folder, NAMES, models["linear"].score), by_hand.by_pyfunc(folder, NAMES)
+        )
+        for kind in models:
+            found += rows_of(kind, own[kind], others, rows)
+    publish("replay", found, notes=f"{rows:,} decisions of {len(NAMES)} features, sealed, with outcomes.")
 
 
 if __name__ == "__main__":
-    main()
+    main(*(int(word) for word in sys.argv[1:]))

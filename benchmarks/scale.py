@@ -1,6 +1,6 @@
-"""What a look costs on scored, sealed segments, without a worker and with one and two.
+"""What a look costs on scored, sealed segments: without a worker, with one and two, and when pairs are kept.
 
-`python -m benchmarks.scale` takes about six minutes. A log of 3,000,000 decisions with an outcome and a
+`python -m benchmarks.scale` takes about seven minutes. A log of 3,000,000 decisions with an outcome and a
 score each, in segments on the local disk; Brier score, each decision its own unit. Every figure is of a
 process of its own, imports left out; CPU is that of the process and its workers. Peak memory is the largest
 of any one process.
@@ -44,6 +44,7 @@ REPEATS = 3
 SECOND = timedelta(seconds=1)
 FEATURES = FeatureSet("narrow", 1, (Field("x", "float64"),))
 MODEL = "def better(batch):\n    return batch.column('x')\nbetter.inputs = ('x',)\n"
+KEPT = "pairs kept"
 EXPERIMENT = f"""
 schema = 1
 [experiment]
@@ -53,7 +54,7 @@ question = "Is it better?"
 owner = "scale@example.com"
 [window]
 from = {START.isoformat()}
-to = {(START + ROWS * SECOND).isoformat()}
+to = {{stop}}
 [champion]
 [challenger]
 model = "better:1"
@@ -68,17 +69,17 @@ name = "brier"
 alpha = 0.05
 """
 # Parts and workers; no workers: in the process itself, which cuts 6 million positions into 3 parts.
-RUNS = {"no worker": (1, 0), "1 worker": (4, 1), "2 workers": (4, 2)}
+RUNS = {"no worker": (1, 0), "1 worker": (4, 1), "2 workers": (4, 2), KEPT: (1, 0)}
 
 
-def fill(log: Log, folder: Path) -> None:
-    """Write the log, score it and seal it."""
+def fill(log: Log, folder: Path, rows: int = ROWS) -> None:
+    """Write the log and seal it."""
     history = History(log, size=BATCH)
     log.register_feature_set(FEATURES)
     (folder / "models.py").write_text(MODEL)
     add_model(log, "py:models:better?input=arrow", name="better", version="1", trained_until=0, folder=folder)
     rng = np.random.default_rng(4)
-    for at in range(0, ROWS, BATCH):
+    for at in range(0, rows, BATCH):
         numbers = np.arange(at, at + BATCH)
         x = rng.random(BATCH)
         ids = [f"decision-{n:010}" for n in numbers]
@@ -88,12 +89,17 @@ def fill(log: Log, folder: Path) -> None:
         outcome = [ids, ["fraud"] * BATCH, label, known]
         arrays = [pa.array(c, type=f.type) for c, f in zip(outcome, OUTCOME_SCHEMA, strict=True)]
         history.append("outcome", pa.RecordBatch.from_arrays(arrays, schema=OUTCOME_SCHEMA))
-    last = np.arange(ROWS + 86_400, ROWS + 86_401)
+    last = np.arange(rows + 86_400, rows + 86_401)
     history.append("decision", decisions(last, ["the-last"], np.zeros(1)), FEATURES.digest)
     path = folder / "scale.toml"
-    path.write_text(EXPERIMENT)
-    experiment = register(log, read_experiment(path))
-    start, stop = range_at(log, experiment, log.as_of(None))
+    path.write_text(EXPERIMENT.format(stop=(START + rows * SECOND).isoformat()))
+    register(log, read_experiment(path))
+    seal(log)
+
+
+def score(log: Log, folder: Path) -> None:
+    """Score the window, and seal the scores."""
+    start, stop = range_at(log, get_experiment(log, "scale"), log.as_of(None))
     run_replay(log, "better:1", decision_point=POINT, start=start, stop=stop, folder=folder)
     seal(log)
 
@@ -126,7 +132,7 @@ def times(numbers: np.ndarray) -> pa.Array:
 def one(folder: str, url: str, name: str) -> None:
     """Measure one look in this process and print its figures."""
     parts, workers = RUNS[name]
-    spread = Spread(Local(workers) if workers else InProcess(), parts)
+    spread = Spread(Local(workers) if workers else InProcess(), parts, keep=name == KEPT)
     with create_log(folder, url=url) as log:
         experiment, place = get_experiment(log, "scale"), log.as_of(None)
         start, stop = range_at(log, experiment, place)
@@ -186,6 +192,7 @@ def main() -> None:
         folder = Path(name)
         with create_log(folder, url=url, clock="event") as log:
             fill(log, folder)
+            score(log, folder)
         found: dict[str, list[dict[str, Any]]] = {run: [] for run in RUNS}
 
         def task(run: str) -> float:
@@ -194,9 +201,13 @@ def main() -> None:
             found[run].append(json.loads(done.stdout))
             return 0.0
 
+        task(KEPT)  # the look that keeps them
+        found[KEPT].clear()
         interleaved({run: lambda run=run: task(run) for run in RUNS}, REPEATS)
+        kept = sum(each.stat().st_size for each in folder.rglob("pairs/**/*.arrow"))
     notes = f"{ROWS:,} decisions, outcomes and scores, sealed; medians of {REPEATS} turns."
-    publish("scale", rows_of(found), notes=notes)
+    rows = [*rows_of(found), Row("pairs kept in the store", kept / ROWS, "bytes/decision")]
+    publish("scale", rows, notes=notes)
 
 
 def rows_of(found: dict[str, list[dict[str, Any]]]) -> list[Row]:
@@ -211,8 +222,8 @@ def rows_of(found: dict[str, list[dict[str, Any]]]) -> list[Row]:
         rows.append(Row(f"{run}: look, CPU", ROWS / figures["cpu"], "decisions/CPU s"))
         rows.append(Row(f"{run}: peak memory", figures["peak"], "MB", "the largest process"))
     digests = {each["digest"] for turns in found.values() for each in turns}
-    alone, one_worker, two = (mid[run] for run in RUNS)
-    fastest = min(figures["wall"] for figures in mid.values())
+    alone, one_worker, two, kept = (mid[run] for run in RUNS)
+    fastest = min(figures["wall"] for figures in (alone, one_worker, two))
     return [
         *rows,
         at_most("different bytes of evidence and columns", len(digests), "", 1, against="all runs and turns"),
@@ -220,6 +231,9 @@ def rows_of(found: dict[str, list[dict[str, Any]]]) -> list[Row]:
         at_least("2 workers", one_worker["wall"] / two["wall"], "x", 1.6, against="1 worker, wall"),
         at_least("2 workers beside none", alone["wall"] / two["wall"], "x", 1.0, against="no worker, wall"),
         at_most("50 million decisions at the best rate", fastest * 50e6 / ROWS, "s", 20, against="reckoned"),
+        at_least("another look at kept pairs", ROWS / kept["wall"], "decisions/s", 3e6, against="wall"),
+        Row("kept pairs beside none", alone["cpu"] / kept["cpu"], "x", "no worker, CPU"),
+        at_most("50 million kept pairs", kept["wall"] * 50e6 / ROWS, "s", 20, against="reckoned"),
     ]
 
 

@@ -1,0 +1,137 @@
+"""How replay, look and re-look grow: 1 million decisions, 10 million, and 50 where they are asked for.
+
+`python -m benchmarks.growth` takes about eleven minutes; the arguments are millions: `1 10 50` takes long.
+Each size is a log of its own, one float feature, sealed; each figure is of a process of its own. Rates are by
+the clock; memory is that of the largest process. With 10 million and more, the replay is also done by one
+worker and by two.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results import Row, at_least, at_most, publish
+from benchmarks.scale import MODEL, Highest, cpu_s, fill, peak_mb
+from harness.database import create_log
+from harness.engines.engine import Engine
+from harness.engines.local import Local
+from harness.experiments import get_experiment
+from harness.log.log import Log
+from harness.log.seal import seal
+from harness.looks import range_at
+from harness.measure import Spread, measure
+from harness.model_check import Question, check
+from harness.models import add_model
+from harness.replay_runner import run_replay
+from tests.support import servers
+from tests.support.history import POINT
+
+MILLION, WITH_WORKERS = 1_000_000, 10
+# The same function under other bytes: what another has scored would not be scored again.
+WORKERS = {"replay": 0, "replay, 1 worker": 1, "replay, 2 workers": 2}
+
+
+def replayed(log: Log, folder: Path, what: str) -> int:
+    """Score the window; return how many decisions."""
+    workers, name = WORKERS[what], "better"
+    if workers:
+        name = f"better{workers}"
+        (folder / f"models{workers}.py").write_text(f"{MODEL}# {workers}\n")
+        uri = f"py:models{workers}:better?input=arrow"
+        add_model(log, uri, name=name, version="1", trained_until=0, folder=folder)
+    start, stop = range_at(log, get_experiment(log, "scale"), log.as_of(None))
+    engine: Engine | None = Local(workers) if workers else None
+    how: dict[str, Any] = {"decision_point": POINT, "start": start, "stop": stop, "folder": folder}
+    return run_replay(log, f"{name}:1", **how, engine=engine).scored
+
+
+def looked(log: Log, _folder: Path, what: str) -> int:
+    """Measure the window; return how many decisions were used."""
+    experiment, place = get_experiment(log, "scale"), log.as_of(None)
+    start, stop = range_at(log, experiment, place)
+    spread = Spread(keep=what != "look")
+    until = log.head().position
+    found = measure(log, experiment, place, start=start, stop=stop, scores_up_to=until, spread=spread)
+    return found.integrity.used
+
+
+def one(folder: str, url: str, what: str) -> None:
+    """Do one thing in this process and print its figures."""
+    with create_log(folder, url=url) as log:
+        do = replayed if what in WORKERS else looked
+        base, workers_mb, began = cpu_s(), Highest(), time.perf_counter()
+        rows = do(log, Path(folder), what)
+        wall = time.perf_counter() - began
+        peak = max(peak_mb("self"), workers_mb.stop())
+        figures = {"wall": wall, "cpu": cpu_s() - base, "peak": peak, "rows": rows}
+    print(json.dumps(figures))
+
+
+def size(millions: int) -> dict[str, dict[str, float]]:
+    """Return the figures of everything at one size."""
+    found = {}
+    with tempfile.TemporaryDirectory() as name, servers.embedded(synced=False) as url:
+        with create_log(name, url=url, clock="event") as log:
+            fill(log, Path(name), millions * MILLION)
+            start, stop = range_at(log, get_experiment(log, "scale"), log.as_of(None))
+            check(log, Question("better:1", POINT, start, min(stop, start + 100_000)), folder=Path(name))
+        steps = ["replay", "look", "look that keeps", "look at what is kept"]
+        steps += [what for what, workers in WORKERS.items() if workers and millions >= WITH_WORKERS]
+        for what in steps:
+            command = [sys.executable, "-m", "benchmarks.growth", "one", name, url, what]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            found[what] = json.loads(done.stdout.splitlines()[-1])
+            assert found[what]["rows"] == millions * MILLION, found[what]
+            if what == "replay":
+                with create_log(name, url=url) as log:
+                    seal(log)
+    return found
+
+
+def rows_of(found: dict[int, dict[str, dict[str, float]]]) -> list[Row]:
+    """Return the table: rates and memory at each size, then what they are to those of the first."""
+    rows = []
+    for millions, steps in found.items():
+        for what, each in steps.items():
+            rows.append(Row(f"{millions}M: {what}", each["rows"] / each["wall"], "decisions/s", "wall"))
+            rows.append(Row(f"{millions}M: {what}, memory", each["peak"], "MB", "the largest process"))
+    first, last = found[min(found)], found[max(found)]
+    for what in ("replay", "look", "look at what is kept"):
+        per_row = [each[what]["wall"] / each[what]["rows"] for each in (first, last)]
+        against = f"{min(found)}M, time a decision"
+        rows.append(at_most(f"{max(found)}M: {what}", per_row[1] / per_row[0], "x", 1.2, against=against))
+    kept = last["look at what is kept"]
+    rows.append(
+        at_least(f"{max(found)}M: re-look", kept["rows"] / kept["wall"], "decisions/s", 3e6, against="wall")
+    )
+    said = "measured" if max(found) == 50 else "reckoned"
+    rows.append(
+        at_most("re-look of 50 million", 50 * MILLION * kept["wall"] / kept["rows"], "s", 20, against=said)
+    )
+    most = max(each["peak"] for each in last.values())
+    rows.append(at_most(f"{max(found)}M: memory of any process", most, "MB", 2_000))
+    if "replay, 2 workers" in last:
+        ones, twos = (last[f"replay, {words}"]["wall"] for words in ("1 worker", "2 workers"))
+        rows.append(at_least("replay by 2 workers", ones / twos, "x", 1.8, against="1 worker, wall"))
+        alone = last["replay"]["wall"] / twos
+        rows.append(Row("replay by 2 workers beside none", alone, "x", "no worker, wall"))
+    return rows
+
+
+def main(millions: list[int]) -> None:
+    """Measure, print the table and write it."""
+    found = {each: size(each) for each in sorted(millions)}
+    sizes = " and ".join(f"{each} million" for each in found)
+    publish("growth", rows_of(found), notes=f"{sizes} decisions with an outcome each, sealed; one turn.")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["one"]:
+        one(*sys.argv[2:])
+    else:
+        main([int(word) for word in sys.argv[1:]] or [1, 10])
