@@ -6,7 +6,7 @@
 #                 and Dask, in an environment of its own
 #   make test-stores       segments in Azure's and Google's object stores, on servers of their protocols from npm and PyPI
 #   make fuzz     every door of the sidecar under atheris, SECONDS each (60), in an environment of its own
-#   make bench    all benchmarks, each also as make bench-NAME (log, policies, recorder, replay, scale, training);
+#   make bench    all benchmarks, each also as make bench-NAME (growth, log, policies, recorder, replay, scale, training);
 #                 make bench-year, which takes long, only by its name
 #   make lock     resolve the dependencies anew into requirements.lock
 
