@@ -10,7 +10,9 @@ from harness.certify.scenarios import effect_of, step_of
 from harness.certify.simulate import Counts, Flags, cells_of, log_e_at, units_per_look
 from harness.certify.worlds import Assumed, World, world
 from policies.columns import Floats
+from policies.group_sequential import LOOKS_MAX, spending_bounds
 from policies.metric_plan import MetricPlan
+from policies.options import declared
 from policies.plan import Plan
 from policies.slice_plan import SlicePlan
 
@@ -30,6 +32,7 @@ def plan_procedures(plan: Plan, assumed: Assumed) -> Iterator[Procedure]:
             "the normal interval at each look",
         )
         yield judged(asked, _coverage(plan, metric, assumed, looks), runs=assumed.runs, looks=looks)
+    yield from _planned_looks(plan, assumed, looks)
     if isinstance(plan.slices, SlicePlan):
         for harmed in (0, _HARMED):
             asked = Asked(
@@ -40,6 +43,41 @@ def plan_procedures(plan: Plan, assumed: Assumed) -> Iterator[Procedure]:
             )
             found = _slices(plan, assumed, looks, harmed)
             yield judged(asked, found, runs=assumed.runs, looks=looks)
+
+
+def _planned_looks(plan: Plan, assumed: Assumed, looks: int) -> Iterator[Procedure]:
+    """Yield the group-sequential tests that metrics plan, at those looks that lie within what is planned."""
+    for metric in plan.metrics:
+        units = declared(metric.planned_units) or 0
+        within = min(looks, units // units_per_look(plan, assumed), LOOKS_MAX)
+        for kind in ("obrien-fleming", "pocock"):
+            if kind not in (declared(metric.planned) or ()) or not within:
+                continue
+            asked = Asked(
+                f"{kind} of {metric.name}",
+                "equal models told apart",
+                plan.policy.alpha,
+                "the paired z at the same looks",
+                "asymptotic",
+                planned=True,
+            )
+            times = [units_per_look(plan, assumed) * k / units for k in range(1, within + 1)]
+            bounds = np.array(spending_bounds(times, kind, plan.policy.alpha))
+            yield judged(asked, _crossed(plan, metric, assumed, bounds), runs=assumed.runs, looks=within)
+
+
+def _crossed(plan: Plan, metric: MetricPlan, assumed: Assumed, bounds: Floats) -> Measured:
+    """Return how often equal models reach a bound at some look, and how often 1.96."""
+    chosen = world(0.0, assumed, clip=plan.clip(metric.name), step=step_of(metric, plan, assumed))
+    crossed = fooled = 0
+    for start, runs in _chunks(assumed.runs):
+        rng = np.random.default_rng([assumed.seed, 1_003, start])
+        counts = cells_of(chosen, units_per_look(plan, assumed), bounds.size, runs, rng)
+        n, total, squares = (counts @ values for values in (chosen.values**k for k in range(3)))
+        z = np.abs(total) / np.sqrt(np.maximum(n * squares - total**2, 1e-12) / np.maximum(n - 1, 1))
+        crossed += int((z >= bounds).any(axis=1).sum())
+        fooled += int((z >= _Z).any(axis=1).sum())
+    return Measured(crossed / assumed.runs, fooled / assumed.runs)
 
 
 def _chunks(runs: int) -> Iterator[tuple[int, int]]:

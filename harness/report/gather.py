@@ -26,6 +26,7 @@ from harness.report.view import View, view_of
 from harness.window import microseconds
 from policies.estimate import UNIT_NOUNS
 from policies.rules import RULES
+from policies.slice_plan import SlicePlan
 
 _CLAIMS: dict[str, Claim] = {
     "superiority": "superiority",
@@ -83,7 +84,7 @@ def gather(log: Log, name: str, as_of: When = None) -> ReportData:
         flips=flips,
         calibration=from_rows.calibration(view.rows, experiment),
         differences=from_rows.differences(view.rows, log, experiment, noise, scores_up_to),
-        slices=Absent("No slices are registered in this experiment."),
+        slices=Absent(_slices_said(experiment)),
         serving=from_rows.serving(view.rows),
         maturity=from_rows.maturity(view.rows, experiment),
         missing=from_rows.missing(view.rows, experiment) if last else Absent("Comes with the first look."),
@@ -113,6 +114,12 @@ def _days_compared(view: View) -> tuple[str, str]:
         # A page names days in UTC: the wall clock of the place is what they are days of.
         first, last = (end.astimezone(zone).replace(tzinfo=dt.UTC) for end in (first, last))
     return day_year(first), day_year(last)
+
+
+def _slices_said(experiment: Experiment) -> str:
+    if isinstance(experiment.plan.slices, SlicePlan):
+        return f"Their gate stands above; each is listed by “harness verdict explain {experiment.id}”."
+    return "No slices are registered in this experiment."
 
 
 def _flipped(flips: Flips | Absent) -> float | None:

@@ -4,6 +4,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from harness.certify.sequences import plan_procedures
+from harness.certify.worlds import Assumed
 from policies import Evidence, Look, decide, fold
 from policies.fixed_horizon import delong, stratified_delong, wilson
 from policies.group_sequential import spending_bounds
@@ -125,3 +127,13 @@ def test_of_nothing_and_of_one_unit_each_says_why():
         silent = {name for name, each in by_method.items() if each.reasons}
         assert {"group-sequential, pocock, planned looks", "TOST, planned once"} <= silent
         assert all(each.p is None for name, each in by_method.items() if name in silent)
+
+
+def test_planned_looks_are_certified_with_the_plan_that_names_them():
+    found = {each.name: each for each in plan_procedures(plan(ACCURACY), Assumed(runs=400, looks=20))}
+    for kind in ("obrien-fleming", "pocock"):
+        only = found[f"{kind} of accuracy"]
+        assert only.planned
+        assert only.looks == 10, "the looks within the planned units"
+        assert only.holds
+        assert only.naive > 2 * only.wrong
