@@ -5,9 +5,32 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from harness.beside import Aside
 from harness.report import aggregate
-from harness.report.data import Command, Event, Gate, Look, Metric, Plan, PlannedLook, Provenance
-from harness.report.figures import Absent, NoiseFloor, ScoreDifference, Serving, Slice, Slices, Stage
+from harness.report.data import (
+    Command,
+    Event,
+    Gate,
+    Levels,
+    Look,
+    Metric,
+    Model,
+    Plan,
+    PlannedLook,
+    Provenance,
+    ReportData,
+)
+from harness.report.figures import (
+    Absent,
+    Missing,
+    NoiseFloor,
+    ScoreDifference,
+    Serving,
+    Slice,
+    Slices,
+    Stage,
+)
+from harness.report.findings import Promote, Verdict
 
 START = datetime(2013, 5, 1, 4, 0, tzinfo=UTC)
 COUNT = 6000
@@ -229,5 +252,92 @@ def provenance(position: int) -> Provenance:
             ("Champion", "rule-jan:1", "d2f4417c90aa" * 5 + "0c18"),
             ("Challenger", "hgb-apr:1", "91be3355f6e0" * 5 + "aa47"),
             ("Evidence", "", "b40e62d9137f" * 5 + "1e91"),
+        ),
+    )
+
+
+def asides() -> tuple[Aside, ...]:
+    return (
+        Aside(
+            "brier: group-sequential, obrien-fleming, planned looks",
+            "z -2.816, bound 2.040: told apart",
+            "asymptotic",
+            "units are independent and many, 61 of them are planned, and no look's time was chosen by "
+            "what was seen",
+        ),
+        Aside(
+            "brier: adjusted for covariates",
+            "-0.0031 (-0.0052 to -0.0011), 32.4% of the variance less, e-value 71",
+            "asymptotic",
+            "units are independent, and the covariates' means are those that were registered",
+        ),
+        Aside(
+            "latency_over: quantile 0.99, challenger",
+            "16640 to no end; 480 decisions do not bound it from above yet",
+            "exact",
+            "given the decisions before it, each lies below the quantile alike often",
+        ),
+    )
+
+
+def promote(count: int = 6) -> ReportData:
+    """The complete page."""
+    champion, challenger, label = scores()
+    known = np.where(np.arange(label.size) % 40 == 0, np.nan, label)
+    position = 216_377 + 18_500 * count
+    ages = 3.0 + 6.0 * spread(35_600, 7_919) ** 2 + 8.0 * spread(35_600, 104_729) ** 12
+    return ReportData(
+        decision_point="flights.late",
+        question="Will this flight arrive more than 15 minutes late?",
+        predicts="late flights",
+        experiment="flights-late-hgb-apr",
+        position=position + 1,
+        time=START + timedelta(days=7 * count, hours=16),
+        champion=Model("rule-jan:1", (1, 52_612)),
+        challenger=Model("hgb-apr:1", (1, 214_881)),
+        metric=metric(),
+        plan=plan(),
+        verdict=Verdict(
+            "PROMOTE",
+            Promote(superior=True, flipped=0.125, finding="One carrier, FL, is predicted worse."),
+            (0, 2),
+        ),
+        looks=looks(count),
+        evaluated=(216_377, position),
+        window=(START, START + timedelta(days=7 * count)),
+        gates=gates(),
+        levels=Levels(0.1884, 0.1848),
+        coverage=coverage(),
+        scores=aggregate.score_figure(
+            champion, challenger, thresholds=(0.4, 0.4), names=("rule-jan:1", "hgb-apr:1")
+        ),
+        flips=aggregate.flip_figure(
+            np.where(champion >= 0.4, "late", "on_time"),
+            np.where(challenger >= 0.4, "late", "on_time"),
+            known,
+            words="late",
+            positive_decision="late",
+            threshold=0.4,
+        ),
+        calibration=aggregate.calibration_figure(champion, challenger, label, words="late"),
+        differences=difference(),
+        slices=slices(),
+        serving=serving(),
+        maturity=aggregate.maturity_figure(ages, mature=36_600, window_hours=24.0, label="arrived_late"),
+        missing=Missing(976, -0.0013, -0.0064),
+        bounds=None,
+        events=(*events(count), Event(None, None, "two approvals, then the champion is replaced")),
+        provenance=provenance(position + 1),
+        asides=asides(),
+        limits=(
+            (
+                "A shadow test is a paired prediction study, not a randomised experiment: it says which model"
+                " predicted better, not what would have happened after the other answer."
+            ),
+            "May and June are two months of one year; the comparison holds for this range of the log.",
+            (
+                "Decisions of one day share their weather and are counted as one unit; weather that lasts "
+                "over midnight is not modelled."
+            ),
         ),
     )

@@ -8,8 +8,8 @@ import pytest
 from harness.report.facts import facts
 from harness.report.findings import Promote, TooFew, Undecided, Verdict
 from harness.report.sentences import headline, paragraph
-from tests.support.report_figures import gates, metric
-from tests.support.report_states import STATES, hold_too_few, promote
+from tests.support.report_figures import gates, metric, promote
+from tests.support.report_states import STATES, hold_too_few
 
 H1 = {
     "promote": "hgb-apr:1 predicts late flights better than rule-jan:1, and every guardrail holds.",
