@@ -43,7 +43,7 @@ class PartReader:
             footer = hashlib.sha256(view[part.bytes - part.footer_bytes :]).hexdigest()
         if footer != part.footer_digest:
             raise SegmentAltered(part.path, part.first, "its footer is not what its digest names")
-        self._file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(self._memory)))
+        self._file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(self._memory)), pre_buffer=False)
         self._metadata = self._file.metadata
         self._leaves = [self._metadata.schema.column(n).path for n in range(self._metadata.num_columns)]
 
