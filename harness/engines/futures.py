@@ -1,4 +1,4 @@
-"""Any `concurrent.futures.Executor` as an engine: Dask's `client.get_executor()`, Ray's, a thread pool."""
+"""Any `concurrent.futures.Executor` as an engine: Dask's `client.get_executor()`, a pool of your own."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
