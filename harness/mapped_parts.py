@@ -90,7 +90,7 @@ def map_parts(
     paired columns and the evidence. Disk: the columns of the parts that are done before their turn.
 
     Raises:
-        EngineLost, PartPoisoned: see harness.engines.errors.
+        EngineLost, PartPoisoned, ClusterFailed: see harness.engines.errors.
     """
     merged: list[MeasuredPart] = []
     new: list[KeptPart] = []

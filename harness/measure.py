@@ -88,7 +88,7 @@ def measure(
     engine (tests/process/test_measured_parts.py). A plan that needs its rows whole is measured whole.
 
     Raises:
-        PartPoisoned, EngineLost: the engine of `spread`.
+        PartPoisoned, EngineLost, ClusterFailed: the engine of `spread`.
     """
     where = spread or Spread()
     error = None

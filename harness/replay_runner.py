@@ -64,7 +64,7 @@ def run_replay(  # noqa: PLR0913  each keyword is one choice of the command
         TrainedInRange: the range overlaps what the model was trained on (nothing is scored).
         NothingToScore, RangeUnusable, UnknownPosition, NotFound, ModelError: see there.
         ChallengerEnded: it hung or crashed again and again; what it scored before is in the log.
-        PartPoisoned, EngineLost: the engine; what was appended before is in the log.
+        PartPoisoned, EngineLost, ClusterFailed: the engine; what was appended before is in the log.
     """
     if engine is None:
         (found,) = run_replays(

@@ -119,7 +119,7 @@ class Parts:
         What remembers goes on from the state that the range before left: one range at a time.
 
         Raises:
-            PartPoisoned, EngineLost: see harness.engines.errors; what was appended before stays.
+            PartPoisoned, EngineLost, ClusterFailed: see harness.engines.errors; what was appended stays.
             BudgetSpent, ModelError: a part ended so; the groups before are appended.
         """
         parts = parts_of(self._log, self._ask.decision_point, ranges, UNCUT if remembers else PART_ROWS)

@@ -11,7 +11,8 @@ HarnessError (recorders.errors)
 
 from recorders.errors import HarnessError
 
-_SHOWN_MAX = 80
+_PART_SHOWN = 80
+_REASON_SHOWN = 400
 
 
 class PartPoisoned(HarnessError):
@@ -19,7 +20,7 @@ class PartPoisoned(HarnessError):
 
     def __init__(self, index: int, parts: int, part: object, attempts: int) -> None:
         super().__init__(
-            f"Part {index + 1} of {parts}, {part!r:.{_SHOWN_MAX}}, ended its worker {attempts} times.",
+            f"Part {index + 1} of {parts}, {part!r:.{_PART_SHOWN}}, ended its worker {attempts} times.",
             "Expected a worker to live through it: it was killed, ran out of memory, or crashed.",
             "Look for it in the system's log; run it with fewer workers, or in a place with more memory.",
         )
@@ -33,7 +34,7 @@ class EngineLost(HarnessError):
         super().__init__(
             f"The engine ended without {len(missing)} of {parts} parts, the first is part {missing[0] + 1}.",
             "Expected the result of every part.",
-            "Look at its own log, then run it again: nothing was stored.",
+            "Look at its own log, then run it again: it goes on from what the log has.",
         )
         self.missing = missing
 
@@ -41,14 +42,15 @@ class EngineLost(HarnessError):
 class ClusterFailed(HarnessError):
     """A cluster cannot be reached, or gave a task up: its own log has the whole story."""
 
-    def __init__(self, engine: str, reason: str) -> None:
+    def __init__(self, engine: str, error: BaseException) -> None:
+        said = " ".join(str(error).split())[:_REASON_SHOWN].rstrip(".")
+        self.engine, self.reason = engine, said or type(error).__name__
         super().__init__(
-            f"{engine} gave up: {reason}.",
+            f"{engine} gave up: {self.reason}.",
             "Expected a cluster that can be reached, and workers with this package, a way to the log, and "
             "folders that they share with the one who asks.",
-            f"Look at the log of {engine}, then run it again: nothing was stored.",
+            f"Look at the log of {engine}, then run it again: it goes on from what the log has.",
         )
-        self.engine, self.reason = engine, reason
 
 
 class SparkMissing(HarnessError):

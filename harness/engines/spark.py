@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _SCHEMA = "index long, refused boolean, result binary"
-_SHOWN = 400
 
 
 class Spark:
@@ -71,8 +70,7 @@ def gave_up() -> Iterator[None]:
     try:
         yield
     except lost as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise ClusterFailed("Spark", " ".join(lines)[:_SHOWN].rstrip(".") or type(error).__name__) from error
+        raise ClusterFailed("Spark", error) from error
 
 
 class _Task:

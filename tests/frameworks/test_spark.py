@@ -1,4 +1,4 @@
-"""Evidence on Spark: the bytes of the local engine, with the Python workers killed in mid-run."""
+"""Looks and scores on Spark: those of one process, with the Python workers killed in mid-run."""
 
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from harness.engines.engine import InProcess
 from harness.engines.spark import Spark
 from harness.errors import UnknownPosition
 from harness.looks import take_look
+from tests.frameworks.scoring import scored_alike
 from tests.frameworks.spark_support import SPARK_WARNINGS
 from tests.support import servers
 from tests.support.parted_shop import DAY_UNIT, as_bytes, declared, measured, parted_shop
@@ -45,3 +46,9 @@ def test_killed_workers_change_no_byte(
         assert as_bytes(measured(shop.log, "day", Spark(spark), 3)) == whole
         assert as_bytes(measured(shop.log, "day", Killing(), 3)) == whole
     assert len(list(marks.iterdir())) == 3
+
+
+def test_a_challenger_scored_there_has_the_batches_of_one_process(
+    spark: SparkSession, database_url: str, migrated: str, tmp_path: Path
+) -> None:
+    scored_alike(Spark(spark), database_url, migrated, tmp_path)

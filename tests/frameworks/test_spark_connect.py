@@ -18,6 +18,7 @@ from harness.looks import take_look
 from harness.training.folder import TrainingSet
 from harness.training.sets import Place, build_training_set
 from harness.training.spec import Spec
+from tests.frameworks.scoring import scored_alike
 from tests.frameworks.spark_support import SPARK_WARNINGS
 from tests.process.test_extend_law import PLAIN
 from tests.support import servers
@@ -51,6 +52,14 @@ def test_a_killed_executor_changes_no_byte(connected, database_url, migrated, tm
         whole = as_bytes(measured(shop.log, "day", InProcess(), 1))
         assert as_bytes(measured(shop.log, "day", Killing(), 3)) == whole
     (killed,) = marks.iterdir()
+    assert not Path(f"/proc/{killed.read_text()}").exists()
+
+
+def test_a_challenger_scored_there_has_the_batches_of_one_process(
+    connected, database_url, migrated, tmp_path
+):
+    scored_alike(Spark(connected), database_url, migrated, tmp_path, executor_killed)
+    (killed,) = (tmp_path / "marks").iterdir()
     assert not Path(f"/proc/{killed.read_text()}").exists()
 
 

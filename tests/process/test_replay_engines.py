@@ -49,9 +49,9 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.scored_parts.PART_ROWS", GROUP_ROWS)
 
 
-def filled(log: Log, folder: Path) -> tuple[int, int]:
+def filled(log: Log, folder: Path, rows: int = ROWS) -> tuple[int, int]:
     (folder / "engine_models.py").write_text(SOURCE)
-    part = History(log, size=3_000).decisions(0, ROWS)
+    part = History(log, size=3_000).decisions(0, rows)
     for name in ("logistic", "linear", "broken"):
         add_model(log, f"py:engine_models:{name}", name=name, version="1", folder=folder)
     return part
