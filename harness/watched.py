@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from harness.log.log import Log
+from harness.log.predicate import Wanted
 from policies.drift import DriftRule, FeaturePlan, MonitorPlan, WindowState, cut_feature, fold_window
 from policies.drift.reference import Day
 from policies.units import local_days
@@ -15,24 +16,37 @@ SCORE = "score"
 _ENVELOPE = ("occurred_at", SCORE, "statuses")
 
 
-def watched_batches(log: Log, start: int, stop: int, decision_point: str) -> Iterator[pa.RecordBatch]:
-    """Yield the decisions of [start, stop) with all of their features, each batch with those that it has."""
-    for batch in log.read(start, stop, kind="decision", decision_point=decision_point):
+def watched_batches(
+    log: Log, start: int, stop: int, decision_point: str, *, closed: bool = False
+) -> Iterator[pa.RecordBatch]:
+    """Yield the decisions of [start, stop) with all of their features, each batch with those that it has.
+
+    With `closed` those that are kept encrypted are not among them.
+    """
+    for batch in log.scan(start, stop, Wanted("decision", decision_point), closed=closed):
         names = [name for name in batch.schema.names if name in _ENVELOPE or name.startswith(FEATURE)]
         yield batch.select(names)
 
 
 def cut_plan(
-    batches: Sequence[pa.RecordBatch], rule: DriftRule, *, only: Sequence[str] = (), score: bool = True
+    batches: Sequence[pa.RecordBatch],
+    rule: DriftRule,
+    *,
+    only: Sequence[str] = (),
+    without: Sequence[str] = (),
+    score: bool = True,
 ) -> MonitorPlan | None:
-    """Return the plan that a reference shows: its features (or `only` these) and its score; None of none.
+    """Return the plan that a reference shows: its score, and its features `without` some, or `only` some.
 
-    A feature that some batches lack is missing there; one that changed its type is watched as it is newest.
+    None of none. A feature that some batches lack is missing there; one that changed its type is watched as
+    it is newest.
     """
     kinds: dict[str, pa.DataType] = {}
     for batch in batches:
         kinds |= {field.name: field.type for field in batch.schema if field.name.startswith(FEATURE)}
+    dropped = {f"{FEATURE}{name}" for name in without}
     names = [name for name in sorted(kinds) if not only or name.removeprefix(FEATURE) in only]
+    names = [name for name in names if name not in dropped]
     features = [
         cut_feature(name.removeprefix(FEATURE), kind_of(kinds[name]), _column(batches, name, kinds[name]))
         for name in names

@@ -50,6 +50,8 @@ def register(file: Path, dry_run: bool, folder: Path | None, json: bool) -> None
         f'"{found.id}" is registered at position {found.event.position}; it watches '
         f"{len(found.inputs.features)} columns from {declared.reference.stop} on."
     )
+    if found.encrypted:
+        text += f"\nNot watched, since they are kept encrypted: {', '.join(found.encrypted)}."
     emit(found.event, json=json, text=text)
 
 

@@ -88,14 +88,22 @@ class Days:
 
     What is kept is named by the plan, the range and the chain's digest at its end, and has its own digest; a
     file that was cut short, or altered, is computed again. Nothing rests on the folder: it saves time.
+    With `closed` no encrypted field is opened, so that no value of a person gets there.
     """
 
     def __init__(
-        self, log: Log, point: str, plan: MonitorPlan, *, threshold: float, folder: Path | None
+        self,
+        log: Log,
+        point: str,
+        plan: MonitorPlan,
+        *,
+        threshold: float,
+        folder: Path | None,
+        closed: bool,
     ) -> None:
         self._log, self._point, self._plan = log, point, plan
         self._threshold = threshold
-        self._folder = folder
+        self._folder, self._closed = folder, closed
 
     def state(self, day: DayRange) -> DayState:
         """Return the state of a day."""
@@ -127,7 +135,7 @@ class Days:
     def _fold(self, day: DayRange) -> DayState:
         window, decisions = WindowState.empty(self._plan), 0
         scores, newest = Reliability.empty(), None
-        for batch in watched_batches(self._log, day.start, day.stop, self._point):
+        for batch in watched_batches(self._log, day.start, day.stop, self._point, closed=self._closed):
             window = window.merge(fold_batch(batch, self._plan))
             decisions += batch.num_rows
             values = floats(batch.column(SCORE))

@@ -3,6 +3,7 @@
 HarnessError (recorders.errors)
 ├── MonitorChanged      an id that names another monitor                  exit 2
 ├── ReferenceUnusable   a past that is not over, or holds nothing         exit 2
+├── FeatureEncrypted    a feature that is kept encrypted                  exit 2
 └── MonitorAltered      a stored answer is not what the log gives         exit 40
 """
 
@@ -29,6 +30,18 @@ class ReferenceUnusable(UsageError):
     def __init__(self, name: str, happened: str, remedy: str) -> None:
         super().__init__(
             f'The reference of "{name}" {happened}', "Expected days that are over, with decisions.", remedy
+        )
+
+
+class FeatureEncrypted(UsageError):
+    """A feature that a monitor cannot watch: its answers would keep values of persons for ever."""
+
+    def __init__(self, name: str, feature: str) -> None:
+        super().__init__(
+            f'"{name}" is to watch "{feature}", which is kept encrypted.',
+            "Expected features that are neither subject nor sensitive: what a monitor says of values stays "
+            "in the log when their person is erased.",
+            f'Leave "{feature}" out of [[features]].',
         )
 
 

@@ -11,7 +11,7 @@ from harness.errors import NotFound
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.monitor.days import DayRange, midnight, range_of_day
-from harness.monitor.errors import MonitorChanged, ReferenceUnusable
+from harness.monitor.errors import FeatureEncrypted, MonitorChanged, ReferenceUnusable
 from harness.monitor.file import MonitorFile, Outcomes
 from harness.monitor.outcomes import LABEL, Matured, matured, matures_at
 from harness.watched import cut_plan, watched_batches
@@ -30,7 +30,9 @@ class Monitor(msgspec.Struct, frozen=True):
     """A registered monitor: what was declared, and what its reference showed then.
 
     `inputs` watches features and scores, `labels` the label where one is declared, `baseline` its losses;
-    `label_days` are the reference's labels by day, `past` its scores with their labels.
+    `label_days` are the reference's labels by day, `past` its scores with their labels. `encrypted` are the
+    features that are not watched since they are kept encrypted (docs/adr/0065); None of a monitor that was
+    registered before that was told apart, and opens them.
     """
 
     declared: MonitorFile
@@ -40,6 +42,7 @@ class Monitor(msgspec.Struct, frozen=True):
     baseline: Baseline | None
     label_days: tuple[Day, ...]
     past: Reliability
+    encrypted: tuple[str, ...] | None
 
     @property
     def id(self) -> str:
@@ -58,6 +61,7 @@ def register(log: Log, declared: MonitorFile) -> Monitor:
     Raises:
         MonitorChanged: the id names another monitor.
         ReferenceUnusable: the reference is not over, or holds no decisions.
+        FeatureEncrypted: a feature of the file is kept encrypted.
         PlanError: a limit is out of range, or of no watched feature.
     """
     stored = _find(log, declared.id)
@@ -75,16 +79,20 @@ def check(log: Log, declared: MonitorFile) -> dict[str, Any]:
     """Return what `register` would store; nothing is stored.
 
     Raises:
-        MonitorChanged, ReferenceUnusable, PlanError: as `register`.
+        MonitorChanged, ReferenceUnusable, FeatureEncrypted, PlanError: as `register`.
     """
     stored = _find(log, declared.id)
     if stored is not None:
         return _same(stored, declared).event.body
     days = reference_days(log, declared)
     point = declared.monitor.decision_point
-    batches = list(watched_batches(log, days[0].start, days[-1].stop, point))
+    batches = list(watched_batches(log, days[0].start, days[-1].stop, point, closed=True))
+    encrypted = _encrypted(log, batches)
     only = [each.name for each in declared.features]
-    plan = cut_plan(batches, declared.rule, only=only)
+    for name in only:
+        if name in encrypted:
+            raise FeatureEncrypted(declared.id, name)
+    plan = cut_plan(batches, declared.rule, only=only, without=encrypted)
     if plan is None:
         raise ReferenceUnusable(declared.id, f'has no decision at "{point}".', "Choose other days.")
     columns = sorted({name for batch in batches for name in batch.schema.names})
@@ -96,6 +104,7 @@ def check(log: Log, declared: MonitorFile) -> dict[str, Any]:
         "declaration": declared.declaration(),
         "declaration_digest": declared.digest,
         "inputs": msgspec.to_builtins(_limited(plan, declared)),
+        "encrypted": encrypted,
     }
     if isinstance(declared.label, UnsetType):
         return body
@@ -144,6 +153,13 @@ def reference_days(log: Log, declared: MonitorFile) -> list[DayRange]:
             declared.id, f"has labels that mature until {known}.", "Wait, or end it sooner."
         )
     return days
+
+
+def _encrypted(log: Log, batches: list[pa.RecordBatch]) -> list[str]:
+    """Return the features that the batches hold encrypted, by the feature sets that they name."""
+    named = {(batch.schema.metadata or {}).get(b"schema_digest", b"").decode() for batch in batches}
+    found = [one for digest, one in log.feature_sets().items() if digest in named]
+    return sorted({field.name for one in found for field in one.sealed})
 
 
 def _limited(plan: MonitorPlan, declared: MonitorFile) -> MonitorPlan:
@@ -205,4 +221,5 @@ def _monitor(event: ControlEvent) -> Monitor:
         baseline=msgspec.convert(body.get("baseline"), Baseline | None),
         label_days=tuple(Day(number, WindowState.from_json(text, labels)) for number, text in days if labels),
         past=msgspec.convert(body["past"], Reliability) if "past" in body else Reliability.empty(),
+        encrypted=tuple(body["encrypted"]) if "encrypted" in body else None,
     )

@@ -126,7 +126,8 @@ class _Watched:
         self._point = monitor.declared.monitor.decision_point
         threshold = 0.5 if monitor.label is None else monitor.label.threshold
         place = Config.load(folder).folder / _FOLDER / monitor.id if kept else None
-        self._days = Days(log, self._point, monitor.inputs, threshold=threshold, folder=place)
+        closed = monitor.encrypted is not None
+        self._days = Days(log, self._point, monitor.inputs, threshold=threshold, folder=place, closed=closed)
         self._inputs: Reference | None = None
         self._labels = None if monitor.labels is None else reference_of(monitor.label_days, monitor.labels)
         self.losses = {

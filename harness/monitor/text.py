@@ -52,6 +52,8 @@ def monitor_text(
         f"  reference   {past.start} to {past.stop}, days of {about.timezone}",
         f"  registered  at position {monitor.event.position}",
     ]
+    if monitor.encrypted:
+        lines.append(f"  encrypted   {', '.join(monitor.encrypted)}: not watched")
     if not inputs:
         return "\n".join([*lines, f'No day was judged yet. Run "harness monitor run {monitor.id}".'])
     last = inputs[-1]

@@ -45,7 +45,7 @@ def judge_inputs(monitor: Monitor, day: DayRange, state: DayState, reference: Re
         "drift": msgspec.to_builtins(drift),
         "expected": expected_performance(state.scores, monitor.past)._asdict() if monitor.label else None,
         "state_digest": digest(state.to_json()),
-    }
+    } | ({"encrypted": list(monitor.encrypted)} if monitor.encrypted else {})
 
 
 def judge_outcomes(
