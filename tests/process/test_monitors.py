@@ -9,6 +9,8 @@ import pytest
 
 from harness.errors import NotFound
 from harness.log.log import Log
+from harness.log.release import release
+from harness.log.seal import seal
 from harness.monitor import run as runs
 from harness.monitor.errors import MonitorAltered, MonitorChanged, ReferenceUnusable
 from harness.monitor.file import read_monitor
@@ -19,6 +21,7 @@ from harness.schedule_file import Schedule
 from harness.schedule_jobs import jobs
 from harness.strict_toml import TomlFileError
 from policies.errors import PlanError
+from tests.support.filled import small_log
 from tests.support.shop import FIRST, Shop
 
 TEXT = """
@@ -156,6 +159,23 @@ def test_the_same_bytes_in_one_run_or_many_with_or_without_what_was_kept(
     text = json.dumps([inputs, outcomes])
     assert "NaN" not in text
     assert "Infinity" not in text
+
+
+def test_the_same_bytes_from_segments_when_the_database_has_let_go(
+    database_url: str, migrated: str, tmp_path: Path, declare: Any
+) -> None:
+    with small_log(database_url, migrated, tmp_path / "store") as log:
+        Shop(log, gone=(18,)).days(0, 22)
+        register(log, declare())
+        whole = run(log, "inputs", folder=tmp_path)
+        reference = check(log, declare(name="other"))
+        seal(log)
+        assert release(log, dt.timedelta(0))
+        assert check(log, declare(name="other")) == reference
+        outcomes = {body["day"]: body for body in whole.outcomes}
+        for body in whole.inputs:
+            said = explain(log, "inputs", dt.date.fromisoformat(body["day"]))
+            assert said == [body, *([outcomes[body["day"]]] if body["day"] in outcomes else [])]
 
 
 def test_a_day_without_decisions_is_stale_and_a_schedule_judges(
