@@ -21,7 +21,7 @@ from policies.options import declared
 from policies.plan import Plan
 from policies.rank_sums import rank_sums
 from policies.spread import Spread, fold_spread
-from policies.units import PerUnit, RepeatSketch, local_days, unit_keys
+from policies.units import PerUnit, RepeatSketch, group_codes, local_days, unit_keys
 
 
 def fold(columns: pa.Table, plan: Plan) -> Evidence:
@@ -144,7 +144,7 @@ def _fold_groups(
     """Return the evidence of a metric of whole groups: each weighs as much as its decisions."""
     keys, champion, challenger, label = rows
     assert isinstance(metric.kind, Grouped)
-    groups, codes = np.unique(keys, return_inverse=True)
+    groups, codes = group_codes(keys)
     sides = [metric.kind.sized(Rows(codes, s, label, groups.size), metric) for s in (champion, challenger)]
     whole = np.minimum(sides[0].size, sides[1].size) >= (declared(metric.least) or 1)
     sizes = np.bincount(codes, minlength=groups.size)

@@ -15,6 +15,7 @@ from policies.columns import Columns, Floats, Ints
 from policies.errors import PlanError
 from policies.fixed import to_fixed
 from policies.options import Options, declared
+from policies.ranking import Ranking
 from policies.usable import Values, usable_rows
 
 _SCORE_SCALE = 2**24
@@ -28,10 +29,6 @@ class Rows(NamedTuple):
     score: Floats
     label: Floats
     groups: int
-
-    def ordered(self, order: Ints) -> "Rows":
-        """Return the same rows in another order."""
-        return Rows(self.codes[order], self.score[order], self.label[order], self.groups)
 
 
 class Sized(NamedTuple):
@@ -104,14 +101,15 @@ class Grouped(msgspec.Struct, frozen=True):
 def ranked_auc(rows: Rows, options: Options) -> Sized:
     """Return the chance that a positive scores above a negative, ties half; sized by the rarer label."""
     del options
-    codes, score, label, groups = rows.ordered(np.lexsort((rows.label, rows.score, rows.codes)))
-    place, block = _places(codes), _blocks(codes, score)
-    first, last = _ends(block, place)
-    middle = (first + last)[block] / 2.0 + 1.0
-    positives = _per_group(codes, label, groups)
-    negatives = np.bincount(codes, minlength=groups) - positives
-    above = _per_group(codes, middle * label, groups) - positives * (positives + 1.0) / 2.0
-    return Sized(_divide(above, positives * negatives), np.minimum(positives, negatives).astype(np.int64))
+    ranking = Ranking(rows.codes, rows.groups, rows.score)
+    found = _found(rows, ranking)
+    bounds, starts = ranking.bounds, ranking.places[:-1]
+    positives = np.diff(found[ranking.places])
+    negatives = np.diff(ranking.places) - positives
+    # Twice the middle place of each block, counted from 1: integers, whose sum has no order.
+    twice = np.diff(found[bounds]) * (bounds[:-1] + bounds[1:] + 1)
+    above = np.add.reduceat(twice, ranking.firsts) - positives * (2 * starts + positives + 1)
+    return Sized(_divide(above / 2.0, positives * negatives), np.minimum(positives, negatives))
 
 
 def average_precision(rows: Rows, options: Options) -> Sized:
@@ -120,15 +118,18 @@ def average_precision(rows: Rows, options: Options) -> Sized:
     Decisions of one score come together: the precision is that at the end of their block.
     """
     del options
-    codes, score, label, groups = rows.ordered(np.lexsort((rows.label, -rows.score, rows.codes)))
-    place, block = _places(codes), _blocks(codes, score)
-    last = _ends(block, place)[1][block]
-    found = np.cumsum(label)
-    before = (found - label)[np.arange(codes.size) - place]  # positives of the groups before
-    ends = np.flatnonzero(np.append(block[1:] != block[:-1], True)) if codes.size else codes
-    precision = (found[ends][block] - before) / (last + 1.0)
-    positives = _per_group(codes, label, groups)
-    return Sized(_divide(_per_group(codes, label * precision, groups), positives), positives.astype(np.int64))
+    ranking = Ranking(rows.codes, rows.groups, rows.score, descending=True)
+    found = _found(rows, ranking)
+    inside = np.diff(found[ranking.bounds])
+    hit = np.flatnonzero(inside)
+    blocks = np.diff(np.append(ranking.firsts, inside.size))
+    group = np.repeat(np.arange(rows.groups), blocks)[hit]
+    stops, start = ranking.bounds[1:][hit], ranking.places[group]
+    precision = (found[stops] - found[start]) / (stops - start)
+    each = inside[hit]
+    total = _per_group(np.repeat(group, each), np.repeat(precision, each), rows.groups)
+    positives = np.diff(found[ranking.places])
+    return Sized(_divide(total, positives), positives)
 
 
 def ndcg(rows: Rows, options: Options) -> Sized:
@@ -137,16 +138,17 @@ def ndcg(rows: Rows, options: Options) -> Sized:
     Labels are gains (Jarvelin and Kekalainen 2002); the decisions of one score share the mean discount of
     their places (McSherry and Najork 2008).
     """
-    codes, score, label, groups = rows.ordered(np.lexsort((rows.label, -rows.score, rows.codes)))
     k = declared(options.k)
     assert k is not None  # `needs` was checked when the plan was made
-    place, block = _places(codes), _blocks(codes, score)
-    discount = np.where(place < k, 1.0 / np.log2(place + 2.0), 0.0)
+    ranking = Ranking(rows.codes, rows.groups, rows.score, descending=True)
+    codes, place, block, label = _first(rows, ranking, k)
+    order = np.lexsort((label, block))  # by content: floats are added in one order
+    discount = _discount(place, k)
     shared = np.bincount(block, weights=discount) / np.maximum(np.bincount(block), 1)
-    gained = _per_group(codes, label * shared[block], groups)
-    best = np.lexsort((-rows.label, rows.codes))
-    ideal = _per_group(codes, rows.label[best] * discount, groups)
-    above = np.bincount(codes, weights=label > 0.0, minlength=groups).astype(np.int64)
+    gained = _per_group(codes, label[order] * shared[block], rows.groups)
+    best = _first(rows, Ranking(rows.codes, rows.groups, rows.label, descending=True), k)
+    ideal = _per_group(best.codes, best.label * _discount(best.place, k), rows.groups)
+    above = np.bincount(rows.codes, weights=rows.label > 0.0, minlength=rows.groups).astype(np.int64)
     return Sized(np.minimum(_divide(gained, ideal), 1.0), above)
 
 
@@ -164,24 +166,33 @@ def calibration_error(rows: Rows, options: Options) -> Sized:
     return Sized(_divide(np.abs(sums).sum(axis=1) / _SCORE_SCALE, sizes), sizes)
 
 
-def _places(codes: Ints) -> Ints:
-    """Return each row's place in its group, from 0; `codes` are sorted."""
-    starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))  # numpy's signature
-    places: Ints = np.arange(codes.size) - np.repeat(starts, np.diff(np.append(starts, codes.size)))
-    return places
+def _found(rows: Rows, ranking: Ranking) -> Ints:
+    """Return how many positives lie before each place, and before the end."""
+    return np.append(0, np.cumsum((rows.label == 1.0)[ranking.order]))
 
 
-def _blocks(codes: Ints, score: Floats) -> Ints:
-    """Return the number of each row's block of equal scores within a group; rows are sorted."""
-    new = (codes[1:] != codes[:-1]) | (score[1:] != score[:-1])
-    blocks: Ints = np.append(0, np.cumsum(new))
-    return blocks
+class _First(NamedTuple):
+    codes: Ints
+    place: Ints
+    block: Ints
+    label: Floats
 
 
-def _ends(block: Ints, place: Ints) -> tuple[Ints, Ints]:
-    """Return the first and the last place of each block."""
-    last = np.flatnonzero(np.append(block[1:] != block[:-1], True))  # numpy's signature
-    return place[np.append(0, last[:-1] + 1)], place[last]
+def _first(rows: Rows, ranking: Ranking, k: int) -> _First:
+    """Return the rows of the blocks that begin among the first `k` places of their group."""
+    starts, sizes = ranking.places[:-1], np.diff(ranking.places)
+    last = starts + np.minimum(sizes, k) - 1
+    counts = ranking.bounds[np.searchsorted(ranking.bounds, last, side="right")] - starts
+    codes = np.repeat(np.arange(rows.groups), counts)
+    place = np.arange(codes.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    at = starts[codes] + place
+    block = np.searchsorted(ranking.bounds, at, side="right") - 1
+    return _First(codes, place, np.unique(block, return_inverse=True)[1], rows.label[ranking.order[at]])
+
+
+def _discount(place: Ints, k: int) -> Floats:
+    discount: Floats = np.where(place < k, 1.0 / np.log2(place + 2.0), 0.0)
+    return discount
 
 
 def _per_group(codes: Ints, weights: Floats, groups: int) -> Floats:

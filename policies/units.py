@@ -179,6 +179,15 @@ def _coded(keys: Ints) -> tuple[Ints, Ints]:
     return units, codes
 
 
+def group_codes(keys: Ints) -> tuple[Ints, Ints]:
+    """Return the units that have rows, in order, and each row's index among them."""
+    units, codes = _coded(keys)
+    seen = np.bincount(codes, minlength=units.size) > 0
+    if seen.all():
+        return units, codes
+    return units[seen], (np.cumsum(seen) - 1)[codes]
+
+
 class RepeatSketch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often units repeat, from the units with the smallest keys and their exact counts.
 
