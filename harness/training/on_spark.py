@@ -73,7 +73,7 @@ def build_on_spark(
     with files.beside(place.folder("new")) as partial:
         shared = partial / "spark"
         shared.mkdir()
-        job = Job(log.address, spec, at, schemas, str(shared))
+        job = Job(log.address, spec, at, schemas, str(shared.absolute()))  # a worker has a folder of its own
         with _asked(shared):
             outline, parts, digest = _built(job, session, labels, place.rows_per_part, positions)
         (partial / DATA).mkdir()
