@@ -203,7 +203,7 @@ def translated(place: str, path: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise
-    except (IsADirectoryError, NotADirectoryError) as error:
+    except IsADirectoryError as error:
         raise FileNotFoundError(error.errno, "no file is there", path) from error
     except PermissionError as error:
         raise StoreRefused(place, _reason(error)) from error

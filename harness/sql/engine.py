@@ -1,7 +1,7 @@
 """DuckDB as queries use it: shut in, and stopped by a signal at any moment."""
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -11,6 +11,7 @@ import duckdb
 from harness.sql.relation import Relation
 
 T = TypeVar("T")
+_AGAIN_S: Final = 0.1
 # In this order: once the configuration is locked, nothing that the query says can open anything.
 _LOCKS: Final = (
     "set timezone = 'UTC'",
@@ -43,6 +44,7 @@ class Engine:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
         self._pool = ThreadPoolExecutor(1, "harness-query")
+        self._work: Future[object] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -50,9 +52,14 @@ class Engine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connection.interrupt()
+        # DuckDB forgets an interrupt that comes before the query runs, so it is told until the work has ended.
+        while self._work is not None and not self._work.done():
+            self._connection.interrupt()
+            wait([self._work], _AGAIN_S)
         self._pool.shutdown()
 
     def run(self, work: Callable[[], T]) -> T:
         """Return what `work` returns. What ends the wait, such as Ctrl-C, ends the work too."""
-        return self._pool.submit(work).result()
+        submitted = self._pool.submit(work)
+        self._work = submitted
+        return submitted.result()
