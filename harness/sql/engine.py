@@ -52,7 +52,7 @@ class Engine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # DuckDB forgets an interrupt that comes before the query runs, so it is told until the work has ended.
+        # DuckDB forgets an interrupt that comes before the query runs, so it is told until it has ended.
         while self._work is not None and not self._work.done():
             self._connection.interrupt()
             wait([self._work], _AGAIN_S)
