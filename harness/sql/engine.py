@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import duckdb
 
@@ -44,7 +44,7 @@ class Engine:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
         self._pool = ThreadPoolExecutor(1, "harness-query")
-        self._work: Future[object] | None = None
+        self._work: Future[Any] | None = None
 
     def __enter__(self) -> Self:
         return self
