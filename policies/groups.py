@@ -141,12 +141,16 @@ def ndcg(rows: Rows, options: Options) -> Sized:
     k = declared(options.k)
     assert k is not None  # `needs` was checked when the plan was made
     ranking = Ranking(rows.codes, rows.groups, rows.score, descending=True)
-    codes, place, block, label = _first(rows, ranking, k)
-    order = np.lexsort((label, block))  # by content: floats are added in one order
-    discount = _discount(place, k)
-    shared = np.bincount(block, weights=discount) / np.maximum(np.bincount(block), 1)
-    gained = _per_group(codes, label[order] * shared[block], rows.groups)
-    best = _first(rows, Ranking(rows.codes, rows.groups, rows.label, descending=True), k)
+    starts, counts = ranking.places[:-1], np.minimum(np.diff(ranking.places), k)
+    # A block that begins among the first k is taken whole.
+    stops = ranking.bounds[np.searchsorted(ranking.bounds, starts + counts - 1, side="right")]
+    first = _first(rows, ranking, stops - starts)
+    block = np.searchsorted(ranking.bounds, first.at, side="right")
+    block = np.cumsum(np.diff(block, prepend=block[:1]) != 0)
+    order = np.lexsort((first.label, block))  # by content: floats are added in one order
+    shared = np.bincount(block, weights=_discount(first.place, k)) / np.bincount(block)
+    gained = _per_group(first.codes, first.label[order] * shared[block], rows.groups)
+    best = _first(rows, Ranking(rows.codes, rows.groups, rows.label, descending=True), counts)
     ideal = _per_group(best.codes, best.label * _discount(best.place, k), rows.groups)
     above = np.bincount(rows.codes, weights=rows.label > 0.0, minlength=rows.groups).astype(np.int64)
     return Sized(np.minimum(_divide(gained, ideal), 1.0), above)
@@ -174,20 +178,16 @@ def _found(rows: Rows, ranking: Ranking) -> Ints:
 class _First(NamedTuple):
     codes: Ints
     place: Ints
-    block: Ints
+    at: Ints
     label: Floats
 
 
-def _first(rows: Rows, ranking: Ranking, k: int) -> _First:
-    """Return the rows of the blocks that begin among the first `k` places of their group."""
-    starts, sizes = ranking.places[:-1], np.diff(ranking.places)
-    last = starts + np.minimum(sizes, k) - 1
-    counts = ranking.bounds[np.searchsorted(ranking.bounds, last, side="right")] - starts
+def _first(rows: Rows, ranking: Ranking, counts: Ints) -> _First:
+    """Return the first rows of each group, `counts` of them: places in it and in all, and labels."""
     codes = np.repeat(np.arange(rows.groups), counts)
     place = np.arange(codes.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    at = starts[codes] + place
-    block = np.searchsorted(ranking.bounds, at, side="right") - 1
-    return _First(codes, place, np.unique(block, return_inverse=True)[1], rows.label[ranking.order[at]])
+    at = ranking.places[codes] + place
+    return _First(codes, place, at, rows.label[ranking.order[at]])
 
 
 def _discount(place: Ints, k: int) -> Floats:
