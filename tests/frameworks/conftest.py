@@ -11,7 +11,7 @@ NEEDS = {
     "test_dask.py": "distributed",
     "test_mlserver.py": "mlserver",
     "test_spark.py": "pyspark",
-    "test_spark_connect.py": "grpc_status",
+    "test_spark_connect.py": "pyspark",
     "test_spark_sets.py": "pyspark",
     "test_spark_segments.py": "pyspark",
     "test_torch.py": "torch",
