@@ -30,6 +30,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.brier_experiment import experiment_text
 from benchmarks.replays import by_hand
 from benchmarks.replays.models import Bare, network, saved
 from benchmarks.results import Row, at_least, interleaved, publish
@@ -44,36 +45,13 @@ from recorders.columns import OUTCOME_SCHEMA, decision_schema
 from recorders.fields import FeatureSet, Field
 from replay.score import BLOCK_ROWS
 from tests.support import servers
-from tests.support.history import MINUTE, POINT, START, History
+from tests.support.history import MINUTE, START, History
 
 ROWS, BATCH = 400_000, 10_000
 REPEATS = 3
 NAMES = [f"x{n:02}" for n in range(30)]
 FEATURES = FeatureSet("wide", 1, tuple(Field(name, "float64") for name in NAMES))
 INSTANT = pa.timestamp("us", tz="UTC")
-EXPERIMENT = """
-schema = 1
-[experiment]
-id = "{name}"
-decision_point = "{point}"
-question = "Is it better?"
-owner = "replay@example.com"
-[window]
-from = {start}
-to = {stop}
-[champion]
-[challenger]
-model = "{name}:1"
-[label]
-name = "fraud"
-window = "1h"
-[unit]
-kind = "request"
-[[metrics]]
-name = "brier"
-[policy]
-alpha = 0.05
-"""
 
 
 def training_rows() -> tuple[pd.DataFrame, Any]:
@@ -144,9 +122,7 @@ def fill(log: Log, folder: Path, models: dict[str, Bare], rows: int) -> None:
         add_model(log, bare.uri, name=name, version="1", trained_until=0, folder=folder)
         path = folder / f"{name}.toml"
         stop = START + (rows + 1) * MINUTE
-        path.write_text(
-            EXPERIMENT.format(name=name, point=POINT, start=START.isoformat(), stop=stop.isoformat())
-        )
+        path.write_text(experiment_text(name, name, START, stop))
         register(log, read_experiment(path))
     for batch in table.drop_columns(["position"]).to_batches(max_chunksize=BATCH):
         history.append("decision", batch, FEATURES.digest)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.brier_experiment import experiment_text
 from benchmarks.results import Row, at_least, at_most, interleaved, publish
 from harness.database import create_log
 from harness.engines.engine import InProcess
@@ -45,29 +46,6 @@ SECOND = timedelta(seconds=1)
 FEATURES = FeatureSet("narrow", 1, (Field("x", "float64"),))
 MODEL = "def better(batch):\n    return batch.column('x')\nbetter.inputs = ('x',)\n"
 KEPT = "pairs kept"
-EXPERIMENT = f"""
-schema = 1
-[experiment]
-id = "scale"
-decision_point = "{POINT}"
-question = "Is it better?"
-owner = "scale@example.com"
-[window]
-from = {START.isoformat()}
-to = {{stop}}
-[champion]
-[challenger]
-model = "better:1"
-[label]
-name = "fraud"
-window = "1h"
-[unit]
-kind = "request"
-[[metrics]]
-name = "brier"
-[policy]
-alpha = 0.05
-"""
 # Parts and workers; no workers: in the process itself, which cuts 6 million positions into 3 parts.
 RUNS = {"no worker": (1, 0), "1 worker": (4, 1), "2 workers": (4, 2), KEPT: (1, 0)}
 
@@ -92,7 +70,7 @@ def fill(log: Log, folder: Path, rows: int = ROWS) -> None:
     last = np.arange(rows + 86_400, rows + 86_401)
     history.append("decision", decisions(last, ["the-last"], np.zeros(1)), FEATURES.digest)
     path = folder / "scale.toml"
-    path.write_text(EXPERIMENT.format(stop=(START + rows * SECOND).isoformat()))
+    path.write_text(experiment_text("scale", "better", START, START + rows * SECOND))
     register(log, read_experiment(path))
     seal(log)
 
