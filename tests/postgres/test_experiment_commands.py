@@ -9,8 +9,7 @@ import pytest
 
 from harness.cli.main import run
 from harness.log.log import Log
-from harness.models import add_model
-from tests.support.shop import Shop, experiment_text
+from tests.support.shop import Shop, entered, experiment_text
 
 Command = Callable[..., tuple[int, str]]
 
@@ -19,11 +18,7 @@ Command = Callable[..., tuple[int, str]]
 def shop(event_log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.setenv("HARNESS_DATABASE_URL", event_log.url)
     monkeypatch.chdir(tmp_path)
-    found = Shop(event_log)
-    for name in ("oracle", "contrary"):
-        uri = f"py:tests.support.shop:{name}"
-        add_model(event_log, uri, name=name, version="1", trained_until=0, inputs=["x"], folder=tmp_path)
-    return found
+    return entered(event_log, tmp_path, ("oracle", "contrary"))
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from harness.looks import Taken, stored_looks, take_look
 from harness.models import add_model
 from harness.replay_errors import FeatureUnknown, SliceOfNumbers
 from harness.verdicts import EXIT_CODES, approve, explain, find_look, record_verdict
-from tests.support.shop import POINT, Shop, experiment_text
+from tests.support.shop import POINT, Shop, entered, experiment_text
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text()
 REASONS = DOCUMENT.partition("| reason |")[2].partition("\n## ")[0]
@@ -37,11 +37,7 @@ REASONS = DOCUMENT.partition("| reason |")[2].partition("\n## ")[0]
 
 @pytest.fixture
 def shop(event_log: Log, tmp_path: Path) -> Shop:
-    found = Shop(event_log)
-    for name in ("oracle", "contrary"):
-        uri = f"py:tests.support.shop:{name}"
-        add_model(event_log, uri, name=name, version="1", trained_until=0, inputs=["x"], folder=tmp_path)
-    return found
+    return entered(event_log, tmp_path, ("oracle", "contrary"))
 
 
 @pytest.fixture

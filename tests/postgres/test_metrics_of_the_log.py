@@ -14,7 +14,7 @@ from harness.report.gather import gather
 from harness.report.page import render
 from harness.strict_toml import TomlFileError
 from harness.verdicts import explain
-from tests.support.shop import Shop, experiment_text
+from tests.support.shop import Shop, entered, experiment_text
 
 OWN = """
 import pyarrow.compute as pc
@@ -56,11 +56,7 @@ slo_us = 10_000
 def shop(event_log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "regrets.py").write_text(OWN)
-    found = Shop(event_log)
-    for name in ("oracle", "timid"):
-        uri = f"py:tests.support.shop:{name}"
-        add_model(event_log, uri, name=name, version="1", trained_until=0, inputs=["x"], folder=tmp_path)
-    return found
+    return entered(event_log, tmp_path, ("oracle", "timid"))
 
 
 def look(shop: Shop, model: str, tmp_path: Path, days: int = 41) -> Look:

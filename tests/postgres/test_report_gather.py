@@ -15,7 +15,6 @@ from harness.experiment_lint import read_experiment
 from harness.experiments import REGISTERED, check, register
 from harness.log.log import Log
 from harness.looks import stored_looks, take_look
-from harness.models import add_model
 from harness.report.data import ReportData
 from harness.report.figures import Absent, Calibration, Flips, Missing, ScoreDifference
 from harness.report.findings import Invalid, NoLook, Promote, Reject, TooFew
@@ -23,18 +22,14 @@ from harness.report.gather import gather
 from harness.report.page import render
 from harness.report.write import ReportNotWritten, write_page, write_report
 from harness.verdicts import approve, record_verdict
-from tests.support.shop import DECISIONS, Shop, experiment_text
+from tests.support.shop import DECISIONS, Shop, entered, experiment_text
 
 NAME = "returned-1"
 
 
 @pytest.fixture
 def shop(event_log: Log, tmp_path: Path) -> Shop:
-    found = Shop(event_log)
-    for name in ("oracle", "contrary"):
-        uri = f"py:tests.support.shop:{name}"
-        add_model(event_log, uri, name=name, version="1", trained_until=0, inputs=["x"], folder=tmp_path)
-    return found
+    return entered(event_log, tmp_path, ("oracle", "contrary"))
 
 
 def registered(

@@ -13,13 +13,12 @@ from harness.experiments import register
 from harness.log.log import Log
 from harness.log.seal import sealing
 from harness.looks import stored_looks, take_look
-from harness.models import add_model
 from harness.schedule_file import Schedule
 from harness.schedule_jobs import jobs
 from harness.scheduler import CLAIMED, COMPLETED, FAILED, Job, Run, Runner, history
 from recorders.errors import HarnessError
 from tests.support.filled import fill, reads, small_log
-from tests.support.shop import Shop, experiment_text
+from tests.support.shop import Shop, entered, experiment_text
 
 WEEK = dt.timedelta(days=7)
 WEEKLY = Schedule(name="weekly", job="evaluate", experiment="returned-1", every="7d")
@@ -39,9 +38,7 @@ class Died(BaseException):
 
 @pytest.fixture
 def shop(event_log: Log, tmp_path: Path) -> Shop:
-    found = Shop(event_log)
-    uri = "py:tests.support.shop:oracle"
-    add_model(event_log, uri, name="oracle", version="1", trained_until=0, inputs=["x"], folder=tmp_path)
+    found = entered(event_log, tmp_path, ["oracle"])
     path = tmp_path / "experiment.toml"
     path.write_text(experiment_text())
     register(event_log, read_experiment(path))

@@ -15,10 +15,9 @@ from harness.experiment_lint import read_experiment
 from harness.experiments import check, get_experiment, register
 from harness.log.log import Log
 from harness.looks import take_look
-from harness.models import add_model
 from harness.verdicts import explain, record_verdict
 from harness.wealth import DRAWN, draw_level, ledger
-from tests.support.shop import Shop, experiment_text
+from tests.support.shop import Shop, entered, experiment_text
 
 TABLE = '[wealth]\nledger = "returns"\n'
 FIRST = 0.05 * 6 / math.pi**2
@@ -26,11 +25,7 @@ FIRST = 0.05 * 6 / math.pi**2
 
 @pytest.fixture
 def shop(event_log: Log, tmp_path: Path) -> Shop:
-    found = Shop(event_log)
-    for name in ("oracle", "contrary"):
-        uri = f"py:tests.support.shop:{name}"
-        add_model(event_log, uri, name=name, version="1", trained_until=0, inputs=["x"], folder=tmp_path)
-    return found
+    return entered(event_log, tmp_path, ("oracle", "contrary"))
 
 
 @pytest.fixture

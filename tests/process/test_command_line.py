@@ -1,7 +1,6 @@
 """The command line as a user meets it: exit codes, errors, pipes, signals."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -18,17 +17,7 @@ import pytest
 from harness.database import open_log
 from harness.log.log import Log
 from tests.support.batches import decisions, outcomes, stored
-
-ROOT = Path(__file__).parents[2]
-HARNESS = [sys.executable, "-c", "from harness.cli.main import main; main()"]
-CLEAN = {name: value for name, value in os.environ.items() if name != "HARNESS_DATABASE_URL"}
-
-
-def run(*arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
-    command = [*HARNESS, *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, env=CLEAN | environment, timeout=120
-    )
+from tests.support.command_line import CLEAN, HARNESS, ROOT, run
 
 
 @pytest.fixture(scope="module")

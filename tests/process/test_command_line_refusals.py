@@ -1,10 +1,8 @@
 """Commands that cannot do what they are asked: one message in three parts, never a traceback or a secret."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -15,17 +13,7 @@ from msgspec.structs import replace
 
 from harness.database import open_log
 from tests.support.batches import decisions, outcomes, stored
-
-ROOT = Path(__file__).parents[2]
-HARNESS = [sys.executable, "-c", "from harness.cli.main import main; main()"]
-CLEAN = {name: value for name, value in os.environ.items() if name != "HARNESS_DATABASE_URL"}
-
-
-def run(*arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
-    command = [*HARNESS, *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, env=CLEAN | environment, timeout=120
-    )
+from tests.support.command_line import CLEAN, HARNESS, ROOT, run
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -25,6 +24,7 @@ from harness.log_export import Selection, export_log
 from harness.row_files import PathTaken, RowsNotWritten, whole_folder
 from harness.segment_errors import SegmentAltered
 from harness.training.parts import sha256_of
+from tests.support.command_line import HARNESS
 from tests.support.filled import fill, small_log
 
 KINDS = ("decision", "outcome", "score", "control")
@@ -98,9 +98,8 @@ def test_a_query_without_end_is_ended_by_a_signal(
 ) -> None:
     spill = tmp_path / "spill"
     spill.mkdir()
-    program = "from harness.cli.main import main; main()"
     running = subprocess.Popen(
-        [sys.executable, "-c", program, "query", ENDLESS, "--parquet", "never.parquet"],
+        [*HARNESS, "query", ENDLESS, "--parquet", "never.parquet"],
         env={**os.environ, "TMPDIR": str(spill)},
         stderr=subprocess.PIPE,
         text=True,

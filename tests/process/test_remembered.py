@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +31,7 @@ from replay.errors import StateLost
 from replay.isolation import Limits
 from replay.model import Joins
 from replay.score import BLOCK_ROWS, JOINED, score_joined
+from tests.support.command_line import HARNESS
 from tests.support.history import FEATURES, POINT, History
 
 ROWS = 6_000
@@ -320,9 +320,8 @@ def test_a_run_that_is_killed_goes_on_with_the_scores_of_an_undisturbed_one(log,
     reference = added(log, folder, "Slow")
     (folder / "harness.toml").write_text(f'[store]\nurl = "{folder / "store"}"\n')
     words = ("replay", "run", "--model", reference, "-d", POINT, "--from", str(start), "--to", str(stop))
-    code = "from harness.cli.main import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *words],
+        [*HARNESS, *words],
         cwd=folder,
         env={**os.environ, "HARNESS_DATABASE_URL": log.url, "PYTHONPATH": str(Path.cwd())},
         stdout=subprocess.DEVNULL,

@@ -18,6 +18,7 @@ from harness.models import add_model
 from harness.replay_runner import run_replay
 from harness.replays import NAMESPACE, list_replays, read_scores
 from tests.support import servers
+from tests.support.command_line import HARNESS
 from tests.support.history import POINT, History
 from tests.support.replay_kills import Killed, undisturbed
 
@@ -42,9 +43,8 @@ def world(event_log, tmp_path):
 
 
 def command(log, folder, *words):
-    code = "from harness.cli.main import main; main()"
     return subprocess.Popen(
-        [sys.executable, "-c", code, *words],
+        [*HARNESS, *words],
         cwd=folder,
         env={**os.environ, "HARNESS_DATABASE_URL": log.url, "PYTHONPATH": str(Path.cwd())},
         stdout=subprocess.PIPE,

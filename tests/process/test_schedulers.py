@@ -18,6 +18,7 @@ from harness.log.log import Log
 from harness.looks import stored_looks
 from harness.models import add_model
 from harness.scheduler import CLAIMED, COMPLETED, FAILED
+from tests.support.command_line import HARNESS
 from tests.support.shop import Shop, experiment_text
 
 ROOT = Path(__file__).parents[2]
@@ -44,8 +45,7 @@ def shop_in(log: Log, folder: Path, model: str, every: str) -> Shop:
 
 @contextmanager
 def serving(log: Log, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    code = "from harness.cli.main import main; main()"
-    command = [sys.executable, "-c", code, "schedule", "serve", "-C", str(folder), "--sweep", "0.5"]
+    command = [*HARNESS, "schedule", "serve", "-C", str(folder), "--sweep", "0.5"]
     environment = {
         **os.environ,
         "HARNESS_DATABASE_URL": log.url,

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from recorders.columns import SCORE_SCHEMA
 from replay.digest import canonical_digest
 from replay.score import columns_for, score_blocks
 from tests.support import servers
+from tests.support.command_line import HARNESS
 from tests.support.history import POINT, History
 
 ROOT = Path(__file__).parents[2]
@@ -305,9 +305,8 @@ def stored_scores(log):
 
 
 def command(log, folder, *words):
-    code = "from harness.cli.main import main; main()"
     return subprocess.Popen(
-        [sys.executable, "-c", code, "shadow", *words],
+        [*HARNESS, "shadow", *words],
         cwd=folder,
         env={**os.environ, "HARNESS_DATABASE_URL": log.url, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,

@@ -17,8 +17,7 @@ from recorders.errors import LinkUnavailable
 from recorders.frame import Frame, Receipt
 from recorders.limits import Limits
 from recorders.sidecar.service import House, ship_all
-from recorders.sidecar.stamp import Stamp
-from tests.simulation.test_sidecar_world import World
+from tests.simulation.sidecar_world import World
 from tests.support.fake_log import FakeLog
 from tests.support.recording import HeldClock, StillRecorder
 from tests.support.sidecars import FEATURES, POINT, arrived, decision_ids, settings_in
@@ -137,12 +136,6 @@ def test_a_service_whose_clock_jumps_loses_and_hides_nothing(tmp_path: Path, jum
     link.house.close()
     assert len(log.held()) == told == 40
     assert {one.reason: one.events for one in gaps_in(log).sums} == {"rejected.type": 40}
-
-
-@pytest.fixture
-def one_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crashed sidecar's folder is copied, and must not be taken for a copy."""
-    monkeypatch.setattr(Stamp, "place", property(lambda _: "here", lambda *_: None), raising=False)
 
 
 @pytest.mark.parametrize("seed", range(20))

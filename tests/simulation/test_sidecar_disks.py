@@ -18,14 +18,13 @@ from recorders.sidecar.hub import Hub
 from recorders.sidecar.marks import Answer
 from recorders.sidecar.sealed_frames import FrameSealer
 from recorders.sidecar.service import ship_all
-from recorders.sidecar.stamp import Stamp
 from recorders.sidecar.wire import Known
-from tests.simulation.test_sidecar_world import SCHEMA, World
+from tests.simulation.sidecar_world import SCHEMA, STEPS, World, caught
 from tests.support.sidecars import arrived, decisions, names
 from tests.support.subjects import HeldKeys
 
+pytestmark = pytest.mark.usefixtures("one_place")
 SEEDS = range(40)
-STEPS = 30
 # Reasons that say: something that was acknowledged may be missing, or may come twice.
 SAID = {"spool_damaged", "outbox_damaged", "batch_damaged", "unusable", "spool_rewound", "not_retained"}
 
@@ -134,29 +133,9 @@ class DiskWorld(World):
         self.full = False
 
 
-@pytest.fixture(autouse=True)
-def one_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crashed sidecar's folder is copied, and must not be taken for a copy."""
-    monkeypatch.setattr(Stamp, "place", property(lambda _: "here", lambda *_: None), raising=False)
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_a_disk_loses_is_said(seed: int, tmp_path: Path) -> None:
     DiskWorld(seed, tmp_path).run()
-
-
-def caught(tmp_path: Path) -> bool:
-    """Return whether one of the seeds notices."""
-    for seed in SEEDS:
-        home = tmp_path / str(seed)
-        home.mkdir()
-        world = DiskWorld(seed, home)
-        try:
-            world.run()
-        except AssertionError:
-            world.house.close()
-            return True
-    return False
 
 
 def test_a_full_disk_that_acknowledges_all_the_same_is_caught(
@@ -166,4 +145,4 @@ def test_a_full_disk_that_acknowledges_all_the_same_is_caught(
     monkeypatch.setattr(
         "recorders.sidecar.spool.Spool._refused", lambda self, answer: Answer(True, False, "", 0, "")
     )
-    assert caught(tmp_path)
+    assert caught(DiskWorld, SEEDS, tmp_path)

@@ -8,11 +8,14 @@ import datetime as dt
 import random
 import time
 import uuid
+from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
 from harness.log.log import Log
+from harness.models import add_model
 from recorders.append import Batch
 from recorders.canonical import digest
 from recorders.columns import OUTCOME_SCHEMA, decision_schema, encode_batch
@@ -187,6 +190,14 @@ class Shop:
                 digest=digest(payload),
             )
         )
+
+
+def entered(log: Log, folder: Path, models: Sequence[str]) -> Shop:
+    """Return a shop on `log`, these functions of this module registered as its models, each in version 1."""
+    for name in models:
+        uri = f"py:tests.support.shop:{name}"
+        add_model(log, uri, name=name, version="1", trained_until=0, inputs=["x"], folder=folder)
+    return Shop(log)
 
 
 EXPERIMENT = """
