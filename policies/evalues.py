@@ -5,7 +5,7 @@ size, so the chance that it *ever* reaches 1/alpha is at most alpha (Ville 1939)
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
@@ -91,19 +91,31 @@ def betting_ternary(counts: TernaryCounts, null: float, bets: Floats) -> Floats:
     return capital
 
 
-def betting_values(values: Floats, null: float, bets: Floats, *, rounded: bool = True) -> Floats:
+def betting_values(values: Floats, null: float, bets: Floats) -> Floats:
     """Return the log capital of each bet against E[D | past] <= null, for D in [-1, 1]; exact.
 
     Waudby-Smith and Ramdas (2024), with a fixed grid in place of adaptive bets, so that the result does
-    not depend on the order of the units. Each unit's logarithm is rounded down (`GridCapital`) unless
-    `rounded` is off: a search for a null rounds its own answer outwards, and is faster so.
+    not depend on the order of the units. Each unit's logarithm is rounded down (`GridCapital`).
     """
-    gains = (values - null) / (null + 1.0)
-    if rounded:
-        return np.array(GridCapital.of(gains, bets).log_capital())
-    won = np.multiply.outer(bets, gains)
-    won += 1.0
-    capital: Floats = np.log(won, out=won).sum(axis=1)
+    return np.array(GridCapital.of((values - null) / (null + 1.0), bets).log_capital())
+
+
+def betting_search(values: Floats, bets: Floats) -> Callable[[float], Floats]:
+    """Return `betting_values` as a function of the null, unrounded: a search rounds its own answer outwards.
+
+    A search asks a dozen times, so every step of it writes into one buffer.
+    """
+    gains, won, stakes = np.empty(values.size), np.empty((bets.size, values.size)), bets[:, np.newaxis]
+
+    def capital(null: float) -> Floats:
+        np.subtract(values, null, out=gains)
+        np.divide(gains, null + 1.0, out=gains)
+        np.multiply(stakes, gains, out=won)
+        np.add(won, 1.0, out=won)
+        np.log(won, out=won)
+        summed: Floats = np.add.reduce(won, axis=1)
+        return summed
+
     return capital
 
 

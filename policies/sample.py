@@ -5,14 +5,16 @@ requests bet from counts, days bet on every day's value, all else uses the three
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
 
 from policies.accumulators import Moments, TernaryCounts
 from policies.columns import Floats
-from policies.evalues import betting_ternary, betting_values, fan_moments, grid, mixture
+from policies.evalues import betting_search, betting_ternary, betting_values, fan_moments, grid, mixture
 from policies.evidence import MetricEvidence
 from policies.fold import difference_sign
 from policies.metric_plan import MetricPlan
@@ -35,23 +37,30 @@ class Sample:
     values: Floats  # per unit, scaled into [-1, 1]; kept for "betting grid over units" alone
     bets: Floats
 
-    def capital(self, null: float, *, swapped: bool = False, bets: Floats | None = None) -> Floats:
+    def capital(self, null: float, *, swapped: bool = False) -> Floats:
         """Return the log capital of each bet against "the mean difference is at most `null`".
 
         `null` is scaled by the clip, above -1 and below 1. `swapped` changes champion and challenger.
-        `bets` are given by a search for a null alone.
         """
-        searching = bets is not None
-        bets = self.bets if bets is None else bets
-        sign = -1 if swapped else 1
-        if self.method == "three-sum mixture":
-            return fan_moments(self.moments.negated() if swapped else self.moments, self.clip, null, bets)
         if self.method == "betting grid over units":
-            return betting_values(sign * self.values, null, bets, rounded=not searching)
+            return betting_values(-self.values if swapped else self.values, null, self.bets)
+        return self._from_sums(self.bets, swapped=swapped)(null)
+
+    def search(self, *, swapped: bool = False) -> Callable[[float], Floats]:
+        """Return the log capital of each bet of the interval as a function of the null."""
+        bets = self.interval_bets()
+        if self.method == "betting grid over units":
+            return betting_search(-self.values if swapped else self.values, bets)
+        return self._from_sums(bets, swapped=swapped)
+
+    def _from_sums(self, bets: Floats, *, swapped: bool) -> Callable[[float], Floats]:
+        if self.method == "three-sum mixture":
+            moments = self.moments.negated() if swapped else self.moments
+            return lambda null: fan_moments(moments, self.clip, null, bets)
         counts = self.ternary
         if swapped:
             counts = TernaryCounts(counts.worse, counts.level, counts.better)
-        return betting_ternary(counts, null, bets)
+        return lambda null: betting_ternary(counts, null, bets)
 
     def log_e(self, null: float, *, swapped: bool = False) -> float:
         """Return the log e-value of the mixture over all bets."""
@@ -67,11 +76,12 @@ class Sample:
             return -1.0
         from scipy.optimize import brentq  # it takes a second to load
 
-        bets = self.interval_bets()
-        start, wanted = _monotone_from(self.method, float(bets.max())), -math.log(alpha)
+        start, wanted = _monotone_from(self.method, float(self.interval_bets().max())), -math.log(alpha)
+        capital = self.search(swapped=swapped)
 
+        @cache  # the ends of the bracket are asked for again
         def excess(null: float) -> float:
-            return mixture(self.capital(null, swapped=swapped, bets=bets)) - wanted
+            return mixture(capital(null)) - wanted
 
         mean, step = self._mean_and_step(wanted, swapped=swapped)
         stop = min(mean, 1.0 - _RESOLUTION)

@@ -129,9 +129,10 @@ def log_e_at(
     `interval`: with the bets of the confidence sequence in place of those of the gate.
     """
     each = [_one(plan, metric, value) for value in chosen.values]
-    bets = each[0].interval_bets() if interval else None
-    capital = np.array([one.capital(null, swapped=swapped, bets=bets) for one in each])
-    return log_mean(counts @ capital, axis=-1)
+    capital = [
+        one.search(swapped=swapped)(null) if interval else one.capital(null, swapped=swapped) for one in each
+    ]
+    return log_mean(counts @ np.array(capital), axis=-1)
 
 
 def _one(plan: Plan, metric: MetricPlan, value: float) -> Sample:

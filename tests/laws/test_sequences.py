@@ -76,9 +76,9 @@ def test_bets_beyond_the_monotone_range_serve_the_gate_and_not_the_sequence():
         sample("three-sum mixture", (300, 2_000, 100)),
     )
     assert wide.bets.max() > THREE_SUM_TOP
-    kept = wide.bets[wide.bets <= THREE_SUM_TOP]
+    assert wide.interval_bets().max() <= THREE_SUM_TOP
     low = wide.lower(0.05)
-    assert mixture(wide.capital(low, bets=kept)) >= -math.log(0.05) - 1e-9
+    assert mixture(wide.search()(low)) >= -math.log(0.05) - 1e-9
     assert low == pytest.approx(usual.lower(0.05), abs=0.01)
 
 

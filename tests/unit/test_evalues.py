@@ -7,6 +7,7 @@ import pytest
 
 from policies.accumulators import GridCapital, TernaryCounts
 from policies.evalues import (
+    betting_search,
     betting_ternary,
     betting_values,
     effective_sample_size,
@@ -123,6 +124,16 @@ def test_counts_and_values_agree_and_rounding_only_costs():
         rounded = betting_values(values, null, BETS)
         assert (rounded <= exact + 1e-12).all()
         assert np.allclose(rounded, exact, atol=400 * 2.0**-40 + 1e-11)
+
+
+def test_a_search_asks_again_without_a_trace_and_lies_above_what_is_rounded_down():
+    values = np.linspace(-1.0, 1.0, 61)
+    capital = betting_search(values, BETS)
+    asked = {null: capital(null).tolist() for null in (0.3, -0.5, 0.0)}
+    for null, found in asked.items():
+        gains = np.multiply.outer(BETS, (values - null) / (null + 1.0))
+        assert capital(null).tolist() == found == np.log(1.0 + gains).sum(axis=1).tolist()
+        assert (betting_values(values, null, BETS) <= np.array(found) + 1e-12).all()
 
 
 def test_no_unit_is_capital_one():
