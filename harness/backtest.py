@@ -1,7 +1,8 @@
 """Backtests: what another policy would have said at every look of a log, from the evidence that looks keep.
 
 A policy never changes what is folded, only what is read from it, so the stored evidence serves: nothing is
-joined or scored again. Looks that another policy would have spared are still the looks that there were.
+joined or scored again. A proof of retraining keeps no evidence of its rivals: its looks are measured again.
+Looks that another policy would have spared are still the looks that there were.
 """
 
 from collections.abc import Sequence
@@ -9,23 +10,41 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
+from harness.experiment_errors import LookAltered
+from harness.experiment_file import ExperimentFile, Rivals
 from harness.experiments import Experiment, list_experiments
 from harness.log.log import Log
 from harness.looks import FINAL, Taken, stored_looks
+from harness.looks import Look as StoredLook
+from harness.measure import measure
 from harness.strict_toml import Problem, TomlFileError, check_table, read_toml
 from policies.catalogue import decide
+from policies.checks import refuse
+from policies.contenders import Contender
 from policies.errors import PlanError
 from policies.estimate import Look
 from policies.evidence import Evidence
 from policies.plan import Plan, PolicyPlan
+from policies.retrain_rule import RetrainRule
+from policies.seen import Rivalry
+
+RETRAINING = "retraining"
 
 
 class PolicyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file with a policy alone, in the keys of an experiment's [policy]."""
+    """A file with a policy alone, in the keys of an experiment's [policy].
+
+    For proofs of retraining [retraining] may hold another rule; without it each is read by its own.
+    """
 
     policy: PolicyPlan
+    retraining: RetrainRule | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.retraining is not UNSET and self.policy.name != RETRAINING:
+            refuse("retraining", "declared", f'none without policy.name = "{RETRAINING}"', "Correct it.")
 
 
 class Replayed(msgspec.Struct, frozen=True):
@@ -60,8 +79,8 @@ class Backtest(msgspec.Struct, frozen=True):
     looks: tuple[Replayed, ...]
 
 
-def read_policy(path: Path) -> PolicyPlan:
-    """Return the policy that a TOML file holds.
+def read_policy(path: Path) -> PolicyFile:
+    """Return the policy that a TOML file holds, with its rule of retraining.
 
     Raises:
         TomlFileError: the file has faults; each is named.
@@ -70,24 +89,70 @@ def read_policy(path: Path) -> PolicyPlan:
     problems = list(check_table(tables, PolicyFile, root=PolicyFile))
     if not problems:
         try:
-            return msgspec.convert(tables, PolicyFile).policy
+            return msgspec.convert(tables, PolicyFile)
         except PlanError as error:
-            key = error.key.rpartition(".")[2]
-            problems = [Problem("policy", key, error.happened, error.expected, error.remedy)]
+            table, _, key = error.key.rpartition(".")
+            problems = [Problem(table or "policy", key, error.happened, error.expected, error.remedy)]
     raise TomlFileError(str(path), problems)
 
 
-def backtest(log: Log, policy: PolicyPlan) -> list[Backtest]:
-    """Return every experiment that was looked at, oldest first, under the other policy."""
+def backtest(log: Log, chosen: PolicyFile) -> list[Backtest]:
+    """Return every experiment that was looked at, oldest first, under the other policy.
+
+    Raises:
+        LookAltered: a look that is measured again is no longer what the log gives.
+    """
     found = ((each, stored_looks(log, each.id)) for each in list_experiments(log))
-    return [_replay(experiment, looks, policy) for experiment, looks in found if looks]
+    return [_replay(log, experiment, looks, chosen) for experiment, looks in found if looks]
 
 
-def _replay(experiment: Experiment, looks: Sequence[Taken], policy: PolicyPlan) -> Backtest:
+def _plan(declared: ExperimentFile, chosen: PolicyFile) -> Plan:
+    """Return the plan of an experiment under the other policy.
+
+    Raises:
+        PlanError: the policy cannot read it.
+    """
+    read: dict[str, Any] = {"arms": declared.arms, "completeness": declared.completeness}
+    if chosen.policy.name == RETRAINING:
+        if not isinstance(declared.rivals, Rivals):
+            refuse("rivals", None, "the rivals of a proof of retraining", "Try a policy that compares two.")
+        rule = chosen.retraining if isinstance(chosen.retraining, RetrainRule) else declared.retraining
+        read |= {"retraining": rule, "slices": declared.slices}
+    return Plan(metrics=declared.metrics, unit=declared.unit, policy=chosen.policy, **read)
+
+
+def _rivalry(log: Log, experiment: Experiment, look: StoredLook, plan: Plan) -> Rivalry | None:
+    """Return what a proof reads beside the evidence of a look, measured again; None without a proof."""
+    if plan.retraining is UNSET:
+        return None
+    up_to = look.scores.up_to
+    found = measure(log, experiment, look.as_of, start=look.start, stop=look.stop, scores_up_to=up_to)
+    if found.evidence.digest != look.evidence_digest:
+        digests = (look.evidence_digest, found.evidence.digest)
+        raise LookAltered(experiment.id, look.number, "evidence_digest", *digests)
+    assert found.rivalry is not None, "it registers rivals"
+    return found.rivalry._replace(contenders=[_under(plan, each) for each in found.rivalry.contenders])
+
+
+def _under(plan: Plan, contender: Contender) -> Contender:
+    """Return the same contender, its evidence read under another plan of the same metrics and unit."""
+
+    def read(evidence: Evidence) -> Evidence:
+        return msgspec.structs.replace(evidence, plan=plan.digest)
+
+    return msgspec.structs.replace(
+        contender,
+        champion=read(contender.champion),
+        rival=None if contender.rival is None else read(contender.rival),
+        slices={name: read(each) for name, each in contender.slices.items()},
+    )
+
+
+def _replay(log: Log, experiment: Experiment, looks: Sequence[Taken], chosen: PolicyFile) -> Backtest:
     declared = experiment.declared
-    sliced = declared.slices is not UNSET
+    sliced = declared.slices is not UNSET and chosen.policy.name != RETRAINING
     try:
-        plan = Plan(metrics=declared.metrics, unit=declared.unit, policy=policy)
+        plan = _plan(declared, chosen)
     except PlanError as error:
         return _row(experiment, looks, (), refused=str(error), sliced=sliced)
     previous: list[Look] = []
@@ -95,7 +160,8 @@ def _replay(experiment: Experiment, looks: Sequence[Taken], policy: PolicyPlan) 
     for taken in looks:
         look = taken.look
         evidence = msgspec.structs.replace(Evidence.from_json(look.evidence), plan=plan.digest)
-        verdict = decide(evidence, plan, integrity=look.integrity, previous=previous)
+        rivalry = _rivalry(log, experiment, look, plan)
+        verdict = decide(evidence, plan, integrity=look.integrity, previous=previous, rivalry=rivalry)
         previous.append(Look.of(look.number, verdict.estimates))
         rows.append(
             Replayed(

@@ -1,36 +1,37 @@
 """A/A on an experiment's own looks: a coin for each unit says which answers count as the challenger's.
 
 After the exchange both models are equally good, by construction, with the units and the days that there
-were. The registered policy then reads looks as often as it did. Whatever it promotes, it promotes wrongly.
+were. Where a policy may promote equal models, by a margin, the challenger is made as bad as the margin: in a
+share of margin/clip of the units, drawn by chance, it gets the worst difference that there is. The registered
+policy then reads looks as often as it did. Whatever it promotes, it promotes wrongly.
 """
 
 import math
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
-from msgspec import UNSET
 
-from harness.errors import UsageError
+from harness.exchange_looks import Kept, Keys, Turned, exchangeable, kept_looks, turned
 from harness.experiments import get_experiment
 from harness.log.log import Log
-from harness.looks import FINAL, Taken, stored_looks
+from harness.looks import FINAL, stored_looks
 from policies.catalogue import decide
-from policies.estimate import UNIT_NOUNS, Look
-from policies.evidence import Evidence, MetricEvidence
+from policies.estimate import UNIT_NOUNS, Look, null_of
+from policies.evidence import Evidence
 from policies.plan import Plan
 from policies.rules import RULES
-from policies.units import PerUnit
+from policies.sample import sample_of
 
 _SIGMAS = 3.0
 _Z = 1.644854  # one-sided 5 %
 _FEWEST = 2
-Keys = npt.NDArray[np.int64]
 
 
 class Exchanged(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the runs: shares that the policy promoted or rejected, and the naive test promoted.
 
+    `truth` is the mean difference that each metric was given, in its unit; at 0 both models are equally good.
     `limit` is alpha, held within `tolerance`, three standard errors of the runs.
     """
 
@@ -40,6 +41,7 @@ class Exchanged(msgspec.Struct, frozen=True, kw_only=True):
     looks: int
     units: int
     unit: str
+    truth: dict[str, float]
     promoted: float
     rejected: float
     limit: float
@@ -49,26 +51,21 @@ class Exchanged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def exchange(log: Log, name: str, *, runs: int, seed: int) -> Exchanged:
-    """Return how often equal models would have been promoted at the looks of an experiment.
+    """Return how often a challenger that is not good enough would be promoted at an experiment's looks.
 
     Raises:
-        UsageError: the experiment has no look, keeps no units, or its policy may promote equal models.
+        UsageError: the experiment has no look, or none in which both models can be exchanged.
+        LookAltered: a look that is measured again is no longer what the log gives.
     """
-    plan, looks = get_experiment(log, name).declared.plan, stored_looks(log, name)
-    _check(name, plan, looks)
-    plan = msgspec.structs.replace(plan, slices=UNSET)  # slices keep no evidence of their own
-    seen = [
-        (each, msgspec.structs.replace(Evidence.from_json(each.look.evidence), plan=plan.digest))
-        for each in looks
-    ]
-    keys = np.unique(np.concatenate([m.units.keys for _, found in seen for m in found.metrics.values()]))
-    rng = np.random.default_rng(seed)
+    experiment, looks = get_experiment(log, name), stored_looks(log, name)
+    plan = exchangeable(name, experiment.plan, looks)
+    kept, truth = kept_looks(log, experiment, plan, looks), _truth(plan)
+    keys = np.unique(np.concatenate([units.keys for each in kept for units in each.units.values()]))
     states, naive = [], 0
-    for _ in range(runs):
-        coins = rng.random(keys.size) < 0.5  # noqa: PLR2004  # a fair one
-        mixed = [(taken, _swapped(found, keys[coins])) for taken, found in seen]
+    for how in _drawn(keys, truth, plan, runs, seed):
+        mixed = [(each, turned(each, plan, how)) for each in kept]
         states.append(_state(mixed, plan))
-        naive += any(_fooled(found, plan) for _, found in mixed)
+        naive += any(_fooled(found, plan, truth) for _, found in mixed)
     alpha, promoted = plan.policy.alpha, states.count("PROMOTE") / runs
     spread = _SIGMAS * math.sqrt(alpha * (1.0 - alpha) / runs)
     return Exchanged(
@@ -78,6 +75,7 @@ def exchange(log: Log, name: str, *, runs: int, seed: int) -> Exchanged:
         looks=len(looks),
         units=keys.size,
         unit=UNIT_NOUNS[plan.unit.kind],
+        truth=truth,
         promoted=promoted,
         rejected=states.count("REJECT") / runs,
         limit=alpha,
@@ -87,53 +85,40 @@ def exchange(log: Log, name: str, *, runs: int, seed: int) -> Exchanged:
     )
 
 
-def _check(name: str, plan: Plan, looks: list[Taken]) -> None:
-    if not looks:
-        raise UsageError(
-            f"Experiment {name} was not looked at.",
-            "Expected at least one look.",
-            f'Take one with "harness evaluate {name}".',
-        )
-    promotes = {RULES[plan.policy.name].hypotheses(metric.role)[0] for metric in plan.gating}
-    if plan.unit.kind == "request":
-        raise UsageError(
-            f"The looks of {name} count single decisions and keep no units to exchange.",
-            'Expected unit kind = "day" or "column".',
-            'Simulate it with "harness policy certify".',
-        )
-    if not promotes & {"superiority", "advantage"}:
-        raise UsageError(
-            f'Policy "{plan.policy.name}" may promote a model that is only as good.',
-            "Expected a policy that asks for more.",
-            'Simulate it with "harness policy certify".',
-        )
+def _truth(plan: Plan) -> dict[str, float]:
+    """Return the difference that each metric is given: such that promoting is wrong, and only just.
+
+    Where all must be shown the first primary stands at its null, and the others are equal, which is what
+    guardrails ask for. Where one is enough each of them stands at its null.
+    """
+    first = next(metric for metric in plan.gating if metric.role == "primary")
+    at_null = {metric.name for metric in plan.combined} or {first.name}
+    rule = RULES[plan.policy.name]
+    return {
+        each.name: null_of(rule.hypotheses(each.role)[0], each.margin or 0.0) if each.name in at_null else 0.0
+        for each in plan.gating
+    }
 
 
-def _swapped(evidence: Evidence, keys: Keys) -> Evidence:
-    """Return the evidence with champion and challenger exchanged in these units."""
-    metrics = {name: _exchanged(each, keys) for name, each in evidence.metrics.items()}
-    return msgspec.structs.replace(evidence, metrics=metrics)
+def _drawn(keys: Keys, truth: dict[str, float], plan: Plan, runs: int, seed: int) -> Iterator[Turned]:
+    """Yield what chance says of each unit: a fair coin, and as often as the truth wants an extreme."""
+    rng = np.random.default_rng(seed)
+    for _ in range(runs):
+        exchanged = keys[rng.random(keys.size) < 0.5]  # noqa: PLR2004  # a fair one
+        extreme = {
+            name: (int(math.copysign(1, mean)), keys[rng.random(keys.size) < abs(mean) / plan.clip(name)])
+            for name, mean in truth.items()
+            if mean
+        }
+        yield Turned(exchanged, extreme)
 
 
-def _exchanged(metric: MetricEvidence, keys: Keys) -> MetricEvidence:
-    units = metric.units
-    turned = np.isin(units.keys, keys)
-    live = np.where(turned, units.challenger, units.champion)
-    other = np.where(turned, units.champion, units.challenger)
-    return msgspec.structs.replace(
-        metric,
-        champion=int(live.sum()),
-        challenger=int(other.sum()),
-        units=PerUnit(units.keys, units.counts, live, other),
-    )
-
-
-def _state(looks: list[tuple[Taken, Evidence]], plan: Plan) -> str:
+def _state(looks: list[tuple[Kept, Evidence]], plan: Plan) -> str:
     """Return the first final state, as looks would have been taken until then; else the last."""
     previous: list[Look] = []
     state = "HOLD"
-    for number, (taken, evidence) in enumerate(looks, 1):
-        verdict = decide(evidence, plan, integrity=taken.look.integrity, previous=previous)
+    for number, (kept, evidence) in enumerate(looks, 1):
+        verdict = decide(evidence, plan, integrity=kept.taken.look.integrity, previous=previous)
         previous.append(Look.of(number, verdict.estimates))
         state = verdict.state
         if state in FINAL:
@@ -141,22 +126,29 @@ def _state(looks: list[tuple[Taken, Evidence]], plan: Plan) -> str:
     return state
 
 
-def _fooled(evidence: Evidence, plan: Plan) -> bool:
+def _fooled(evidence: Evidence, plan: Plan, truth: dict[str, float]) -> bool:
     """Return whether a paired z over units, read as if this look were the only one, would promote."""
     metric = next(each for each in plan.gating if each.role == "primary")
-    sign = 1 if metric.direction == "higher" else -1
-    means, _ = evidence.metrics[metric.name].units.means(sign, round(plan.clip(metric.name) * plan.scale))
-    if means.size < _FEWEST or not means.std():
+    found = sample_of(evidence.metrics[metric.name], metric, plan).moments
+    deviation = found.count * found.squares - found.total**2
+    if found.count < _FEWEST or not deviation:
         return False
-    return bool(means.mean() / (means.std(ddof=1) / math.sqrt(means.size)) >= _Z)
+    error = math.sqrt(deviation / found.count**2 / (found.count - 1))
+    return found.total / found.count - truth[metric.name] * plan.scale >= _Z * error
 
 
 def exchanged_text(found: Exchanged) -> str:
     """Return the answer for a terminal."""
     done = f"champion and challenger exchanged by a coin in each of {found.units:,} {found.unit}"
+    made = [
+        f"{'worse' if mean < 0.0 else 'better'} by {abs(mean):g} on {name}"
+        for name, mean in found.truth.items()
+        if mean
+    ]
+    told = f"the challenger is made {' and '.join(made)}, no more" if made else "both are equally good"
     said = f"{'holds' if found.holds else 'FAILS'}: at most {found.limit:g} + {found.tolerance:.3f}"
     lines = [
-        f"{found.experiment}: {done}, {found.runs:,} times; both are equally good",
+        f"{found.experiment}: {done}, {found.runs:,} times; {told}",
         f"  policy {found.policy}, alpha {found.limit:g}, {found.looks} looks",
         "",
         f"  PROMOTE            {found.promoted:>7.3f}   {said}",

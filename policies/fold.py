@@ -49,6 +49,22 @@ def fold(columns: pa.Table, plan: Plan) -> Evidence:
     return Evidence(plan.digest, plan.scale, read.rows, metrics, repeats)
 
 
+def by_decision(columns: pa.Table, plan: Plan) -> dict[str, PerUnit]:
+    """Return the values of each decision that a metric uses, as a unit of its own, keyed by its position.
+
+    What `fold` sums under unit `request`. Metrics that are not seen for both models are left out.
+    """
+    read = Columns(columns)
+    if not read.rows:
+        return {metric.name: PerUnit.empty() for metric in plan.metrics}
+    positions = columns.column("position").to_numpy()
+    return {
+        metric.name: _fold_metric(read, plan, metric, positions, None).units
+        for metric in plan.metrics
+        if metric.identification == "direct"
+    }
+
+
 def difference_sign(metric: MetricPlan) -> int:
     """Return what orients challenger minus champion so that larger means: challenger better."""
     return 1 if metric.direction == "higher" else -1

@@ -129,10 +129,10 @@ def log_e_at(
     `interval`: with the bets of the confidence sequence in place of those of the gate.
     """
     each = [_one(plan, metric, value) for value in chosen.values]
-    capital = [
-        one.search(swapped=swapped)(null) if interval else one.capital(null, swapped=swapped) for one in each
-    ]
-    return log_mean(counts @ np.array(capital), axis=-1)
+    capital: Floats = np.array(
+        [one.search(swapped=swapped)(null) if interval else one.capital(null, swapped=swapped) for one in each]
+    )
+    return log_mean(counts @ capital, axis=-1)
 
 
 def _one(plan: Plan, metric: MetricPlan, value: float) -> Sample:

@@ -132,14 +132,17 @@ def prove(outcomes: int, json: bool) -> int:
 @folder_option
 @json_option
 def backtest(file: Path, folder: Path | None, json: bool) -> None:
-    """Say what every look of the log would have been under the policy of a TOML file with one [policy]."""
+    """Say what every look of the log would have been under the [policy] of a TOML file.
+
+    A policy of retraining reads the proofs of a log, by the file's [retraining] or by their own.
+    """
     from harness.backtest import backtest, backtest_text, read_policy
     from harness.cli.experiment import opened
 
     chosen = read_policy(file)
     with opened(folder) as log:
         found = backtest(log, chosen)
-    emit(found, json=json, text=lambda: backtest_text(found, chosen))
+    emit(found, json=json, text=lambda: backtest_text(found, chosen.policy))
 
 
 @policy.command()

@@ -67,11 +67,19 @@ def test_every_look_is_read_under_the_other_policy(event_log: Log, harness: Comm
     assert "1 of 1 would have been decided otherwise" in out
     needs = policy(tmp_path, 'name = "noninferiority"')
     assert "cannot be read: metrics.brier.margin" in harness("policy", "backtest", needs)[1]
+    proof = policy(tmp_path, 'name = "retraining"\n[retraining]\nmargin = 0.01')
+    assert "cannot be read: rivals" in harness("policy", "backtest", proof)[1]
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("alhpa = 0.1", "'alpha'"), ("alpha = 0.9", "below 0.5"), ('name = "promote"', "promotion")],
+    [
+        ("alpha = 0.1\n[retraining]\nmargin = 0.1", "without policy.name"),
+        ("alpha = 0.1\n[retraining]\nmargin = -1.0", "at least 0"),
+        ("alhpa = 0.1", "'alpha'"),
+        ("alpha = 0.9", "below 0.5"),
+        ('name = "promote"', "promotion"),
+    ],
 )
 def test_a_policy_that_is_none_is_refused(harness: Command, tmp_path: Path, text: str, says: str) -> None:
     code, out = harness("policy", "backtest", policy(tmp_path, text))

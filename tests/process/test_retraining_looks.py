@@ -7,6 +7,9 @@ import msgspec
 import pytest
 
 from harness import looks
+from harness.backtest import PolicyFile, backtest
+from harness.errors import UsageError
+from harness.exchanged import exchange
 from harness.experiment_errors import ExperimentConcluded, TrainedInWindow, TrainingUnknown
 from harness.experiment_lint import read_experiment
 from harness.experiments import Experiment, register
@@ -17,6 +20,8 @@ from harness.report.gather import gather
 from harness.report.page import render
 from harness.strict_toml import TomlFileError
 from harness.verdicts import EXIT_CODES, explain, record_verdict
+from policies.plan import PolicyPlan
+from policies.retrain_rule import RetrainRule
 from policies.retraining import Remedy
 from tests.support.shop import DECISIONS, Shop
 
@@ -133,6 +138,14 @@ def test_a_changed_concept_is_proven_recorded_and_explained(
     page = render(gather(turned.log, "again-1"))
     assert "band:1 learned from newer decisions" in page
     assert "every gate passing gives RETRAIN" in page
+    lenient = PolicyPlan(name="retraining", max_repeats=1.0)
+    (same,) = backtest(turned.log, PolicyFile(policy=lenient))
+    assert ([each.other for each in same.looks], same.differs) == (["HOLD", "RETRAIN"], False)
+    (other,) = backtest(turned.log, PolicyFile(policy=lenient, retraining=RetrainRule(margin=0.3)))
+    assert (other.other_state, other.differs, other.refused) == ("HOLD", True, None)
+    assert any(reason.startswith("4 win") for reason in other.looks[-1].reasons)
+    with pytest.raises(UsageError, match="three rivals"):
+        exchange(turned.log, "again-1", runs=1, seed=1)
     decide = looks.decide
 
     def altered(*args: Any, **keys: Any) -> Any:
