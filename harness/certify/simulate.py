@@ -6,6 +6,7 @@ a time; capital adds up over units, so counts of cells are all that a run needs.
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -129,9 +130,8 @@ def log_e_at(
     `interval`: with the bets of the confidence sequence in place of those of the gate.
     """
     each = [_one(plan, metric, value) for value in chosen.values]
-    capital: Floats = np.array(
-        [one.search(swapped=swapped)(null) if interval else one.capital(null, swapped=swapped) for one in each]
-    )
+    at = [one.search(swapped=swapped) if interval else partial(one.capital, swapped=swapped) for one in each]
+    capital: Floats = np.array([of_one(null) for of_one in at])
     return log_mean(counts @ capital, axis=-1)
 
 
