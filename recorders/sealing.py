@@ -18,27 +18,31 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from recorders.errors import CorruptBatch
 from recorders.events import ENVELOPE
 from recorders.fields import FeatureSet
+from recorders.frame import payload_of
 
 VERSION: Final = b"\x01"
 ID_BYTES: Final = 16
+_ROWS: Final = msgspec.msgpack.Decoder(list[list[Any]])
 _FIRST: Final = len(ENVELOPE)
 _NONCE_BYTES: Final = 12
 _BODY: Final = 1 + ID_BYTES + _NONCE_BYTES
 
 
 class SubjectKey(NamedTuple):
-    """One person's key: its id, what encrypts, and what nonces are derived with."""
+    """One person's key: its id, what encrypts, what derives nonces, and how its sealed values begin."""
 
     id: bytes
     cipher: AESGCM
     nonces: Any
+    head: bytes
 
     @classmethod
     def of(cls, identifier: bytes, secret: bytes) -> "SubjectKey":
         """Return the key that 32 secret bytes are."""
         cipher = blake2b(key=secret, digest_size=32, person=b"harness.cipher").digest()
         nonces = blake2b(key=secret, digest_size=32, person=b"harness.nonces").digest()
-        return cls(identifier, AESGCM(cipher), blake2b(key=nonces, digest_size=_NONCE_BYTES))
+        state = blake2b(key=nonces, digest_size=_NONCE_BYTES)
+        return cls(identifier, AESGCM(cipher), state, VERSION + identifier)
 
 
 class Keys(Protocol):
@@ -60,7 +64,7 @@ def seal(payload: bytes, feature_set: FeatureSet, keys: Keys) -> bytes:
     """
     layout = _layout(feature_set)
     try:
-        rows = msgspec.msgpack.decode(payload, type=list[list[Any]])
+        rows = _ROWS.decode(payload)
     except msgspec.DecodeError as error:
         raise CorruptBatch("a frame's payload is no array of events") from error
     if not {*map(len, rows)} <= {layout.width}:
@@ -70,17 +74,20 @@ def seal(payload: bytes, feature_set: FeatureSet, keys: Keys) -> bytes:
         raise CorruptBatch("a subject is no text")
     known = keys.of({name or "" for name in names})
     bound, encode = bytes.fromhex(feature_set.digest), msgspec.msgpack.Encoder().encode
-    sealed, dropped = layout.sealed, layout.dropped
-    for row, name in zip(rows, names, strict=True):
-        key, values, about = known[name or ""], encode(sealed(row)), str(row[0]).encode() + bound
-        hashed = key.nonces.copy()
+    blobs: list[bytes] = []
+    # In stages, since a loop over all of it costs a tenth more (docs/adr/0066).
+    for name, row, values in zip(names, rows, map(encode, map(layout.sealed, rows)), strict=True):
+        _, cipher, nonces, head = known[name or ""]
+        about = str(row[0]).encode() + bound
+        hashed = nonces.copy()
         hashed.update(len(about).to_bytes(4, "big") + about + values)
         nonce = hashed.digest()
-        blob = VERSION + key.id + nonce + key.cipher.encrypt(nonce, values, about)
-        for places in dropped:
+        blobs.append(head + nonce + cipher.encrypt(nonce, values, about))
+    for row, blob in zip(rows, blobs, strict=True):
+        for places in layout.dropped:
             del row[places]
         row.insert(-1, blob)
-    return encode(rows)
+    return payload_of([*map(encode, rows)])
 
 
 class _Layout(NamedTuple):

@@ -71,7 +71,7 @@ class SubjectKeys:
         asked = set(subjects)
         with self._lock:
             self._forget()
-            missing = asked - self._by_subject.keys()
+            missing = [subject for subject in asked if subject not in self._by_subject]
             if missing:
                 self._fetch(sorted(missing))
             return {subject: self._by_subject[subject] for subject in asked}
@@ -85,10 +85,10 @@ class SubjectKeys:
         asked = set(identifiers)
         with self._lock:
             self._forget()
-            missing = asked - self._by_id.keys()
+            missing = [one for one in asked if one not in self._by_id]
             if missing:
                 with self._connected() as connection:
-                    for key_id, wrapped, name in connection.execute(_SQL["by_id"], {"ids": list(missing)}):
+                    for key_id, wrapped, name in connection.execute(_SQL["by_id"], {"ids": missing}):
                         self._by_id[key_id] = SubjectKey.of(key_id, self._unwrapped(wrapped, name))
             return {one: self._by_id[one] for one in asked if one in self._by_id}
 

@@ -173,18 +173,23 @@ def _cut(data: bytes, spans: list[_Span], kinds: list[pa.DataType]) -> list[pa.A
         table[:, 2 * column], table[:, 2 * column + 1] = span.first, span.end
     ends = table.ravel()
     over = pa.Array.from_buffers(pa.binary(), len(ends) - 1, [None, pa.py_buffer(ends), pa.py_buffer(data)])
-    wanted = np.concatenate([np.arange(column, len(ends), turns) for column in range(0, turns, 2)])
-    texts = over.take(pa.array(wanted))
-    offsets, bytes_of_all = np.frombuffer(texts.buffers()[1], np.int32, len(wanted) + 1), texts.buffers()[2]
-    # Of texts in ASCII nothing is left to check; of others a cast checks that they are UTF-8, one by one.
-    plain = not (np.frombuffer(bytes_of_all, np.uint8, offsets[-1]) > _ASCII_MAX).any()
-    columns = []
-    for column, (span, kind) in enumerate(zip(spans, kinds, strict=True)):
-        own = offsets[column * events : (column + 1) * events + 1]
+    # Binaries last: of texts in ASCII nothing is left to check; of others a cast checks that they are UTF-8,
+    # one by one. A sealed value is never ASCII, and must not send all texts of its event there.
+    order = sorted(range(len(spans)), key=lambda column: kinds[column] == pa.binary())
+    wanted = np.concatenate([np.arange(2 * column, len(ends), turns) for column in order])
+    taken = over.take(pa.array(wanted))
+    offsets, bytes_of_all = np.frombuffer(taken.buffers()[1], np.int32, len(wanted) + 1), taken.buffers()[2]
+    texts = offsets[events * sum(kind != pa.binary() for kind in kinds)]
+    plain = not (np.frombuffer(bytes_of_all, np.uint8, texts) > _ASCII_MAX).any()
+    columns: list[pa.Array] = [None] * len(spans)
+    for turn, column in enumerate(order):
+        span, kind = spans[column], kinds[column]
+        own = offsets[turn * events : (turn + 1) * events + 1]
         valid = pa.array(~span.nil).buffers()[1] if span.nil.any() else None
         buffers = [valid, pa.py_buffer(own - own[0]), bytes_of_all.slice(own[0], own[-1] - own[0])]
-        cut = pa.Array.from_buffers(kind if plain else pa.binary(), events, buffers)
-        columns.append(cut if plain else cut.cast(kind))
+        whole = plain or kind == pa.binary()
+        cut = pa.Array.from_buffers(kind if whole else pa.binary(), events, buffers)
+        columns[column] = cut if whole else cut.cast(kind)
     return columns
 
 

@@ -43,7 +43,7 @@ class HeldKeys:
     def of(self, subjects: Iterable[str]) -> Mapping[str, SubjectKey]:
         if self.away:
             raise LinkUnavailable("the key store: away")
-        for subject in {*subjects} - self.by_subject.keys():
+        for subject in [one for one in subjects if one not in self.by_subject]:
             number = len(self.by_subject) + 1
             key = SubjectKey.of(number.to_bytes(16, "big"), number.to_bytes(32, "big"))
             self.by_subject[subject] = key

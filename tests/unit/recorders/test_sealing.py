@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from recorders.columns import decision_schema, to_batch
+from recorders.columns import TRANSPOSED_MIN, decision_schema, to_batch
 from recorders.errors import CorruptBatch, FeatureSetError
 from recorders.fields import FeatureSet, Field
 from recorders.frame import Frame
@@ -14,9 +14,12 @@ from recorders.sealing import key_id, seal, unseal
 from recorders.sidecar.compose import compose
 from recorders.sidecar.salvage import Stored
 from recorders.sidecar.sealed_frames import FrameSealer, proven
+from recorders.subject_keys import SubjectKeys
+from recorders.transpose import transpose
+from recorders.wrapping import wrappers
 from tests.support.recording import MemoryLink, StillRecorder
 from tests.support.sidecars import arrived
-from tests.support.subjects import SHOP, HeldKeys, snapshot
+from tests.support.subjects import SECRET, SHOP, HeldKeys, snapshot
 
 DIGEST = bytes.fromhex(SHOP.digest)
 
@@ -34,7 +37,7 @@ def announced(digest: bytes) -> bytes | None:
     return SHOP.canonical() if digest == DIGEST else None
 
 
-@pytest.mark.parametrize("count", [3, 200])  # decoded one by one, and by columns
+@pytest.mark.parametrize("count", [3, TRANSPOSED_MIN])  # decoded one by one, and by columns
 def test_a_batch_has_one_sealed_value_an_event_and_nothing_in_clear(count: int) -> None:
     keys, (frame,) = HeldKeys(), frames(*[f"person-{n % 7}" for n in range(count)])
     payload = seal(frame.payload, SHOP, keys)
@@ -61,6 +64,30 @@ def test_the_same_frame_is_the_same_bytes_again() -> None:
     assert [key_id(blob) for blob in blobs] == [
         keys.by_subject[name].id for name in ("ada", "ada", "bob", "")
     ]
+
+
+def test_sealed_events_become_columns_without_an_object_a_value() -> None:
+    keys, (frame,) = HeldKeys(), frames("ada", "bob")
+    assert transpose(seal(frame.payload, SHOP, keys), frame.events, decision_schema(SHOP)) is not None
+
+
+class Remembered(dict[Any, Any]):
+    """Keys that are looked up, and never gone through."""
+
+    def __iter__(self) -> Any:
+        raise AssertionError("all that is remembered was gone through")
+
+    keys = items = values = __iter__
+
+
+def test_a_frame_asks_for_its_own_persons_and_goes_through_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each frame once went through all 200,000 keys that a process may remember."""
+    monkeypatch.setenv("HARNESS_SUBJECT_SECRET", SECRET)
+    held, keys = HeldKeys(), SubjectKeys("nowhere", wrappers())
+    ada = held.of(["ada"])["ada"]
+    keys._by_subject, keys._by_id = Remembered(ada=ada), Remembered({ada.id: ada})
+    assert keys.of(["ada"]) == {"ada": ada}
+    assert keys.by_id([ada.id]) == {ada.id: ada}
 
 
 def test_a_sealed_value_opens_for_its_own_event_alone() -> None:
