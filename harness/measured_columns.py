@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.experiments import Experiment
 from harness.log.log import Log
 from policies.logged_metric import PROPENSITY
 from policies.plan import Plan
@@ -14,7 +15,9 @@ from recorders.columns import DECISION_ENVELOPE, OUTCOME_SCHEMA
 from replay.columns import FEATURE, grouped, ids
 from replay.join import Joined
 
-_DECISION_COLUMNS = ("decision_id", "occurred_at", "unit", "model", "model_version", "score", "decision")
+_DECISION_COLUMNS = ("decision_id", "occurred_at", "unit", "score", "decision")
+# Who decided: read where the champion is scored again.
+_CHAMPION_COLUMNS = ("model", "model_version")
 # So many rows are matched at once at least.
 _TOGETHER = 2**20
 _POSITION = pa.field("position", pa.int64(), nullable=False)
@@ -66,16 +69,18 @@ def with_blocked(joined: Joined, plan: Plan) -> Joined:
     return dataclasses.replace(joined, table=more.sort_by("position"), reasons=reasons)
 
 
-def read_decisions(log: Log, start: int, stop: int, decision_point: str, plan: Plan) -> pa.Table:
-    """Return the decisions of a range as one table, with the features that the plan reads.
+def read_decisions(log: Log, experiment: Experiment, start: int, stop: int) -> pa.Table:
+    """Return the decisions of a range as one table, with the features that the experiment's plan reads.
 
     A feature is null where a feature set lacks it; numbers and booleans are floats, all else is text.
     """
-    wanted = {*_DECISION_COLUMNS, *beside(plan).values()}
+    plan = experiment.plan
+    champion = () if experiment.rescore is None else _CHAMPION_COLUMNS
+    wanted = {*_DECISION_COLUMNS, *champion, *beside(plan).values()}
     schema = pa.schema([_POSITION, *(field for field in DECISION_ENVELOPE if field.name in wanted)])
     features = [f"{FEATURE}{name}" for name in plan.features]
     names = [name for name in (*schema.names, *features) if name != "position"]
-    read = log.read(start, stop, kind="decision", decision_point=decision_point, columns=names)
+    read = log.read(start, stop, kind="decision", decision_point=experiment.decision_point, columns=names)
     batches = list(read)
     table = pa.Table.from_batches([_plain(batch, schema) for batch in batches], schema=schema)
     for name in features:

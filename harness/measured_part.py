@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -140,7 +139,7 @@ def pair_part(log: Log, question: Question, start: int, stop: int) -> PairedPart
     """Return the decisions of [start, stop) that count, beside their scores and outcomes."""
     experiment, as_of = question.experiment, question.as_of
     point, plan = experiment.decision_point, experiment.plan
-    everything = read_decisions(log, start, stop, point, plan)
+    everything = read_decisions(log, experiment, start, stop)
     decisions = _not_seen(log, question, everything, start)
     codes = _codes(experiment, decisions, as_of)
     joined = join(
@@ -162,7 +161,7 @@ def pair_part(log: Log, question: Question, start: int, stop: int) -> PairedPart
         again = rescored.num_rows
         noise = champion_noise(everything, rescored, experiment.rescore, error=question.rescore_error)
     repeated = everything.num_rows - decisions.num_rows
-    account = _account(joined, paired, _left_out(decisions, codes), repeated)
+    account = _account(joined, paired, _left_out(joined, codes), repeated)
     # A score stays as it is, and a decision mature: where none is lacking none can come.
     complete = scores.num_rows == again == everything.num_rows
     settled = complete and not account.open and not account.reasons["immature"]
@@ -192,18 +191,10 @@ def _codes(experiment: Experiment, decisions: pa.Table, as_of: AsOf) -> Codes:
     )
 
 
-def _left_out(decisions: pa.Table, codes: Codes) -> dict[int, int]:
+def _left_out(joined: Joined, codes: Codes) -> dict[int, int]:
     """Return how many decisions each code leaves out; a repeated id is a duplicate before anything else."""
-    first = _first_of_id(decisions)
-    return {code: int(np.count_nonzero(first & (codes == code))) for code in (OUTSIDE, PARTIAL, OPEN)}
-
-
-def _first_of_id(decisions: pa.Table) -> npt.NDArray[np.bool_]:
-    first = np.zeros(decisions.num_rows, dtype=np.bool_)
-    if decisions.num_rows:
-        named = decisions.column("decision_id").combine_chunks().dictionary_encode().indices.to_numpy()
-        first[np.unique(named, return_index=True)[1]] = True
-    return first
+    assert joined.first.size == codes.size, "a part ends where the place in the log does, or before it"
+    return {code: int(np.count_nonzero(joined.first & (codes == code))) for code in (OUTSIDE, PARTIAL, OPEN)}
 
 
 def _account(joined: Joined, paired: Paired, left_out: dict[int, int], repeated: int) -> Account:

@@ -87,7 +87,7 @@ def _reference(log: Log, experiment: Experiment, known: AsOf) -> tuple[int, int]
 
 def _joined(log: Log, experiment: Experiment, places: tuple[int, int], as_of: AsOf) -> Joined:
     point = experiment.decision_point
-    decisions = read_decisions(log, *places, point, experiment.plan)
+    decisions = read_decisions(log, experiment, *places)
     return join(
         decisions,
         outcome_tables(log, as_of.position + 1, point, decisions.num_rows),

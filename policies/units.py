@@ -13,11 +13,15 @@ from policies.columns import Ints
 from policies.errors import EvidenceOverflow
 from policies.fixed import divide_half_even, group_sums
 
+Words = npt.NDArray[np.uint64]
+
 SKETCH_SIZE = 1024
 _HOUR_US = 3_600_000_000
 _DAY_US = 24 * _HOUR_US
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DENSE_KEYS = 2**20
+# So many names are mixed at once: they and their words stay in the cache.
+_TOGETHER = 2**12
 
 
 def unit_keys(units: Any) -> Ints:
@@ -27,31 +31,38 @@ def unit_keys(units: Any) -> Ints:
     finaliser), so it is the same for ever and everywhere, and evidence holds no names of users.
     """
     text = units.cast(pa.large_string())
-    if text.offset:
-        text = pa.concat_arrays([text, text.slice(0, 0)])
+    keys: Words = np.empty(len(text), dtype=np.uint64)
+    if not keys.size:
+        return keys.view(np.int64)
     _, offsets, data = text.buffers()
-    starts = np.frombuffer(offsets, dtype=np.int64)[text.offset : text.offset + len(text) + 1]
-    padded = np.frombuffer((data.to_pybytes() if data else b"") + bytes(8), dtype=np.uint8)
-    words: npt.NDArray[np.uint64] = np.ndarray(
-        shape=(padded.size - 7,), dtype="<u8", buffer=padded.data, strides=(1,)
-    )
-    lengths = np.diff(starts)
-    keys = _mixed(lengths.astype(np.uint64))
-    shortest, done = int(lengths.min()) if lengths.size else 0, 0
-    # While all names go on, rows are taken as they lie: gathering them costs more than the arithmetic.
-    active: Any = slice(None) if shortest else np.flatnonzero(lengths)
-    while keys[active].size:
-        word = words[starts[:-1][active] + done]
-        if shortest < done + 8:
-            left = np.minimum(lengths[active] - done, 8).astype(np.uint64)
-            word = word & (np.uint64(2**64 - 1) >> (np.uint64(64) - np.uint64(8) * left))
-        keys[active] = _mixed(keys[active] ^ word)
-        done += 8
-        active = slice(None) if shortest > done else np.flatnonzero(lengths > done)
+    ends = np.frombuffer(offsets, dtype=np.int64)[text.offset : text.offset + len(text) + 1]
+    names = np.frombuffer(data or b"", dtype=np.uint8)
+    for at in range(0, keys.size, _TOGETHER):
+        own = ends[at : at + _TOGETHER + 1]
+        padded = np.zeros(int(own[-1] - own[0]) + 8, dtype=np.uint8)
+        padded[:-8] = names[own[0] : own[-1]]
+        words: Words = np.ndarray(shape=(padded.size - 7,), dtype="<u8", buffer=padded.data, strides=(1,))
+        keys[at : at + _TOGETHER] = _keys(words, own[:-1] - own[0], np.diff(own))
     return keys.view(np.int64)
 
 
-def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def _keys(words: Words, starts: Ints, lengths: Ints) -> Words:
+    """Return the keys of the names that begin at `starts`; `words` holds the 8 bytes from each byte on."""
+    keys = _mixed(lengths.astype(np.uint64))
+    shortest = int(lengths.min())
+    even = shortest == lengths.max() and shortest > 0
+    for done in range(0, int(lengths.max()), 8):
+        # While all names go on, rows are taken as they lie: gathering them costs more than the arithmetic.
+        active: Any = slice(None) if shortest > done else np.flatnonzero(lengths > done)
+        word = words[done::shortest][: keys.size].copy() if even else words[starts[active] + done]
+        if shortest < done + 8:
+            left = np.minimum(lengths[active] - done, 8).astype(np.uint64)
+            word &= np.uint64(2**64 - 1) >> (np.uint64(64) - np.uint64(8) * left)
+        keys[active] = _mixed(keys[active] ^ word)
+    return keys
+
+
+def _mixed(x: Words) -> Words:
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from replay.columns import INSTANT, instants, int64, mask_of, require, sorted_by
 from replay.errors import ColumnsError
-from replay.matching import NEVER, Decided, Flags, Latest
+from replay.id_index import NEVER
+from replay.matching import Decided, Flags, Latest
 from replay.ranges import AsOf
 
 REASONS = ("duplicate", "excluded", "immature", "missing", "late")
@@ -28,7 +29,8 @@ class Joined:
 
     `table` has the columns of the decisions, in position order, then `label` (float64),
     `outcome_position` (int64) and `outcome_occurred_at`.
-    `missing`, where it was asked for, holds the decisions that were counted so.
+    `first` says which of the `rows_in` are no duplicates, by position. `missing`, where it was asked for,
+    holds the decisions that were counted so.
     Law: `rows_in == table.num_rows + sum(reasons.values())`. `outcomes` accounts for the outcome rows alike:
     used, superseded (a later one came), late (it happened after its decision's window), withdrawn, held
     (its decision is immature, excluded or without a place here), orphan (no such decision), other_label.
@@ -38,6 +40,7 @@ class Joined:
     rows_in: int
     reasons: dict[str, int]
     outcomes: dict[str, int]
+    first: Flags
     missing: pa.Table | None = None
 
 
@@ -82,7 +85,7 @@ def join(
     for table in [outcomes] if isinstance(outcomes, pa.Table) else outcomes:
         require(table, ("position", "decision_id", "label", "value", "occurred_at"), "outcomes")
         known = _prefix(table, as_of.position)
-        of_label = known.filter(pc.equal(known.column("label").cast(pa.large_string()), label))
+        of_label = _of_label(known, label)
         latest.update(of_label)
         other_label += known.num_rows - of_label.num_rows
     codes = judge(latest, excluded, as_of)
@@ -92,6 +95,7 @@ def join(
         rows_in=decisions.num_rows,
         reasons=reasons(codes),
         outcomes={**account(latest, codes), "other_label": other_label},
+        first=decided.first,
         missing=decisions.filter(mask_of(codes == MISSING)) if keep_missing else None,
     )
 
@@ -120,6 +124,12 @@ def _prefix(table: pa.Table, position: int) -> pa.Table:
         known = at <= position
         table, at = table.filter(mask_of(known)), at[known]
     return sorted_by(table, at)
+
+
+def _of_label(outcomes: pa.Table, label: str) -> pa.Table:
+    named = pc.equal(outcomes.column("label").cast(pa.large_string()), label)
+    # Most logs have one label: nothing is copied to leave nothing out.
+    return outcomes if pc.all(named, skip_nulls=False).as_py() else outcomes.filter(named)
 
 
 def judge(latest: Latest, excluded: Flags, as_of: AsOf) -> Codes:

@@ -7,8 +7,9 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from replay.id_index import NEVER
 from replay.join import DUPLICATE, EXCLUDED, IMMATURE, LATE, MISSING, USED, Codes, judge, microseconds
-from replay.matching import NEVER, Flags, Floats, Integers, Latest
+from replay.matching import Flags, Floats, Integers, Latest
 from replay.ranges import AsOf
 
 Immature = Literal["exclude", "censor", "weight"]

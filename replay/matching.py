@@ -7,28 +7,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from replay.columns import ids, instants, int64, mask_of
+from replay.id_index import NEVER, IdIndex
 
 Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 MICROSECOND = timedelta(microseconds=1)
-NEVER = np.int64(-1)
-_MANY = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
     """The decisions of a range by id: one code an id, and which rows are the first with theirs.
 
-    `ids` and `decided`, when the first decision with it occurred, are by code; the others by row. Codes are
-    numbered in the order in which their ids come first. Times are microseconds since 1970.
+    `index` holds the ids, and `decided` when the first decision with it occurred, by code; the others are by
+    row. Codes are numbered in the order in which their ids come first. Times are microseconds since 1970.
     """
 
-    ids: pa.ChunkedArray
+    index: IdIndex
     codes: Integers
     occurred_us: Integers
     first: Flags
@@ -37,28 +35,23 @@ class Decided:
     @classmethod
     def of(cls, decision_ids: pa.ChunkedArray, occurred_us: Integers) -> "Decided":
         """Return the decisions with these ids, in the order of the log."""
-        column = ids(decision_ids, "decision_id")
-        whole = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.large_string())
-        encoded = whole.dictionary_encode()
-        codes: Integers = np.asarray(encoded.indices, dtype=np.int64)
-        rows = np.arange(codes.size, dtype=np.int64)
-        # Assignment through repeated indices keeps the last value: backwards for the first of an id.
-        first_row = np.full(len(encoded.dictionary), NEVER)
-        first_row[codes[::-1]] = rows[::-1]
-        distinct = pa.chunked_array([encoded.dictionary])
-        return cls(distinct, codes, occurred_us, first_row[codes] == rows, occurred_us[first_row])
+        index = IdIndex(ids(decision_ids, "decision_id"))
+        first_row = index.first_rows()
+        rows = np.arange(first_row.size, dtype=np.int64)
+        first = first_row == rows
+        if first.all():
+            return cls(index, rows, occurred_us, first, occurred_us)
+        codes = (np.cumsum(first) - 1)[first_row]
+        return cls(IdIndex(index.ids.filter(mask_of(first))), codes, occurred_us, first, occurred_us[first])
+
+    @property
+    def ids(self) -> pa.ChunkedArray:
+        """The distinct ids by code."""
+        return self.index.ids
 
     def codes_of(self, names: pa.ChunkedArray) -> Integers:
-        """Return the code of each id, NEVER where no decision has it; the shorter side is hashed."""
-        if _MANY * len(names) > len(self.ids):
-            found = pc.index_in(names, value_set=self.ids)
-            return np.asarray(found.fill_null(NEVER).to_numpy(), dtype=np.int64)
-        distinct = pc.unique(names)
-        there = pc.index_in(self.ids, value_set=distinct).fill_null(NEVER).to_numpy()
-        codes = np.full(len(distinct), NEVER)
-        at = np.flatnonzero(there != NEVER)
-        codes[there[at]] = at
-        return codes[np.asarray(pc.index_in(names, value_set=distinct).to_numpy(), dtype=np.int64)]
+        """Return the code of each id, NEVER where no decision has it."""
+        return self.index.rows_of(names)
 
     def continued(self, decision_ids: pa.ChunkedArray, occurred_us: Integers) -> "Decided":
         """Return these decisions and later ones, as they would be had all been read at once."""
@@ -67,7 +60,7 @@ class Decided:
         fresh: Flags = known == NEVER
         codes = np.where(fresh, len(self.ids) + np.cumsum(fresh) - 1, known)
         return Decided(
-            pa.chunked_array([*self.ids.chunks, *more.ids.filter(mask_of(fresh)).chunks]),
+            IdIndex(pa.chunked_array([*self.ids.chunks, *more.ids.filter(mask_of(fresh)).chunks])),
             np.concatenate([self.codes, codes[more.codes]]),
             np.concatenate([self.occurred_us, occurred_us]),
             np.concatenate([self.first, more.first & fresh[more.codes]]),

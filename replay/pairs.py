@@ -56,14 +56,14 @@ def pair(
     unscored = int(np.count_nonzero(~found))
     if unscored:
         table, row = table.filter(mask_of(found)), row[found]
-    matched = scores.select(list(SCORE_COLUMNS)).take(pa.array(row, pa.int64()))
+    matched = _taken(scores.select(list(SCORE_COLUMNS)), row)
     _check_ids(table, matched)
 
     reasons = _reasons(matched)
-    good = np.asarray(pc.is_null(reasons).to_numpy(), dtype=np.bool_)
-    failed = int(good.size - np.count_nonzero(good))
+    failed = len(reasons) - reasons.null_count
     if failed and errors is None:
-        table, matched = table.filter(mask_of(good)), matched.filter(mask_of(good))
+        good = pc.is_null(reasons)
+        table, matched = table.filter(good), matched.filter(good)
     paired = _side_by_side(table, matched)
     for name, source in (also or {}).items():
         paired = paired.append_column(name, table.column(source))
@@ -71,7 +71,7 @@ def pair(
         paired = _with_errors(paired, reasons, errors)
     return Paired(
         table=paired,
-        scored=int(np.count_nonzero(good)),
+        scored=reasons.null_count,
         unscored=unscored,
         failed=failed,
         errors=count_values(reasons),
@@ -83,14 +83,22 @@ def _rows_of(positions: Integers, scores: pa.Table) -> Integers:
     scored = int64(scores.column("decision_position"), "decision_position")
     if not scored.size:
         return np.full(positions.size, -1, dtype=np.int64)
+    if np.array_equal(scored, positions):  # every decision of a range, scored by one run
+        return np.arange(positions.size, dtype=np.int64)
     order = np.argsort(scored, kind="stable")  # stable: of equals the first row comes first
     at = np.minimum(np.searchsorted(scored[order], positions, side="left"), scored.size - 1)
     return np.where(scored[order][at] == positions, order[at], -1).astype(np.int64)
 
 
+def _taken(scores: pa.Table, row: Integers) -> pa.Table:
+    """Return the rows; what lies together already is not copied."""
+    if row.size and bool(np.all(np.diff(row) == 1)):
+        return scores.slice(int(row[0]), row.size)
+    return scores.take(pa.array(row, pa.int64()))
+
+
 def _check_ids(table: pa.Table, matched: pa.Table) -> None:
-    own = table.column("decision_id").cast(pa.large_string()).combine_chunks()
-    echoed = matched.column("decision_id").cast(pa.large_string()).combine_chunks()
+    own, echoed = (each.column("decision_id").cast(pa.large_string()) for each in (table, matched))
     wrong = pc.index(pc.equal(own, echoed), value=False).as_py()
     if wrong >= 0:
         position = table.column("position")[wrong].as_py()
@@ -101,6 +109,8 @@ def _reasons(matched: pa.Table) -> pa.ChunkedArray:
     """Return the error of each row; a row without error, score and decision fails too."""
     nothing = pc.and_(pc.is_null(matched.column("score")), pc.is_null(matched.column("decision")))
     error = matched.column("error").cast(pa.string())
+    if error.null_count == len(error) and not pc.any(nothing, min_count=0).as_py():
+        return error
     return pc.if_else(pc.and_(nothing, pc.is_null(error)), NO_SCORE, error)
 
 

@@ -114,7 +114,8 @@ def _assembled(
     positions = chosen.column("position").to_numpy()
     outcome_position, age_hours, label = _outcomes(positions, joined.table)
     table = chosen.append_column("label", pa.array(label, pa.float64(), mask=np.isnan(label)))
-    paired = pair(Joined(table, chosen.num_rows, {}, {}), scores)
+    first = np.ones(chosen.num_rows, dtype=np.bool_)
+    paired = pair(Joined(table, chosen.num_rows, {}, {}, first), scores)
     kept = np.searchsorted(positions, paired.table.column("position").to_numpy())
     return Rows(
         table=paired.table,

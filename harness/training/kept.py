@@ -21,7 +21,8 @@ from harness.training.spec import Spec
 from recorders.canonical import canonical_json, digest
 from replay.columns import instants, mask_of
 from replay.digest import Cells
-from replay.matching import NEVER, Decided, Latest
+from replay.id_index import NEVER, IdIndex
+from replay.matching import Decided, Latest
 from replay.ranges import AsOf
 from replay.splits import Parted
 
@@ -159,10 +160,12 @@ def _candidates(table: pa.Table, orphans: pa.Table | None, index: Index, spec: S
     rows = table.num_rows
     if index.unique:
         first = np.ones(rows, dtype=np.bool_)
-        decided = Decided(ids, np.arange(rows, dtype=np.int64), occurred, first, occurred)
+        decided = Decided(IdIndex(ids), np.arange(rows, dtype=np.int64), occurred, first, occurred)
     else:
         first = flags[".first"]
-        decided = Decided(ids.filter(mask_of(first)), flags[".code"], occurred, first, occurred[first])
+        decided = Decided(
+            IdIndex(ids.filter(mask_of(first))), flags[".code"], occurred, first, occurred[first]
+        )
     latest = []
     for number, rule in enumerate(spec.labels):
         each = Latest(decided, rule.window)

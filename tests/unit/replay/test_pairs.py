@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -23,7 +24,7 @@ def joined(positions):
             "label": pa.array([1.0] * n, pa.float64()),
         }
     )
-    return Joined(table=table, rows_in=n, reasons={}, outcomes={})
+    return Joined(table=table, rows_in=n, reasons={}, outcomes={}, first=np.ones(n, dtype=np.bool_))
 
 
 def scores(rows):
