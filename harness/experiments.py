@@ -18,6 +18,7 @@ from recorders.errors import WriterForked
 from replay.model import ModelInfo
 
 REGISTERED, TAKEN, REACHED = "experiment.registered", "look.taken", "verdict.reached"
+CLOSED = "closed"
 
 
 class Experiment(msgspec.Struct, frozen=True):
@@ -55,6 +56,11 @@ class Experiment(msgspec.Struct, frozen=True):
         rival = declared.rivals.all if isinstance(declared.rivals, Rivals) else None
         named = (declared.challenger.model, rival, declared.champion.rescore)
         return tuple(dict.fromkeys(name for name in named if name is not None))
+
+    @property
+    def closed(self) -> bool:
+        """Whether a proof of retraining leaves encrypted inputs closed, as all do since docs/adr/0070."""
+        return self.event.body.get("inputs") == CLOSED
 
     @property
     def plan(self) -> Plan:
@@ -130,7 +136,7 @@ def check(log: Log, declared: ExperimentFile) -> dict[str, object]:
         **drawn,
         "challenger": msgspec.to_builtins(challenger),
         "rescore": msgspec.to_builtins(rescore),
-        **({} if rival is None else {"all": msgspec.to_builtins(rival)}),
+        **({} if rival is None else {"all": msgspec.to_builtins(rival), "inputs": CLOSED}),
         "window": {"start": start, "stop": stop},
         "registered": {
             "position": now.position,

@@ -2,11 +2,11 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import pyarrow as pa
+from msgspec import UNSET
 
 from harness.experiment_file import Rivals
 from harness.experiments import Experiment
@@ -14,15 +14,13 @@ from harness.log.log import Log
 from harness.measured_columns import outcome_tables, read_decisions
 from harness.measured_part import MeasuredPart, Question
 from harness.proof_history import days_since_retraining, gap_us, read_before
-from harness.watched import cut_plan, fold_batch, fold_days, watched_batches
+from harness.proof_inputs import Answer, Inputs
 from harness.window import Bounds
 from policies.columns import Floats
 from policies.contenders import Contender, Facts
 from policies.diagnosis import Signs
-from policies.drift import DriftRule, MonitorPlan, WindowState, check_quality, compare, reference_of
 from policies.drift.bits import bit_counts
 from policies.drift.distance import KS_SQUARE, debiased, effective, ks_chance, ks_distance
-from policies.drift.quality import broken
 from policies.drift.reliability import Reliability, calibration_shift
 from policies.figures import tidy
 from replay.columns import mask_of
@@ -30,8 +28,6 @@ from replay.join import Joined, join
 from replay.ranges import AsOf
 
 _THRESHOLD = 0.5
-_UNSEEN = 0.005  # the share of values of an unseen level that the data of a proof may have
-Answer = Literal["ok", "drift", "not enough data"]
 
 
 class Past(NamedTuple):
@@ -57,13 +53,6 @@ class HeldOut(NamedTuple):
     scores: Floats
     labels: Floats
     unlabelled: Floats
-
-
-class Inputs(NamedTuple):
-    """What quality rules and drift say of the inputs held out, by the reference."""
-
-    broken: tuple[str, ...]
-    answer: Answer
 
 
 def past_of(log: Log, experiment: Experiment, start: int) -> Past:
@@ -117,32 +106,6 @@ def _inside(table: pa.Table, experiment: Experiment) -> pa.Table:
     return table.filter(mask_of(~outside))
 
 
-def inputs_of(log: Log, question: Question, past: Past) -> Inputs:
-    """Return how the inputs held out stand against the reference: cut there, frozen, then compared."""
-    point = question.experiment.decision_point
-    before = list(watched_batches(log, past.start, past.stop, point))
-    plan = cut_plan(before, DriftRule(), score=False)
-    if plan is None:
-        return Inputs((), "not enough data")
-    plan = _roomy(plan)
-    now = WindowState.empty(plan)
-    for batch in watched_batches(log, question.start, question.stop, point):
-        now = now.merge(fold_batch(batch, plan))
-    found = compare(now, reference_of(fold_days(before, plan, "UTC"), plan), plan)
-    reasons = tuple(finding.reason for finding in broken(check_quality(now, plan)))
-    return Inputs(reasons, found.answers["feature"])
-
-
-def _roomy(plan: MonitorPlan) -> MonitorPlan:
-    """Return the plan with room for new levels: a country more is news, and no broken feature."""
-    return msgspec.structs.replace(
-        plan,
-        features=tuple(
-            msgspec.structs.replace(each, max_unseen=max(each.max_unseen, _UNSEEN)) for each in plan.features
-        ),
-    )
-
-
 def facts_of(
     log: Log,
     question: Question,
@@ -156,6 +119,7 @@ def facts_of(
     bias, chance = _label_bias(held)
     return Facts(
         broken=inputs.broken,
+        encrypted=inputs.encrypted or UNSET,
         **replayed(noise, experiment.plan.policy.max_noise_difference),
         matured=account.joined + account.reasons["missing"] + account.reasons["late"],
         labelled=account.joined,

@@ -10,7 +10,8 @@ import pyarrow as pa
 from harness.experiments import Experiment
 from harness.log.log import Log
 from harness.measured_part import MeasuredPart, Question, measure_part
-from harness.proof_facts import Past, facts_of, held_out, inputs_of, past_of, signs_of
+from harness.proof_facts import Past, facts_of, held_out, past_of, signs_of
+from harness.proof_inputs import inputs_of
 from harness.slice_columns import slice_evidence
 from policies.columns import Floats
 from policies.contenders import Contender
@@ -39,7 +40,7 @@ def rivalry_of(log: Log, question: Question, found: MeasuredPart) -> Rivalry:
     if moved is not None:
         contenders.append(_recalibrated(log, found, question, moved, past))
     held = held_out(log, question)
-    inputs = inputs_of(log, question, past)
+    inputs = inputs_of(log, question, (past.start, past.stop))
     return Rivalry(
         facts=facts_of(log, question, found, held, inputs, contenders),
         contenders=contenders,

@@ -1,13 +1,13 @@
-"""What a monitor reads of the log: features and scores of a range as columns, and the plan cut from them."""
+"""What a monitor reads of the log: features and scores of a range as columns, and their state."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from harness.log.log import Log
 from harness.log.predicate import Wanted
-from policies.drift import DriftRule, FeaturePlan, MonitorPlan, WindowState, cut_feature, fold_window
+from policies.drift import FeaturePlan, MonitorPlan, WindowState, fold_window
 from policies.drift.reference import Day
 from policies.units import local_days
 from replay.columns import FEATURE, mask_of
@@ -28,33 +28,17 @@ def watched_batches(
         yield batch.select(names)
 
 
-def cut_plan(
-    batches: Sequence[pa.RecordBatch],
-    rule: DriftRule,
-    *,
-    only: Sequence[str] = (),
-    without: Sequence[str] = (),
-    score: bool = True,
-) -> MonitorPlan | None:
-    """Return the plan that a reference shows: its score, and its features `without` some, or `only` some.
+def feature_set_of(batch: pa.RecordBatch) -> str:
+    """Return the digest of the feature set that a batch was recorded with."""
+    digest: bytes = (batch.schema.metadata or {}).get(b"schema_digest", b"")
+    return digest.decode()
 
-    None of none. A feature that some batches lack is missing there; one that changed its type is watched as
-    it is newest.
-    """
-    kinds: dict[str, pa.DataType] = {}
-    for batch in batches:
-        kinds |= {field.name: field.type for field in batch.schema if field.name.startswith(FEATURE)}
-    dropped = {f"{FEATURE}{name}" for name in without}
-    names = [name for name in sorted(kinds) if not only or name.removeprefix(FEATURE) in only]
-    names = [name for name in names if name not in dropped]
-    features = [
-        cut_feature(name.removeprefix(FEATURE), kind_of(kinds[name]), _column(batches, name, kinds[name]))
-        for name in names
-    ]
-    if score and batches:
-        values = _column(batches, SCORE, pa.float64())
-        features.append(cut_feature("(score)", "float64", values, role="prediction", column=SCORE))
-    return MonitorPlan(features=tuple(features), rule=rule) if features else None
+
+def encrypted_in(log: Log, feature_sets: Iterable[str]) -> list[str]:
+    """Return the features that are kept encrypted in some of these feature sets, each named by its digest."""
+    known, named = log.feature_sets(), set(feature_sets)
+    found = [one for digest, one in known.items() if digest in named]
+    return sorted({field.name for one in found for field in one.sealed})
 
 
 def fold_batch(batch: pa.RecordBatch, plan: MonitorPlan) -> WindowState:
@@ -62,7 +46,7 @@ def fold_batch(batch: pa.RecordBatch, plan: MonitorPlan) -> WindowState:
     return fold_window(_complete(batch, plan.features), plan)
 
 
-def fold_days(batches: Sequence[pa.RecordBatch], plan: MonitorPlan, timezone: str) -> list[Day]:
+def fold_days(batches: Iterable[pa.RecordBatch], plan: MonitorPlan, timezone: str) -> list[Day]:
     """Return the state of each local day in which a decision occurred."""
     states: dict[int, WindowState] = {}
     for batch in batches:
@@ -91,17 +75,6 @@ def kind_of(found: pa.DataType) -> str:
         (types.is_list, "list[float64]"),
     )
     return next((kind for test, kind in tests if test(found)), "bytes")
-
-
-def _column(batches: Sequence[pa.RecordBatch], name: str, kind: pa.DataType) -> pa.Array:
-    """Return one column of all batches; null where a batch lacks it or has it in another type."""
-    found = [
-        batch.column(name)
-        if name in batch.schema.names and batch.column(name).type == kind
-        else pa.nulls(batch.num_rows, kind)
-        for batch in batches
-    ]
-    return pa.chunked_array(found, type=kind).combine_chunks()
 
 
 def _complete(batch: pa.RecordBatch, features: Sequence[FeaturePlan]) -> pa.RecordBatch:

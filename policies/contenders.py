@@ -3,6 +3,7 @@
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from policies.evidence import Evidence
 
@@ -38,7 +39,8 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     a label, `labelled` of them have one; `label_bias` and its chance compare the scores of both kinds. The
     range held out is [heldout_start, heldout_stop) in positions; `gap_us` lies between the last decision
     learned from and the first one held out, `window_us` is the label's window. `read_before` tells whether
-    an earlier proof has read the range. `days_since` the last retraining, None for never.
+    an earlier proof has read the range. `days_since` the last retraining, None for never. `encrypted`
+    features were not looked at: by name, how many of the decisions held out keep it encrypted; unset of none.
     """
 
     broken: tuple[str, ...]
@@ -54,3 +56,4 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     window_us: int
     read_before: bool
     days_since: float | None = None
+    encrypted: dict[str, int] | UnsetType = UNSET

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
+from msgspec import UnsetType
 
 from policies.contenders import CHALLENGERS, RECALIBRATED, Contender, Facts
 from policies.duel import Duel
@@ -58,6 +59,9 @@ def _integrity(facts: Facts, rule: RetrainRule) -> Gate:
         )
     else:
         state, reason = "passes", f"{facts.skewed} of {facts.replayed} replayed values differ."
+    if not isinstance(facts.encrypted, UnsetType):
+        kept = ", ".join(f"{name} in {count}" for name, count in sorted(facts.encrypted.items()))
+        reason += f" Kept encrypted, so not looked at: {kept} of the decisions held out."
     return _part(
         "1 integrity",
         said,

@@ -33,15 +33,22 @@ class Matured(msgspec.Struct, frozen=True):
     """The labels and losses of one day. `reasons` accounts for every decision that has none.
 
     `unusable` have a label and no loss: no score, one that is no probability, or a label beside 0 and 1.
+    `values` are the distinct labels and `counts` how often each occurs: of 0 and 1 a day keeps two.
     """
 
     as_of: int
     labelled: int
     reasons: dict[str, int]
     unusable: int
-    labels: Floats
+    values: Floats
+    counts: Ints
     losses: Moments
     reliability: Reliability
+
+    @property
+    def labels(self) -> Floats:
+        """All labels of the day, by value."""
+        return np.repeat(self.values, self.counts)
 
     def day(self, number: int) -> LossDay:
         """The losses as the detector reads them."""
@@ -76,12 +83,14 @@ def matured(log: Log, point: str, day: DayRange, label: Outcomes, plan: Detector
     labels, scores = (floats(joined.table.column(name)) for name in (LABEL, "score"))
     usable = (scores >= 0.0) & (scores <= 1.0) & ((labels == 0.0) | (labels == 1.0))
     known, right = scores[usable], labels[usable]
+    values, counts = np.unique(labels, return_counts=True)
     return Matured(
         as_of=place.position,
         labelled=labels.size,
         reasons=joined.reasons,
         unusable=int(np.count_nonzero(~usable)),
-        labels=labels,
+        values=values,
+        counts=counts,
         losses=Moments.of(_losses(known, right, label, plan.scale)),
         reliability=Reliability.of(known, right, label.threshold),
     )

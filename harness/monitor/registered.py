@@ -1,9 +1,11 @@
 """Monitors in the log: registered once, with the bins, limits and baseline that their reference shows."""
 
 import datetime as dt
+from functools import partial
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 from msgspec import UnsetType
 
@@ -14,15 +16,18 @@ from harness.monitor.days import DayRange, midnight, range_of_day
 from harness.monitor.errors import FeatureEncrypted, MonitorChanged, ReferenceUnusable
 from harness.monitor.file import MonitorFile, Outcomes
 from harness.monitor.outcomes import LABEL, Matured, matured, matures_at
-from harness.watched import cut_plan, watched_batches
-from policies.drift import FeaturePlan, MonitorPlan, WindowState, cut_feature
+from harness.surveyed import cut_plan, survey
+from harness.watched import encrypted_in, watched_batches
+from policies.drift import MonitorPlan, WindowState
 from policies.drift.detector import Baseline, baseline_of
+from policies.drift.edges import cut_edges
 from policies.drift.reference import Day
 from policies.drift.reliability import Reliability
+from policies.drift.survey import Survey, finite_numbers
 from recorders.errors import WriterForked
-from replay.columns import FEATURE
 
 REGISTERED = "monitor.registered"
+_LONGEST = 256  # characters of a known level: five hundred texts of 64 kB are no event of the log
 _LIMITS = ("low", "high", "max_missing", "max_outside", "max_unseen", "max_stale")
 
 
@@ -86,20 +91,20 @@ def check(log: Log, declared: MonitorFile) -> dict[str, Any]:
         return _same(stored, declared).event.body
     days = reference_days(log, declared)
     point = declared.monitor.decision_point
-    batches = list(watched_batches(log, days[0].start, days[-1].stop, point, closed=True))
-    encrypted = _encrypted(log, batches)
+    start, stop = days[0].start, days[-1].stop
+    read = partial(watched_batches, log, start, stop, point, closed=True)
+    surveyed = survey(read(), stop - start, longest=_LONGEST)
+    encrypted = encrypted_in(log, surveyed.feature_sets)
     only = [each.name for each in declared.features]
     for name in only:
         if name in encrypted:
             raise FeatureEncrypted(declared.id, name)
-    plan = cut_plan(batches, declared.rule, only=only, without=encrypted)
+    plan = cut_plan(surveyed, read(), declared.rule, only=only, without=encrypted)
     if plan is None:
         raise ReferenceUnusable(declared.id, f'has no decision at "{point}".', "Choose other days.")
-    columns = sorted({name for batch in batches for name in batch.schema.names})
-    known = [name.removeprefix(FEATURE) for name in columns if name.startswith(FEATURE)]
     for name in only:
-        if name not in known:
-            raise NotFound("feature", name, known)
+        if name not in surveyed.features:
+            raise NotFound("feature", name, surveyed.features)
     body: dict[str, Any] = {
         "declaration": declared.declaration(),
         "declaration_digest": declared.digest,
@@ -155,13 +160,6 @@ def reference_days(log: Log, declared: MonitorFile) -> list[DayRange]:
     return days
 
 
-def _encrypted(log: Log, batches: list[pa.RecordBatch]) -> list[str]:
-    """Return the features that the batches hold encrypted, by the feature sets that they name."""
-    named = {(batch.schema.metadata or {}).get(b"schema_digest", b"").decode() for batch in batches}
-    found = [one for digest, one in log.feature_sets().items() if digest in named]
-    return sorted({field.name for one in found for field in one.sealed})
-
-
 def _limited(plan: MonitorPlan, declared: MonitorFile) -> MonitorPlan:
     """Return the plan with the limits that the file sets."""
     wanted = {each.name: each for each in declared.features}
@@ -176,8 +174,14 @@ def _limited(plan: MonitorPlan, declared: MonitorFile) -> MonitorPlan:
 
 
 def _label_plan(declared: MonitorFile, found: list[Matured]) -> MonitorPlan:
-    values = pa.chunked_array([pa.array(each.labels) for each in found], type=pa.float64()).combine_chunks()
-    label: FeaturePlan = cut_feature("(label)", "float64", values, role="label", column=LABEL)
+    seen = Survey("float64", sum(each.labelled for each in found))
+    for each in found:
+        seen.add(pa.array(each.labels))
+    grid, edges = seen.grid(), None
+    if grid is not None:
+        cells = [grid.cells(finite_numbers(pa.array(each.labels))) for each in found]
+        edges = cut_edges(grid, np.sum(cells, axis=0))
+    label = seen.plan("(label)", role="label", column=LABEL, edges=edges)
     return MonitorPlan(features=(label,), rule=declared.rule)
 
 

@@ -16,7 +16,7 @@ from policies.columns import Floats, Ints
 CELLS = 2048
 _BINS = 64
 _STEEPEST = 2.0**900  # cells per unit of a feature that never varies: below, at, above
-_TRIM = 0.001
+TRIM = 0.001  # of the values lie outside the cells, on each side
 _BLOCK = 2**16
 
 
@@ -47,13 +47,13 @@ class Edges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def counts(self, values: Floats) -> Ints:
         """Return the count of finite `values` per bin, shape (bins,), in numerical order.
 
-        >>> cut_edges(np.array([7.0, 7.0])).counts(np.array([6.9, 7.0, 7.0, 7.1])).tolist()
+        >>> grid_of(7.0, 7.0).counts(np.array([6.9, 7.0, 7.0, 7.1])).tolist()
         [1, 2, 1]
         """
-        return np.add.reduceat(self._cells(values), np.array([0, *(cut + 1 for cut in self.cuts)]))
+        return np.add.reduceat(self.cells(values), np.array([0, *(cut + 1 for cut in self.cuts)]))
 
-    def _cells(self, values: Floats) -> Ints:
-        """Return the count per cell, shape (CELLS + 2,): below, the cells, above."""
+    def cells(self, values: Floats) -> Ints:
+        """Return the count of finite `values` per cell, shape (CELLS + 2,): below, the cells, above."""
         found = np.zeros(CELLS + 2, dtype=np.int64)
         cell = np.empty(min(values.size, _BLOCK))
         with np.errstate(over="ignore"):  # values far outside become infinite here, and are clipped
@@ -68,21 +68,16 @@ class Edges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return found
 
 
-def cut_edges(values: Floats) -> Edges:
-    """Return the edges for a feature whose reference values these are; they must be finite.
-
-    Raises:
-        PlanError: there is no value to cut from.
-    """
-    if not values.size:
-        refuse("edges", "cut from no value", "at least one finite value", "Choose a longer reference.")
-    low = float(np.quantile(values, _TRIM, method="lower"))
-    high = float(np.quantile(values, 1.0 - _TRIM, method="higher"))
+def grid_of(low: float, high: float) -> Edges:
+    """Return the cells between two finite values of a reference, as one bin."""
     half = high / 2.0 - low / 2.0  # the halves cannot overflow, the difference could
     per = min(CELLS / 2.0 / half, _STEEPEST) if half > 0.0 else _STEEPEST
-    whole = Edges(low, per, (0, CELLS))
-    inside = whole._cells(values)[1:-1]  # noqa: SLF001  # its own class of this module
-    reached = np.cumsum(inside)
+    return Edges(low, per, (0, CELLS))
+
+
+def cut_edges(grid: Edges, cells: Ints) -> Edges:
+    """Return the edges for a feature whose reference has these counts in the cells of its grid."""
+    reached = np.cumsum(cells[1:-1])
     steps = np.searchsorted(reached, np.arange(1, _BINS) * (int(reached[-1]) / _BINS), side="right")
     cuts = sorted({0, CELLS, *(int(step) for step in steps if 0 < step < CELLS)})
-    return Edges(low, per, tuple(cuts))
+    return Edges(grid.low, grid.per, tuple(cuts))

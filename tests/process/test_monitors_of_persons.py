@@ -1,17 +1,22 @@
-"""Monitors where persons are: nothing of theirs is opened or kept, and an erasure changes no answer."""
+"""Monitors and proofs where persons are: nothing is opened or kept, and an erasure changes no answer."""
 
 import datetime as dt
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from harness.erasure import erase
+from harness.experiments import CLOSED
 from harness.log.log import Log
+from harness.measured_part import Question
 from harness.monitor.errors import FeatureEncrypted
 from harness.monitor.file import MonitorFile, read_monitor
 from harness.monitor.registered import Monitor, register
 from harness.monitor.run import explain, history, run
 from harness.monitor.text import monitor_text
+from harness.proof_inputs import inputs_of
 from recorders.canonical import canonical_json
 from recorders.fields import FeatureSet, Field
 from recorders.inprocess import InProcessLink
@@ -22,6 +27,7 @@ from tests.support.shop import FIRST
 from tests.support.subjects import SECRET, SHOP, snapshot
 
 POINT = "shop.checkout"
+CUSTOMER = Field("customer", "string", subject=True)
 THEIRS = ["born", "customer", "income", "note"]
 
 
@@ -109,7 +115,7 @@ def test_what_is_encrypted_since_the_reference_is_broken_and_what_was_once_is_no
     plain = FeatureSet(
         "shop",
         1,
-        (Field("amount", "float64"), Field("income", "float64"), Field("customer", "string", subject=True)),
+        (Field("amount", "float64"), Field("income", "float64"), CUSTOMER),
     )
     later = FeatureSet(
         "shop", 2, (*plain.fields[:1], Field("income", "float64", sensitive=True), plain.fields[2])
@@ -125,3 +131,41 @@ def test_what_is_encrypted_since_the_reference_is_broken_and_what_was_once_is_no
 
     path.write_text(path.read_text().replace("2026-03-16", "2026-03-17").replace('"inputs"', '"both"'))
     assert watched(register(event_log, read_monitor(path))) == ["amount", "(score)"]
+
+
+def asked(log: Log, start: int, stop: int, **body: str) -> Question:
+    """Return what a proof of retraining asks of [start, stop); `body` is what its registration says."""
+    experiment = SimpleNamespace(decision_point=POINT, closed=body.get("inputs") == CLOSED)
+    return cast("Question", SimpleNamespace(experiment=experiment, start=start, stop=stop))
+
+
+def test_a_proof_of_retraining_opens_nothing_of_a_person_and_counts_what_it_left_closed(
+    event_log: Log, keys: SubjectKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(event_log, 0, 14)
+    middle = event_log.head().position + 1
+    recorded(event_log, 14, 17)
+    end = event_log.head().position + 1
+    opened = inputs_of(event_log, asked(event_log, middle, end), (1, middle))
+    assert opened.encrypted == {}  # registered before: as it was, with the key
+    monkeypatch.delenv("HARNESS_SUBJECT_SECRET")
+    with Log(event_log.url) as without:
+        found = inputs_of(without, asked(without, middle, end, inputs=CLOSED), (1, middle))
+    assert found.encrypted == dict.fromkeys(THEIRS, 90)
+    assert found.broken == ()
+    assert (found.answer == opened.answer) or opened.broken
+
+
+def test_a_feature_that_became_encrypted_is_no_broken_data_of_a_proof(
+    event_log: Log, keys: SubjectKeys
+) -> None:
+    plain = FeatureSet("shop", 1, (Field("amount", "float64"), Field("income", "float64"), CUSTOMER))
+    later = FeatureSet(
+        "shop", 2, (*plain.fields[:1], Field("income", "float64", sensitive=True), plain.fields[2])
+    )
+    recorded(event_log, 0, 14, plain)
+    middle = event_log.head().position + 1
+    recorded(event_log, 14, 17, later)
+    end = event_log.head().position + 1
+    found = inputs_of(event_log, asked(event_log, middle, end, inputs=CLOSED), (1, middle))
+    assert (found.broken, found.encrypted) == ((), {"customer": 90, "income": 90})
