@@ -21,6 +21,7 @@ from harness.report.figures import (
     Serving,
     Slices,
     Stage,
+    WatchedInputs,
 )
 from harness.report.findings import Range, State, Verdict
 
@@ -211,6 +212,7 @@ class ReportData:
     next_look: datetime | None = None
     window_over: bool = False
     asides: tuple[Aside, ...] = ()
+    inputs: tuple[WatchedInputs, ...] = ()
 
     @property
     def last(self) -> Look | None:

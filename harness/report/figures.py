@@ -197,3 +197,28 @@ class Bounds:
     low: float
     high: float
     planned: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """One watched column on a day: "broken", "drift", "ok" or "not enough data", and why."""
+
+    name: str
+    answer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedInputs:
+    """The newest answer of one monitor of the decision point, what matters most to the model first.
+
+    `left`: columns beyond those of `rows`. `encrypted`: features that it leaves closed.
+    """
+
+    monitor: str
+    day: str
+    answer: str
+    decisions: int
+    rows: tuple[InputRow, ...]
+    left: int
+    encrypted: tuple[str, ...]

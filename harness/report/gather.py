@@ -17,6 +17,7 @@ from harness.report.figures import Absent, Flips, Stage
 from harness.report.findings import NoLook, Verdict
 from harness.report.from_log import events_of, limits_of, provenance_of
 from harness.report.from_looks import gates_of, levels_of, looks_of
+from harness.report.from_monitors import inputs_of
 from harness.report.from_rows import naive_z, primary
 from harness.report.from_verdict import Reading, finding_of
 from harness.report.metric_words import metric_of
@@ -102,6 +103,7 @@ def gather(log: Log, name: str, as_of: When = None) -> ReportData:
         next_look=_next_look(view),
         window_over=view.window_over,
         asides=asides(last.look.verdict) if last else (),
+        inputs=inputs_of(log, experiment.decision_point, view.place.position),
     )
 
 

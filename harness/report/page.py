@@ -22,6 +22,7 @@ from harness.report.sections.evidence import evidence
 from harness.report.sections.frame import section
 from harness.report.sections.gates import gates
 from harness.report.sections.happened import happened, ranges_figure
+from harness.report.sections.inputs import inputs
 from harness.report.sections.reproduce import limits, reproduce
 from harness.report.sections.serving import serving
 from harness.report.sections.slices import slices
@@ -90,6 +91,7 @@ def _sections(data: ReportData) -> list[Markup]:
         differ(data),
         slices(data),
         serving(data),
+        inputs(data),
         counted(data),
         happened(data),
         reproduce(data),

@@ -17,12 +17,13 @@ from harness.monitor.file import read_monitor
 from harness.monitor.registered import Monitor, check, register
 from harness.monitor.run import Ran, explain, history, run
 from harness.monitor.text import monitor_text, monitors_text, ran_text
+from harness.report.from_monitors import inputs_of
 from harness.schedule_file import Schedule
 from harness.schedule_jobs import jobs
 from harness.strict_toml import TomlFileError
 from policies.errors import PlanError
 from tests.support.filled import small_log
-from tests.support.shop import FIRST, Shop
+from tests.support.shop import FIRST, POINT, Shop
 
 TEXT = """
 schema = 1
@@ -100,6 +101,13 @@ def test_days_are_judged_once_and_a_broken_feature_is_named_in_its_first_window(
     assert "▁" in text
     assert "inputs" in monitors_text([watch])
     assert "region: 60 of 60" in ran_text(again)
+    days = {event.body["day"]: event.position for event in event_log.controls(runs.INPUTS, "inputs")}
+    (shown,) = inputs_of(event_log, POINT, days[day(18)])
+    assert (shown.day, shown.answer, shown.rows[0].name) == (day(18), "broken", "region")
+    assert [each.name for each in shown.rows].count("region") == 1
+    (newest,) = inputs_of(event_log, POINT, event_log.head().position)
+    assert (newest.day, newest.answer) == (day(19), "ok")
+    assert inputs_of(event_log, "another.point", head) == inputs_of(event_log, POINT, 1) == ()
 
     def altered(*args: Any) -> Any:
         return judge(*args) | {"decisions": 61}

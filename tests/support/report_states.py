@@ -8,7 +8,15 @@ import numpy as np
 
 from harness.report import aggregate
 from harness.report.data import Levels, Model, ReportData
-from harness.report.figures import Absent, Bounds, NoiseFloor, ScoreDifference, Stage
+from harness.report.figures import (
+    Absent,
+    Bounds,
+    InputRow,
+    NoiseFloor,
+    ScoreDifference,
+    Stage,
+    WatchedInputs,
+)
 from harness.report.findings import (
     Invalid,
     NoLook,
@@ -120,7 +128,16 @@ def reject() -> ReportData:
 
 def retrain() -> ReportData:
     finding = Retrain("hgb-apr:1", "concept", 0.0036, 0.0017)
-    return replace(promote(), verdict=Verdict("RETRAIN", finding))
+    moved = "its distribution moved by 0.142, material from 0.05 on; chance of that without cause 2.1e-05."
+    calm = "its distribution moved by 0.011, material from 0.05 on; chance of that without cause 1."
+    rows = (
+        InputRow("terminal", "broken", "terminal: 96 of 612 values are none of the 14 known levels."),
+        InputRow("amount", "drift", f"amount: {moved}"),
+        InputRow("(score)", "ok", f"(score): {calm}"),
+        InputRow("branch", "not enough data", "branch: no values to compare on both sides."),
+    )
+    watched = WatchedInputs("fraud-inputs", "2026-03-30", "broken", 612, rows, 3, ("card", "income"))
+    return replace(promote(), verdict=Verdict("RETRAIN", finding), inputs=(watched,))
 
 
 def invalid() -> ReportData:

@@ -24,6 +24,7 @@ FULL = (
     "Where they differ",
     "Slices",
     "Cost of serving",
+    "Inputs",
     "What was counted",
     "What happened",
     "Reproduce it",
