@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from policies.checks import between
-from policies.columns import Floats
+from policies.columns import Floats, Ints
 from policies.errors import ColumnsError
 from policies.evalues import grid, mixture, share_mismatch
 from policies.multiplicity import holm
@@ -39,8 +39,15 @@ def excess_log_e(missing: int, count: int, limit: float) -> float:
     between("completeness.limit", limit, 0.0, 1.0)
     if not 0 <= missing <= count:
         raise ColumnsError("missing", f"{missing} of {count}", "a count among all", "Count again.")
+    return mixture(excess_capital(np.array(missing), np.array(count), limit))
+
+
+def excess_capital(missing: Ints, count: Ints, limit: float) -> Floats:
+    """Return the log capital of each stake, along a last axis, for arrays of counts."""
     stakes: Floats = _BETS / limit
-    return mixture(missing * np.log1p(stakes * (1.0 - limit)) + (count - missing) * np.log1p(-_BETS))
+    won, kept = np.log1p(stakes * (1.0 - limit)), np.log1p(-_BETS)
+    capital: Floats = missing[..., np.newaxis] * won + (count - missing)[..., np.newaxis] * kept
+    return capital
 
 
 def completeness(cells: Mapping[str, tuple[int, int]], *, limit: float, alpha: float) -> Completeness:

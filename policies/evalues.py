@@ -176,11 +176,21 @@ def share_mismatch(counts: Sequence[int], shares: Sequence[float], weight: float
     >>> round(share_mismatch([5300, 4700], [0.5, 0.5]), 9)
     15.524011683
     """
-    observed, expected = np.asarray(counts, dtype=np.float64), np.asarray(shares, dtype=np.float64)
+    return float(share_mismatches(np.asarray(counts), shares, weight))
+
+
+def share_mismatches(counts: Ints, shares: Sequence[float], weight: float = 100.0) -> Floats:
+    """Return `share_mismatch` of arrays of counts, a category each along the last axis.
+
+    >>> share_mismatches(np.array([[5300, 4700], [0, 0]]), [0.5, 0.5]).round(9).tolist()
+    [15.524011683, 0.0]
+    """
+    observed, expected = counts.astype(np.float64), np.asarray(shares, dtype=np.float64)
     prior = weight * expected
-    log_beta = float(gammaln(prior + observed).sum() - gammaln((prior + observed).sum()))
+    found = gammaln(prior + observed).sum(axis=-1) - gammaln((prior + observed).sum(axis=-1))
     log_prior = float(gammaln(prior).sum() - gammaln(prior.sum()))
-    return log_beta - log_prior - float(observed @ np.log(expected))
+    log_e: Floats = found - log_prior - observed @ np.log(expected)
+    return log_e
 
 
 def effective_sample_size(weights: Sequence[float]) -> float:

@@ -23,8 +23,13 @@ _HEADS = ("truth", "PROMOTE", "REJECT", "HOLD", "limit", "naive z promotes", "de
 _PROCEDURE = ("procedure", "wrong", "limit", "beside it", "")
 
 
-def render(found: Mapping[str, Certificate], procedures: Sequence[Procedure]) -> str:
-    """Return the page of these certificates, by name. The same figures give the same bytes."""
+def render(
+    found: Mapping[str, Certificate], procedures: Sequence[Procedure], left: Sequence[str] = ()
+) -> str:
+    """Return the page of these certificates, by name, and what is `left` uncertified.
+
+    The same figures give the same bytes.
+    """
     good, kept = (sum(each.holds for each in some) for some in (found.values(), procedures))
     heading = f"{good} of {len(found)} certified plans hold every error rate, "
     heading += f"and {kept} of {len(procedures)} procedures their limit."
@@ -36,13 +41,13 @@ def render(found: Mapping[str, Certificate], procedures: Sequence[Procedure]) ->
         id="verdict",
     )
     parts = [_section(f"plan-{place}", name, each) for place, (name, each) in enumerate(found.items(), 1)]
-    parts.append(_procedures(procedures))
+    parts.append(_procedures(procedures, left))
     foot = "Simulated by the harness. One file, no script, no external request."
     body = tag("div", tag("main", top, *parts), tag("footer", foot), class_="page")
     return document("Certificates of policies", body, skip="Skip to the figures")
 
 
-def _procedures(found: Sequence[Procedure]) -> Markup:
+def _procedures(found: Sequence[Procedure], left: Sequence[str]) -> Markup:
     """Return the table of procedures, in the row of a certificate."""
     head = tag(
         "tr", *(tag("th", words, class_="n" if place else None) for place, words in enumerate(_PROCEDURE))
@@ -52,7 +57,8 @@ def _procedures(found: Sequence[Procedure]) -> Markup:
         "A planned test holds at its planned looks alone.",
     )
     table = tag("table", tag("thead", head), tag("tbody", *(_procedure(each) for each in found)))
-    return section("procedures", "Procedures", table, rail=rail)
+    named = [tag("p", f"Not certified: {each}.") for each in left]
+    return section("procedures", "Procedures", table, *named, rail=rail)
 
 
 def _procedure(each: Procedure) -> Markup:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from harness.certify.procedures import Asked, Measured, Procedure, judged
+from harness.certify.registered import registered_procedures
 from harness.certify.scenarios import effect_of, step_of
 from harness.certify.simulate import Counts, Flags, cells_of, log_e_at, units_per_look
 from harness.certify.worlds import Assumed, World, world
@@ -22,7 +23,7 @@ _CHUNK = 500
 
 
 def plan_procedures(plan: Plan, assumed: Assumed) -> Iterator[Procedure]:
-    """Yield the procedures that a plan uses: a sequence for each metric that gates, and the slices."""
+    """Yield the procedures that a plan uses: a sequence for each metric that gates, and what it registers."""
     looks = min(assumed.looks, plan.policy.max_looks)
     for metric in plan.gating:
         asked = Asked(
@@ -33,6 +34,7 @@ def plan_procedures(plan: Plan, assumed: Assumed) -> Iterator[Procedure]:
         )
         yield judged(asked, _coverage(plan, metric, assumed, looks), runs=assumed.runs, looks=looks)
     yield from _planned_looks(plan, assumed, looks)
+    yield from registered_procedures(plan, assumed, looks)
     if isinstance(plan.slices, SlicePlan):
         for harmed in (0, _HARMED):
             asked = Asked(

@@ -8,7 +8,7 @@ from harness.experiment_status import Shown, Status
 from harness.experiments import Experiment
 from harness.looks import Look
 from harness.recovery.invalid import Invalid
-from policies.estimate import UNIT_NOUNS
+from policies.estimate import UNIT_NOUNS, Estimate
 from policies.verdict import Verdict
 
 SEEN_FROM = {
@@ -170,6 +170,15 @@ def look_text(look: Look, position: int | None, *, over: bool = False) -> str:
     return "\n".join(lines)
 
 
+def _clipped(each: Estimate) -> str:
+    """Return the warning that a proof is about clipped differences, and of how many."""
+    noun = UNIT_NOUNS[each.unit]
+    return (
+        f"Warning: {each.metric} of {each.clipped:,} of {each.units:,} {noun} differs by more than the clip, "
+        f"{each.clip:g}, and counts as that: what is proven is the mean of clipped differences."
+    )
+
+
 def lost_lines(lost: Sequence[Invalid]) -> list[str]:
     """Return a line for each look or verdict that the log lost when it was restored."""
     return [
@@ -187,6 +196,7 @@ def beside_lines(verdict: Verdict) -> list[str]:
         who = "" if remedy.challenger is None else f", by {remedy.challenger}"
         lines += ["", f"  to do: {remedy.action}{who}; what changed: {remedy.diagnosis.change}"]
         lines += [f"    {why}" for why in remedy.diagnosis.because]
+        lines += [f"    {_clipped(each)}" for each in verdict.estimates if each.clipped]
     if verdict.slices:
         lines += ["", f"  {'slice':<36}{'units':>8}{'difference':>12}{'e of harm':>11}"]
         for each in verdict.slices[:_SLICES_SHOWN]:

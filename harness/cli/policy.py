@@ -44,12 +44,14 @@ def list_(json: bool) -> None:
 def certify(*, file: Path | None, shipped: bool, html: Path | None, json: bool, **given: Any) -> int:
     """Simulate experiments under the plan of FILE: error rates, power, decisions until a verdict.
 
-    Its sequences and its search in slices are certified after it; with --shipped, every procedure is. Exit
-    code 1 when an error rate exceeds its limit by more than three standard errors.
+    What else it registers (sequences, slices, arms, pairs, quantiles, planned tests) is certified after it,
+    or named with the reason why not; with --shipped, every procedure is. Exit code 1 when an error rate
+    exceeds its limit by more than three standard errors.
     """
     from harness.certify.certificate import certify
     from harness.certify.page import render
     from harness.certify.procedures import procedures_text
+    from harness.certify.registered import not_certified
     from harness.certify.sequences import plan_procedures
     from harness.certify.shipped import shipped_procedures
     from harness.certify.text import certificate_text
@@ -61,10 +63,13 @@ def certify(*, file: Path | None, shipped: bool, html: Path | None, json: bool, 
         procedures = shipped_procedures()
     else:
         procedures = tuple(each for planned in plans.values() for each in plan_procedures(*planned))
-    written = None if html is None else write_page(render(found, procedures), html)
+    left = () if shipped else tuple(each for planned in plans.values() for each in not_certified(*planned))
+    written = None if html is None else write_page(render(found, procedures, left), html)
     text = "\n\n".join(certificate_text(name, each) for name, each in found.items())
-    note = "" if html is None else f"\n\nWrote {html}."
-    body = {"certificates": found, "procedures": procedures, "html": html, "sha256": written}
+    note = "".join(f"\n  not certified: {each}." for each in left)
+    note += "" if html is None else f"\n\nWrote {html}."
+    body: dict[str, object] = {"certificates": found, "procedures": procedures, "not_certified": left}
+    body |= {"html": html, "sha256": written}
     emit(body, json=json, text=f"{text}\n\n{procedures_text(procedures)}{note}")
     return 0 if all(each.holds for each in found.values()) and all(each.holds for each in procedures) else 1
 

@@ -4,6 +4,7 @@ Where acting is wrong it must stay rarer than alpha plus three standard errors, 
 naive paired z of the same runs is shown failing beside it.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,18 @@ import pytest
 from harness.certify.certificate import certify
 from harness.certify.page import render
 from harness.certify.procedures import Asked, Measured, judged, procedures_text
+from harness.certify.registered import not_certified
 from harness.certify.scenarios import step_of
 from harness.certify.sequences import first_wrong, named_by_e_bh, outside, plan_procedures
 from harness.certify.shipped import shipped, shipped_procedures
-from harness.certify.simulate import cells_of, decided
+from harness.certify.simulate import cells_of, decided, log_mean
 from harness.certify.text import certificate_text
 from harness.certify.worlds import Assumed, world
 from harness.errors import UsageError
 from policies import Evidence, Look, decide, plan_from
 from policies.accumulators import Moments, TernaryCounts
+from policies.completeness import completeness, excess_capital, ratio_mismatch
+from policies.evalues import share_mismatches
 from policies.evidence import MetricEvidence
 from policies.multiplicity import worst_slices
 from policies.sample import sample_of
@@ -121,6 +125,59 @@ def test_a_plan_with_slices_has_them_certified():
         "slices by e-BH, 0 of 3 harmed",
         "slices by e-BH, 3 of 3 harmed",
     ]
+
+
+def test_what_a_plan_registers_is_certified_or_named_with_the_reason():
+    signs = {
+        "name": "accuracy",
+        "positive_decision": "x",
+        "margin": 0.05,
+        "planned": ["mcnemar", "tost", "pocock", "wilson"],
+        "planned_units": 1_200,
+    }
+    graded = {"name": "brier", "quantiles": [0.9], "covariates": ["x"], "covariate_means": [0.0]}
+    plan = plan_from(
+        {
+            "metrics": [signs, {**graded, "planned_units": 100, "planned": ["obrien-fleming"]}],
+            "arms": {"feature": "arm", "levels": ["a", "b", "c"], "shares": [0.5, 0.3, 0.2], "alpha": 0.05},
+            "completeness": {"levels": ["x"], "limit": 0.05, "alpha": 0.05},
+        }
+    )
+    assumed = Assumed(runs=300, looks=5)
+    found = {each.name: each for each in plan_procedures(plan, assumed)}
+    assert list(found)[2:] == [
+        "pocock of accuracy",
+        "shares of arms by arm",
+        "completeness of pairs, 2 cells",
+        "exact McNemar of accuracy",
+        "TOST of accuracy",
+        "quantile 0.9 of brier",
+    ]
+    assert all(each.holds for each in found.values())
+    fooled = [each.name for each in found.values() if each.naive <= each.limit + each.tolerance]
+    assert set(fooled) <= {"exact McNemar of accuracy", "TOST of accuracy"}
+    left = not_certified(plan, assumed)
+    assert [each.partition(":")[0] for each in left] == [
+        "wilson of accuracy",
+        "obrien-fleming of brier",
+        "brier adjusted",
+    ]
+    assert "Not certified: brier adjusted" in render({}, tuple(found.values()), left)
+
+
+def test_arms_and_pairs_of_many_runs_are_those_of_the_gates():
+    rng = np.random.default_rng(4)
+    shares = {"a": 0.5, "b": 0.3, "c": 0.2}
+    came = rng.multinomial(900, [0.45, 0.33, 0.22], 50)
+    logs = share_mismatches(came, list(shares.values()))
+    one_by_one = [ratio_mismatch(dict(zip(shares, row, strict=True)), shares) for row in came.tolist()]
+    assert logs.tolist() == pytest.approx(one_by_one, abs=1e-9)
+    missing = rng.binomial(400, 0.07, (50, 3))
+    log_e = log_mean(excess_capital(missing, np.array(400), 0.05), axis=-1)
+    for row, found in zip(missing.tolist(), log_e, strict=True):
+        tested = completeness({str(k): (n, 400) for k, n in enumerate(row)}, limit=0.05, alpha=0.05)
+        assert list(tested.log_e.values()) == pytest.approx(found.tolist(), abs=1e-9)
+        assert bool(tested.broken) == (found.max() >= math.log(3 / 0.05))
 
 
 @pytest.mark.parametrize(

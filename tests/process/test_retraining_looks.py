@@ -8,6 +8,7 @@ import pytest
 
 from harness import looks
 from harness.backtest import PolicyFile, backtest
+from harness.cli.experiment_text import look_text
 from harness.errors import UsageError
 from harness.exchanged import exchange
 from harness.experiment_errors import ExperimentConcluded, TrainedInWindow, TrainingUnknown
@@ -120,15 +121,21 @@ def test_a_changed_concept_is_proven_recorded_and_explained(
     early = turned.look()
     assert early.verdict.state == "HOLD"
     assert parts(early)["4 win"] == "waits"
+    assert "Warning" not in look_text(early, None)
+    (found,) = early.verdict.estimates
+    bitten = msgspec.structs.replace(found, clipped=3)
+    verdict = msgspec.structs.replace(early.verdict, estimates=(bitten,))
+    warned = look_text(msgspec.structs.replace(early, verdict=verdict), None)
+    assert f"Warning: brier of 3 of {found.units} decisions differs by more than the clip, 0.7" in warned
     turned.shop.days(29, 50)
     look = turned.look()
     assert look.verdict.state == "RETRAIN", [gate for gate in look.verdict.gates if gate.state != "passes"]
     assert set(parts(look).values()) == {"passes"}
-    found = remedy(look)
-    assert (found.action, found.challenger, found.diagnosis.change) == ("retrain", "recent", "concept")
-    assert [each.name for each in found.duels] == ["recent", "all", "recalibrated"]
-    assert found.facts.replayed == look.integrity.decisions
-    assert found.facts.skewed == 0
+    proven = remedy(look)
+    assert (proven.action, proven.challenger, proven.diagnosis.change) == ("retrain", "recent", "concept")
+    assert [each.name for each in proven.duels] == ["recent", "all", "recalibrated"]
+    assert proven.facts.replayed == look.integrity.decisions
+    assert proven.facts.skewed == 0
     assert all(gate.assumption for gate in look.verdict.gates if gate.name[0] in "1234567")
     event = record_verdict(turned.log, "again-1")
     assert EXIT_CODES[event.body["state"]] == 21
