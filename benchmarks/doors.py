@@ -23,8 +23,7 @@ import httptools
 
 from benchmarks.results import Row, at_least, interleaved, publish
 from recorders.doors import cloudevents, otlp
-from recorders.doors.connection import rendered
-from recorders.doors.http import Answer
+from recorders.doors.http import Answer, rendered
 from recorders.doors.mapping import Mapping
 from recorders.doors.pairing import PairingTable, half_of
 from recorders.doors.router import Router

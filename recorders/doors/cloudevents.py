@@ -3,7 +3,8 @@
 import base64
 import binascii
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from functools import lru_cache
+from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
@@ -19,6 +20,7 @@ FAMILIES: Final[Mapping[str, tuple[str, str]]] = {
     "io.seldon.serving.inference.response": ("seldon", "response"),
     "io.seldon.serving.feedback": ("seldon", "feedback"),
 }
+_UNKNOWN: Final = ("cloudevents", "event")
 STRUCTURED: Final = b"application/cloudevents+json"
 BATCH: Final = b"application/cloudevents-batch+json"
 EVENTS_MAX: Final = 4_096
@@ -39,7 +41,7 @@ _SCALARS: Final = frozenset({bool, int, float})
 _JSON_ATTRIBUTES: Final = ("metadata", "annotations")
 
 
-class CloudEvent(NamedTuple):
+class CloudEvent(msgspec.Struct, frozen=True):
     """One event: its attributes (context and extensions, lower case), and its data as it was sent.
 
     `size` is what it takes: characters of the attributes' values, bytes of the data.
@@ -52,7 +54,7 @@ class CloudEvent(NamedTuple):
     @property
     def family(self) -> tuple[str, str]:
         """Who sends it and what it is; `cloudevents` and `event` for all that we do not know."""
-        return FAMILIES.get(self.attributes["type"], ("cloudevents", "event"))
+        return FAMILIES.get(self.attributes["type"], _UNKNOWN)
 
 
 def split(headers: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], dict[bytes, bytes]]:
@@ -76,8 +78,8 @@ def split(headers: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], dict[
     return attributes, others
 
 
-def read(content_type: bytes, attributes: Mapping[str, str], body: bytes) -> list[CloudEvent]:
-    """Return the events of one HTTP request, whose headers hold `attributes`.
+def read(content_type: bytes, attributes: dict[str, Any], body: bytes) -> list[CloudEvent]:
+    """Return the events of one HTTP request, whose headers hold `attributes`. A sole event keeps these.
 
     Raises:
         Unreadable: an attribute is missing or no text, the body is not what `content_type` says, or there are
@@ -87,7 +89,7 @@ def read(content_type: bytes, attributes: Mapping[str, str], body: bytes) -> lis
     >>> read(b"application/json", attributes, b"{}")[0].family
     ('cloudevents', 'event')
     """
-    kind = content_type.split(b";", 1)[0].strip().lower()
+    kind = _media(content_type)
     if kind == STRUCTURED:
         return [_structured(parse_json(body))]
     if kind == BATCH:
@@ -95,12 +97,23 @@ def read(content_type: bytes, attributes: Mapping[str, str], body: bytes) -> lis
         if type(events) is not list or len(events) > EVENTS_MAX:
             raise Unreadable(f"a batch is a list of up to {EVENTS_MAX} events")
         return [_structured(event) for event in events]
-    found: dict[str, Any] = dict(attributes)
     size = len(together := "".join(attributes.values()))  # bounded where heads are read
     if "%" in together:
-        found = {key: unquote(text, errors="replace") for key, text in attributes.items()}
-    _check_needed(found)
-    return [CloudEvent(found, body, size + len(body))]
+        attributes = {key: unquote(text, errors="replace") for key, text in attributes.items()}
+    return [_event(attributes, body, size + len(body))]
+
+
+@lru_cache(64)
+def _media(content_type: bytes) -> bytes:
+    return content_type.split(b";", 1)[0].strip().lower()
+
+
+def _event(attributes: dict[str, Any], data: bytes, size: int) -> CloudEvent:
+    for key in _NEEDED:
+        value = attributes.get(key)
+        if type(value) is not str or not value or len(value) > _ATTRIBUTE_MAX:
+            raise Unreadable(f"the attribute {key} is missing, empty or no text")
+    return CloudEvent(attributes, data, size)
 
 
 def _structured(event: Any) -> CloudEvent:
@@ -116,11 +129,10 @@ def _structured(event: Any) -> CloudEvent:
         data = event["data"].encode("utf-8", "surrogatepass")
     else:
         data = msgspec.json.encode(event.get("data"))
-    _check_needed(attributes)
     held = _characters(attributes)
     if held > _ATTRIBUTES_MAX:
         raise Unreadable(f"its attributes have more than {_ATTRIBUTES_MAX} characters", reason="size")
-    return CloudEvent(attributes, data, held + len(data))
+    return _event(attributes, data, held + len(data))
 
 
 def _characters(attributes: Mapping[str, Any]) -> int:
@@ -131,13 +143,6 @@ def _characters(attributes: Mapping[str, Any]) -> int:
         elif value is not None and type(value) not in _SCALARS:
             raise Unreadable("an attribute is neither text, a number nor a bool")
     return size
-
-
-def _check_needed(attributes: dict[str, Any]) -> None:
-    for key in _NEEDED:
-        value = attributes.get(key)
-        if type(value) is not str or not value or len(value) > _ATTRIBUTE_MAX:
-            raise Unreadable(f"the attribute {key} is missing, empty or no text")
 
 
 def opened(attributes: dict[str, Any]) -> dict[str, Any]:

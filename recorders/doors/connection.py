@@ -7,19 +7,19 @@ no application protocol in between (docs/adr/0020).
 import asyncio
 from collections import Counter, deque
 from functools import partial
-from http import HTTPStatus
 from typing import Final, NamedTuple
 
 import httptools
 
-from recorders.doors.http import Answer, Doors, Head, Request
+from recorders.doors.heads import HEAD_BYTES, Form, Forms, Head
+from recorders.doors.http import Answer, Doors, rendered
 
-HEAD_BYTES: Final = 32 * 1024
 # Answers that a sender does not read, and requests that wait for theirs on one connection.
 UNREAD_BYTES: Final = 1 * 2**20
 PIPELINED: Final = 64
 IDLE_S: Final = 30.0
 _OK: Final = 200
+_NO_HEAD: Final = Head.of(b"", b"", ())
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -38,6 +38,7 @@ class Reception:
         self.doors = doors
         self.limits = limits
         self.counts = counts
+        self.forms = Forms()
         self.open: set[Connection] = set()
 
     def sweep(self, now: float) -> None:
@@ -76,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._in_head = self._may_be_long = False
         self._ended = False  # nothing more is read: it was refused, or is the last
+        self._form: Form | None = None  # that of the last head, once it is known
         self._begin()
 
     # asyncio.Protocol
@@ -99,7 +101,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came in."""
-        if self._ended:
+        if self._form is not None and not self._since:
+            data = self._alike(data, self._form)
+        if self._ended or not data:
             return
         if not self._since:
             self._since = self._loop.time()
@@ -146,8 +150,7 @@ class Connection(asyncio.Protocol):
         if self._may_be_long and self._head_size() > HEAD_BYTES:
             self._refuse(Answer(431, f"The head is longer than {HEAD_BYTES} bytes.\n".encode()))
             return
-        path = self._url.partition(b"?")[0] if b"?" in self._url else self._url
-        self._head = Head.of(self._parser.get_method(), path, self._headers)
+        self._head = Head.of(self._parser.get_method(), self._url, self._headers)
         refusal = self._reception.doors.refusal(self._head, self._reception.limits.body_bytes)
         if refusal is not None:
             self._refuse(refusal)
@@ -166,19 +169,13 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Hand the request over; the answer goes out in its turn."""
-        self._since, self._idle_since = 0.0, self._loop.time()
+        self._since = 0.0
         if self._ended:
             return
+        self._ended = not self._parser.should_keep_alive()
+        self._form = self._reception.forms.meet(self._head.method, self._url, self._headers)
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        last = not self._parser.should_keep_alive()
-        self._ended = last
-        slot = _Slot(last=last)
-        self._slots.append(slot)
-        answer = self._reception.doors.take(Request(self._head, body), partial(self._answer, slot))
-        if answer is not None:
-            self._answer(slot, answer)
-        elif len(self._slots) >= PIPELINED:
-            self._pace()
+        self._take(self._head, body)
 
     # Reception
 
@@ -216,9 +213,38 @@ class Connection(asyncio.Protocol):
     def _begin(self) -> None:
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._head = Head()
+        self._head = _NO_HEAD
         self._body: list[bytes] = []
         self._body_bytes = 0
+
+    def _alike(self, data: bytes, form: Form) -> bytes:
+        """Take the requests that are whole and whose heads are of a form; return what follows them.
+
+        What is cut off, refused or spelled otherwise is httptools', which stands before a request as well.
+        """
+        start, doors, limit = 0, self._reception.doors, self._reception.limits.body_bytes
+        while start < len(data) and not self._ended:
+            found = form.read(data, start)
+            if found is None:
+                break
+            head, begin = found
+            end = begin + head.length
+            if end > len(data) or doors.refusal(head, limit) is not None:
+                break
+            self._take(head, data[begin:end])
+            start = end
+        return data[start:]
+
+    def _take(self, head: Head, body: bytes) -> None:
+        """Hand a whole request over; the answer goes out in its turn."""
+        self._idle_since = self._loop.time()
+        slot = _Slot(last=self._ended)
+        self._slots.append(slot)
+        answer = self._reception.doors.take(head, body, partial(self._answer, slot))
+        if answer is not None:
+            self._answer(slot, answer)
+        elif len(self._slots) >= PIPELINED:
+            self._pace()
 
     def _refuse(self, answer: Answer) -> None:
         """Answer what came so far, in its turn, and read nothing more."""
@@ -260,27 +286,3 @@ class Connection(asyncio.Protocol):
             transport.pause_reading()
         elif not busy and not transport.is_reading():
             transport.resume_reading()
-
-
-def rendered(answer: Answer, *, last: bool = False) -> bytes:
-    """Return an answer as the bytes of HTTP/1.1.
-
-    >>> rendered(Answer(503, b"full", retry_after_s=5)).splitlines()[0]
-    b'HTTP/1.1 503 Service Unavailable'
-    """
-    if answer == _PLAIN and not last:
-        return _RENDERED
-    head = [
-        b"HTTP/1.1 %d %s" % (answer.status, HTTPStatus(answer.status).phrase.encode()),
-        b"content-type: " + answer.kind,
-        b"content-length: %d" % len(answer.body),
-    ]
-    if answer.retry_after_s:
-        head.append(b"retry-after: %d" % answer.retry_after_s)
-    if last:
-        head.append(b"connection: close")
-    return b"\r\n".join(head) + b"\r\n\r\n" + answer.body
-
-
-_PLAIN: Final = Answer(200)
-_RENDERED: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 0\r\n\r\n"

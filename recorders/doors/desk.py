@@ -31,12 +31,15 @@ COMMIT_MAX: Final = 2_048
 LOSS_EVERY_S: Final = 5.0
 TICK_S: Final = 1.0
 SAMPLES: Final = 20
+# How long the desk waits for others to share a commit: for each that shared the last one, and at most.
+GATHER_EACH_S: Final = 0.0001
+GATHER_MAX_S: Final = 0.003
 NotKept = DoorClosed | AppendError
 Kept = Callable[[NotKept | None], None]
 _logger = logging.getLogger("recorders.doors")
 
 
-class Work(NamedTuple):
+class Work(msgspec.Struct, frozen=True):
     """What one HTTP request brought: events that are whole, halves that may have to wait."""
 
     routed: Sequence[Routed] = ()
@@ -84,6 +87,7 @@ class Desk:
         self._losses: dict[tuple[str, str], tuple[int, float, float]] = {}
         self._reported_at = 0.0
         self._closed = self._alone = False
+        self._commit_from = 0.0  # by the clock of the event loop
         self.table.restore(journal.take_over())
 
     def now(self) -> float:
@@ -118,11 +122,22 @@ class Desk:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
+                await self._gather()
                 await self.commit()
                 while self._pending:
+                    await self._gather()
                     await self.commit()
         finally:
             ticks.cancel()
+
+    async def _gather(self) -> None:
+        """Wait for those who shared the last commit: they were answered, and most are about to send again.
+
+        A commit costs the same for one as for thirty. A sender that is alone never waits (docs/adr/0063).
+        """
+        left = self._commit_from - asyncio.get_running_loop().time()
+        if left > 0:
+            await asyncio.sleep(left)
 
     async def _tick(self) -> None:
         """Wake the desk for what is due though nothing comes."""
@@ -161,7 +176,9 @@ class Desk:
             self._settle(made, packing.sequence)
         else:
             self._take_back(made, [work for work, _ in group])
-        asyncio.get_running_loop().call_soon(self._tell, deque(kept for _, kept in group), error)
+        loop = asyncio.get_running_loop()
+        self._commit_from = loop.time() + min(GATHER_EACH_S * (len(group) - 1), GATHER_MAX_S)
+        loop.call_soon(self._tell, deque(kept for _, kept in group), error)
 
     # Inside.
 

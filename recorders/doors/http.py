@@ -6,7 +6,8 @@ name as refused is on disk.
 
 import hmac
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ from recorders.doors import cloudevents, otlp
 from recorders.doors.bodies import parse_json
 from recorders.doors.desk import Desk, NotKept, Work
 from recorders.doors.errors import DoorClosed, TooLarge, Unreadable
+from recorders.doors.heads import Head
 from recorders.doors.pairing import Half, half_of
 from recorders.doors.router import Routed
 from recorders.errors import InvalidEvent
@@ -35,45 +37,7 @@ class Answer(NamedTuple):
 
 Told = Callable[[Answer], None]
 _TAKEN: Final = Answer(200)
-
-
-class Head(NamedTuple):
-    """What a request says before its body: the headers that matter. `length` is 0 when it is not told.
-
-    `attributes` are those of a CloudEvent.
-    """
-
-    method: bytes = b""
-    path: bytes = b""
-    kind: bytes = b""
-    encoding: bytes = b""
-    length: int = 0
-    token: bytes = b""
-    expects: bool = False
-    attributes: Mapping[str, str] = {}
-
-    @classmethod
-    def of(cls, method: bytes, path: bytes, headers: Iterable[tuple[bytes, bytes]]) -> "Head":
-        """Return the head of a request. Of a header that comes twice the last one counts."""
-        attributes, given = cloudevents.split(headers)
-        length = given.get(b"content-length", b"")
-        return cls(
-            method,
-            path,
-            given.get(b"content-type", b""),
-            given[b"content-encoding"].strip().lower() if b"content-encoding" in given else b"",
-            int(length[:20]) if length.isdigit() else 0,
-            given.get(b"authorization", b""),
-            b"expect" in given and given[b"expect"].lower() == b"100-continue",
-            attributes,
-        )
-
-
-class Request(NamedTuple):
-    """A whole request, as it was sent."""
-
-    head: Head
-    body: bytes
+_RENDERED: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 0\r\n\r\n"
 
 
 class Doors:
@@ -99,18 +63,18 @@ class Doors:
             return Answer(401, b"a token is needed\n")
         return self.too_large(body_bytes) if head.length > body_bytes else None
 
-    def take(self, request: Request, told: Told) -> Answer | None:
+    def take(self, head: Head, body: bytes, told: Told) -> Answer | None:
         """Return the answer to a request that was not refused; None if it waits for the disk.
 
         `told` gets the answer then, once the disk has what the request brought, or has not.
         """
-        door = self._paths.get(request.head.path)
+        door = self._paths.get(head.path)
         if door is None:
-            return self._watched(request.head.path)
+            return self._watched(head.path)
         try:
-            if request.head.encoding not in (b"", b"identity"):
-                request = request._replace(body=self._unpacked(request.head.encoding, request.body))
-            return door(request, told)
+            if head.encoding not in (b"", b"identity"):
+                body = self._unpacked(head.encoding, body)
+            return door(head, body, told)
         except TooLarge as error:
             return Answer(413, str(error).encode())
         except DoorClosed as error:
@@ -149,9 +113,9 @@ class Doors:
 
     # The doors.
 
-    def _cloudevents(self, request: Request, told: Told) -> Answer | None:
+    def _cloudevents(self, head: Head, body: bytes, told: Told) -> Answer | None:
         try:
-            events = cloudevents.read(request.head.kind, request.head.attributes, request.body)
+            events = cloudevents.read(head.kind, head.attributes, body)
         except InvalidEvent as error:
             self._desk.reject(error)
             return Answer(400, str(error).encode())
@@ -188,27 +152,28 @@ class Doors:
             parse_json(event.data)  # a half that nobody can read is refused now, not when the other one comes
             halves.append(half_of(event, self._desk.now()))
 
-    def _otlp(self, request: Request, told: Told) -> Answer | None:
+    def _otlp(self, head: Head, body: bytes, told: Told) -> Answer | None:
         try:
-            documents = otlp.read(request.head.kind, request.body)
+            documents = otlp.read(head.kind, body)
         except InvalidEvent as error:
             self._desk.reject(error)
             return Answer(415 if error.reason == "content_type" else 400, str(error).encode())
         routed, refused = self._documents("otlp", ((None, document) for document in documents))
         first = refused[0][1] if refused else ""
-        kind = request.head.kind
-        return self._submit(Work(routed), Answer(200, otlp.answer(kind, len(refused), first), kind), told)
+        answer = Answer(200, otlp.answer(head.kind, len(refused), first), head.kind)
+        return self._submit(Work(routed), answer, told)
 
-    def _lines(self, request: Request, told: Told) -> Answer | None:
-        routed, refused = self._documents("lines", _lines(request.body))
-        body = msgspec.json.encode(
+    def _lines(self, head: Head, body: bytes, told: Told) -> Answer | None:
+        del head  # the path says what comes
+        routed, refused = self._documents("lines", _lines(body))
+        report = msgspec.json.encode(
             {
                 "events": len(routed),
                 "rejected": len(refused),
                 "samples": [{"line": line, "error": why} for line, why in refused[:SHOWN]],
             }
         )
-        return self._submit(Work(routed), Answer(200 if routed or not refused else 422, body, _JSON), told)
+        return self._submit(Work(routed), Answer(200 if routed or not refused else 422, report, _JSON), told)
 
     def _documents(
         self, source: str, documents: Iterator[tuple[int | None, Any]]
@@ -233,6 +198,26 @@ class Doors:
         if path == b"/metrics":
             return Answer(200, prometheus(self._desk), b"text/plain; version=0.0.4")
         return Answer(200, msgspec.json.encode(status(self._desk)), _JSON)
+
+
+def rendered(answer: Answer, *, last: bool = False) -> bytes:
+    """Return an answer as the bytes of HTTP/1.1.
+
+    >>> rendered(Answer(503, b"full", retry_after_s=5)).splitlines()[0]
+    b'HTTP/1.1 503 Service Unavailable'
+    """
+    if answer == _TAKEN and not last:
+        return _RENDERED
+    head = [
+        b"HTTP/1.1 %d %s" % (answer.status, HTTPStatus(answer.status).phrase.encode()),
+        b"content-type: " + answer.kind,
+        b"content-length: %d" % len(answer.body),
+    ]
+    if answer.retry_after_s:
+        head.append(b"retry-after: %d" % answer.retry_after_s)
+    if last:
+        head.append(b"connection: close")
+    return b"\r\n".join(head) + b"\r\n\r\n" + answer.body
 
 
 def status(desk: Desk) -> dict[str, Any]:

@@ -66,13 +66,12 @@ def half_of(event: CloudEvent, now: float) -> Half:
     family, side = event.family
     assert side in ("request", "response"), side
     if family == "kserve":
-        parts: tuple[str, ...] = (family, attributes["source"], attributes["id"])
+        key = f"{family}\x1f{attributes['source']}\x1f{attributes['id']}"
     else:
         if not attributes.get("requestid"):
             raise Unreadable("the attribute requestid is missing")
         names = ("namespace", "inferenceservicename", "endpoint", "modelid", "requestid")
-        parts = (family, *(str(attributes.get(name, "")) for name in names))
-    key = "\x1f".join(parts)
+        key = "\x1f".join((family, *(str(attributes.get(name, "")) for name in names)))
     mine: Side = "request" if side == "request" else "response"
     return Half(key, mine, now, family, attributes, event.data, event.size)
 

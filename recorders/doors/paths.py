@@ -29,7 +29,7 @@ def compile_path(text: str) -> Find:
     if len(steps) == 1:
         return _one(steps[0])
     if len(steps) == 2 and isinstance(steps[0], str):  # noqa: PLR2004  # nearly all of them: input[0], event.id
-        return _two(steps[0], steps[1])
+        return _inside(steps[0], steps[1]) if isinstance(steps[1], str) else _placed(steps[0], steps[1])
 
     def find(document: Any) -> Any:
         for step in steps:
@@ -72,14 +72,21 @@ def _steps(text: str) -> tuple[str | int, ...]:
     return tuple(steps)
 
 
-def _two(first: str, second: str | int) -> Find:
+def _inside(first: str, second: str) -> Find:
     def find(document: Any) -> Any:
         found = document.get(first, ABSENT) if type(document) is dict else ABSENT
-        if type(found) is dict:
-            return found.get(second, ABSENT)
-        if isinstance(second, int) and isinstance(found, list | tuple):
-            return found[second] if -len(found) <= second < len(found) else ABSENT
-        return ABSENT
+        return found.get(second, ABSENT) if type(found) is dict else ABSENT
+
+    return find
+
+
+def _placed(first: str, place: int) -> Find:
+    def find(document: Any) -> Any:
+        found = document.get(first, ABSENT) if type(document) is dict else ABSENT
+        # A list as JSON makes it is nearly always what stands here; looking for a tuple costs as much again.
+        if type(found) is list or isinstance(found, list | tuple):
+            return found[place] if -len(found) <= place < len(found) else ABSENT
+        return found.get(place, ABSENT) if type(found) is dict else ABSENT
 
     return find
 

@@ -1,7 +1,9 @@
 """Router: which mapping a document belongs to, and what becomes of it."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from recorders.doors import pairing
 from recorders.doors.bodies import parse_json, rows_of
@@ -13,7 +15,7 @@ from recorders.doors.translate import Event, Translator
 from recorders.errors import InvalidEvent
 
 
-class Routed(NamedTuple):
+class Routed(msgspec.Struct, frozen=True):
     """An event and its decision point. `schema` is the digest of its feature set, "" for outcomes."""
 
     decision_point: str

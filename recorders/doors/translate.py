@@ -2,7 +2,9 @@
 
 import contextlib
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from recorders.doors.casts import cast_for
 from recorders.doors.mapping import DECISION_KEYS, OUTCOME_KEYS, Mapping, Pick
@@ -16,7 +18,7 @@ _OUTCOME_CASTS: Final = {"value": "float64"}
 _NEEDED: Final = ("decision_id", "occurred_at", "model", "model_version")
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True):
     """One event as its msgpack bytes (recorders/events.py has the order of the values)."""
 
     kind: str
@@ -174,6 +176,8 @@ def _picked(name: str, pick: Pick, kind: str) -> tuple[Find, Callable[[Any], Any
     cast = cast_for(name, kind, pick.unit, pick.zone)
     if len(finds) == 1 and fallback is ABSENT:
         return finds[0], cast
+    if len(finds) == 1:
+        return _or_else(finds[0], fallback), cast
 
     def find(document: Any) -> Any:
         found = ABSENT
@@ -185,3 +189,11 @@ def _picked(name: str, pick: Pick, kind: str) -> tuple[Find, Callable[[Any], Any
         return found if fallback is ABSENT else fallback
 
     return find, cast
+
+
+def _or_else(find_one: Find, fallback: Any) -> Find:
+    def find(document: Any) -> Any:
+        value = find_one(document)
+        return fallback if value is ABSENT or value is None else value
+
+    return find
