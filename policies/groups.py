@@ -147,7 +147,8 @@ def ndcg(rows: Rows, options: Options) -> Sized:
     first = _first(rows, ranking, stops - starts)
     block = np.searchsorted(ranking.bounds, first.at, side="right")
     block = np.cumsum(np.diff(block, prepend=block[:1]) != 0)
-    order = np.lexsort((first.label, block))  # by content: floats are added in one order
+    # By content: floats are added in one order.
+    order = Ranking(block, int(block.max(initial=0)) + 1, first.label).order
     shared = np.bincount(block, weights=_discount(first.place, k)) / np.bincount(block)
     gained = _per_group(first.codes, first.label[order] * shared[block], rows.groups)
     best = _first(rows, Ranking(rows.codes, rows.groups, rows.label, descending=True), counts)

@@ -124,7 +124,8 @@ class Loss(msgspec.Struct, frozen=True):
         label, whole = columns.label, not reasons.counts
         # Rows that are left out may hold NaN: they get a harmless value, so that no warning is raised.
         label, *answers = (x if whole else np.where(reasons.usable, x, 0.0) for x in (label, *answers))
-        champion, challenger = (self.value(answer, label, options) for answer in answers)
+        with np.errstate(over="ignore"):  # infinity is beyond every bound, and told so
+            champion, challenger = (self.value(answer, label, options) for answer in answers)
         return Values(champion, challenger, reasons.usable, reasons.counts)
 
     def _answer(self, side: Side, options: Options) -> tuple[Floats, Mask]:

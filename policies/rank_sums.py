@@ -10,6 +10,7 @@ import numpy as np
 from policies.accumulators import Count
 from policies.columns import Floats, Ints
 from policies.fixed import exact_sum, to_fixed
+from policies.ranking import Ranking
 
 SCALE = 2**40  # a group of a million decisions has a variance of about 1e-7
 _FEWEST = 2
@@ -36,7 +37,7 @@ def rank_sums(codes: Ints, scores: tuple[Floats, Floats], label: Floats, groups:
     """
     order = np.lexsort((scores[1], scores[0], label, codes))  # by content: floats are added in one order
     codes, label = codes[order], label[order]
-    apart: Floats = np.subtract(*(_placements(codes, score[order], label) for score in scores[::-1]))
+    apart: Floats = np.subtract(*(_placements(codes, score[order], label, groups) for score in scores[::-1]))
     first = _of_label(apart, codes, label == 1.0, groups)
     second = _of_label(apart, codes, label == 0.0, groups)
     kept = (first.count >= _FEWEST) & (second.count >= _FEWEST)
@@ -61,29 +62,25 @@ def _of_label(apart: Floats, codes: Ints, rows: np.ndarray, groups: int) -> _Sid
     return _Side(count, mean, squares / np.maximum(count - 1, 1) / size)
 
 
-def _placements(codes: Ints, score: Floats, label: Floats) -> Floats:
+def _placements(codes: Ints, score: Floats, label: Floats, groups: int) -> Floats:
     """Return of each positive the share of its group's negatives below it, of each negative the like.
 
     Negatives: the share of positives above them. Ties count half.
     """
-    order = np.lexsort((score, codes))
-    ranked = codes[order], score[order]
-    new = np.append(
-        True, (ranked[0][1:] != ranked[0][:-1]) | (ranked[1][1:] != ranked[1][:-1])
-    )  # numpy's signature
-    block = np.cumsum(new) - 1
-    positive = label[order]
+    total = np.bincount(codes, weights=label, minlength=groups)
+    size = np.bincount(codes, minlength=groups)
+    ranking = Ranking(codes, groups, score)
+    lengths = np.diff(ranking.bounds)
+    positive, block = label[ranking.order], np.repeat(np.arange(lengths.size), lengths)
+    group = codes[ranking.order[ranking.bounds[:-1]]]
     found = np.empty(codes.size)
-    total = np.bincount(codes, weights=label)
-    size = np.bincount(codes)
     for own, whole in ((1.0, size - total), (0.0, total)):
         others = np.where(positive == own, 0.0, 1.0)
         inside = np.bincount(block, weights=others)
         before = np.cumsum(inside) - inside
-        groups = ranked[0][np.flatnonzero(new)]
         start = np.cumsum(whole) - whole  # others of the groups before
-        below = (before - start[groups] + inside / 2.0) / np.maximum(whole[groups], 1.0)
+        below = (before - start[group] + inside / 2.0) / np.maximum(whole[group], 1.0)
         rows = positive == own
         share = below[block[rows]]
-        found[order[rows]] = share if own else 1.0 - share
+        found[ranking.order[rows]] = share if own else 1.0 - share
     return found

@@ -74,6 +74,26 @@ def test_values_beyond_the_bound_are_clipped_and_counted_or_refused_as_declared(
         fold(table, plan(metric | {"outside": "refuse"}))
 
 
+@pytest.mark.parametrize("name", ["absolute_error", "squared_error"])
+def test_a_value_beyond_all_numbers_is_beyond_the_bound_without_a_warning(name):
+    table = paired([1.7e308, 0.0], [-1.7e308, 0.0], [-1e308, 0.0])
+    found, (only,) = told(table, plan({"name": name, "bound": 2.0}))
+    assert (found.state, only.outside, only.champion) == ("HOLD", 1, 1.0)
+    with pytest.raises(OutOfBounds):
+        fold(table, plan({"name": name, "bound": 2.0, "outside": "refuse"}))
+
+
+@pytest.mark.parametrize("unit", ["column", "day"])
+@pytest.mark.parametrize("label", [NAN, 7.0])
+def test_a_part_without_a_usable_row_has_no_planned_test_and_says_so(unit, label):
+    metric = {"name": "auc", "planned": ["delong"], "planned_units": 5}
+    found, (only,) = told(paired([0.1], [0.2], [label], unit=["a"]), plan(metric, unit=unit))
+    assert (found.state, only.units, only.point) == ("HOLD", 0, None)
+    assert sum(only.reasons.values()) == 1
+    (beside,) = found.beside
+    assert (beside.p, bool(beside.reasons)) == (None, True)
+
+
 def test_a_decision_without_its_unit_is_left_and_counted():
     found = fold(paired([0.1, 0.2], [0.2, 0.1], [0.0, 1.0], unit=["a", None]), plan(unit="column"))
     assert found.metrics["brier"].reasons == {"unit_missing": 1}
