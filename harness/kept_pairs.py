@@ -20,6 +20,7 @@ from harness.measured_part import Account, PairedPart, Question
 from harness.segment_errors import StoreError
 from recorders.canonical import canonical_json, digest
 from replay.columns import grouped, ids
+from replay.digest import CELL_BYTES, CHUNK_ROWS
 from replay.ranges import AsOf
 
 KEPT = "pairs.kept"
@@ -35,7 +36,9 @@ Range = tuple[int, int]
 class KeptPart(msgspec.Struct, frozen=True):
     """The pairs of one part as they were at `as_of`, with the scores known up to `scores_up_to`.
 
-    `settled`: every decision had matured and had its scores, so that only an outcome can change them.
+    `settled`: every decision had matured and had its scores, so that only an outcome can change them. `cells`
+    are those of their digest in hex, chunk by chunk, from row `lead` on. A later look takes them over where
+    as many rows lack to a whole chunk.
     """
 
     part: Range
@@ -47,6 +50,27 @@ class KeptPart(msgspec.Struct, frozen=True):
     path: str
     bytes: int
     digest: str
+    lead: int = 0
+    cells: str = ""
+
+    def with_cells(self, before: int, cells: str) -> "KeptPart":
+        """Return the same with the cells that its rows have where `before` rows precede them."""
+        return msgspec.structs.replace(self, lead=lead_of(before) if cells else 0, cells=cells)
+
+
+def lead_of(before: int) -> int:
+    """Return how many rows a chunk of the digest still takes that has begun when there were `before` rows.
+
+    >>> lead_of(65_530), lead_of(65_536)
+    (6, 0)
+    """
+    return -before % CHUNK_ROWS
+
+
+def fringe_of(kept: KeptPart, table: pa.Table) -> pa.Table:
+    """Return the rows that no whole chunk of the kept cells covers: those before `lead`, then the last."""
+    covered = len(kept.cells) // (2 * CELL_BYTES * table.num_columns) * CHUNK_ROWS
+    return pa.concat_tables([table.slice(0, kept.lead), table.slice(kept.lead + covered)])
 
 
 def key_of(log: Log, question: Question) -> str | None:

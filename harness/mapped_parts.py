@@ -5,7 +5,7 @@ The paired columns of a part wait in a file until it is its turn: their digest i
 
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -15,17 +15,31 @@ import pyarrow as pa
 
 from harness.engines.engine import Engine
 from harness.engines.errors import EngineLost
-from harness.kept_pairs import ROWS, KeptPart, Range, batches_of, keep, load, read, tell, write
+from harness.kept_pairs import (
+    ROWS,
+    KeptPart,
+    Range,
+    batches_of,
+    fringe_of,
+    keep,
+    lead_of,
+    load,
+    read,
+    tell,
+    write,
+)
 from harness.log.log import Address, Log
 from harness.measured_part import MeasuredPart, Question, fold_part, pair_part
 from policies.groups import Grouped
 from policies.plan import Plan
 from policies.retrain_rule import RetrainRule
 from policies.slice_plan import SlicePlan
-from replay.digest import canonical_digest
+from replay.digest import Cells
 
 # A part's decisions and scores are held at once: some 300 bytes a position.
 POSITIONS_MAX = 2**21
+# What a file holds that has only the rows which no kept cell covers.
+FRINGE = ".fringe"
 
 
 def cut(start: int, stop: int, parts: int) -> list[Range]:
@@ -92,32 +106,67 @@ def map_parts(
     Raises:
         EngineLost, PartPoisoned, ClusterFailed: see harness.engines.errors.
     """
-    merged: list[MeasuredPart] = []
+    merged: MeasuredPart | None = None
     new: list[KeptPart] = []
     with tempfile.TemporaryDirectory(prefix="harness-parts-") as folder:
         done = engine.map(partial(_measured, log.address, question, folder), pieces)
-
-        def columns() -> Iterator[pa.RecordBatch]:
-            for index, (found, kept) in _in_order(done, len(pieces)):
-                merged[:] = [merged[0].merge(found) if merged else found]
-                if kept is not None and kept != pieces[index].kept:
-                    new.append(kept)
-                table = None if kept is None else read(log, kept)
-                if table is not None:
-                    yield from table.to_batches(max_chunksize=ROWS)
-                    continue
-                path = _path(folder, pieces[index].part)
-                if not path.exists():  # what was kept went away while it was read
-                    _write(folder, question, log, pieces[index].part)
-                yield from batches_of(path)
-                path.unlink()
-
-        digest = canonical_digest(columns())
+        digested = _Digested(log, question, folder)
+        for index, (found, there) in _in_order(done, len(pieces)):
+            merged = found if merged is None else merged.merge(found)
+            kept = digested.add(pieces[index].part, there)
+            if kept is not None and kept != pieces[index].kept:
+                new.append(kept)
     if new and pieces[0].key is not None:
         replaced = {each.part for each in new}
         old = [piece.kept for piece in pieces if piece.kept is not None and piece.part in replaced]
         tell(log, pieces[0].key, new, instead=old)
-    return merged[0], digest
+    assert merged is not None, "there is a part at least"
+    return merged, digested.digest()
+
+
+class _Digested:
+    """The digest of the paired columns of all parts, added in order; one part's are held at a time."""
+
+    def __init__(self, log: Log, question: Question, folder: str) -> None:
+        self._log, self._question, self._folder = log, question, folder
+        self._cells: Cells | None = None
+
+    def add(self, part: Range, kept: KeptPart | None) -> KeptPart | None:
+        """Add the rows of a part; return how it is kept, with its cells, if it is.
+
+        Cells that were kept are taken over where as many rows precede them as then; the others are read.
+        """
+        before = 0 if self._cells is None else self._cells.rows
+        if kept is not None and kept.cells and kept.lead == lead_of(before):
+            fringe = _path(self._folder, part, FRINGE)
+            rows = pa.Table.from_batches(batches_of(fringe))
+            self._add(rows.slice(0, kept.lead).to_batches(), rows.schema).take_all(kept.cells)
+            self._add(rows.slice(kept.lead).to_batches(), rows.schema)
+            fringe.unlink()
+            return kept
+        table = None if kept is None else read(self._log, kept)
+        if kept is not None and table is not None:
+            cells = self._add(table.to_batches(max_chunksize=ROWS), table.schema)
+            return kept.with_cells(before, cells.since(before))
+        path = _path(self._folder, part)
+        if not path.exists():  # what was kept went away while it was read
+            _put(path, pair_part(self._log, self._question, *part).table)
+        for batch in batches_of(path):
+            self._add([batch], batch.schema)
+        path.unlink()
+        return kept
+
+    def _add(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Cells:
+        if self._cells is None:
+            self._cells = Cells(schema)
+        for batch in batches:
+            self._cells.add(batch)
+        return self._cells
+
+    def digest(self) -> str:
+        """Return the digest; there was a part at least."""
+        assert self._cells is not None, "every part has columns, if no rows"
+        return self._cells.digest()
 
 
 def _measured(address: Address, question: Question, folder: str, piece: Piece) -> Done:
@@ -131,16 +180,13 @@ def _measured(address: Address, question: Question, folder: str, piece: Piece) -
             kept = keep(log, piece.key, question, piece.part, pairs) if piece.key and lasting else None
         found = fold_part(log, question, pairs)
         if kept is None:
-            _put(folder, piece.part, pairs.table)
+            _put(_path(folder, piece.part), pairs.table)
+        elif kept.cells:
+            _put(_path(folder, piece.part, FRINGE), fringe_of(kept, pairs.table))
     return Done(found.without_columns(), kept)
 
 
-def _write(folder: str, question: Question, log: Log, part: Range) -> None:
-    _put(folder, part, pair_part(log, question, *part).table)
-
-
-def _put(folder: str, part: Range, table: pa.Table) -> None:
-    path = _path(folder, part)
+def _put(path: Path, table: pa.Table) -> None:
     own = path.with_suffix(f".{uuid.uuid4().hex}")  # its name alone is by chance
     write(own, table)
     own.replace(path)
@@ -159,5 +205,5 @@ def _in_order(done: Iterator[tuple[int, Done]], parts: int) -> Iterator[tuple[in
         raise EngineLost([n for n in range(turn, parts) if n not in waiting], parts)
 
 
-def _path(folder: str, part: Range) -> Path:
-    return Path(folder) / f"{part[0]}-{part[1]}.arrow"
+def _path(folder: str, part: Range, kind: str = "") -> Path:
+    return Path(folder) / f"{part[0]}-{part[1]}{kind}.arrow"

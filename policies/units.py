@@ -22,6 +22,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DENSE_KEYS = 2**20
 # So many names are mixed at once: they and their words stay in the cache.
 _TOGETHER = 2**12
+# The keys of so many units say which can be among the smallest of all.
+_SOME = 2**16
 
 
 def unit_keys(units: Any) -> Ints:
@@ -64,9 +66,12 @@ def _keys(words: Words, starts: Ints, lengths: Ints) -> Words:
 
 def _mixed(x: Words) -> Words:
     x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    x ^= x >> np.uint64(30)
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x
 
 
 def local_days(instants_us: Ints, timezone: str) -> Ints:
@@ -220,7 +225,13 @@ class RepeatSketch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         named = units.drop_null()
         if not len(named):
             return cls.empty()
-        keys, counts = np.unique(unit_keys(named), return_counts=True)
+        keys = unit_keys(named)
+        some, _ = np.unique(keys[:_SOME], return_counts=True)
+        if (
+            some.size >= SKETCH_SIZE
+        ):  # what is larger than so many of the first is not among the smallest of all
+            keys = keys[keys <= some[SKETCH_SIZE - 1]]
+        keys, counts = np.unique(keys, return_counts=True)
         return cls(tuple(keys[:SKETCH_SIZE].tolist()), tuple(counts[:SKETCH_SIZE].tolist()))
 
     def merge(self, other: "RepeatSketch") -> "RepeatSketch":

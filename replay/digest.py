@@ -14,7 +14,7 @@ from replay.errors import ColumnsError, NotOneValue
 
 FORMAT = "columns/1"
 CHUNK_ROWS = 65_536
-_CELL_BYTES = 32
+CELL_BYTES = 32
 
 _NAN = np.frombuffer(b"\x00\x00\x00\x00\x00\x00\xf8\x7f", dtype="<f8")[0]
 
@@ -93,10 +93,20 @@ class Cells:
             if self._filled == CHUNK_ROWS:
                 self._close()
 
+    def since(self, rows: int) -> str:
+        """Return in hex the cells of the whole chunks that began when there were `rows` rows, or later."""
+        return b"".join(self.chunks[-(-rows // CHUNK_ROWS) : self.rows // CHUNK_ROWS]).hex()
+
+    def take_all(self, cells: str) -> None:
+        """Append the whole chunks whose cells `since` returned."""
+        chunks, width = bytes.fromhex(cells), CELL_BYTES * len(self._columns)
+        for at in range(0, len(chunks), width):
+            self.take(chunks[at : at + width])
+
     def take(self, chunk: bytes) -> None:
         """Append a whole chunk by its cells."""
         assert not self._filled, "taken between two chunks"
-        assert len(chunk) == _CELL_BYTES * len(self._columns), "one cell a column"
+        assert len(chunk) == CELL_BYTES * len(self._columns), "one cell a column"
         self.chunks.append(chunk)
         self.rows += CHUNK_ROWS
 

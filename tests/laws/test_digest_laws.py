@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from replay import digest as digest_module
-from replay.digest import canonical_digest
+from replay.digest import Cells, canonical_digest
 
 INSTANT = pa.timestamp("us", tz="UTC")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -124,3 +124,27 @@ def test_order_names_and_length_count(table):
     assert canonical_digest(table.rename_columns([f"{n}_" for n in table.schema.names])) != expected
     if table.num_rows:
         assert canonical_digest(table.slice(1)) != expected
+
+
+@given(tables(), st.integers(0, 40))
+def test_cells_of_a_part_are_taken_over_where_they_began_in_a_chunk(table, before):
+    """What a look at kept pairs does: rows before the first whole chunk and after the last are read again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digest_module, "CHUNK_ROWS", 3)
+        earlier = pa.concat_tables([table] * 4).slice(0, before)
+        cells = added(Cells(table.schema), earlier)
+        kept = added(cells, table).since(earlier.num_rows)
+        whole = cells.digest()
+        lead = -earlier.num_rows % 3
+        covered = len(bytes.fromhex(kept)) // (32 * table.num_columns) * 3
+        again = added(added(Cells(table.schema), earlier), table.slice(0, lead) if kept else table)
+        again.take_all(kept)
+        again = added(again, table.slice(lead + covered)) if kept else again
+        assert again.digest() == whole
+        assert covered == max(0, (table.num_rows - lead) // 3 * 3)
+
+
+def added(cells, table):
+    for batch in table.to_batches():
+        cells.add(batch)
+    return cells

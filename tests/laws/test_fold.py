@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from policies import Evidence, fold
 from policies.errors import EvidenceMismatch
-from policies.units import RepeatSketch, local_days, unit_keys
+from policies.units import SKETCH_SIZE, RepeatSketch, local_days, unit_keys
 from tests.support.pairs import paired, plan, simulated
 
 METRICS = (
@@ -102,7 +102,12 @@ def test_the_share_of_repeats_beyond_the_sample_is_near():
     rng = np.random.default_rng(3)
     names = rng.integers(0, 60_000, 100_000)
     true = 1 - np.unique(names).size / names.size
-    assert RepeatSketch.of(pa.array(names.astype(str))).share == pytest.approx(true, abs=0.03)
+    sketch = RepeatSketch.of(pa.array(names.astype(str)))
+    assert sketch.share == pytest.approx(true, abs=0.03)
+    keys, counts = np.unique(unit_keys(pa.array(names.astype(str))), return_counts=True)
+    assert sketch.keys == tuple(keys[: len(sketch.keys)].tolist())
+    assert sketch.counts == tuple(counts[: len(sketch.keys)].tolist())
+    assert len(sketch.keys) == SKETCH_SIZE
 
 
 INSTANTS = st.datetimes(datetime(1975, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001

@@ -1,12 +1,15 @@
 """Pairs that are kept change no byte of a look: not later, not after corrections, not when altered."""
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import harness.kept_pairs
 import harness.mapped_parts
+import replay.digest
 from harness.engines.engine import InProcess
 from harness.engines.local import Local
 from harness.experiments import get_experiment
@@ -88,6 +91,45 @@ def test_after_corrections_only_what_they_name_is_paired_anew(
     anew = len(paired)
     assert found == fresh(shop, "corrected", place)
     assert 0 < anew < len(paired) - anew
+
+
+def test_cells_are_taken_over_until_rows_before_them_change(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paired: list[tuple[int, int]]
+) -> None:
+    monkeypatch.setattr(replay.digest, "CHUNK_ROWS", 16)  # else no part of this log has a whole chunk
+    monkeypatch.setattr(harness.kept_pairs, "CHUNK_ROWS", 16)
+    whole: list[str] = []
+    real = harness.mapped_parts.read
+
+    def counted(log: Any, kept: Any) -> Any:
+        whole.append(kept.path)
+        return real(log, kept)
+
+    monkeypatch.setattr(harness.mapped_parts, "read", counted)
+    declared(shop, tmp_path, "cells", unit=REQUEST)
+    take_look(shop.log, "cells", folder=tmp_path)
+    place = shop.log.head().position
+    found = again(shop, "cells", place)
+    events = shop.log.controls(KEPT)
+    assert any(event.body["lead"] for event in events)
+    assert sum(bool(event.body["cells"]) for event in events) > 3
+    whole.clear()
+    assert again(shop, "cells", place) == found == fresh(shop, "cells", place)
+    assert len(whole) < len(events) - 2, "those without a whole chunk"
+    assert len(shop.log.controls(KEPT)) == len(events)
+    # A decision of an early part loses its outcome: all later rows lie in their chunks otherwise.
+    with monkeypatch.context() as patch:
+        rows = shop._rows
+        patch.setattr(shop, "_rows", lambda day: [row | {"label": math.nan} for row in rows(day)])
+        shop.outcomes(1, keep=1)
+    place = shop.log.head().position
+    paired.clear()
+    moved = again(shop, "cells", place)
+    assert moved == fresh(shop, "cells", place) != found
+    told = len(shop.log.controls(KEPT))
+    assert told > len(events) + 2
+    assert again(shop, "cells", place) == moved
+    assert len(shop.log.controls(KEPT)) == told
 
 
 def test_another_metric_on_the_same_pairs_pairs_nothing(
