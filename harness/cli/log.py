@@ -14,6 +14,7 @@ from harness.cli.log_export import export
 from harness.cli.log_integrity import anchor, check_proof, check_receipts, checkpoint, key, prove, public_key
 from harness.cli.log_recover import recover
 from harness.cli.log_segments import SEGMENT_COMMANDS
+from harness.cli.log_stats import stats
 from harness.cli.output import emit, folder_option, json_option, one_line, to_json
 
 POLL_S = 0.5
@@ -36,6 +37,7 @@ for command in (
     anchor,
     key,
     recover,
+    stats,
     *SEGMENT_COMMANDS,
 ):
     log.add_command(command)
@@ -57,64 +59,6 @@ def head(folder: Path | None, json: bool) -> None:
         end = source.head()
     text = f"position {end.position}  epoch {end.epoch}  {when(end.recorded_at)}\n{end.digest}"
     emit(end, json=json, text=text)
-
-
-@log.command()
-@folder_option
-@json_option
-def stats(folder: Path | None, json: bool) -> None:
-    """Show what the log holds, by kind and decision point: in the database, and sealed in the store."""
-    with opened(folder) as source:
-        rows = source.rows("stats")
-        stored = source.rows("stored_bytes")[0][0]
-        end = source.head()
-        segments = list(source.sealed.segments())
-    kinds = [dict(zip(STATS, row, strict=True)) for row in rows]
-    for found in kinds:
-        which = (found["kind"], found["decision_point"])
-        parts = [p for one in segments for p in one.parts if (p.kind, p.decision_point) == which]
-        found |= {"sealed": sum(p.rows for p in parts), "sealed_bytes": sum(p.bytes for p in parts)}
-    ledgers = sum(one.ledger.bytes + one.manifest.bytes for one in segments)
-    store = {"segments": len(segments), "bytes": ledgers + sum(found["sealed_bytes"] for found in kinds)}
-    data = {"position": end.position, "stored_bytes": stored, "store": store, "kinds": kinds}
-    emit(data, json=json, text=lambda: "\n".join(stats_lines(data)))
-
-
-STATS = (
-    "kind",
-    "decision_point",
-    "batches",
-    "events",
-    "bytes",
-    "first",
-    "last",
-    "occurred_min",
-    "occurred_max",
-    "released",
-)
-
-
-_STATS_LINE = "{:<10}{:<24}{:>9}{:>12}{:>13}{:>8}{:>12}{:>8}"
-
-
-def stats_lines(data: dict[str, Any]) -> Iterator[str]:
-    """Yield a table of what is in the database and in the store; bytes are those of an event there."""
-    names = ("kind", "decision point", "batches", "events", "in database", "bytes", "sealed", "bytes")
-    yield _STATS_LINE.format(*names)
-    for found in data["kinds"]:
-        held, sealed = found["events"] - found["released"], found["sealed"]
-        counts = (f"{count:,}" for count in (found["batches"], found["events"], held))
-        sides = (each(found["bytes"], held), f"{sealed:,}", each(found["sealed_bytes"], sealed))
-        yield _STATS_LINE.format(found["kind"], found["decision_point"], *counts, *sides)
-    store = data["store"]
-    yield f"{data['position']:,} events"
-    yield f"{data['stored_bytes'] / 2**20:.1f} MiB on disk in the database"
-    yield f"{store['bytes'] / 2**20:.1f} MiB in {store['segments']} segments (columns and ledgers)"
-
-
-def each(size: int, events: int) -> str:
-    """Return bytes per event, a dash where there is none."""
-    return f"{size / events:.1f}" if events else "-"
 
 
 @log.command()

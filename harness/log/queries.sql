@@ -104,6 +104,12 @@ select b.kind, b.decision_point, count(*) as batches, sum(b.events)::bigint as e
     coalesce(sum(b.events) filter (where octet_length(b.payload) = 0), 0)::bigint as released
 from harness.batch b group by 1, 2 order by 1, 2
 
+-- name: ahead
+-- Who recorded what had not happened yet by the log's clock, by kind and decision point; a second is no one's fault.
+select b.kind, b.decision_point, count(distinct b.writer) as writers, count(*) as batches, min(b.position) as first,
+    max(b.occurred_max - b.recorded_at) as ahead
+from harness.batch b where b.occurred_max > b.recorded_at + interval '1 second' group by 1, 2 order by 1, 2
+
 -- name: stored_bytes
 -- What the log takes on disk, with indexes and out-of-line payloads.
 select coalesce(sum(pg_total_relation_size(p.relid)), 0)::bigint from pg_partition_tree('harness.batch') p where p.isleaf
