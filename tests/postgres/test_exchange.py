@@ -94,7 +94,7 @@ def test_without_a_coin_the_units_give_the_evidence_of_the_look(
     ("policy", "told"),
     [("noninferiority", "made worse by 0.02 on brier"), ("rollback", "made better by 0.02 on brier")],
 )
-def test_single_decisions_are_measured_again_and_every_policy_has_a_truth_where_promoting_is_wrong(
+def test_single_decisions_are_measured_again_and_a_margin_has_a_truth_where_promoting_is_wrong(
     event_log: Log, harness: Command, tmp_path: Path, policy: str, told: str
 ) -> None:
     text = experiment_text().replace(DAYS, REQUESTS).replace("[policy]", f'[policy]\nname = "{policy}"')
