@@ -41,7 +41,10 @@ def taken_over(reused: "Reused") -> str:
     """Return what a longer set took over, or why it was built anew, as a line."""
     if reused.why is not None:
         return f"reused   nothing: built anew because {reused.why}"
-    return f"reused   {reused.parts} of {reused.of_parts} parts, {reused.rows:,} rows were read from the log"
+    return (
+        f"reused   {reused.parts} of {reused.of_parts} parts, {reused.rows:,} rows were read from the log, "
+        f"{reused.decisions:,} decisions were judged"
+    )
 
 
 def funnel(counts: dict[str, int], rows: int) -> list[str]:

@@ -1,6 +1,6 @@
 """Candidates: the decisions of a range, with all that decides which of them are rows, and with what label."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,20 +64,19 @@ def candidates_of(source: Source, as_of: AsOf) -> tuple[Candidates, Schemas]:
     keys, excluded, where = sorted_out(source, schemas)
     decided = Decided.of(keys.column("decision_id"), instants(keys.column("occurred_at"), "occurred_at"))
     latest = tuple((rule, Latest(decided, rule.window)) for rule in spec.labels)
-    counts, orphans = matched(_outcomes(source.log, spec, 1, as_of), latest)
+    counts, orphans = matched(outcomes_of(source.log, spec, 1, as_of), latest)
     return Candidates(keys, excluded, where, decided, latest, counts, orphans), schemas
 
 
 def continued(
-    before: Candidates, source: Source, as_of: AsOf, *, known: AsOf, feature_sets: Mapping[str, int]
-) -> tuple[Candidates, Schemas]:
+    before: Candidates, source: Source, news: Iterable[pa.Table], *, known: AsOf, schemas: Schemas
+) -> Candidates:
     """Return the candidates `before`, known at `known`, with the decisions of `source` that follow them.
 
-    They are what `candidates_of` gives for the whole range. An outcome that came before its decision is among
-    the orphans; where those were not kept, the outcomes up to `known` are read again.
+    They are what `candidates_of` gives for the whole range; `news` are the outcomes after `known`. One that
+    came before its decision is among the orphans; where those were not kept, the outcomes up to `known` are
+    read again.
     """
-    spec = source.spec
-    schemas = schemas_of(source, feature_sets)
     keys, excluded, where = sorted_out(source, schemas)
     decided = before.decided.continued(
         keys.column("decision_id"), instants(keys.column("occurred_at"), "occurred_at")
@@ -86,9 +85,9 @@ def continued(
     fresh = pa.chunked_array(decided.ids.chunks[before.decided.ids.num_chunks :], pa.large_string())
     early = before.orphans
     if early is None and len(fresh):
-        early = _of_ids(_outcomes(source.log, spec, 1, known), fresh)
+        early = _of_ids(outcomes_of(source.log, source.spec, 1, known), fresh)
     left = None if early is None else _found_at_last(early, latest, fresh)
-    counts, orphans = matched(_outcomes(source.log, spec, known.position + 1, as_of), latest)
+    counts, orphans = matched(news, latest)
     if before.orphans is None or left is None or orphans is None:
         both = None
     else:
@@ -101,7 +100,7 @@ def continued(
         latest,
         _summed(before.outcomes, counts),
         both if both is None or both.num_rows <= ORPHANS_KEPT else None,
-    ), schemas
+    )
 
 
 def matched(
@@ -123,6 +122,15 @@ def matched(
             if orphans is not None and unknown.num_rows:
                 orphans.append(unknown)
     return counts, None if orphans is None else pa.concat_tables([OUTCOMES.empty_table(), *orphans])
+
+
+def outcomes_of(log: Log, spec: Spec, start: int, as_of: AsOf) -> Iterator[pa.Table]:
+    """Yield the outcomes from `start` up to a place, OUTCOME_ROWS or a few more at a time."""
+    if start > as_of.position:
+        return
+    read = log.read(start, as_of.position + 1, kind="outcome", decision_point=spec.decision_point)
+    for part in grouped(read, OUTCOME_ROWS):
+        yield pa.Table.from_batches(part, schema=OUTCOMES)
 
 
 def sorted_out(source: Source, schemas: Schemas) -> tuple[pa.Table, Flags, Parted]:
@@ -148,15 +156,6 @@ def _unwanted(keys: pa.Table, spec: Spec, schemas: Schemas) -> Flags:
             raise SpecUnusable(error.happened, error.expected) from error
         known = [*(each.name for each in schemas.chosen.fields), "unit", "model"]
         raise FeatureUnknown(unknown, known) from error
-
-
-def _outcomes(log: Log, spec: Spec, start: int, as_of: AsOf) -> Iterator[pa.Table]:
-    """Yield the outcomes from `start` up to a place, some at a time."""
-    if start > as_of.position:
-        return
-    read = log.read(start, as_of.position + 1, kind="outcome", decision_point=spec.decision_point)
-    for part in grouped(read, OUTCOME_ROWS):
-        yield pa.Table.from_batches(part, schema=OUTCOMES)
 
 
 def _of_ids(tables: Iterable[pa.Table], ids: pa.ChunkedArray) -> pa.Table:

@@ -8,16 +8,16 @@ import pyarrow as pa
 
 from harness.log.log import Log
 from harness.training import files
-from harness.training.candidates import continued
+from harness.training.blocks import Unusable, link_blocks
 from harness.training.errors import NotAnExtension
 from harness.training.folder import TrainingSet
-from harness.training.kept import Kept, Unusable, erasures, keep, read_kept
+from harness.training.kept import Basis, Kept, erasures, keep, read_kept
 from harness.training.registry import get_training_set
 from harness.training.reuse import Reused, rewritten
-from harness.training.rows import Rows, rows_of
 from harness.training.sets import Place, Written, anew, build_training_set, core_of, declare, settle
 from harness.training.source import Source
 from harness.training.spec import Spec, spec_of
+from harness.training.tail import tail_of
 from replay.ranges import AsOf
 
 
@@ -59,12 +59,14 @@ def extend_training_set(
     if place.out_dir is not None:
         files.check_free(place.out_dir)
     declare(log, longer, at)
-    rows = _continued(log, longer, at, spec.stop, kept, place)
     try:
+        source = Source(log, longer, place.limits.keep_bytes, place.limits.keys_bytes, spec.stop).read()
+        tail = tail_of(kept, source, at, registered)
         with files.beside(place.folder("new")) as partial:
-            writer, cells, reused = rewritten(kept, base, rows, partial)
-            core = core_of(log, rows, cells.digest(), [])
-            keep(partial, core["id"], rows, cells, kept.index.rows_per_part, erased)
+            link_blocks(base.folder, partial, tail.stays)
+            writer, cells, reused = rewritten(kept.cells, base, tail, partial)
+            core = core_of(log, tail.outline, cells.digest(), [])
+            keep(partial, tail.rows, cells, Basis(core["id"], tail.rows_per_part, erased, tail.stays))
             written = Written(partial, writer.parts)
             return settle(log, core, written, place.folder(core["id"]), register=True), reused
     except Unusable as unusable:
@@ -105,7 +107,7 @@ def _base(
     if on_disk is None:
         raise Unusable("no folder of it is here that keeps what it was cut from")
     on_disk.check_manifest(registered)
-    kept = read_kept(on_disk.folder, on_disk.id, spec)
+    kept = read_kept(on_disk.folder, on_disk.id)
     then = log.as_of(kept.index.as_of.position)
     if (then.epoch, then.digest) != (kept.index.as_of.epoch, kept.index.as_of.digest):
         raise Unusable("the log has another history than when it was cut")
@@ -114,18 +116,9 @@ def _base(
     return on_disk, kept
 
 
-def _continued(log: Log, longer: Spec, at: AsOf, begin: int, kept: Kept, place: Place) -> Rows:
-    """Return the rows of the longer set; the decisions from `begin` on are read from the log."""
-    source = Source(log, longer, place.limits.keep_bytes, place.limits.keys_bytes, begin).read()
-    candidates, schemas = continued(
-        kept.candidates, source, at, known=kept.index.as_of, feature_sets=kept.index.feature_sets
-    )
-    return rows_of(source, at, candidates, schemas)
-
-
 def _anew(
     log: Log, longer: Spec, at: AsOf, place: Place, backfill: pa.Table | None, why: str
 ) -> tuple[TrainingSet, Reused]:
     made = build_training_set(log, longer, as_of=at.position, place=place, backfill=backfill)
-    rows = int(made.manifest["rows"])
-    return made, Reused(0, len(made.manifest["parts"]), rows, why)
+    rows, decisions = int(made.manifest["rows"]), int(made.manifest["counts"]["decisions"])
+    return made, Reused(0, len(made.manifest["parts"]), rows, decisions, why)

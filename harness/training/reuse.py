@@ -13,34 +13,38 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.training.blocks import NOT_REGISTERED, Unusable
 from harness.training.files import linked
 from harness.training.folder import TrainingSet
-from harness.training.kept import Kept, Unusable, cells_of, variable
 from harness.training.parts import Entry, PartWriter, cuts
-from harness.training.rows import Rows
+from harness.training.stream import Own
+from harness.training.tail import Tail
 from replay.columns import int64
 from replay.differ import differs
-from replay.digest import CHUNK_ROWS, Cells
+from replay.digest import CELL_BYTES, CHUNK_ROWS, Cells
 from replay.matching import Integers
 
+_STILL = ("decision_id", "occurred_at", "split", "fold")
 _NAME = re.compile(r"data/part-\d{12,19}-\d{12,19}\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
 class Reused:
-    """What a longer set took over: `parts` of `of_parts` files, and how many `rows` were read again.
+    """What a longer set took over: `parts` of `of_parts` files; `rows` were read from the log.
 
-    `why` says why nothing was; None where something could be.
+    `decisions` were judged, of which some are no rows. `why` says why nothing was taken over; None where
+    something could be.
     """
 
     parts: int
     of_parts: int
     rows: int
+    decisions: int
     why: str | None = None
 
 
-def rewritten(kept: Kept, base: TrainingSet, rows: Rows, partial: Path) -> tuple[PartWriter, Cells, Reused]:
-    """Write the rows into `partial`; parts and cells of `base` that cannot have changed are taken over.
+def rewritten(cells: bytes, base: TrainingSet, tail: Tail, partial: Path) -> tuple[PartWriter, Cells, Reused]:
+    """Write the longer set into `partial`; parts and `cells` of `base` that cannot have changed are kept.
 
     A part stays when it holds the same decisions with the same labels at the same places. The log gives the
     same features for them: what alone could change them, an erasure, is ruled out by who calls.
@@ -48,31 +52,34 @@ def rewritten(kept: Kept, base: TrainingSet, rows: Rows, partial: Path) -> tuple
     Raises:
         Unusable: a part of the base that is needed is not what its digest names.
     """
-    size = kept.index.rows_per_part
-    edges, before = cuts(rows.size, size), cuts(base.manifest["rows"], size)
-    same = Unchanged.between(kept, rows)
+    size, rows, schema = tail.outline.size, tail.rows, tail.outline.schema
+    rows_per_part, first = tail.rows_per_part, tail.first
+    edges, before = cuts(size, rows_per_part), cuts(base.manifest["rows"], rows_per_part)
+    same = Unchanged.between(tail)
     there = dict(zip(pairwise(before), _parts(base.manifest, len(before) - 1), strict=True))
-    stored = _Stored(base.folder, there, rows.schema)
+    stored = _Stored(base.folder, there, schema)
     taken = {
         part: there[part]
         for part in pairwise(edges)
         if part in there and same.until(part[0]) >= part[1] and linked(base.folder, partial, there[part])
     }
     writer = PartWriter(partial, edges, {first: entry for (first, _last), entry in taken.items()})
-    cells, known, read = Cells(rows.schema), cells_of(kept.index), 0
-    if Cells.of(rows.schema, base.manifest["rows"], known).digest() != base.digest:
-        raise Unusable("what its folder keeps is not what was registered")
-    for at in range(0, rows.size, CHUNK_ROWS):
-        end = min(at + CHUNK_ROWS, rows.size)
+    found, width, read = Cells(schema), CELL_BYTES * len(schema), 0
+    if Cells.of(schema, base.manifest["rows"], [cells]).digest() != base.digest:
+        raise Unusable(NOT_REGISTERED)
+    for at in range(0, size, CHUNK_ROWS):
+        end = min(at + CHUNK_ROWS, size)
         still = max(at, min(same.until(at), end))
         whole = end - at == CHUNK_ROWS and still == end
         if whole and all(part in taken for part, *_ in _pieces(edges, at, end)):
-            cells.take(known[at // CHUNK_ROWS])
+            number = at // CHUNK_ROWS
+            found.take(cells[number * width : (number + 1) * width])
             continue
-        for batch in writer.through(chain(stored.rows(at, still), rows.batches(still, end)), at):
-            cells.add(batch)
+        fresh = rows.batches(still - first, end - first) if still < end else ()
+        for batch in writer.through(chain(stored.rows(at, still), fresh), at):
+            found.add(batch)
         read += end - still
-    return writer, cells, Reused(len(taken), len(edges) - 1, read)
+    return writer, found, Reused(len(taken), len(edges) - 1, read, rows.codes.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +90,26 @@ class Unchanged:
     changed: Integers
 
     @classmethod
-    def between(cls, kept: Kept, rows: Rows) -> "Unchanged":
+    def between(cls, tail: Tail) -> "Unchanged":
         """Return what is unchanged between a set and the longer one."""
-        now = variable(rows)
-        old, new = (int64(each.column("position"), "position") for each in (kept.own, now))
+        was, now = _variable(tail.was.own), _variable(tail.rows.own)
+        old, new = (int64(each.column("position"), "position") for each in (was, now))
         shared = min(old.size, new.size)
         moved = np.flatnonzero(old[:shared] != new[:shared])
         stays = int(moved[0]) if moved.size else shared
-        left, right = kept.own.slice(0, stays), now.slice(0, stays)
+        left, right = was.slice(0, stays), now.slice(0, stays)
         names = [name for name in now.schema.names if name != "position"]
-        return cls(stays, np.flatnonzero(differs(left, right, names)))
+        return cls(tail.first + stays, tail.first + np.flatnonzero(differs(left, right, names)))
 
     def until(self, first: int) -> int:
         """Return up to where the rows from `first` on are unchanged; `first` or less where it is changed."""
         at = np.searchsorted(self.changed, first)
         return int(self.changed[at]) if at < self.changed.size else self.stays
+
+
+def _variable(own: Own) -> pa.Table:
+    """Return the own columns of a set that can change for the same decisions, and the places of its rows."""
+    return pa.table({name: column for name, column in own.items() if name not in _STILL})
 
 
 def _parts(manifest: dict[str, Any], number: int) -> list[Entry]:

@@ -92,29 +92,54 @@ def cut_rows(
     limits = limits or Limits()
     source = Source(log, spec, limits.keep_bytes, limits.keys_bytes).read()
     candidates, schemas = candidates_of(source, as_of)
-    return rows_of(source, as_of, candidates, schemas, backfill=backfill)
+    found = judged(log, resolved(spec, schemas), as_of, candidates, backfill=backfill)
+    return rows_of(source, as_of, candidates, schemas, found)
 
 
-def rows_of(
-    source: Source,
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Which candidates are rows, their own columns, and the account of all the others."""
+
+    codes: Codes
+    used: Flags
+    own: Own
+    borrowed: tuple[str, ...]
+    counts: dict[str, int]
+    outcomes: dict[str, int]
+    more: dict[str, Any]
+
+    @property
+    def size(self) -> int:
+        """How many rows there are."""
+        return int(np.count_nonzero(self.used))
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """How many rows each part of the split has."""
+        return count_values(self.own["split"])
+
+
+def judged(
+    log: Log,
+    spec: Spec,
     as_of: AsOf,
     candidates: Candidates,
-    schemas: Schemas,
     *,
     backfill: pa.Table | None = None,
-) -> Rows:
-    """Return the rows among the candidates, as known at `as_of`.
+    alone: bool = True,
+) -> Judged:
+    """Return which candidates are rows as known at `as_of`; `alone`, when there are no others in the set.
 
     Raises:
         LabelUnknown, WindowTooLong, EmptyTrainingSet, WeightsUnusable, TooFewEffective: see there.
     """
-    log, spec, keys, labels = source.log, source.spec, candidates.keys, candidates.outcomes
+    keys, labels = candidates.keys, candidates.outcomes
     found = chosen(candidates.latest, candidates.excluded, as_of)
     weights = weighing(log, spec, as_of, keys, found)
     where = candidates.parted
     rows = weights.used & where.stays
     counts = {**weights.counts, beside(spec): int(np.count_nonzero(weights.used & ~where.stays))}
-    if not rows.any():
+    if alone and not rows.any():
         explain(spec, as_of, int(candidates.decided.occurred_us.min()), counts, labels)
     borrowed = born_columns(log, spec, as_of, keys, rows) | backfill_columns(spec, backfill, keys, rows)
     weight_columns, weight_account = weights.columns(found, rows)
@@ -125,22 +150,37 @@ def rows_of(
         | split_columns(where, rows)
         | weight_columns
     )
-    check_names([*schemas.features, *borrowed], [name for name in own if name not in borrowed])
-    stream = Stream(source, schemas, own)
-    return Rows(
-        spec=resolved(spec, schemas),
-        as_of=as_of,
-        size=int(np.count_nonzero(rows)),
+    return Judged(
+        codes=found.codes,
+        used=rows,
+        own=own,
+        borrowed=tuple(borrowed),
         counts=counts,
         outcomes={**found.outcomes, "other_label": other_labels(spec, labels)},
-        splits=count_values(own["split"]),
-        more=weight_account | folds(spec) | provenance(spec, schemas.features, borrowed),
+        more=weight_account | folds(spec) | provenance(spec, spec.features or (), borrowed),
+    )
+
+
+def rows_of(source: Source, as_of: AsOf, candidates: Candidates, schemas: Schemas, found: Judged) -> Rows:
+    """Return the rows among the candidates that were found, ready to be streamed."""
+    check_names(
+        [*schemas.features, *found.borrowed], [name for name in found.own if name not in found.borrowed]
+    )
+    stream = Stream(source, schemas, found.own)
+    return Rows(
+        spec=resolved(source.spec, schemas),
+        as_of=as_of,
+        size=found.size,
+        counts=found.counts,
+        outcomes=found.outcomes,
+        splits=found.splits,
+        more=found.more,
         schemas=schemas,
         schema=stream.schema,
         stream=stream,
         candidates=candidates,
         codes=found.codes,
-        used=rows,
+        used=found.used,
     )
 
 

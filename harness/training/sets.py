@@ -15,7 +15,7 @@ from harness.training import files, registry
 from harness.training.errors import GatesFailed
 from harness.training.folder import TrainingSet
 from harness.training.hand_off import write_hand_off
-from harness.training.kept import erasures, keep
+from harness.training.kept import Basis, erasures, keep
 from harness.training.parts import ROWS_PER_PART, Entry, PartWriter, cuts
 from harness.training.rows import Limits, Outline, Rows, cut_rows
 from harness.training.spec import Spec, document
@@ -136,7 +136,7 @@ def build_training_set(
             raise GatesFailed(failed)
         core = core_of(log, rows, cells.digest(), findings)
         if anew(spec) is None:
-            keep(partial, core["id"], rows, cells, place.rows_per_part, erased)
+            keep(partial, rows, cells, Basis(core["id"], place.rows_per_part, erased))
         written = Written(partial, writer.parts, backfill)
         return settle(log, core, written, place.folder(core["id"]), register=True)
 

@@ -19,6 +19,7 @@ from harness.training.files import BUILDING
 from harness.training.registry import list_training_sets, verify_training_set
 from harness.training.sets import Place, build_training_set
 from harness.training.spec import Gate, Spec
+from recorders.canonical import canonical_json, digest
 from recorders.inprocess import InProcessLink
 from recorders.recorder import Recorder
 from recorders.subject_keys import SubjectKeys
@@ -69,9 +70,15 @@ def test_a_correction_costs_the_part_that_it_is_in(event_log, tmp_path):
 @pytest.mark.parametrize(
     ("harm", "why"),
     [
-        (lambda folder: (folder / "kept" / "rows.arrow").write_bytes(b"?"), "keeps is damaged"),
+        (lambda folder: kept(folder, "columns", -1).write_bytes(b"?"), "keeps is damaged"),
+        (lambda folder: altered(kept(folder, "columns", -1)), "keeps is damaged"),
+        (lambda folder: kept(folder, "columns", 0).unlink(), "keeps is damaged"),
+        (lambda folder: altered(kept(folder, "ids", 0)), "keeps is damaged"),
+        (lambda folder: altered(folder / "kept" / "orphans.arrow"), "keeps is damaged"),
+        (lambda folder: altered(folder / "kept" / "cells"), "keeps is not what was registered"),
         (lambda folder: (folder / "kept" / "kept.json").write_text("{}"), "keeps is damaged"),
-        (lambda folder: (folder / "kept" / "decisions.arrow").unlink(), "no folder of it is here"),
+        (lambda folder: (folder / "kept" / "kept.json").unlink(), "no folder of it is here"),
+        (lambda folder: older(folder / "kept" / "kept.json"), "its folder keeps kept/1 of ts-"),
         (lambda folder: renamed(folder, "../../kept.parquet"), "list of parts is damaged"),
         (lambda folder: altered(sorted(folder.glob("data/*"))[-2]), "is damaged"),
     ],
@@ -83,6 +90,17 @@ def test_what_cannot_be_used_is_named_and_the_set_built_anew(event_log, tmp_path
     assert reused.parts == 0
     assert why in reused.why
     assert found.verify(event_log)["holds"]
+
+
+def kept(folder, kind, number):
+    """Return a file of one of the set's blocks."""
+    return sorted((folder / "kept").glob(f"{kind}-*"))[number]
+
+
+def older(path):
+    """Have it be what an earlier version of this program kept."""
+    body = json.loads(path.read_text())["kept"] | {"format": "kept/1", "chunks": [], "files": {}}
+    path.write_bytes(canonical_json({"sha256": digest(canonical_json(body)), "kept": body}))
 
 
 def renamed(folder, name):

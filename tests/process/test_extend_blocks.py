@@ -1,0 +1,117 @@
+"""What a set keeps of its decisions: which blocks a longer set reads again, and that it is the same set."""
+
+from datetime import timedelta
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from harness.training import blocks, tail
+from harness.training.extend import extend_training_set
+from harness.training.sets import Place, build_training_set
+from harness.training.spec import Spec
+from recorders.columns import decision_schema
+from replay.fingerprints import fingerprints
+from tests.process.test_extend_law import PLAIN, small, tree
+from tests.support.history import FEATURES, MINUTE, POINT, START, History
+from tests.support.history import rows as decisions
+
+BLOCK = 128
+
+
+class Grown:
+    """A set of `count` decisions, whose blocks are settled but for the last ones, and what comes after."""
+
+    def __init__(self, log, folder, monkeypatch, count=512, late=()):
+        small(monkeypatch)
+        self.log, self.folder, self.count = log, folder, count
+        self.history = History(log, size=97)
+        self.numbers(np.arange(count), late)
+        self.history.outcomes(0, count)
+        self.later(4_000)
+        self.spec = Spec(decision_point=POINT, start=1, stop=log.head().position + 1, labels=PLAIN)
+        self.made = build_training_set(log, self.spec, place=Place(folder / "0", rows_per_part=BLOCK))
+
+    def numbers(self, numbers, late=()):
+        """Append decisions, those of `late` ten days after their time."""
+        batch = decisions(numbers, FEATURES)
+        at = [START + int(n) * MINUTE + timedelta(days=10 * (n in late)) for n in numbers]
+        schema = decision_schema(FEATURES)
+        arrays = [batch.column(f.name) if f.name != "occurred_at" else pa.array(at, f.type) for f in schema]
+        self.history.append("decision", pa.RecordBatch.from_arrays(arrays, schema=schema), FEATURES.digest)
+
+    def later(self, number):
+        """Let the time of the log pass, without a decision that any set here counts."""
+        self.history.outcomes(number, number + 1, label="other")
+
+    def extended(self, more=0):
+        """Extend the set by `more` decisions; return what was taken over, when it is the set built anew."""
+        if more:
+            self.numbers(np.arange(self.count, self.count + more))
+        stop = self.log.head().position + 1
+        longer, reused = extend_training_set(
+            self.log, self.made.folder, to=stop, place=Place(self.folder / "1", rows_per_part=BLOCK)
+        )
+        spec = msgspec.structs.replace(self.spec, stop=stop)
+        place = Place(self.folder / "anew", rows_per_part=BLOCK)
+        whole = build_training_set(self.log, spec, as_of=stop - 1, place=place)
+        assert tree(longer.folder) == tree(whole.folder)
+        assert longer.verify(self.log)["holds"]
+        assert reused.why is None
+        return reused
+
+
+@pytest.mark.parametrize(
+    ("count", "more", "judged"),
+    [
+        (512, 5, 128 + 5),  # the last block is always read
+        (512, 0, 128),
+        (511, 1, 128),  # it is full now: its pieces are one block
+        (513, 15, 16),
+        (512, 128, 256),
+        (500, 11, 15),  # 384, 400, ... 496 stay, and 500 was inside of the one after
+    ],
+)
+def test_only_the_last_block_is_judged_again(event_log, tmp_path, monkeypatch, count, more, judged):
+    grown = Grown(event_log, tmp_path, monkeypatch, count)
+    assert grown.extended(more).decisions == judged
+
+
+@pytest.mark.parametrize("number", [0, 127, 128])
+@pytest.mark.parametrize("event", ["correction", "late", "repeated"])
+def test_a_new_event_opens_the_block_that_its_id_is_in(event_log, tmp_path, monkeypatch, event, number):
+    grown = Grown(event_log, tmp_path, monkeypatch)
+    if event == "repeated":
+        grown.numbers(np.array([number]))
+    else:
+        hours = 2 if event == "correction" else 5
+        grown.history.outcomes(number, number + 1, hours=hours, flip=True)
+    reused = grown.extended(3)
+    assert reused.decisions == 512 + 3 + (event == "repeated") - number // BLOCK * BLOCK
+
+
+def test_an_outcome_of_another_label_opens_none(event_log, tmp_path, monkeypatch):
+    grown = Grown(event_log, tmp_path, monkeypatch)
+    grown.history.outcomes(5, 6, label="other")
+    assert grown.extended(3).decisions == 128 + 3
+    assert sum(grown.made.manifest["outcomes"].values()) == 513
+
+
+def test_a_decision_that_matures_late_opens_its_block(event_log, tmp_path, monkeypatch):
+    grown = Grown(event_log, tmp_path, monkeypatch, late={200})
+    assert grown.made.manifest["counts"]["immature"] == 1
+    grown.later(40_000)
+    assert grown.extended(3).decisions == 512 + 3 - BLOCK
+
+
+@pytest.mark.parametrize("bits", [0, 2])
+def test_ids_that_share_a_fingerprint_cost_time_and_nothing_else(event_log, tmp_path, monkeypatch, bits):
+    def few(column):
+        return fingerprints(column) & np.uint64(2**bits - 1)
+
+    monkeypatch.setattr(blocks, "fingerprints", few)
+    monkeypatch.setattr(tail, "fingerprints", few)
+    grown = Grown(event_log, tmp_path, monkeypatch)
+    grown.history.outcomes(300, 301, flip=True)
+    assert grown.extended(20).decisions == 512 + 20
