@@ -1,22 +1,21 @@
 """The canonical digest: one digest for one set of values, whoever wrote the file (docs/adr/0006)."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
+import msgspec
 import pyarrow as pa
 
 from recorders.canonical import canonical_json
+from replay import resumable
+from replay.cells import Cell
 from replay.columns import INSTANT
 from replay.errors import ColumnsError, NotOneValue
+from replay.resumable import Resumable
 
 FORMAT = "columns/1"
 CHUNK_ROWS = 65_536
 CELL_BYTES = 32
-
-_NAN = np.frombuffer(b"\x00\x00\x00\x00\x00\x00\xf8\x7f", dtype="<f8")[0]
 
 
 def canonical_digest(columns: pa.Table | pa.RecordBatchReader | Iterable[pa.RecordBatch]) -> str:
@@ -61,18 +60,22 @@ def canonical_digest(columns: pa.Table | pa.RecordBatchReader | Iterable[pa.Reco
 class Cells:
     """The cells of a table's columns, made while its rows pass: definition `columns/1`, chunk by chunk.
 
-    Whole chunks that are known from elsewhere are taken over with `take`, between two chunks.
+    Whole chunks that are known from elsewhere are taken over with `take`, between two chunks. At the rows of
+    `marks`, inside of chunks, the state is kept in `states`, from which `resume` goes on; there are none
+    where SHA-256 has no state to be had.
     """
 
-    def __init__(self, schema: pa.Schema) -> None:
+    def __init__(self, schema: pa.Schema, marks: Iterable[int] = ()) -> None:
         names = sorted(schema.names, key=str.encode)
         if len(set(names)) != len(names):
             raise ColumnsError(f"Columns share a name: {', '.join(names)}.", "Expected each name once.")
         self._columns = [(name, tag_of(name, schema.field(name).type)) for name in names]
-        self._open = self._chunk()
+        self._marks = sorted(marks) if resumable.AVAILABLE else []
         self._filled = 0
         self.rows = 0
         self.chunks: list[bytes] = []
+        self.states: dict[int, bytes] = {}
+        self._open: list[Cell] = []
 
     @classmethod
     def of(cls, schema: pa.Schema, rows: int, chunks: Sequence[bytes]) -> "Cells":
@@ -86,12 +89,16 @@ class Cells:
         parts = [_canonical(name, tag, batch) for name, tag in self._columns]
         at = 0
         while at < batch.num_rows:
-            take = min(CHUNK_ROWS - self._filled, batch.num_rows - at)
+            if not self._filled:
+                self._open = self._chunk()
+            take = min(CHUNK_ROWS - self._filled, batch.num_rows - at, self._unmarked())
             for cell, part in zip(self._open, parts, strict=True):
                 cell.update(part.slice(at, take))
             at, self._filled, self.rows = at + take, self._filled + take, self.rows + take
             if self._filled == CHUNK_ROWS:
                 self._close()
+            elif self.rows in self._marks:
+                self.states[self.rows] = msgspec.msgpack.encode([cell.state() for cell in self._open])
 
     def since(self, rows: int) -> str:
         """Return in hex the cells of the whole chunks that began when there were `rows` rows, or later."""
@@ -109,6 +116,22 @@ class Cells:
         assert len(chunk) == CELL_BYTES * len(self._columns), "one cell a column"
         self.chunks.append(chunk)
         self.rows += CHUNK_ROWS
+
+    def resume(self, row: int, states: Mapping[int, bytes]) -> None:
+        """Go on at a row inside of a chunk that is begun between two: `states` has its state.
+
+        Raises:
+            ValueError: it is none of these columns.
+        """
+        assert not self._filled, "resumed between two chunks"
+        cells = msgspec.msgpack.decode(states[row], type=list[tuple[int, list[bytes]]])
+        self._filled = row - self.rows
+        self._open = [
+            Cell.resumed(tag, self._filled, *cell)
+            for (_name, tag), cell in zip(self._columns, cells, strict=True)
+        ]
+        self.rows = row
+        self.states |= {mark: states[mark] for mark in self._marks if mark <= row and mark in states}
 
     def through(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the batches, each when it is counted."""
@@ -130,10 +153,15 @@ class Cells:
 
     def _close(self) -> None:
         self.chunks.append(b"".join(cell.digest() for cell in self._open))
-        self._open, self._filled = self._chunk(), 0
+        self._filled = 0
 
-    def _chunk(self) -> list["_Cell"]:
-        return [_Cell(tag) for _name, tag in self._columns]
+    def _unmarked(self) -> int:
+        """Return how many rows there are to the next mark."""
+        return next((mark - self.rows for mark in self._marks if mark > self.rows), CHUNK_ROWS)
+
+    def _chunk(self) -> list[Cell]:
+        marked = self._unmarked() < CHUNK_ROWS
+        return [Cell(tag, Resumable if marked else hashlib.sha256) for _name, tag in self._columns]
 
 
 def tag_of(name: str, kind: pa.DataType) -> str:
@@ -202,83 +230,3 @@ def _canonical(name: str, tag: str, batch: pa.RecordBatch) -> pa.Array:
     if tag_of(name, column.type) != tag:
         raise ColumnsError(f"Column {name!r} is {column.type} in a later batch.", f"Expected tag {tag}.")
     return column if column.type.equals(_PLAIN[tag]) else column.cast(_PLAIN[tag])
-
-
-class _Cell:
-    """The four streams of one chunk of one column."""
-
-    def __init__(self, tag: str) -> None:
-        self.tag = tag
-        self.rows = 0
-        self.elements = 0
-        self.nulls, self.lengths, self.values, self.element_nulls = (hashlib.sha256() for _ in range(4))
-
-    def update(self, part: pa.Array) -> None:
-        """Append the rows of `part`, which is in the plain layout of the tag."""
-        if part.null_count:
-            self.nulls.update(_u32(_null_rows(part) + self.rows))
-        if self.tag in {"s", "x"}:
-            self._update_bytes(part)
-        elif self.tag == "lf8":
-            self._update_list(part)
-        else:
-            self.values.update(_bytes(_fixed(self.tag, part)))
-        self.rows += len(part)
-
-    def digest(self) -> bytes:
-        """Return the cell digest, 32 bytes."""
-        streams = (self.nulls, self.lengths, self.values, self.element_nulls)
-        return hashlib.sha256(b"".join(stream.digest() for stream in streams)).digest()
-
-    def _update_bytes(self, part: pa.Array) -> None:
-        if part.null_count:  # a null slot may hide bytes: Arrow leaves them undefined
-            part = part.fill_null("" if self.tag == "s" else b"")
-        offsets = _offsets(part)
-        self.lengths.update(_u32(np.diff(offsets)))
-        data = part.buffers()[2]
-        if data is not None:
-            self.values.update(memoryview(data)[int(offsets[0]) : int(offsets[-1])])
-
-    def _update_list(self, part: pa.Array) -> None:
-        lengths = part.value_lengths().fill_null(0)
-        self.lengths.update(_u32(lengths.to_numpy(zero_copy_only=False)))
-        elements = part.flatten()  # leaves out what null lists hide
-        if elements.null_count:
-            self.element_nulls.update(_u32(_null_rows(elements) + self.elements))
-        self.values.update(_bytes(_fixed("f8", elements)))
-        self.elements += len(elements)
-
-
-def _fixed(tag: str, part: pa.Array) -> npt.NDArray[Any]:
-    """Return the values, null slots zero, NaN in its one pattern."""
-    if tag == "t":
-        part = part.cast(pa.int64())
-    if part.null_count:
-        part = part.fill_null(False if tag == "b1" else 0)
-    values = part.to_numpy(zero_copy_only=False)
-    if tag == "f8":
-        nan = np.isnan(values)
-        if nan.any():
-            values = np.where(nan, _NAN, values)
-    plain: npt.NDArray[Any] = values.astype({"f8": "<f8", "b1": "u1"}.get(tag, "<i8"), copy=False)
-    return plain
-
-
-def _offsets(part: pa.Array) -> npt.NDArray[np.int64]:
-    raw = part.buffers()[1]
-    if raw is None or not len(part):
-        return np.zeros(1, dtype=np.int64)
-    return np.frombuffer(raw, dtype=np.int64)[part.offset : part.offset + len(part) + 1]
-
-
-def _null_rows(part: pa.Array) -> npt.NDArray[np.int64]:
-    return np.flatnonzero(part.is_null().to_numpy(zero_copy_only=False))
-
-
-def _u32(values: npt.NDArray[Any]) -> memoryview:
-    assert not values.size or int(values.max()) < 2**32, "a length beyond the format"
-    return _bytes(values.astype("<u4"))
-
-
-def _bytes(values: npt.NDArray[Any]) -> memoryview:
-    return np.ascontiguousarray(values).data.cast("B") if values.size else memoryview(b"")

@@ -64,7 +64,7 @@ def extend_training_set(
         tail = tail_of(kept, source, at, registered)
         with files.beside(place.folder("new")) as partial:
             link_blocks(base.folder, partial, tail.stays)
-            writer, cells, reused = rewritten(kept.cells, base, tail, partial)
+            writer, cells, reused = rewritten(kept, base, tail, partial)
             core = core_of(log, tail.outline, cells.digest(), [])
             keep(partial, tail.rows, cells, Basis(core["id"], tail.rows_per_part, erased, tail.stays))
             written = Written(partial, writer.parts)

@@ -1,10 +1,12 @@
 """Kept: what a set's folder keeps of its candidates, so that it can be continued without reading them again.
 
 It is derived from the log and can be deleted: the set is then built anew. It holds ids, times, places and
-labels, no feature. What is read is checked against its digest, and the cells against the registration.
+labels, no feature but the last bytes of a text in the
+states of its digest. What is read is checked against its digest, and the cells against the registration.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -30,6 +32,7 @@ from harness.training.candidates import Candidates
 from harness.training.rows import Rows
 from harness.training.spec import Spec
 from recorders.canonical import canonical_json, digest
+from replay import resumable
 from replay.digest import Cells
 from replay.fingerprints import Fingerprints, first_shared
 from replay.join import microseconds
@@ -39,7 +42,7 @@ from replay.ranges import AsOf
 FORMAT: Final = "kept/2"
 # What destroys values of the log, whatever place it is read at.
 ERASURES: Final = "subject.*"
-_INDEX, _ORPHANS, _CELLS = "kept.json", "orphans.arrow", "cells"
+_INDEX, _ORPHANS, _CELLS, _STATES = "kept.json", "orphans.arrow", "cells", "states"
 
 
 class Basis(NamedTuple):
@@ -67,6 +70,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     totals: tuple[tuple[int, int, int], ...]
     blocks: tuple[Block, ...]
     orphans: File | None
+    states: File
 
     @property
     def decisions(self) -> int:
@@ -76,11 +80,16 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a set was cut from, in a folder: its blocks are read when they are asked for."""
+    """What a set was cut from, in a folder: its blocks are read when they are asked for.
+
+    `cells` are those of its digest, `states` what its last chunk is taken up from at the rows where a part
+    begins.
+    """
 
     folder: Path
     index: Index
     cells: bytes
+    states: Mapping[int, bytes]
 
     def open_from(self, spec: Spec, decisions: int, news: Fingerprints) -> int:
         """Return the first block that may differ in the set of `decisions` decisions; one is open at least.
@@ -116,10 +125,7 @@ class Kept:
         if file is None:
             return None
         try:
-            data = (self.folder / FOLDER / _ORPHANS).read_bytes()
-            if hashlib.sha256(data).hexdigest() != file.sha256:
-                raise Unusable
-            return pa.ipc.open_file(data).read_all()
+            return pa.ipc.open_file(_checked(self.folder / FOLDER / _ORPHANS, file)).read_all()
         except (OSError, ValueError, pa.ArrowException) as error:
             raise Unusable from error
 
@@ -145,6 +151,7 @@ def keep(partial: Path, rows: Rows, cells: Cells, basis: Basis) -> None:
         totals=tuple((each.within, each.late, each.orphan) for _rule, each in of.latest),
         blocks=(*basis.stays, *write_blocks(partial, of, first)),
         orphans=None if of.orphans is None else _write_orphans(folder / _ORPHANS, of.orphans),
+        states=write_file(folder / _STATES, msgspec.msgpack.encode(cells.states)),
     )
     (folder / _CELLS).write_bytes(b"".join(cells.chunks))
     body = msgspec.to_builtins(index)
@@ -165,11 +172,22 @@ def read_kept(folder: Path, name: str) -> Kept:
         form, of = found["kept"]["format"], found["kept"]["set"]
         if form != FORMAT or of != name:
             raise Unusable(f"its folder keeps {form} of {of}")
-        return Kept(folder, msgspec.convert(found["kept"], Index), (place / _CELLS).read_bytes())
+        index = msgspec.convert(found["kept"], Index)
+        states = msgspec.msgpack.decode(_checked(place / _STATES, index.states), type=dict[int, bytes])
+        cells = (place / _CELLS).read_bytes()
+        return Kept(folder, index, cells, states if resumable.AVAILABLE else {})
     except FileNotFoundError as error:
         raise Unusable("no folder of it is here that keeps what it was cut from") from error
     except (OSError, KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
         raise Unusable from error
+
+
+def _checked(path: Path, file: File) -> bytes:
+    """Return the bytes of a file that are those that were written."""
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        raise Unusable
+    return data
 
 
 def _write_orphans(path: Path, orphans: pa.Table) -> File:

@@ -37,6 +37,15 @@ def cuts(rows: int, rows_per_part: int) -> list[int]:
     return found
 
 
+def marks(edges: Sequence[int]) -> list[int]:
+    """Return where parts begin inside of the digest's last chunk, as long as that is not full.
+
+    There the digest of a longer set is taken up.
+    """
+    open_from = edges[-1] - edges[-1] % CHUNK_ROWS
+    return [edge for edge in edges[:-1] if edge > open_from]
+
+
 class PartWriter:
     """Writes rows into parts as they pass, row groups cut where the digest's chunks are.
 

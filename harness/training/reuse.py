@@ -3,12 +3,13 @@
 import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,8 @@ import pyarrow.parquet as pq
 from harness.training.blocks import NOT_REGISTERED, Unusable
 from harness.training.files import linked
 from harness.training.folder import TrainingSet
-from harness.training.parts import Entry, PartWriter, cuts
+from harness.training.kept import Kept
+from harness.training.parts import Entry, PartWriter, cuts, marks
 from harness.training.stream import Own
 from harness.training.tail import Tail
 from replay.columns import int64
@@ -43,8 +45,8 @@ class Reused:
     why: str | None = None
 
 
-def rewritten(cells: bytes, base: TrainingSet, tail: Tail, partial: Path) -> tuple[PartWriter, Cells, Reused]:
-    """Write the longer set into `partial`; parts and `cells` of `base` that cannot have changed are kept.
+def rewritten(kept: Kept, base: TrainingSet, tail: Tail, partial: Path) -> tuple[PartWriter, Cells, Reused]:
+    """Write the longer set into `partial`; parts and cells of `base` that cannot have changed are kept.
 
     A part stays when it holds the same decisions with the same labels at the same places. The log gives the
     same features for them: what alone could change them, an erasure, is ruled out by who calls.
@@ -52,9 +54,8 @@ def rewritten(cells: bytes, base: TrainingSet, tail: Tail, partial: Path) -> tup
     Raises:
         Unusable: a part of the base that is needed is not what its digest names.
     """
-    size, rows, schema = tail.outline.size, tail.rows, tail.outline.schema
-    rows_per_part, first = tail.rows_per_part, tail.first
-    edges, before = cuts(size, rows_per_part), cuts(base.manifest["rows"], rows_per_part)
+    size, rows, schema, first = tail.outline.size, tail.rows, tail.outline.schema, tail.first
+    edges, before = (cuts(each, tail.rows_per_part) for each in (size, base.manifest["rows"]))
     same = Unchanged.between(tail)
     there = dict(zip(pairwise(before), _parts(base.manifest, len(before) - 1), strict=True))
     stored = _Stored(base.folder, there, schema)
@@ -63,23 +64,40 @@ def rewritten(cells: bytes, base: TrainingSet, tail: Tail, partial: Path) -> tup
         for part in pairwise(edges)
         if part in there and same.until(part[0]) >= part[1] and linked(base.folder, partial, there[part])
     }
-    writer = PartWriter(partial, edges, {first: entry for (first, _last), entry in taken.items()})
-    found, width, read = Cells(schema), CELL_BYTES * len(schema), 0
-    if Cells.of(schema, base.manifest["rows"], [cells]).digest() != base.digest:
+    writer = PartWriter(partial, edges, {start: entry for (start, _end), entry in taken.items()})
+    found, width, read = Cells(schema, marks(edges)), CELL_BYTES * len(schema), 0
+    if Cells.of(schema, base.manifest["rows"], [kept.cells]).digest() != base.digest:
         raise Unusable(NOT_REGISTERED)
     for at in range(0, size, CHUNK_ROWS):
         end = min(at + CHUNK_ROWS, size)
         still = max(at, min(same.until(at), end))
-        whole = end - at == CHUNK_ROWS and still == end
-        if whole and all(part in taken for part, *_ in _pieces(edges, at, end)):
-            number = at // CHUNK_ROWS
-            found.take(cells[number * width : (number + 1) * width])
+        stays = _taken_until(taken, edges, at, still)
+        if stays == at + CHUNK_ROWS:
+            found.take(kept.cells[at // CHUNK_ROWS * width :][:width])
             continue
+        begin = max((mark for mark in kept.states if at < mark <= stays), default=at)
+        if begin > at:
+            _resume(found, begin, kept)
         fresh = rows.batches(still - first, end - first) if still < end else ()
-        for batch in writer.through(chain(stored.rows(at, still), fresh), at):
+        for batch in writer.through(chain(stored.rows(begin, still), fresh), begin):
             found.add(batch)
         read += end - still
     return writer, found, Reused(len(taken), len(edges) - 1, read, rows.codes.size)
+
+
+def _resume(cells: Cells, row: int, kept: Kept) -> None:
+    try:
+        cells.resume(row, kept.states)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise Unusable from error
+
+
+def _taken_until(taken: Container[tuple[int, int]], edges: Sequence[int], at: int, still: int) -> int:
+    """Return up to where the rows from `at` on are in parts that were taken over, `still` at most."""
+    for part, _start, _end in _pieces(edges, at, still):
+        if part not in taken:
+            return max(at, part[0])
+    return still
 
 
 @dataclass(frozen=True, slots=True)

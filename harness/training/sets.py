@@ -16,7 +16,7 @@ from harness.training.errors import GatesFailed
 from harness.training.folder import TrainingSet
 from harness.training.hand_off import write_hand_off
 from harness.training.kept import Basis, erasures, keep
-from harness.training.parts import ROWS_PER_PART, Entry, PartWriter, cuts
+from harness.training.parts import ROWS_PER_PART, Entry, PartWriter, cuts, marks
 from harness.training.rows import Limits, Outline, Rows, cut_rows
 from harness.training.spec import Spec, document
 from recorders.canonical import canonical_json, digest
@@ -123,7 +123,8 @@ def build_training_set(
     rows = cut_rows(log, spec, at, limits=place.limits, backfill=backfill)
     gates = _gates(log, spec, rows)
     with files.beside(place.folder("new")) as partial:
-        writer, cells = PartWriter(partial, cuts(rows.size, place.rows_per_part)), Cells(rows.schema)
+        edges = cuts(rows.size, place.rows_per_part)
+        writer, cells = PartWriter(partial, edges), Cells(rows.schema, marks(edges))
         passing = cells.through(writer.through(rows.batches()))
         try:
             for _batch in passing if gates is None else gates.through(passing):

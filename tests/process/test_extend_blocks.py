@@ -12,6 +12,7 @@ from harness.training.extend import extend_training_set
 from harness.training.sets import Place, build_training_set
 from harness.training.spec import Spec
 from recorders.columns import decision_schema
+from replay import resumable
 from replay.fingerprints import fingerprints
 from tests.process.test_extend_law import PLAIN, small, tree
 from tests.support.history import FEATURES, MINUTE, POINT, START, History
@@ -115,3 +116,12 @@ def test_ids_that_share_a_fingerprint_cost_time_and_nothing_else(event_log, tmp_
     grown = Grown(event_log, tmp_path, monkeypatch)
     grown.history.outcomes(300, 301, flip=True)
     assert grown.extended(20).decisions == 512 + 20
+
+
+@pytest.mark.parametrize("there", [(), ("then",), ("now",)])
+def test_where_no_hash_can_be_taken_up_the_set_is_the_same(event_log, tmp_path, monkeypatch, there):
+    has = resumable.AVAILABLE
+    monkeypatch.setattr(resumable, "AVAILABLE", has and "then" in there)
+    grown = Grown(event_log, tmp_path, monkeypatch, 500)
+    monkeypatch.setattr(resumable, "AVAILABLE", has and "now" in there)
+    assert grown.extended(20).decisions == 4 + 20

@@ -1,0 +1,113 @@
+"""Cells: the four streams of one column in one chunk, hashed as its rows pass: see `canonical_digest`."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from replay.resumable import Hash, Resumable
+
+_NAN = np.frombuffer(b"\x00\x00\x00\x00\x00\x00\xf8\x7f", dtype="<f8")[0]
+_STREAMS = 4
+
+
+class Cell:
+    """The four streams of one chunk of one column."""
+
+    def __init__(self, tag: str, begun: Callable[[], Hash]) -> None:
+        self.tag = tag
+        self.rows = 0
+        self.elements = 0
+        self.nulls, self.lengths, self.values, self.element_nulls = (begun() for _ in range(_STREAMS))
+
+    @classmethod
+    def resumed(cls, tag: str, rows: int, elements: int, states: Sequence[bytes]) -> "Cell":
+        """Return the cell that had this state after so many rows.
+
+        Raises:
+            ValueError: it is none.
+        """
+        if len(states) != _STREAMS:
+            raise ValueError(f"{len(states)} streams are no cell")
+        taken = iter(states)
+        found = cls(tag, lambda: Resumable.of(next(taken)))
+        found.rows, found.elements = rows, elements
+        return found
+
+    def state(self) -> tuple[int, list[bytes]]:
+        """Return how many elements passed, and what the four streams are taken up from."""
+        streams = (self.nulls, self.lengths, self.values, self.element_nulls)
+        return self.elements, [stream.state() for stream in streams if isinstance(stream, Resumable)]
+
+    def update(self, part: pa.Array) -> None:
+        """Append the rows of `part`, which is in the plain layout of the tag."""
+        if part.null_count:
+            self.nulls.update(_u32(_null_rows(part) + self.rows))
+        if self.tag in {"s", "x"}:
+            self._update_bytes(part)
+        elif self.tag == "lf8":
+            self._update_list(part)
+        else:
+            self.values.update(_bytes(_fixed(self.tag, part)))
+        self.rows += len(part)
+
+    def digest(self) -> bytes:
+        """Return the cell digest, 32 bytes."""
+        streams = (self.nulls, self.lengths, self.values, self.element_nulls)
+        return hashlib.sha256(b"".join(stream.digest() for stream in streams)).digest()
+
+    def _update_bytes(self, part: pa.Array) -> None:
+        if part.null_count:  # a null slot may hide bytes: Arrow leaves them undefined
+            part = part.fill_null("" if self.tag == "s" else b"")
+        offsets = _offsets(part)
+        self.lengths.update(_u32(np.diff(offsets)))
+        data = part.buffers()[2]
+        if data is not None:
+            self.values.update(memoryview(data)[int(offsets[0]) : int(offsets[-1])])
+
+    def _update_list(self, part: pa.Array) -> None:
+        lengths = part.value_lengths().fill_null(0)
+        self.lengths.update(_u32(lengths.to_numpy(zero_copy_only=False)))
+        elements = part.flatten()  # leaves out what null lists hide
+        if elements.null_count:
+            self.element_nulls.update(_u32(_null_rows(elements) + self.elements))
+        self.values.update(_bytes(_fixed("f8", elements)))
+        self.elements += len(elements)
+
+
+def _fixed(tag: str, part: pa.Array) -> npt.NDArray[Any]:
+    """Return the values, null slots zero, NaN in its one pattern."""
+    if tag == "t":
+        part = part.cast(pa.int64())
+    if part.null_count:
+        part = part.fill_null(False if tag == "b1" else 0)
+    values = part.to_numpy(zero_copy_only=False)
+    if tag == "f8":
+        nan = np.isnan(values)
+        if nan.any():
+            values = np.where(nan, _NAN, values)
+    plain: npt.NDArray[Any] = values.astype({"f8": "<f8", "b1": "u1"}.get(tag, "<i8"), copy=False)
+    return plain
+
+
+def _offsets(part: pa.Array) -> npt.NDArray[np.int64]:
+    raw = part.buffers()[1]
+    if raw is None or not len(part):
+        return np.zeros(1, dtype=np.int64)
+    return np.frombuffer(raw, dtype=np.int64)[part.offset : part.offset + len(part) + 1]
+
+
+def _null_rows(part: pa.Array) -> npt.NDArray[np.int64]:
+    return np.flatnonzero(part.is_null().to_numpy(zero_copy_only=False))
+
+
+def _u32(values: npt.NDArray[Any]) -> memoryview:
+    assert not values.size or int(values.max()) < 2**32, "a length beyond the format"
+    return _bytes(values.astype("<u4"))
+
+
+def _bytes(values: npt.NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(values).data.cast("B") if values.size else memoryview(b"")
