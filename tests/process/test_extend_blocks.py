@@ -122,6 +122,6 @@ def test_ids_that_share_a_fingerprint_cost_time_and_nothing_else(event_log, tmp_
 def test_where_no_hash_can_be_taken_up_the_set_is_the_same(event_log, tmp_path, monkeypatch, there):
     has = resumable.AVAILABLE
     monkeypatch.setattr(resumable, "AVAILABLE", has and "then" in there)
-    grown = Grown(event_log, tmp_path, monkeypatch, 500)
+    grown = Grown(event_log, tmp_path, monkeypatch, 490)
     monkeypatch.setattr(resumable, "AVAILABLE", has and "now" in there)
-    assert grown.extended(20).decisions == 4 + 20
+    assert grown.extended(5).decisions == 10 + 5
