@@ -1,8 +1,8 @@
 """Kept: what a set's folder keeps of its candidates, so that it can be continued without reading them again.
 
 It is derived from the log and can be deleted: the set is then built anew. It holds ids, times, places and
-labels; of features no more than the last bytes of a text, in the states of the digest. What is read is checked
-against its digest, and the cells against the registration.
+labels; of features no more than the last bytes of a text, in the states of the digest. What is read is
+checked against its digest, and the cells against the registration.
 """
 
 import hashlib
