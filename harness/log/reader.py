@@ -47,6 +47,8 @@ def read(
         if at < end:
             yield from sealed.read(at, end, wanted)
             at = end
+            if at == stop:
+                return  # the database holds nothing more of it, and is not asked
         released = yield from _hot(connection, at, stop, wanted)
         # A partition was released while we read it: its events are in segments that were registered before.
         if released is None:

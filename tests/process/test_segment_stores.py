@@ -113,6 +113,29 @@ def test_any_flipped_byte_of_a_part_is_found_before_a_row_of_it_is_used(log: Log
     assert reads(log) == before
 
 
+def test_what_is_sealed_to_its_end_is_read_without_a_batch_of_the_database(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(log, 2)
+    end = seal(log)[-1].stop
+    asked: list[int] = []
+
+    def reading(start: int, stop: int) -> list[int]:
+        found = log.read(start, stop, kind="decision", decision_point="flights.late")
+        return [batch.num_rows for batch in found]
+
+    def chunks(_: Any, start: int, *__: Any) -> Iterator[Any]:
+        asked.append(start)
+        return iter(())
+
+    before = reading(1, end)
+    monkeypatch.setattr("harness.log.reader.chunks", chunks)
+    assert reading(1, end) == before
+    assert (sum(before) > 0, asked) == (True, [])
+    assert reading(1, log.head().position + 1) == before
+    assert asked == [end], "what is not sealed is asked of it"
+
+
 @pytest.mark.parametrize("which", ["manifest", "ledger"])
 def test_a_flipped_byte_of_a_manifest_or_ledger_is_found(log: Log, which: str) -> None:
     fill(log, 12)
