@@ -1,5 +1,6 @@
 """The model contract: what scores columns, and what is known about it."""
 
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -57,6 +58,14 @@ class StatefulModel(Model, Protocol):
 
     def reset(self) -> None:
         """Know what it knew when it was loaded."""
+
+
+@runtime_checkable
+class Queues(Model, Protocol):
+    """A model that can be given the next blocks while it answers one, each with a call of its own."""
+
+    def score_each(self, blocks: Sequence[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield what `score` returns for each block, in order; raise what it raises, where it does."""
 
 
 @runtime_checkable

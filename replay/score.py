@@ -1,17 +1,20 @@
 """Canonical blocks: the rows that a model sees in one call, fixed by ordinal and by nothing else."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import pyarrow as pa
 
 from replay.columns import FEATURE, require
 from replay.errors import ColumnsError
-from replay.model import Joins, Model, ModelInfo
+from replay.model import Joins, Model, ModelInfo, Queues
 
 # The block size is part of a score's identity: BLAS gives other last bits for other numbers of rows.
 BLOCK_ROWS = 1024
 # So many blocks make one call of a model that was measured to answer them with the bits of each alone.
 JOINED = 16
+# So many are handed to a model that queues them: who asks and who answers are woken less often.
+QUEUED = 4
 
 
 def columns_for(info: ModelInfo) -> tuple[str, ...]:
@@ -52,8 +55,7 @@ def score_blocks(model: Model, batches: Iterable[pa.RecordBatch]) -> Iterator[pa
 
     Law (tests/laws/test_score_laws.py): the scores are equal, bit for bit, for any cut of the same rows.
     """
-    for block in blocks(batches, columns_for(model.info)):
-        yield _scored(model, block)
+    return _each(model, blocks(batches, columns_for(model.info)))
 
 
 def score_joined(model: Joins, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -63,15 +65,18 @@ def score_joined(model: Joins, batches: Iterable[pa.RecordBatch]) -> Iterator[pa
     """
     for joined in blocks(batches, columns_for(model.info), JOINED * BLOCK_ROWS):
         found = model.score_joined(joined) if joined.num_rows == JOINED * BLOCK_ROWS else None
-        for at in range(0, joined.num_rows, BLOCK_ROWS):
-            part = slice(at, at + BLOCK_ROWS)
-            yield _scored(model, joined[part]) if found is None else found[part]
+        rows = joined if found is None else found
+        parts = (rows[at : at + BLOCK_ROWS] for at in range(0, joined.num_rows, BLOCK_ROWS))
+        yield from _each(model, parts) if found is None else parts
 
 
-def _scored(model: Model, block: pa.RecordBatch) -> pa.RecordBatch:
-    scores = model.score(block)
-    assert scores.num_rows == block.num_rows, "a model answers row by row"
-    return scores
+def _each(model: Model, parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    queues = isinstance(model, Queues)
+    while some := list(islice(parts, QUEUED if queues else 1)):
+        found = model.score_each(some) if isinstance(model, Queues) else map(model.score, some)
+        for block, scores in zip(some, found, strict=True):
+            assert scores.num_rows == block.num_rows, "a model answers row by row"
+            yield scores
 
 
 def _selected(batch: pa.RecordBatch, names: tuple[str, ...]) -> pa.RecordBatch:

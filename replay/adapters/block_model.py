@@ -1,6 +1,7 @@
 """A model that answers block by block: its guard, its canonical calls and what its answers mean."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 from recorders.columns import SCORE_SCHEMA
 from replay.adapters.answers import Answer, Output, Scores, Texts, absent
 from replay.adapters.forms import VALUE, fill_nulls
-from replay.adapters.guard import guard
+from replay.adapters.guard import CallFailed, guard
 from replay.adapters.reasons import GIVEN_UP, MISSING
 from replay.columns import FEATURE
 from replay.digest import canonical_digest
@@ -24,6 +25,26 @@ KILLS_PER_BLOCK = 24
 VERIFY_EVERY = 8
 
 Rows = npt.NDArray[np.int64]
+# The answer of a call, or why there is none.
+Outcome = tuple[Answer | None, CallFailed | None]
+Asked = Callable[[Sequence[pa.RecordBatch]], Iterable[Outcome]]
+
+
+class _Prepared(NamedTuple):
+    """A block's inputs, the errors of its rows that lack one, and the ordinals of the others."""
+
+    features: pa.RecordBatch
+    errors: Texts
+    good: Rows
+
+
+def answer_in(outcome: Outcome) -> Answer:
+    """Return the answer of a call; raises `CallFailed` when there is none."""
+    answer, failed = outcome
+    if failed is not None:
+        raise failed
+    assert answer is not None, "what did not fail has an answer"
+    return answer
 
 
 class JoinedCalls:
@@ -89,13 +110,36 @@ class BlockModel:
         Raises:
             ModelUnavailable: what scores does not answer, whatever it is asked.
         """
+        return self._completed(columns, self._prepared(columns), None)
+
+    def score_through(self, blocks: Sequence[pa.RecordBatch], ask: Asked) -> Iterator[pa.RecordBatch]:
+        """Yield what `score` returns for each block; `ask` is asked the whole ones at once, each a call.
+
+        It returns what each call gave or why it failed, in order, and may leave out the last ones: they are
+        asked as `score` asks them.
+
+        Raises:
+            ModelUnavailable: as `score`.
+        """
+        prepared = [self._prepared(block) for block in blocks]
+        whole = [self._call_rows == one.good.size == one.features.num_rows for one in prepared]
+        wanted = [one.features for one, is_whole in zip(prepared, whole, strict=True) if is_whole]
+        known = iter(ask(wanted) if wanted else ())
+        for block, one, is_whole in zip(blocks, prepared, whole, strict=True):
+            yield self._completed(block, one, next(known, None) if is_whole else None)
+
+    def _prepared(self, columns: pa.RecordBatch) -> _Prepared:
         features = self.features(columns)
         errors = self._missing(features)
-        good = np.flatnonzero(absent(errors))
+        return _Prepared(features, errors, np.flatnonzero(absent(errors)))
+
+    def _completed(self, columns: pa.RecordBatch, of: _Prepared, known: Outcome | None) -> pa.RecordBatch:
+        """Return the rows of scores; `known` is what the call of a whole block gave, when it was made."""
         scores, decisions = np.full(columns.num_rows, np.nan), np.full(columns.num_rows, None, dtype=object)
-        for at in range(0, good.size, self._call_rows):
-            self._fill(features, good[at : at + self._call_rows], scores, decisions, errors)
-        return self._rows(columns, (scores, decisions, errors))
+        found = (scores, decisions, of.errors)
+        for at in range(0, of.good.size, self._call_rows):
+            self._fill(of.features, of.good[at : at + self._call_rows], found, known)
+        return self._rows(columns, found)
 
     def score_joined(self, columns: pa.RecordBatch) -> pa.RecordBatch | None:
         """Return the scores of whole blocks from one call; see `replay.model.Joins`."""
@@ -170,16 +214,18 @@ class BlockModel:
         return errors
 
     def _fill(
-        self, features: pa.RecordBatch, rows: Rows, scores: Scores, decisions: Texts, errors: Texts
+        self, features: pa.RecordBatch, rows: Rows, found: tuple[Scores, Texts, Texts], known: Outcome | None
     ) -> None:
-        """Write the results of `rows` (at most a call's) into the three columns."""
+        """Write the results of `rows` (at most a call's) into the three columns; `known` as `_completed`."""
+        scores, decisions, errors = found
         open_parts, kills = [rows], 0
         while open_parts:
             part = open_parts.pop()
             if kills >= KILLS_PER_BLOCK:
                 errors[part] = f"{GIVEN_UP}{kills} kills in its block"
                 continue
-            result, failed = guard(self._canonical, features, part)
+            result, failed = guard(self._canonical, features, part, known)
+            known = None
             if failed is None:
                 scores[part], decisions[part], errors[part] = result
                 continue
@@ -191,7 +237,11 @@ class BlockModel:
             else:
                 open_parts += [part[part.size // 2 :], part[: part.size // 2]]
 
-    def _canonical(self, features: pa.RecordBatch, rows: Rows) -> tuple[Scores, Texts, Texts]:
+    def _canonical(
+        self, features: pa.RecordBatch, rows: Rows, known: Outcome | None
+    ) -> tuple[Scores, Texts, Texts]:
+        if known is not None:
+            return self._read(answer_in(known), rows.size)
         if rows.size == features.num_rows == self._call_rows:
             block = features
         else:
@@ -201,8 +251,10 @@ class BlockModel:
 
     def _answered(self, block: pa.RecordBatch, rows: int) -> tuple[Scores, Texts, Texts]:
         """Return what the model says of the first `rows` rows of a block."""
-        scores, decisions = self._call(block)
-        scores, decisions = scores[:rows], decisions[:rows]
+        return self._read(self._call(block), rows)
+
+    def _read(self, answer: Answer, rows: int) -> tuple[Scores, Texts, Texts]:
+        scores, decisions = answer[0][:rows], answer[1][:rows]
         bad = np.isinf(scores) | (np.isnan(scores) & absent(decisions))
         errors = np.full(rows, None, dtype=object)
         errors[bad] = [f"score is {value}" for value in scores[bad]]

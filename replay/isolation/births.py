@@ -88,8 +88,10 @@ class _Nursery:
             os.close(noise)
             child.main(order, read, write)
         except BaseException:
-            traceback.print_exc()
-            os._exit(1)
+            try:
+                traceback.print_exc()
+            finally:  # what it left of standard error may raise as well
+                os._exit(1)
             raise
         os._exit(0)
 

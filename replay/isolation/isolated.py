@@ -1,5 +1,6 @@
 """A challenger as a `Model`: its own process, a circuit breaker and an account."""
 
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from types import TracebackType
 from typing import Self
@@ -8,8 +9,8 @@ import pyarrow as pa
 
 from replay.adapters.adapter import Artefact
 from replay.adapters.answers import Answer
-from replay.adapters.block_model import JoinedCalls
-from replay.adapters.guard import CallFailed, guard
+from replay.adapters.block_model import JoinedCalls, Outcome, answer_in
+from replay.adapters.guard import CallFailed
 from replay.adapters.http_client import token_of
 from replay.adapters.opening import ModelSpec, block_model, info_of, inputs_of
 from replay.adapters.reasons import reason_code
@@ -44,7 +45,8 @@ class IsolatedModel:
     def __init__(self, spec: ModelSpec, held: Artefact, limits: Limits) -> None:
         self.account = Account()
         self._limits = limits
-        self._asked = Opening(
+        self._remote = parse_uri(spec.uri).remote
+        self._opening = Opening(
             spec.uri,
             spec.version,
             spec.inputs,
@@ -73,16 +75,30 @@ class IsolatedModel:
             ChallengerEnded: its process had to be ended too often.
             ModelUnavailable: the server that scores does not answer.
         """
-        try:
-            scores = self._model.score(columns)
-        except ModelUnavailable:
-            self._check()
-            raise
-        self._check()
-        if self._scored % PROBE_EVERY == 0:
-            self._probe(columns, scores.column("error").is_null())
-        self._scored += 1
+        (scores,) = self._each([columns])
         return scores
+
+    def score_each(self, blocks: Sequence[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the scores of each block; see `replay.model.Queues`.
+
+        Raises:
+            ChallengerEnded, ModelUnavailable: as `score`.
+        """
+        return self._each(blocks)
+
+    def _each(self, blocks: Sequence[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        found = self._model.score_through(blocks, self._outcomes)
+        for columns in blocks:
+            try:
+                scores = next(found)
+            except ModelUnavailable:
+                self._check()
+                raise
+            self._check()
+            if self._scored % PROBE_EVERY == 0:
+                self._probe(columns, scores.column("error").is_null())
+            self._scored += 1
+            yield scores
 
     def score_joined(self, columns: pa.RecordBatch) -> pa.RecordBatch | None:
         """Return the scores of whole blocks from one call; see `replay.model.Joins`.
@@ -105,9 +121,9 @@ class IsolatedModel:
         features = self._model.features(columns)
         rows = (at for at in range(min(columns.num_rows, PROBE_AMONG)) if scored[at].as_py())
         for at in islice(rows, PROBE_ROWS[self._scored > 0]):
-            result, failed = guard(self._ask, features.slice(at, 1), True)  # noqa: FBT003  a probe
-            if failed is None:
-                self.account.sample(columns.column("decision_position")[at].as_py(), result[1].call_us)
+            for _outcome, measured in self._asked([features.slice(at, 1)], probe=True):
+                if measured is not None and measured.failure is None:
+                    self.account.sample(columns.column("decision_position")[at].as_py(), measured.call_us)
 
     def close(self) -> None:
         """End its process."""
@@ -131,39 +147,52 @@ class IsolatedModel:
         return kills > allowed or (self.account.blocks.count == 0 and self._unanswered >= HOPELESS)
 
     def _call(self, block: pa.RecordBatch) -> Answer:
-        answer, measured = self._ask(block, False)  # noqa: FBT003  no probe
-        blocks = max(1, block.num_rows // BLOCK_ROWS)  # what remembers has smaller calls
-        for _ in range(blocks):
-            self.account.blocks.add(measured.call_us // blocks)
-        assert answer is not None, "what failed was raised"
-        return answer
+        return answer_in(self._outcomes([block])[0])
 
-    def _ask(self, block: pa.RecordBatch, probe: bool) -> tuple[Answer | None, Measured]:
+    def _outcomes(self, blocks: Sequence[pa.RecordBatch]) -> list[Outcome]:
+        """Return what the call of each block gave; those after one that ended the process are left out."""
+        if self._remote:  # a server that is away is asked about one block, and no others wait behind it
+            blocks = blocks[:1]
+        asked = self._asked(blocks)
+        for block, (_outcome, measured) in zip(blocks, asked, strict=False):
+            if measured is not None and measured.failure is None:
+                calls = max(1, block.num_rows // BLOCK_ROWS)  # what remembers has smaller calls
+                for _ in range(calls):
+                    self.account.blocks.add(measured.call_us // calls)
+        return [outcome for outcome, _measured in asked]
+
+    def _asked(
+        self, blocks: Sequence[pa.RecordBatch], *, probe: bool = False
+    ) -> list[tuple[Outcome, Measured | None]]:
         if self._hopeless():
-            raise CallFailed(self._last, whole=True)
+            return [((None, CallFailed(self._last, whole=True)), None)]
+        found = list[tuple[Outcome, Measured | None]]()
         try:
             if self._process is None:
                 self._start()
             assert self._process is not None, "it was just started"
-            answer, measured = self._process.score(block, probe=probe)
+            for answer, measured in self._process.score(blocks, probe=probe):
+                self._unanswered = 0
+                self._note(measured)
+                why = measured.failure
+                failed = None if why is None else CallFailed(why, whole=measured.whole)
+                found.append(((answer, failed), measured))
         except ModelError as error:  # it does not load again
-            raise self._killed(CallFailed(error.happened, killed=True, whole=True)) from error
+            found.append(((None, self._killed(CallFailed(error.happened, killed=True, whole=True))), None))
         except CallFailed as failed:
-            raise self._killed(failed) from failed
-        self._unanswered = 0
-        self._note(measured)
-        if measured.failure is not None:
-            raise CallFailed(measured.failure, whole=measured.whole)
-        return answer, measured
+            found.append(((None, self._killed(failed)), None))
+        if self._cpu_us > self._limits.cpu_s * 500_000:  # half of it: a fresh process goes on
+            self._retire()
+        return found
 
     def _start(self) -> tuple[str, ...] | None:
         """Load the model in a new process; return the inputs that it names itself."""
         self._process, self._cpu_us = (
-            ChildProcess(self._limits, LIBRARIES.get(parse_uri(self._asked.uri).scheme, ())),
+            ChildProcess(self._limits, LIBRARIES.get(parse_uri(self._opening.uri).scheme, ())),
             0,
         )
         self.account.starts += 1
-        opened = self._process.open(self._asked)
+        opened = self._process.open(self._opening)
         self.account.sandbox = opened.sandbox
         return opened.inputs
 
@@ -185,5 +214,3 @@ class IsolatedModel:
         self.account.note(measured)
         self.account.cpu_us += measured.cpu_us - self._cpu_us
         self._cpu_us = measured.cpu_us
-        if measured.cpu_us > self._limits.cpu_s * 500_000:  # half of it: a fresh process goes on
-            self._retire()

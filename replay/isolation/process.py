@@ -5,7 +5,9 @@ import resource
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +62,8 @@ class ChildProcess:
         from_child, inner_write = os.pipe()
         noise, inner_noise = os.pipe()
         inner = (inner_read, inner_write, inner_noise)
-        for fd in (to_child, from_child):
-            _widen(fd)
+        _widen(from_child)
+        self._room = _widen(to_child) * 3 // 4
         self._line = wire.Line(to_child, from_child, noise, self._watch)
         try:
             self._child = self._nursery.fork(self._order(), inner)
@@ -107,20 +109,45 @@ class ChildProcess:
         except (CallFailed, msgspec.DecodeError) as failed:
             raise ModelNotFound(asked.uri, f"loading it failed: {plain(str(failed))}") from failed
 
-    def score(self, block: pa.RecordBatch, *, probe: bool = False) -> tuple[Answer | None, Measured]:
-        """Return the answer to one block, None for a `probe`, whose answer is of no interest.
+    def score(
+        self, blocks: Sequence[pa.RecordBatch], *, probe: bool = False
+    ) -> Iterator[tuple[Answer | None, Measured]]:
+        """Yield the answer to each block, None for a `probe`, whose answer is of no interest.
+
+        The next blocks are on their way while one is answered, as many as the pipe holds: a frame that waits
+        for room waits with nobody to read the replies. Each has the whole time limit, from the answer to the
+        one before it on.
 
         Raises:
             CallFailed: with `killed`, when the process must be ended; the account is then lost.
         """
-        kind = wire.PROBE if probe else wire.SCORE
-        _kind, reply = self._ask(kind, self._blocks.pieces(block), self._limits.timeout_s)
+        kind, limit_s = wire.PROBE if probe else wire.SCORE, self._limits.timeout_s
+        under_way, held, deadline = deque[tuple[int, int]](), 0, 0.0
+        try:
+            for block in blocks:
+                pieces = self._blocks.pieces(block)
+                size = sum(map(len, pieces))
+                while under_way and held + size > self._room:
+                    yield self._heard(under_way[0][0], deadline, probe=probe)
+                    held -= under_way.popleft()[1]
+                    deadline = time.monotonic() + limit_s
+                deadline = deadline if under_way else time.monotonic() + limit_s
+                self._line.send(kind, pieces, deadline)
+                under_way.append((block.num_rows, size))
+                held += size
+            for rows, _size in under_way:
+                yield self._heard(rows, deadline, probe=probe)
+                deadline = time.monotonic() + limit_s
+        except wire.Broken as broken:
+            raise CallFailed(self._why(broken, limit_s), killed=True) from broken
+
+    def _heard(self, rows: int, deadline: float, *, probe: bool) -> tuple[Answer | None, Measured]:
+        _kind, reply = self._line.hear(deadline)
         try:
             measured = measured_of(reply)
-            answer = None if probe or measured.failure else answer_of(reply, block.num_rows)
+            return None if probe or measured.failure else answer_of(reply, rows), measured
         except (CorruptBatch, ValueError, msgspec.DecodeError, OverflowError) as error:
             raise CallFailed(f"{BAD_ANSWER}{plain(str(error))}", killed=True) from error
-        return answer, measured
 
     def remember(self, kind: int, payload: bytes | memoryview) -> bytes:
         """Return the reply to one of the questions that only a model that remembers is asked.
@@ -185,14 +212,14 @@ class ChildProcess:
             self._folder.cleanup()
 
 
-def _widen(fd: int) -> None:
-    """Let a pipe hold a whole block, where the system lets it."""
+def _widen(fd: int) -> int:
+    """Let a pipe hold some blocks, where the system lets it; return its bytes, 0 when it is as it was."""
     import fcntl
 
     try:
-        fcntl.fcntl(fd, _SET_PIPE_SIZE, _PIPE_BYTES)
+        return fcntl.fcntl(fd, _SET_PIPE_SIZE, _PIPE_BYTES)
     except OSError:
-        return
+        return 0
 
 
 def _error_of(refused: Refused) -> ModelError:

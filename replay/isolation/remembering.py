@@ -1,5 +1,7 @@
 """A challenger that remembers, in its own process: what it knew outlives the process."""
 
+from collections.abc import Iterator, Sequence
+
 import pyarrow as pa
 
 from replay.adapters.adapter import Artefact
@@ -45,6 +47,10 @@ class RememberingModel(IsolatedModel):
             StateLost: it failed in `observe`.
         """
         return score_in_order(columns, self._key, super().score, self._observe)
+
+    def score_each(self, blocks: Sequence[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the scores of each block, asked when those before it were observed. Raises as `score`."""
+        return map(self.score, blocks)
 
     def score_joined(self, columns: pa.RecordBatch) -> None:
         """Return None: a row is asked when those before it were observed, never in one call with them."""

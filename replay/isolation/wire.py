@@ -97,13 +97,22 @@ class Line:
             Broken: no whole reply came in time, or not one of ours.
         """
         deadline = time.monotonic() + timeout_s
-        self._send(kind, payload, deadline)
+        self.send(kind, payload, deadline)
+        return self.hear(deadline, most=most)
+
+    def hear(self, deadline: float, *, most: int = REPLY_BYTES_MAX) -> tuple[int, bytes]:
+        """Return the child's reply to the first frame that it has not answered. Raises as `ask`."""
         size, reply = HEADER.unpack(self._receive(HEADER.size, deadline))
         if size > most:
             raise Broken(f"a reply of {size} bytes, more than the {most} that are allowed")
         return reply, self._receive(size, deadline)
 
-    def _send(self, kind: int, payload: Sequence[bytes | memoryview], deadline: float) -> None:
+    def send(self, kind: int, payload: Sequence[bytes | memoryview], deadline: float) -> None:
+        """Write one frame. Frames under way must fit into the pipe: nobody reads replies meanwhile.
+
+        Raises:
+            Broken: as `ask`.
+        """
         left = _frame(kind, payload)
         while left:
             try:

@@ -7,12 +7,14 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from replay.adapters.reasons import reason_code
 from replay.errors import ChallengerEnded, ModelNotFound, NotAModel
 from replay.isolation import Limits, nursery, open_isolated, sandbox
+from replay.score import BLOCK_ROWS
 from tests.support import zoo
 
 FOLDER = Path(zoo.__file__).parent
@@ -42,6 +44,9 @@ HOSTILE = [
     ("aborts", "crash", "crash: SIGABRT"),
     ("leaves", "crash", "crash: exit code 7"),
     ("forks", "crash", "crash: exit code 1"),
+    ("bombs", "crash", "crash: exit code 1"),
+    ("stops", "timeout", "timeout: no answer in 0.4 s"),
+    ("closes", "crash", "crash: exit code 1"),
     ("exits", "exit", "SystemExit: 3"),
     ("raises", "raised", "KeyError: 'colour'"),
     ("recurses", "raised", "RecursionError: maximum recursion depth exceeded"),
@@ -67,7 +72,7 @@ def test_what_it_does_to_one_row_costs_that_row(name, code, reason):
     assert scores["decision_id"] == [f"d{i}" for i in range(ROWS)]
 
 
-@pytest.mark.parametrize("name", ["good", "noisy", "threads"])
+@pytest.mark.parametrize("name", ["good", "noisy", "threads", "chatters"])
 def test_what_is_only_loud_costs_nothing(name):
     with opened(name) as model:
         assert model.score(rows())["score"].to_pylist() == [2.0 * i for i in range(ROWS)]
@@ -188,3 +193,45 @@ def test_when_we_are_killed_nothing_of_it_stays(tmp_path):
             return
         deadline.wait(0.05)
     pytest.fail(f"process {child} is still there")
+
+
+def blocks(count, *, at=()):
+    """Return whole blocks whose x is never 3, but in the middle row of those numbered `at`."""
+    found = []
+    for number in range(count):
+        x = 10.0 + np.arange(BLOCK_ROWS, dtype=float)
+        if number in at:
+            x[BLOCK_ROWS // 2] = 3.0
+        ids = pa.array(range(BLOCK_ROWS), pa.int64())
+        columns = {"decision_position": ids, "decision_id": ids.cast(pa.string()), "f.x": x}
+        found.append(pa.record_batch(columns))
+    return found
+
+
+@pytest.mark.parametrize("name", ["good", "hangs", "segfaults", "raises", "garbles"])
+def test_blocks_under_way_have_the_scores_and_the_ends_of_blocks_asked_in_turn(name):
+    asked, limits = blocks(3, at=(1,)), Limits(timeout_s=0.4 if name == "hangs" else 30.0)
+    with opened(name, limits) as model:
+        expected = [model.score(block) for block in asked]
+        kills = model.account.kills
+    with opened(name, limits) as model:
+        assert list(model.score_each(asked)) == expected
+        if name != "hangs":  # on a machine that is busy enough, others are late as well, and asked again
+            assert model.account.kills == kills
+    failed = [BLOCK_ROWS - scores["error"].null_count for scores in expected]
+    assert failed == [0, int(name != "good"), 0]
+
+
+def test_each_block_under_way_has_the_whole_time():
+    with opened("slow", Limits(timeout_s=2.0)) as model:  # 0.7 s a block: four take longer than one may
+        (*_rest, last) = model.score_each(blocks(4))
+        assert last["error"].null_count == BLOCK_ROWS
+        assert model.account.kills == {}
+
+
+def test_blocks_larger_than_the_pipe_are_under_way_one_at_a_time():
+    wide = [block.append_column("f.text", pa.array(["t" * 700] * BLOCK_ROWS)) for block in blocks(3)]
+    with open_isolated("py:zoo:echoes", inputs=["x", "text"], folder=FOLDER, limits=LIMITS) as model:
+        for block, scores in zip(wide, model.score_each(wide), strict=True):
+            assert scores["decision"].equals(block["f.text"])
+        assert model.account.kills == {}

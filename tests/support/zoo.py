@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -175,4 +176,50 @@ def threads(frame):
     if _bad(frame):
         for _ in range(8):
             threading.Thread(target=time.sleep, args=(0.01,)).start()
+    return frame.x * 2
+
+
+def slow(frame):
+    time.sleep(0.7)
+    return frame.x * 2
+
+
+def echoes(frame):
+    return frame.text
+
+
+def stops(frame):
+    if _bad(frame):
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return frame.x * 2
+
+
+def closes(frame):
+    """Close every descriptor, the one for answers among them."""
+    if _bad(frame):
+        os.closerange(0, 64)
+    return frame.x * 2
+
+
+def chatters(frame):
+    """Leave a thread behind that prints for as long as it lives."""
+    if _bad(frame):
+        threading.Thread(target=_chatter, daemon=True).start()
+    return frame.x * 2
+
+
+def _chatter():
+    while True:
+        os.write(1, b"still here\n" * 100)
+        time.sleep(0.001)
+
+
+def bombs(frame):
+    """Fork again and again, each fork as well, and leave them all behind."""
+    if _bad(frame):
+        for _ in range(4):
+            os.fork()
+        if os.getpid() != os.getsid(0):
+            time.sleep(3600)
+        os._exit(1)
     return frame.x * 2
