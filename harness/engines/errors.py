@@ -12,7 +12,7 @@ HarnessError (recorders.errors)
 from recorders.errors import HarnessError
 
 _PART_SHOWN = 80
-_REASON_SHOWN = 400
+_REASON_SHOWN = (300, 300)  # characters of its begin and of its end, where the cause often is
 
 
 class PartPoisoned(HarnessError):
@@ -40,13 +40,16 @@ class EngineLost(HarnessError):
 
 
 class ClusterFailed(HarnessError):
-    """A cluster cannot be reached, or gave a task up: its own log has the whole story."""
+    """A cluster cannot be reached, or gave a task up: its own log has the whole story.
+
+    `reason` is all that it said; the message has its begin and its end.
+    """
 
     def __init__(self, engine: str, error: BaseException) -> None:
-        said = " ".join(str(error).split())[:_REASON_SHOWN].rstrip(".")
+        said = " ".join(str(error).split()).rstrip(".")
         self.engine, self.reason = engine, said or type(error).__name__
         super().__init__(
-            f"{engine} gave up: {self.reason}.",
+            f"{engine} gave up: {_ends(self.reason)}.",
             "Expected a cluster that can be reached, and workers with this package, a way to the log, and "
             "folders that they share with the one who asks.",
             f"Look at the log of {engine}, then run it again: it goes on from what the log has.",
@@ -65,3 +68,10 @@ class SparkMissing(HarnessError):
             "Install it: pip install 'shadow-harness[spark]'",
         )
         self.reason = reason
+
+
+def _ends(text: str) -> str:
+    """Return the begin and the end of a long text, and how much is between them."""
+    begin, end = _REASON_SHOWN
+    left = len(text) - begin - end
+    return text if left <= 0 else f"{text[:begin]} [{left} characters] {text[-end:]}"

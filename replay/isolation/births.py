@@ -1,13 +1,16 @@
 """The nursery's process: forks a challenger's child when told to, reaps it, kills it when told to."""
 
+import ctypes
 import importlib
 import json
 import os
 import select
 import signal
 import socket
+import sys
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 # Imported before the first fork: this is what makes a child warm.
@@ -16,6 +19,8 @@ from replay.isolation import child, serving
 
 assert frames, "it is imported for its imports, as serving is"
 assert serving
+
+_ADOPTS = 36  # PR_SET_CHILD_SUBREAPER
 
 
 def main(fd: int) -> None:
@@ -27,6 +32,9 @@ class _Nursery:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._children: set[int] = set()
+        if sys.platform.startswith("linux"):
+            # What a child leaves in a session of its own becomes ours when it ends, and not the system's.
+            ctypes.CDLL(None).prctl(_ADOPTS, 1, 0, 0, 0)
         self._wake, signalled = os.pipe()
         for end in (self._wake, signalled):
             os.set_blocking(end, False)
@@ -56,6 +64,9 @@ class _Nursery:
                 fds = self._obey(json.loads(line), fds)
         for pid in self._children:
             _kill(pid)
+            os.waitpid(pid, 0)
+        self._children.clear()
+        self._end_adopted()
 
     def _obey(self, order: dict[str, Any], fds: list[int]) -> list[int]:
         if "end" in order:
@@ -104,10 +115,26 @@ class _Nursery:
             _kill(pid)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             self._children.discard(pid)
+            self._end_adopted()
             self._say({"died": pid, "status": status})
+
+    def _end_adopted(self) -> None:
+        """End what a child that is gone left behind; its own children are ours then, and end as well."""
+        while adopted := _children_of_ours() - self._children:
+            for pid in adopted:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
     def _say(self, message: dict[str, int]) -> None:
         self._control.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _children_of_ours() -> set[int]:
+    """Return the process ids of our children, those that we adopted among them; none where nobody says."""
+    try:
+        return set(map(int, Path("/proc/self/task", str(os.getpid()), "children").read_text().split()))
+    except OSError:
+        return set()
 
 
 def _kill(pid: int) -> None:

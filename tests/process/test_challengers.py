@@ -45,6 +45,7 @@ HOSTILE = [
     ("leaves", "crash", "crash: exit code 7"),
     ("forks", "crash", "crash: exit code 1"),
     ("bombs", "crash", "crash: exit code 1"),
+    ("outlives", "crash", "crash: exit code 1"),
     ("stops", "timeout", "timeout: no answer in 0.4 s"),
     ("closes", "crash", "crash: exit code 1"),
     ("exits", "exit", "SystemExit: 3"),
@@ -131,11 +132,12 @@ def test_nothing_of_our_environment_is_in_its_own(monkeypatch):
         assert model.score(rows())["score"].to_pylist() == [0.0] * ROWS
 
 
-def test_what_it_left_running_is_gone_with_it():
-    with opened("forks") as model:
-        model.score(rows())
+@pytest.mark.parametrize(("name", "left"), [("forks", "time.sleep(3600)"), ("outlives", "time.sleep(3601)")])
+def test_what_it_left_running_is_gone_with_it(name, left):
+    with opened(name) as model:
+        assert model.score(rows())["score"].null_count == 1
     listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert "time.sleep(3600)" not in listing
+    assert left not in listing
 
 
 def test_a_model_that_hangs_while_it_is_loaded_is_refused(tmp_path):

@@ -37,3 +37,13 @@ def test_an_error_of_the_function_is_its_own() -> None:
 
 def divided_by_zero(part: int) -> int:
     return part // 0
+
+
+def test_a_long_reason_is_shown_with_its_end_and_kept_whole() -> None:
+    error = ClusterFailed("Spark", RuntimeError("it began " + "at org.apache " * 1000 + "and the cause."))
+    assert error.reason.count("at org.apache") == 1000
+    assert str(error).startswith("Spark gave up: it began at")
+    assert f"[{len(error.reason) - 600} characters]" in str(error)
+    assert "and the cause. Expected" in str(error)
+    short = ClusterFailed("Spark", RuntimeError())
+    assert short.reason == "RuntimeError"

@@ -130,6 +130,16 @@ def forks(frame):
     return frame.x * 2
 
 
+def outlives(frame):
+    """Leave a process behind in a session of its own, whose parent is gone."""
+    if _bad(frame):
+        sleep = "import time; time.sleep(3601)"
+        start = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {sleep!r}])"
+        subprocess.run([sys.executable, "-c", start], start_new_session=True, check=True)
+        os._exit(1)
+    return frame.x * 2
+
+
 def reaches_out(frame):
     tried = []
     for attempt in (_connect, _write, _read, _signal):
