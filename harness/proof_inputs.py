@@ -40,7 +40,8 @@ def inputs_of(log: Log, question: Question, past: tuple[int, int]) -> Inputs:
     ranges = past, (question.start, question.stop)
     before, now = (partial(watched_batches, log, *places, point, closed=closed) for places in ranges)
     hidden = _encrypted(log, point, ranges) if closed else []
-    plan = cut_plan(survey(before(), past[1] - past[0]), before(), DriftRule(), without=hidden, score=False)
+    seen = survey(before(), past[1] - past[0], chosen=closed)
+    plan = cut_plan(seen, before(), DriftRule(), without=hidden, score=False)
     plan = None if plan is None else _roomy(plan)
     state = None if plan is None else WindowState.empty(plan)
     served: Counter[str] = Counter()

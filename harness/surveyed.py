@@ -32,8 +32,10 @@ class Surveyed(NamedTuple):
         return sorted(name.removeprefix(FEATURE) for name in self.columns if name.startswith(FEATURE))
 
 
-def survey(batches: Iterable[pa.RecordBatch], most: int, *, longest: float = math.inf) -> Surveyed:
-    """Return what at most `most` decisions show; texts of more than `longest` characters are no levels.
+def survey(
+    batches: Iterable[pa.RecordBatch], most: int, *, longest: float = math.inf, chosen: bool = True
+) -> Surveyed:
+    """Return what at most `most` decisions show; `longest` and `chosen` are those of `Survey`.
 
     A feature that some batches lack is missing there. One that changed its type is watched as it is newest:
     what it had before is missing.
@@ -47,7 +49,8 @@ def survey(batches: Iterable[pa.RecordBatch], most: int, *, longest: float = mat
         for name, kind in _watched(batch):
             newest[name] = kind
             if (name, kind) not in surveys:
-                surveys[name, kind] = Survey(kind_of(kind), most, LevelsOnDisk(), longest=longest)
+                levels = LevelsOnDisk()
+                surveys[name, kind] = Survey(kind_of(kind), most, levels, longest=longest, chosen=chosen)
             surveys[name, kind].add(batch.column(name))
     found = {name: (kind, surveys[name, kind]) for name, kind in newest.items()}
     for _, each in found.values():

@@ -20,13 +20,20 @@ class Survey:
     """One feature of type `kind` over at most `most` rows, in any order and any number of blocks.
 
     Memory is that of the outer thousandths of its numbers, or of what `levels` keeps. A text of more than
-    `longest` characters is never a known level: a plan keeps those for ever.
+    `longest` characters is never a known level: a plan keeps those for ever. `chosen` levels are known to be
+    chosen by their counts in the reference; without it an open list has the limit that it had before ADR 70.
     """
 
     def __init__(
-        self, kind: str, most: int, levels: Levels | None = None, *, longest: float = math.inf
+        self,
+        kind: str,
+        most: int,
+        levels: Levels | None = None,
+        *,
+        longest: float = math.inf,
+        chosen: bool = True,
     ) -> None:
-        self.kind, self._longest = kind, longest
+        self.kind, self._longest, self._chosen = kind, longest, chosen
         self.rows = self.usable = 0
         kept = int(most * TRIM) + 2
         self._low, self._high = Outermost(kept), Outermost(kept)
@@ -81,17 +88,19 @@ class Survey:
     def _known(self) -> tuple[tuple[str, ...], bool, float]:
         """Return the most frequent levels by name, whether these are all, and how many others are no news.
 
-        Where these are all: about the share of rows whose level occurred once (Good 1953), which is 0 where
-        every level occurred often. Else the share of the levels left out, and half a point for its own
-        movement. Both with three standard errors on top.
+        As many rows as levels have that occurred at most once more than the first one left out (Good 1953):
+        those kept were chosen for their counts, so that they occur more often in the reference than later. Of
+        a closed list it is the rows whose level occurred once. An open one has half a point more for its own
+        movement, both have three standard errors.
         """
         ranked = self._levels.largest(LEVELS_MAX + 1)
         if not ranked:
             return (), True, 0.0
         kept = [pair for pair in ranked[:LEVELS_MAX] if len(pair[0]) <= self._longest]
         closed = len(kept) == len(ranked)
-        once = sum(count == 1 for _, count in kept)
-        left = once if closed else self.usable - sum(count for _, count in kept)
+        out = ranked[LEVELS_MAX][1] if len(ranked) > LEVELS_MAX else 0
+        rare = out + 1 if closed or self._chosen else 0
+        left = self.usable - sum(count for _, count in kept if count > rare)
         others = (left + 3.0 * math.sqrt(left)) / self.usable + (0.0 if closed else _OTHERS_ROOM)
         return tuple(sorted(level for level, _ in kept)), closed, min(1.0, round(others, 6))
 

@@ -10,7 +10,7 @@ import pytest
 
 from harness.levels import LevelsOnDisk
 from harness.surveyed import cut_plan, survey
-from policies.drift import DriftRule, cut_feature
+from policies.drift import DriftRule, MonitorPlan, check_quality, cut_feature, fold_window
 from policies.drift.edges import TRIM, Edges, cut_edges, grid_of
 from policies.drift.levels import LevelsInMemory
 from policies.drift.survey import Survey
@@ -81,7 +81,7 @@ def test_a_feature_that_came_later_or_changed_its_type_is_missing_before() -> No
 
 
 MEASURED = """
-import resource
+from pathlib import Path
 import numpy as np, pyarrow as pa
 from harness.surveyed import cut_plan, survey
 from harness.watched import fold_batch
@@ -101,15 +101,20 @@ def whole(count):
         state = state.merge(fold_batch(each, plan))
     return plan, state
 
+def peak():  # its own: ru_maxrss is at least that of the process that started it
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
 whole(2)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 plan, state = whole(ROUNDS)
 assert state.features["n0"].rows == ROUNDS * 100_000
 assert len(next(each for each in plan.features if each.name == "id").levels) == 512
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak() - before)
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak of a process")
 def test_memory_does_not_grow_with_the_rows() -> None:
     rounds = 14  # 100 MB of numbers, 30 MB of text: all of it was kept before
     done = subprocess.run(
@@ -120,3 +125,25 @@ def test_memory_does_not_grow_with_the_rows() -> None:
         check=True,
     )
     assert int(done.stdout) / 1024 < 50, f"{done.stdout} KB more"
+
+
+@pytest.mark.parametrize("rows", [3_000, 14_000, 60_000])
+def test_levels_chosen_by_their_counts_are_not_called_unseen_later(rows: int) -> None:
+    """Of 2,000 levels 512 are kept: which of the rare ones is chance, and it will not be repeated."""
+    rng = np.random.default_rng(rows)
+    shares = 1.0 / np.arange(1, 2_001)
+    names = np.array([f"level {n}" for n in range(2_000)])
+    broken = {True: 0, False: 0}
+    for _ in range(20):
+        past, later = (
+            pa.array(names[rng.choice(2_000, size, p=shares / shares.sum())]) for size in (rows, 20_000)
+        )
+        for chosen in broken:
+            seen = Survey("category", rows, chosen=chosen)
+            seen.add(past)
+            feature = seen.plan("c", role="feature", column="f.c", edges=None)
+            plan = MonitorPlan(features=(feature,), rule=DriftRule())
+            found = check_quality(fold_window(pa.table({"f.c": later}), plan), plan)
+            broken[chosen] += any(each.answer == "broken" for each in found)
+    assert broken[True] == 0
+    assert broken[False] > 0 or rows > 20_000, "which is why"
