@@ -18,7 +18,7 @@ from tests.process.test_monitors import LABEL, TEXT
 from tests.support.shop import Shop
 from tests.support.sidecars import until
 
-KILLS, DAYS = 5, 40
+KILLS, DAYS = 4, 36
 CODE = "from harness.cli.main import main; main()"
 COMMAND = [sys.executable, "-c", CODE, "monitor", "run", "inputs", "--json", "--as-of"]
 
