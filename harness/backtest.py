@@ -26,7 +26,8 @@ from policies.contenders import Contender
 from policies.errors import PlanError
 from policies.estimate import Look
 from policies.evidence import Evidence
-from policies.plan import Plan, PolicyPlan
+from policies.plan import Plan
+from policies.policy_plan import PolicyPlan
 from policies.retrain_rule import RetrainRule
 from policies.seen import Rivalry
 

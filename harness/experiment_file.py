@@ -13,7 +13,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from policies.intake_plan import ArmsPlan, CompletenessPlan
 from policies.metric_plan import MetricPlan
-from policies.plan import Plan, PolicyPlan, UnitPlan
+from policies.plan import Plan, UnitPlan
+from policies.policy_plan import PolicyPlan
 from policies.retrain_rule import RetrainRule
 from policies.slice_plan import SlicePlan
 from policies.wealth import Control

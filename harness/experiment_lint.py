@@ -16,7 +16,8 @@ from harness.strict_toml import Problem, TomlFileError, check_table, nearest, re
 from policies.errors import PlanError
 from policies.intake_plan import ArmsPlan, CompletenessPlan
 from policies.metric_plan import MetricPlan
-from policies.plan import PolicyPlan, UnitPlan
+from policies.plan import UnitPlan
+from policies.policy_plan import PolicyPlan
 from policies.retrain_rule import RetrainRule
 from policies.slice_plan import SlicePlan
 

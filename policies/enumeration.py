@@ -14,7 +14,7 @@ from math import comb, factorial
 import msgspec
 
 from policies.evalues import grid
-from policies.plan import GridPlan
+from policies.policy_plan import GridPlan
 
 N_MAX = 12
 NULLS = tuple(Fraction(k, 100) for k in (-30, -1, 0, 1, 30))

@@ -13,7 +13,7 @@ import numpy as np
 from policies.accumulators import Moments, TernaryCounts
 from policies.enumeration import N_MAX
 from policies.evalues import grid
-from policies.plan import GridPlan
+from policies.policy_plan import GridPlan
 from policies.sample import Method, Sample
 
 ALPHAS = (0.01, 0.05, 0.1, 0.2, 0.4)

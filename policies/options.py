@@ -9,7 +9,7 @@ _T = TypeVar("_T")
 
 
 class Options(Protocol):
-    """What a metric reads of its plan (policies/plan.py, `MetricPlan`)."""
+    """What a metric reads of its plan (policies/metric_plan.py, `MetricPlan`)."""
 
     @property
     def threshold(self) -> float | None:

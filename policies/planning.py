@@ -7,7 +7,7 @@ from scipy.special import ndtri
 
 from policies.checks import between, refuse
 from policies.evalues import mixture
-from policies.plan import GridPlan
+from policies.policy_plan import GridPlan
 
 _BITS_MAX = 50
 

@@ -27,8 +27,8 @@ from benchmarks.promotion.world import (
 from benchmarks.results import Row, at_most
 from policies.asymptotic import half_width
 from policies.evalues import grid, mcnemar_prior
-from policies.plan import GridPlan
 from policies.planning import suited_grid
+from policies.policy_plan import GridPlan
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-bench-policies" / "bin" / "python"

@@ -22,7 +22,7 @@ from policies.evalues import (
     sequential_mcnemar,
     two_sided,
 )
-from policies.plan import GridPlan
+from policies.policy_plan import GridPlan
 
 ALPHA = 0.05
 LOOKS, PER_LOOK, RUNS = 100, 400, 4_000

@@ -21,7 +21,7 @@ from harness.report.gather import gather
 from harness.report.page import render
 from harness.strict_toml import TomlFileError
 from harness.verdicts import EXIT_CODES, explain, record_verdict
-from policies.plan import PolicyPlan
+from policies.policy_plan import PolicyPlan
 from policies.retrain_rule import RetrainRule
 from policies.retraining import Remedy
 from tests.support.shop import DECISIONS, Shop
