@@ -21,6 +21,7 @@ from harness.replay_errors import BudgetSpent, TrainedInRange
 from harness.replays import NAMESPACE, ReplayRun, begin, check_inputs, complete, left_of, stop_at
 from harness.scored_parts import Ask, Parts, scored
 from harness.shared_pass import Progress, Read, Slowest, share
+from harness.stored_scores import Summary
 from recorders.errors import HarnessError
 from replay.adapters.uri import parse_uri
 from replay.errors import ChallengerEnded
@@ -164,7 +165,7 @@ def _score_together(
 def _ended(log: Log, model: Model, run: ReplayRun, watch: Watch, read: Read) -> ReplayRun | HarnessError:
     """Return the completed run, or the error that stopped it; what the model cost is kept either way."""
     try:
-        _score(log, model, run, watch, read)
+        seen = _score(log, model, run, watch, read)
     except HarnessError as error:
         if isinstance(error, ChallengerEnded | BudgetSpent):
             keep_account(log, model, run.id)
@@ -172,7 +173,7 @@ def _ended(log: Log, model: Model, run: ReplayRun, watch: Watch, read: Read) -> 
             stop_at(log, run, error)
         return error
     keep_account(log, model, run.id)
-    return complete(log, run)
+    return complete(log, run, seen)
 
 
 def replay_in_parts(
@@ -212,16 +213,20 @@ def replay_in_parts(
     finally:
         keep_costs(log, info, parts.account, run.id)
     told(stop - start)
-    return complete(log, run)
+    return complete(log, run, append.seen)
 
 
 class Appending:
-    """Appends groups of a run's scores: the next one is batch `sequence + 1` of its writer."""
+    """Appends groups of a run's scores: the next one is batch `sequence + 1` of its writer.
+
+    `seen` counts and digests them; None for a run that goes on, of which others appended what came before.
+    """
 
     def __init__(self, log: Log, run: ReplayRun, progress: Progress) -> None:
         self._log, self._run, self._progress = log, run, progress
         self._writer = uuid.uuid5(NAMESPACE, run.id)
         self.sequence = log.writer_high_water(self._writer)
+        self.seen = None if self.sequence else Summary()
 
     def __call__(self, scores: pa.RecordBatch) -> None:
         """Append one group."""
@@ -234,6 +239,8 @@ class Appending:
             sequence=self.sequence,
         )
         self._log.append(batch)
+        if self.seen is not None:
+            self.seen.add(scores)
         self._progress(scores.column("decision_position")[-1].as_py() + 1 - self._run.start)
 
 
@@ -253,8 +260,11 @@ def _decisions(
     return log.read(start, stop, kind="decision", decision_point=decision_point, columns=columns)
 
 
-def _score(log: Log, model: Model, run: ReplayRun, watch: Watch, read: Read) -> None:
-    """Append the scores of the run's ranges that are not stored yet: group k of blocks is batch k."""
+def _score(log: Log, model: Model, run: ReplayRun, watch: Watch, read: Read) -> Summary | None:
+    """Append the scores of the run's ranges that are not stored yet: group k of blocks is batch k.
+
+    Return what was appended, None when not all of the run was appended here.
+    """
     append = Appending(log, run, watch.progress)
     for first, after in left_of(log, run):
         decisions = read(first, after, columns_for(model.info))
@@ -264,6 +274,7 @@ def _score(log: Log, model: Model, run: ReplayRun, watch: Watch, read: Read) -> 
             watch.meter.model(run.id, cost.cpu_us / 1e6, cost.resident_mb_max)
             watch.meter.check()
     watch.progress(run.stop - run.start)
+    return append.seen
 
 
 def _silent(_done: int) -> None:

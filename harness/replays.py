@@ -9,7 +9,7 @@ from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.replay_batches import GROUP_BLOCKS
 from harness.replay_errors import BudgetSpent, NothingToScore
-from harness.stored_scores import first_of_each, own_scores, scored_through, summary
+from harness.stored_scores import Summary, first_of_each, own_scores, scored_through, summary
 from harness.tail.tails import NO_END, list_tails
 from recorders.canonical import canonical_json, digest
 from recorders.errors import WriterForked
@@ -192,9 +192,13 @@ def stop_at(log: Log, run: ReplayRun, spent: BudgetSpent) -> None:
     log.control(STOPPED, run.id, body)
 
 
-def complete(log: Log, run: ReplayRun) -> ReplayRun:
-    """Return the run with its account, read back from the log and appended as a control event."""
-    body = {"model": run.model, "decision_point": run.decision_point, **summary(log, run)}
+def complete(log: Log, run: ReplayRun, seen: Summary | None) -> ReplayRun:
+    """Return the run with its account, appended as a control event.
+
+    `seen` is what was appended, of a run that began and ended here; else the account is read back.
+    """
+    said = summary(log, run) if seen is None else seen.said()
+    body = {"model": run.model, "decision_point": run.decision_point, **said}
     log.control(COMPLETED, run.id, body, key=f"replay:{run.id}:completed")
     completed = _find(log, run.id)
     assert completed is not None, "it was just completed"

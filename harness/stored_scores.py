@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +12,7 @@ from harness.log.log import Log
 from harness.replay_batches import RUN
 from recorders.columns import SCORE_SCHEMA
 from replay.columns import count_values
-from replay.digest import canonical_digest
+from replay.digest import Cells
 
 REASONS_MAX = 20
 # A challenger may write what it likes into its errors: beyond so many texts the rest is one.
@@ -97,28 +96,38 @@ def first_of_each(batches: Iterable[pa.RecordBatch]) -> pa.Table:
     return scores.select(SCORE_SCHEMA.names)
 
 
+class Summary:
+    """What a run has scored, counted while its scores pass in their order; none is held."""
+
+    def __init__(self) -> None:
+        self._cells = Cells(SCORE_SCHEMA)
+        self._reasons = Counter[str]()
+
+    def add(self, scores: pa.RecordBatch) -> None:
+        """Take a batch of scores more."""
+        for reason, count in count_values(scores.column("error")).items():
+            known = reason in self._reasons or len(self._reasons) < _TEXTS_MAX
+            self._reasons[reason if known else OTHER] += count
+        self._cells.add(scores)
+
+    def said(self) -> dict[str, Any]:
+        """Return rows, failures by reason, and the digest of the scores; nothing can be added after it.
+
+        The reasons that are most frequent are listed, the rest is `other`.
+        """
+        rows, failed = self._cells.rows, sum(self._reasons.values())
+        ranked = sorted(self._reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+        listed = dict(ranked[:REASONS_MAX])
+        rest = failed - sum(listed.values())
+        if rest:
+            listed[OTHER] = listed.get(OTHER, 0) + rest
+        digest = self._cells.digest()
+        return {"rows": rows, "scored": rows - failed, "failed": failed, "errors": listed, "digest": digest}
+
+
 def summary(log: Log, run: Run) -> dict[str, Any]:
-    """Return what a run has scored: rows, failures by reason, and the digest of its scores in their order.
-
-    Memory: one batch, whatever the run. The reasons that are most frequent are listed, the rest is `other`.
-    """
-    rows = 0
-    reasons = Counter[str]()
-
-    def counted() -> Iterator[pa.RecordBatch]:
-        nonlocal rows
-        for batch in own_scores(log, run):
-            rows += batch.num_rows
-            for reason, count in count_values(batch.column("error")).items():
-                reasons[reason if reason in reasons or len(reasons) < _TEXTS_MAX else OTHER] += count
-            yield batch.select(SCORE_SCHEMA.names)
-
-    nothing = pa.RecordBatch.from_pylist([], schema=SCORE_SCHEMA)
-    found = canonical_digest(chain([nothing], counted()))
-    failed = sum(reasons.values())
-    ranked = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
-    listed = dict(ranked[:REASONS_MAX])
-    rest = failed - sum(listed.values())
-    if rest:
-        listed[OTHER] = listed.get(OTHER, 0) + rest
-    return {"rows": rows, "scored": rows - failed, "failed": failed, "errors": listed, "digest": found}
+    """Return what a run has scored, as the log has it."""
+    found = Summary()
+    for batch in own_scores(log, run):
+        found.add(batch)
+    return found.said()

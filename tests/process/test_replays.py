@@ -11,6 +11,7 @@ from harness.noise import noise_floor
 from harness.replay_errors import ModelExists, NothingToScore, TrainedInRange
 from harness.replay_runner import run_replay
 from harness.replays import list_replays, read_scores
+from harness.stored_scores import summary
 from recorders.errors import LinkUnavailable
 from recorders.fields import FeatureSet, Field
 from replay.digest import canonical_digest
@@ -20,6 +21,7 @@ from replay.join import join
 from replay.pairs import pair
 from tests.support.history import MINUTE, POINT, START, History, amounts
 
+ACCOUNT = ("rows", "scored", "failed", "errors", "digest")
 SOURCE = """
 import numpy as np
 inputs = ("amount", "items")
@@ -95,6 +97,8 @@ def test_a_replay_scores_every_decision_once_and_answers_from_the_log_after(even
     run = replayed(event_log, folder, "linear:1", part, progress=done.append)
     assert (run.rows, run.scored, run.failed) == (9_000, 8_908, 92)
     assert run.errors == {"missing input: amount": 92}
+    # Counted while it was appended, the account is that of what the log holds.
+    assert summary(event_log, run) == {name: getattr(run, name) for name in ACCOUNT}
     assert done == sorted(done)
     assert done[-1] == part[1] - part[0]
     head = event_log.head().position
