@@ -254,3 +254,10 @@ def test_files_that_are_not_what_they_say(tmp_path) -> None:
             list(read(tmp_path / name, "table"))
     with pytest.raises(Unreadable):
         list(read(tmp_path / "absent.csv", "table"))
+
+
+@pytest.mark.parametrize("deep", [b"[" * 501 + b"]" * 501, b'{"a":' * 501 + b"1" + b"}" * 501])
+def test_what_is_nested_too_deep_is_refused_whatever_this_python_could_read(deep: bytes) -> None:
+    with pytest.raises(Unreadable, match="500 deep"):
+        parse_json(deep)
+    assert len(parse_json(b"[" + b",".join([b"[[]]"] * 1_000) + b"]")) == 1_000
