@@ -1,4 +1,4 @@
-"""Fingerprints are stored: plain integers give the same by their definition, whatever Arrow holds the ids in."""
+"""Fingerprints are stored: plain integers give the same by their definition, whatever holds the ids."""
 
 import pyarrow as pa
 import pytest
