@@ -1,35 +1,17 @@
 """`harness policy backtest`: the past of a log under another policy."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness.cli.main import run
 from harness.experiment_lint import read_experiment
 from harness.experiments import register
 from harness.log.log import Log
 from harness.looks import take_look
 from harness.models import add_model
+from tests.support.command_line import Command
 from tests.support.shop import Shop, experiment_text
-
-Command = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def harness(
-    event_log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Command:
-    monkeypatch.setenv("HARNESS_DATABASE_URL", event_log.url)
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str]:
-        code = run(arguments)
-        seen = capfd.readouterr()
-        return code, seen.out + seen.err
-
-    return call
 
 
 def policy(folder: Path, text: str) -> str:

@@ -1,14 +1,12 @@
 """`harness experiment exchange`: A/A on an experiment's own looks, where a promotion is always wrong."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from harness.cli.main import run
 from harness.exchange_looks import Turned, exchangeable, kept_looks, turned
 from harness.experiment_lint import read_experiment
 from harness.experiments import get_experiment, register
@@ -17,25 +15,10 @@ from harness.looks import stored_looks, take_look
 from harness.models import add_model
 from policies.estimate import estimate
 from policies.evidence import Evidence
+from tests.support.command_line import Command
 from tests.support.shop import Shop, experiment_text
 
-Command = Callable[..., tuple[int, str]]
 DAYS, REQUESTS = 'kind = "day"\ntimezone = "UTC"', 'kind = "request"'
-
-
-@pytest.fixture
-def harness(
-    event_log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Command:
-    monkeypatch.setenv("HARNESS_DATABASE_URL", event_log.url)
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str]:
-        code = run(arguments)
-        seen = capfd.readouterr()
-        return code, seen.out + seen.err
-
-    return call
 
 
 def entered(log: Log, folder: Path, text: str) -> Shop:

@@ -1,36 +1,19 @@
 """The commands around experiments, as a user types them: output, exit codes, bad input."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.cli.main import run
 from harness.log.log import Log
+from tests.support.command_line import Command
 from tests.support.shop import Shop, entered, experiment_text
 
-Command = Callable[..., tuple[int, str]]
-
 
 @pytest.fixture
-def shop(event_log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    monkeypatch.setenv("HARNESS_DATABASE_URL", event_log.url)
-    monkeypatch.chdir(tmp_path)
+def shop(event_log: Log, tmp_path: Path) -> Shop:
     return entered(event_log, tmp_path, ("oracle", "contrary"))
-
-
-@pytest.fixture
-def harness(capfd: pytest.CaptureFixture[str]) -> Command:
-    """Run a command line; return its exit code and what it wrote, errors included."""
-
-    def call(*arguments: str) -> tuple[int, str]:
-        code = run(arguments)
-        seen = capfd.readouterr()
-        return code, seen.out + seen.err
-
-    return call
 
 
 def declared(folder: Path, **keys: Any) -> str:

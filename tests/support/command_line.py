@@ -3,11 +3,15 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 HARNESS = [sys.executable, "-c", "from harness.cli.main import main; main()"]
 CLEAN = {name: value for name, value in os.environ.items() if name != "HARNESS_DATABASE_URL"}
+
+Command = Callable[..., tuple[int, str]]
+"""The arguments of a command line to its exit code and all that it wrote."""
 
 
 def run(*arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
