@@ -42,7 +42,6 @@ class Journal:
         self.damaged = ""
         try:
             self._connection = self._open()
-            self._load()
         except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
             self.damaged = f"{NAME}.damaged-{time.time_ns()}"
             _logger.error("%s cannot be read (%s); it is kept as %s", self._path, error, self.damaged)  # noqa: TRY400
@@ -104,12 +103,18 @@ class Journal:
             raise
 
     def _open(self) -> sqlite3.Connection:
+        """Return the connection to the file, whose halves are read. One that fails is closed before."""
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        connection.executescript(_SCHEMA)
+        try:
+            connection.executescript(_SCHEMA)
+            self._load(connection)
+        except (sqlite3.DatabaseError, msgspec.DecodeError):
+            connection.close()
+            raise
         return connection
 
-    def _load(self) -> None:
-        for gone, kept in self._connection.execute("select gone, kept from part order by id"):
+    def _load(self, connection: sqlite3.Connection) -> None:
+        for gone, kept in connection.execute("select gone, kept from part order by id"):
             self._bytes += len(gone) + len(kept)
             self._apply(
                 msgspec.msgpack.decode(gone, type=list[str]), msgspec.msgpack.decode(kept, type=list[Half])

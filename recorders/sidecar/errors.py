@@ -6,6 +6,7 @@ HarnessError (recorders.errors)
 ├── SpoolTaken              another sidecar took the folder while this one slept    exit 40
 ├── SpoolDamaged            a spool file went bad while it was in use               exit 40
 ├── SpoolUnusable           the disk does not let a spool be opened                 exit 1
+├── ShipperBroke            the shipper's thread ended, and not as it should        exit 1
 ├── SpoolTooNew             a folder that a newer sidecar wrote                     exit 1
 └── SidecarUnreachable      no sidecar answers                                      exit 1
 """
@@ -73,6 +74,17 @@ class SpoolUnusable(HarnessError):
         )
         self.folder = folder
         self.why = why
+
+
+class ShipperBroke(HarnessError):
+    """The shipper's thread ended, and not as it should."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Shipping ended in an error that the sidecar does not know; its traceback is in the log.",
+            "Expected one of the failures that it bears.",
+            "Start it again: what was acknowledged is on disk. Report the traceback.",
+        )
 
 
 class SpoolTooNew(HarnessError):

@@ -56,6 +56,7 @@ class Hub:
         self._wake = asyncio.Event()
         self._committing = False
         self._rewound: set[tuple[bytes, int]] = set()
+        self._untold: list[Arrived] = []
 
     def take(self, sender: Sender | None, frame: Arrived) -> None:
         """Queue a frame for the next commit."""
@@ -115,7 +116,15 @@ class Hub:
     @property
     def busy(self) -> bool:
         """Whether frames wait for the disk."""
-        return bool(self._frames) or self._committing
+        return bool(self._frames or self._untold) or self._committing
+
+    def tick(self) -> None:
+        """Try again what the disk refused and nobody else sends again, when it has room."""
+        if not self.spool.refusal and (self._untold or self._schemas):
+            for report in self._untold:
+                self.take(None, report)
+            self._untold.clear()
+            self._wake.set()
 
     async def run(self) -> None:
         """Commit until cancelled. A commit that has begun ends, and is answered."""
@@ -132,10 +141,10 @@ class Hub:
                 answers = await asyncio.shield(work)
                 if not self.spool.refusal:
                     self._schemas = self._schemas[len(schemas) :]
-                elif not frames:
-                    break  # only feature sets wait; the next frame, or the next tick, tries them again
                 self._settle(taken, answers)
                 self._committing = False
+                if self.spool.refusal and not frames:
+                    break  # only feature sets wait; the next frame, or the next tick, tries them again
 
     def _commit(self, frames: list[Arrived], schemas: list[tuple[bytes, bytes]]) -> list[Answer]:
         """Seal what is sensitive and commit, on the committer's thread; return an answer for each frame."""
@@ -164,7 +173,8 @@ class Hub:
             if sender is not None:
                 by_sender.setdefault(sender, []).append((frame, answer))
             elif not answer.kept:
-                _logger.error("A report of the sidecar's own was not kept: %s", frame.payload.decode())
+                self._untold.append(frame)
+                _logger.error("A report of the sidecar's own waits for room: %s", frame.payload.decode())
         for sender, answered in by_sender.items():
             sender.answer(answered)
         if self._pending_bytes <= PENDING_BYTES_MAX // 2:

@@ -6,7 +6,7 @@
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from recorders.canonical import canonical_json, digest
 from recorders.losses import Loss
@@ -57,7 +57,10 @@ def sidecar_loss(
     return {"type": EVENT, "subject": str(subject), "actor": f"sidecar:{spool}", "body": body}
 
 
-def own_frame(writer: bytes, sequence: int, event: dict[str, Any]) -> Arrived:
-    """Return the frame that takes an event of the sidecar's own through the spool like any other."""
+def own_frame(event: dict[str, Any]) -> Arrived:
+    """Return the frame that takes an event of the sidecar's own through the spool like any other.
+
+    Each is the first of a writer: one that a full disk refused is no gap before the next.
+    """
     payload = canonical_json(event)
-    return Arrived(writer, sequence, OWN, "", NO_SCHEMA, 1, bytes.fromhex(digest(payload)), payload)
+    return Arrived(uuid4().bytes, 1, OWN, "", NO_SCHEMA, 1, bytes.fromhex(digest(payload)), payload)

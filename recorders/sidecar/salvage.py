@@ -1,6 +1,7 @@
 """Salvage: a damaged segment is put aside, counted, and what can still be read of it, and proven, is kept."""
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +72,22 @@ def quarantine(path: Path) -> Path:
     segment.sync_folder(aside)
     segment.sync_folder(path.parent)
     return aside / path.name
+
+
+def keep_aside(folder: Path, name: str, data: bytes) -> None:
+    """Keep bytes that cannot go on as a file of the quarantine. Durable when it returns.
+
+    Raises:
+        OSError: the disk does not take them.
+    """
+    aside = folder / QUARANTINE
+    aside.mkdir(mode=0o700, exist_ok=True)
+    with (aside / name).open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    segment.sync_folder(aside)
+    segment.sync_folder(folder)
 
 
 def salvage(path: Path, ordinal: int, after: int, last: int, sql: dict[str, str]) -> Salvaged:

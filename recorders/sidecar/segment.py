@@ -5,6 +5,7 @@ it read-only. A file is born under another name and renamed when it is complete,
 made.
 """
 
+import errno
 import logging
 import os
 import sqlite3
@@ -72,15 +73,13 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None], durability: s
 
 def open_writer(path: Path, durability: str) -> sqlite3.Connection:
     """Return the one connection that writes and checkpoints `path`."""
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
-    )
-    connection.executescript(
+    return _opened(
+        path,
+        "rw",
         f"pragma busy_timeout = {BUSY_MS}; pragma journal_mode = WAL; "
         f"pragma synchronous = {SYNCHRONOUS[durability]}; "
-        f"pragma wal_autocheckpoint = {WAL_BYTES // PAGE_BYTES}; pragma journal_size_limit = {WAL_BYTES};"
+        f"pragma wal_autocheckpoint = {WAL_BYTES // PAGE_BYTES}; pragma journal_size_limit = {WAL_BYTES};",
     )
-    return connection
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
@@ -90,18 +89,26 @@ def open_reader(path: Path) -> sqlite3.Connection:
     room for the files that SQLite would lay beside it otherwise, and what cannot be read cannot be shipped.
     """
     closed = not path.with_name(path.name + "-wal").exists()
+    return _opened(path, f"ro{'&immutable=1' if closed else ''}", f"pragma busy_timeout = {BUSY_MS}")
+
+
+def _opened(path: Path, mode: str, pragmas: str) -> sqlite3.Connection:
+    """Return a connection that took the pragmas. One that did not is closed before its error is told."""
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if closed else ''}",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
     )
-    connection.execute(f"pragma busy_timeout = {BUSY_MS}")
+    try:
+        connection.executescript(pragmas)
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
-def no_room(error: sqlite3.Error) -> bool:
+def no_room(error: sqlite3.Error | OSError) -> bool:
     """Whether an error says that the disk is full; the file itself is sound then."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
     code = getattr(error, "sqlite_errorcode", 0)
     return code in NO_ROOM or code & 0xFF == SQLITE_FULL
 

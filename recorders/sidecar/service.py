@@ -17,7 +17,7 @@ from recorders.errors import HarnessError
 from recorders.sidecar import allocator, segment
 from recorders.sidecar.disk import Disk
 from recorders.sidecar.door import Bounds, Connection, Reception
-from recorders.sidecar.errors import SpoolDamaged, SpoolTooNew, SpoolUnusable
+from recorders.sidecar.errors import ShipperBroke, SpoolDamaged, SpoolTooNew, SpoolUnusable
 from recorders.sidecar.hub import Hub
 from recorders.sidecar.memory import Memory
 from recorders.sidecar.ops import REQUEST_BYTES_MAX, Ops
@@ -67,11 +67,13 @@ class House:
 
     def _open(self, open_door: Callable[[str | None], Door] | None) -> None:
         settings = self.settings
-        self.stamp = Stamp(settings.path)
-        try:
+        with contextlib.ExitStack() as opened:
+            self.stamp = Stamp(settings.path)
+            opened.callback(self.stamp.close)
             _check_formats(settings.path)
             spool, ship = settings.spool, settings.ship
             self.outbox = Outbox(settings.path, segment_bytes=spool.segment_bytes, clock=self.clock)
+            opened.callback(self.outbox.close)
             rules = Rules(spool.durability, spool.segment_bytes, spool.segment_age_s)
             self.spool = Spool(
                 settings.path,
@@ -81,15 +83,14 @@ class House:
                 composed=self.outbox.composed,
                 clock=self.clock,
             )
+            opened.callback(self.spool.close)
             self.copied = self.outbox.settle_in(self.stamp.place, self.spool.current)
             pace = Pace(ship.target_events, ship.linger_s, ship.retain_s, ship.backoff_s, ship.backoff_max_s)
             self.shipper = Shipper(
                 self.spool, self.outbox, self.stamp, open_door or appender(settings.url), pace
             )
             self.spool.tick()
-        except BaseException:
-            self.stamp.close()
-            raise
+            opened.pop_all()
 
     def close(self) -> None:
         """Close the files and give the folder back."""
@@ -117,6 +118,7 @@ class House:
             },
             "ship": vars(shipper.counts)
             | {
+                "unusable": shipper.unusable,
                 "state": shipper.state,
                 "reason": shipper.reason,
                 "stopped": int(shipper.state == "stopped"),
@@ -174,6 +176,7 @@ class Service:
                 if self._doors is not None:
                     self._doors.sweep(loop.time())
                 await loop.run_in_executor(committer, self._house.spool.tick)
+                self.hub.tick()
                 for task in (commits, memory):
                     if task.done():
                         task.result()
@@ -221,17 +224,20 @@ class Service:
     def _ship(self, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
         """Ship until told to stop, drained, or the folder is not to be used any more."""
         shipper = self._house.shipper
+        failure: HarnessError | None = ShipperBroke()  # what it is unless one of the ends below is reached
         try:
             while not self._stopping.is_set():
                 self._wake.clear()
                 wait = shipper.step()
-                if self.hub.draining and shipper.drained and not self.hub.busy:
+                if self.hub.draining and not self.hub.busy and shipper.drained:
                     break
                 if wait > 0:
                     self._wake.wait(wait)
+            failure = None
         except HarnessError as error:
-            self._failure = error
+            failure = error
         finally:
+            self._failure = failure
             loop.call_soon_threadsafe(stop.set)
 
     async def _open_doors(self, loop: asyncio.AbstractEventLoop) -> list[asyncio.AbstractServer]:

@@ -1,33 +1,30 @@
-"""Shipper: composes what the spool holds, sends it in order, and asks the log before it believes anything."""
+"""Shipper: sends what is composed, in order, and asks the log before it believes anything."""
 
 import logging
 import random
 import sqlite3
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from recorders.errors import AppendError, LinkUnavailable, Rewound, SequenceGap, WriterForked, WrongLog
 from recorders.frame import CONTROL_SCHEMA_DIGEST, Receipt
 from recorders.sidecar import segment
-from recorders.sidecar.drafts import Draft, control
+from recorders.sidecar.drafts import control
 from recorders.sidecar.errors import SpoolDamaged, SpoolTaken
 from recorders.sidecar.outbox import Outbox
 from recorders.sidecar.records import Ready
 from recorders.sidecar.report import sidecar_loss
-from recorders.sidecar.salvage import QUARANTINE, Stored
-from recorders.sidecar.spool import Place, Spool
+from recorders.sidecar.rounds import Rounds
+from recorders.sidecar.salvage import keep_aside
+from recorders.sidecar.spool import Spool
 from recorders.sidecar.stamp import Stamp
 
 if TYPE_CHECKING:
     from recorders.append import Batch
 
 ShipState = Literal["shipping", "waiting", "stopped"]
-# One round of composing: some batches of the target size, bounded in memory.
-ROUND_BATCHES: Final = 8
-ROUND_BYTES: Final = 32 * 2**20
 # After a pause of this length the log is asked before anything is sent: the world may have changed.
 LONG_STOP_S: Final = 60.0
 # What an operator can mend while the sidecar runs (a right, a migration) is tried again after this.
@@ -63,7 +60,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.batches = self.events = self.duplicates = self.retries = self.rewound = self.rewritten = 0
-        self.unusable = self.missing = self.set_aside = self.asked = 0
+        self.missing = self.set_aside = self.asked = 0
 
 
 class Shipper:
@@ -92,21 +89,24 @@ class Shipper:
         self._stamp = stamp
         self._open_door = open_door
         self._pace = pace
+        self._rounds = Rounds(spool, outbox, target_events=pace.target_events, linger_s=pace.linger_s)
         self._monotonic = monotonic
         self._door: Door | None = None
         self._asked = False
         self._attempts = 0
         self._retry_at = 0.0
-        self._noticed_at: float | None = None
         self._heard_at = monotonic()
-        self._seen_events = 0
-        self._more = True
         self._unreadable: set[int] = set()
 
     @property
     def spool_id(self) -> UUID:
         """What the spool is called in what it reports: the first of its shipping writers."""
         return self._spool.owner
+
+    @property
+    def unusable(self) -> int:
+        """How many frames were put aside because no batch could be made of them."""
+        return self._rounds.unusable
 
     @property
     def drained(self) -> bool:
@@ -126,7 +126,10 @@ class Shipper:
         if not self._stamp.holds():
             self._stop("another sidecar opened this spool")
             raise SpoolTaken(self._spool.folder)
-        wait = self._compose_if_due(now)
+        try:
+            wait = self._rounds.step(now, draining=self.draining)
+        except (sqlite3.Error, OSError) as error:
+            return self._disk_refuses(error)
         if self.state == "stopped" and self._retry_at == 0.0:
             return wait
         if now < self._retry_at:
@@ -143,76 +146,18 @@ class Shipper:
             self._door.close()
             self._door = None
 
-    # Compose.
-
-    def _compose_if_due(self, now: float) -> float:
-        """Compose a round if enough waits or it waited long enough.
-
-        Return the seconds until the next look.
-        """
-        if self._spool.end <= self._outbox.composed:
-            self._noticed_at = None
-            return self._pace.linger_s
-        if self._noticed_at is None:
-            self._noticed_at = now
-        waiting = self._spool.counts.events - self._seen_events
-        due = self.draining or self._more or waiting >= ROUND_BATCHES * self._pace.target_events
-        if not due and now < self._noticed_at + self._pace.linger_s:
-            return self._noticed_at + self._pace.linger_s - now
-        try:
-            self._compose()
-        except sqlite3.Error as error:
-            return self._disk_refuses(error)
-        self._noticed_at = None
-        return 0.0
-
-    def _compose(self) -> None:
-        from recorders.sidecar.compose import compose  # with pyarrow: a start takes frames before it ships
-
-        target = self._pace.target_events
-        self._seen_events = self._spool.counts.events
-        limit = ROUND_BATCHES * target
-        frames = self._spool.read(self._outbox.composed, events=limit, payload_bytes=ROUND_BYTES)
-        if not frames:
-            return
-        border = self._outbox.state.inherited_before
-        inherited = frames[0].segment < border
-        if inherited:
-            frames = [stored for stored in frames if stored.segment < border]
-        drafts, unusable = compose(frames, self._spool.feature_set, target_events=target)
-        drafts += [self._put_aside(stored, why) for stored, why in unusable]
-        self._outbox.compose(drafts, Place(frames[-1].segment, frames[-1].id), inherited=inherited)
-        self._more = self._spool.end > self._outbox.composed and sum(s.frame.events for s in frames) >= limit
-        self._spool.release(self._outbox.composed)
-
-    def _put_aside(self, stored: Stored, why: str) -> Draft:
-        """Keep a frame that cannot be used as a file, and return the event that says so."""
-        frame = stored.frame
-        writer = UUID(bytes=frame.writer)
-        self.counts.unusable += 1
-        self._keep(f"unusable-{writer}-{frame.sequence}.msgpack", frame.payload)
-        event = sidecar_loss(
-            self.spool_id,
-            writer,
-            "unusable",
-            frame.events,
-            decision_point=frame.decision_point,
-            sequences=[frame.sequence, frame.sequence],
-            why=why,
-        )
-        return control(event, frame.decision_point)
-
-    def _disk_refuses(self, error: sqlite3.Error) -> float:
+    def _disk_refuses(self, error: sqlite3.Error | OSError) -> float:
         """Make room on a full disk: give up what is only kept for a second failure, then the ballast.
 
         Raises:
-            SpoolDamaged: the disk is not full, it fails. Opening anew writes to another file.
+            SpoolDamaged: a spool file fails, on a disk that is not full. Opening anew writes to another one.
         """
-        if not segment.no_room(error):
+        if segment.no_room(error):
+            self._outbox.release(retain_s=self._pace.retain_s, pressed=True)
+            self._spool.drop_ballast()
+        elif isinstance(error, sqlite3.Error):
             raise SpoolDamaged(str(error)) from error
-        self._outbox.release(retain_s=self._pace.retain_s, pressed=True)
-        self._spool.drop_ballast()
-        self._wait(f"the outbox cannot be written ({error})")
+        self._wait(f"the spool's folder cannot be written ({error})")
         return max(0.0, self._retry_at - self._monotonic())
 
     # Ship.
@@ -345,7 +290,8 @@ class Shipper:
         if not copied or ready is None or ready.batch.sequence != error.sequence:
             self._stop(str(error))
             return self._pace.linger_s
-        self._keep(f"forked-{error.writer}-{ready.batch.sequence}.bin", ready.batch.payload)
+        name = f"forked-{error.writer}-{ready.batch.sequence}.bin"
+        keep_aside(self._spool.folder, name, ready.batch.payload)
         self._outbox.ship_again_after(ready.ordinal)
         self.counts.set_aside += 1
         _logger.error("Batch %d is set aside: %s", ready.batch.sequence, error)
@@ -372,11 +318,6 @@ class Shipper:
             _logger.error("Shipping stopped: %s", reason)
         self.state, self.reason = "stopped", reason
         self._retry_at = self._monotonic() + retry_s if retry_s else 0.0
-
-    def _keep(self, name: str, data: bytes) -> None:
-        folder: Path = self._spool.folder / QUARANTINE
-        folder.mkdir(mode=0o700, exist_ok=True)
-        (folder / name).write_bytes(data)
 
 
 def _question() -> "Batch":

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from recorders.sidecar import segment
 from recorders.sidecar.carried import EVERY, Carried, Held
@@ -75,7 +75,6 @@ class Spool:
         self.salvaged: list[Salvaged] = []
         self.refusal = ""
         self.owner = owner
-        self._own_writer, self._own_sequence = uuid4().bytes, 0
         self._disk = disk
         self._rules = rules
         self._clock = clock
@@ -125,13 +124,8 @@ class Spool:
         return self._ordinal
 
     def report(self, reason: str, subject: UUID, count: int | None, **details: Any) -> Arrived:
-        """Return the frame that takes a loss through the spool into the log, like any other.
-
-        For one thread.
-        """
-        self._own_sequence += 1
-        event = sidecar_loss(self.owner, subject, reason, count, **details)
-        return own_frame(self._own_writer, self._own_sequence, event)
+        """Return the frame that takes a loss through the spool into the log, like any other."""
+        return own_frame(sidecar_loss(self.owner, subject, reason, count, **details))
 
     # One thread: keep.
 
@@ -171,10 +165,11 @@ class Spool:
         return self._disk.drop_ballast()
 
     def close(self) -> None:
-        """Close the file that is written. Safe to call twice."""
-        if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
+        """Close the file that is written, and those that were frozen. Safe to call twice."""
+        for connection in (self._connection, *self._untouched):
+            if connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.close()
 
     # Another thread: take.
 
@@ -273,7 +268,7 @@ class Spool:
         """Leave the segment as it is and begin another. Return "" or what stood in the way.
 
         What the failed transaction left in it was never acknowledged and will come again: it is void. The
-        connection stays open, because closing would checkpoint into a file that cannot be trusted.
+        connection stays open as long as the spool: closing would checkpoint, on a disk that just failed.
         """
         frozen, old = self._connection, (self._ordinal, self._last_id)
         problem = self._begin(self._ordinal + 1, void=old)

@@ -276,7 +276,7 @@ def test_a_copied_spool_leaves_to_its_original_what_both_hold(
         shipped(house)
         kept(house, both[1:])
         if composed:
-            house.shipper._compose()
+            house.shipper._rounds.compose()
         if live:
             shutil.copytree(tmp_path / "s", tmp_path / "c")
     if not live:
@@ -337,7 +337,7 @@ def test_a_flipped_byte_in_a_waiting_batch_is_a_told_loss_and_no_wrong_row(
     with opened(tmp_path / "s", fresh_log.url) as house:
         for frame in frames:
             kept(house, [frame])
-            house.shipper._compose()
+            house.shipper._rounds.compose()
         payload = house.outbox.read(2).batch.payload
     flipped(tmp_path / "s" / "outbox-00000001.db", payload)
     with opened(tmp_path / "s", fresh_log.url) as house:
@@ -354,7 +354,7 @@ def test_a_torn_outbox_is_put_aside_and_what_can_be_read_goes_on(fresh_log: Log,
     with opened(tmp_path / "s", fresh_log.url) as house:
         for frame in frames:
             kept(house, [frame])
-            house.shipper._compose()
+            house.shipper._rounds.compose()
     path = tmp_path / "s" / "outbox-00000001.db"
     path.write_bytes(path.read_bytes()[: -segment.PAGE_BYTES])
     with opened(tmp_path / "s", fresh_log.url) as house:

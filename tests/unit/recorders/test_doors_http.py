@@ -83,14 +83,15 @@ def test_halves_that_were_answered_survive_the_death_of_the_process(tmp_path: Pa
             assert (await house.send(*kserve(number, "request")))[0] == 200
         assert (await house.send(*kserve(4, "response")))[0] == 200
 
-    async def dies() -> list[str]:
+    async def dies() -> House:
         house = House(tmp_path)
         commits = asyncio.create_task(house.desk.run())
         await first(house)
         commits.cancel()  # and nothing is closed
-        return house.kept.ids()
+        return house
 
-    assert asyncio.run(dies()) == ["id-4"]
+    dead = asyncio.run(dies())
+    assert dead.kept.ids() == ["id-4"]
 
     async def second(house: House) -> None:
         assert len(house.desk.table) == 5  # id-4 is not forgotten yet; its decision's id is the same
@@ -103,6 +104,7 @@ def test_halves_that_were_answered_survive_the_death_of_the_process(tmp_path: Pa
     complete = {event[0]: event[6] for event in house.kept.events()}
     assert complete["id-0"] == "2"
     assert complete["id-1"] is None
+    dead.journal.close()
 
 
 def test_a_damaged_journal_is_kept_aside(tmp_path: Path) -> None:

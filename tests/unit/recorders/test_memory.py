@@ -1,9 +1,10 @@
 """Memory: the sidecar takes over what killed services left, under the right name, and nobody else's."""
 
 import asyncio
+import contextlib
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
@@ -84,19 +85,27 @@ def kept(spool: Spool) -> list[tuple[bytes, int, int]]:
     return [(one.frame.writer, one.frame.sequence, one.frame.kind) for one in stored]
 
 
-def spool_with(folder: Path, frames: list[Frame]) -> Spool:
-    spool = spool_in(folder)
-    spool.commit([arrived(frame) for frame in frames])
-    return spool
+@pytest.fixture
+def spool_of(tmp_path: Path) -> Iterator[Callable[..., Spool]]:
+    """What opens a spool that holds frames; it is closed after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def opened(frames: Sequence[Frame] = (), **bounds: int) -> Spool:
+            spool = spool_in(tmp_path / "s", **bounds)
+            stack.callback(spool.close)
+            spool.commit([arrived(frame) for frame in frames])
+            return spool
+
+        yield opened
 
 
 @pytest.mark.parametrize("arrived_before", [1, 2, 3])
 def test_what_is_owed_is_kept_once_and_then_removed(
-    tmp_path: Path, folder: Path, arrived_before: int
+    spool_of: Callable[..., Spool], folder: Path, arrived_before: int
 ) -> None:
     frames = left_behind(folder)
     writer = frames[0].writer.bytes
-    spool = spool_with(tmp_path / "s", frames[:arrived_before])
+    spool = spool_of(frames[:arrived_before])
     reception = swept(folder, spool, lambda reception: reception.gone.update({writer: 0.0}))
     assert kept(spool) == [(writer, 1, 0), (writer, 2, 0), (writer, 3, 0)]
     assert list(folder.iterdir()) == []
@@ -105,10 +114,12 @@ def test_what_is_owed_is_kept_once_and_then_removed(
     assert spool.feature_set(bytes.fromhex(TWO.digest)) == TWO.canonical()
 
 
-def test_a_service_that_had_to_rename_itself_is_followed(tmp_path: Path, folder: Path) -> None:
+def test_a_service_that_had_to_rename_itself_is_followed(
+    spool_of: Callable[..., Spool], folder: Path
+) -> None:
     frames = left_behind(folder)
     # The spool was put back: it does not know the writer. The frame under way came under another name.
-    spool = spool_in(tmp_path / "s")
+    spool = spool_of()
     spool.commit([arrived(frames[1])._replace(writer=b"a" * 16, sequence=1)])
     swept(folder, spool)
     alias, (writer, sequence, _) = kept(spool)
@@ -119,10 +130,10 @@ def test_a_service_that_had_to_rename_itself_is_followed(tmp_path: Path, folder:
 
 
 def test_a_death_between_commit_and_removal_doubles_nothing(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    spool_of: Callable[..., Spool], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left_behind(folder)
-    spool = spool_in(tmp_path / "s")  # it knows nobody, so that a name is made up
+    spool = spool_of()  # it knows nobody, so that a name is made up
     monkeypatch.setattr(module.Abandoned, "remove", lambda _: None)
     swept(folder, spool)
     first = kept(spool)
@@ -133,13 +144,13 @@ def test_a_death_between_commit_and_removal_doubles_nothing(
     assert list(folder.iterdir()) == []
 
 
-def test_what_cannot_be_read_is_reported(tmp_path: Path, folder: Path) -> None:
+def test_what_cannot_be_read_is_reported(spool_of: Callable[..., Spool], folder: Path) -> None:
     frames = left_behind(folder)
     (path,) = folder.iterdir()
     data = bytearray(path.read_bytes())
     data[len(data.rstrip(b"\0")) - 1] ^= 0xFF
     path.write_bytes(data)
-    spool = spool_with(tmp_path / "s", frames[:1])
+    spool = spool_of(frames[:1])
     swept(folder, spool)
     *events, report = spool.read(Place(0, 0), events=10**6, payload_bytes=10**9)
     assert sum(one.frame.events for one in events) == 14
@@ -147,39 +158,39 @@ def test_what_cannot_be_read_is_reported(tmp_path: Path, folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_a_full_disk_leaves_it_where_it_is(tmp_path: Path, folder: Path) -> None:
+def test_a_full_disk_leaves_it_where_it_is(spool_of: Callable[..., Spool], folder: Path) -> None:
     left_behind(folder)
-    spool = spool_in(tmp_path / "s", quota_bytes=1)
+    spool = spool_of(quota_bytes=1)
     swept(folder, spool)
     assert kept(spool) == []
     assert len(list(folder.iterdir())) == 1
 
 
 def test_in_the_folder_of_all_a_sidecar_takes_only_its_own(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    spool_of: Callable[..., Spool], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FOLDER", folder)
     left_behind(folder, address="/elsewhere/door.sock", seed=2)
     left_behind(folder, address="", seed=3)
     mine = left_behind(folder)
-    spool = spool_with(tmp_path / "s", mine[:1])
+    spool = spool_of(mine[:1])
     swept(folder, spool)
     assert {writer for writer, _, _ in kept(spool)} == {mine[0].writer.bytes}
     assert len(list(folder.iterdir())) == 2
 
 
 def test_in_the_folder_of_all_another_users_file_is_nothing(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    spool_of: Callable[..., Spool], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FOLDER", folder)
     left_behind(folder)
     monkeypatch.setattr(os, "geteuid", lambda: 4_711)
-    spool = spool_in(tmp_path / "s")
+    spool = spool_of()
     swept(folder, spool)
     assert kept(spool) == []
 
 
-def test_strange_files_harm_nobody(tmp_path: Path, folder: Path) -> None:
+def test_strange_files_harm_nobody(spool_of: Callable[..., Spool], folder: Path) -> None:
     name = "0" * 32
     (folder / f"{name}-00000001.recorder").write_bytes(b"something else")
     os.mkfifo(folder / f"{'1' * 32}-00000001.recorder")
@@ -188,7 +199,7 @@ def test_strange_files_harm_nobody(tmp_path: Path, folder: Path) -> None:
     os.utime(folder / f"{'3' * 32}-00000001.born", (0, 0))
     (folder / f"{'4' * 32}-00000001.born").write_bytes(b"")
     frames = left_behind(folder)
-    spool = spool_with(tmp_path / "s", frames[:1])
+    spool = spool_of(frames[:1])
     swept(folder, spool)
     assert kept(spool) == [(frames[0].writer.bytes, number, 0) for number in (1, 2, 3)]
     left = {path.name[0] + path.suffix for path in folder.iterdir()}
@@ -206,22 +217,22 @@ class Undeclared:
 
 @pytest.mark.parametrize(("point", "feature_set"), [("p" * 300, TWO), ("p\0", TWO), ("p", Undeclared())])
 def test_a_file_that_no_recorder_of_ours_can_have_made_is_passed_over(
-    tmp_path: Path, folder: Path, point: str, feature_set: FeatureSet
+    spool_of: Callable[..., Spool], folder: Path, point: str, feature_set: FeatureSet
 ) -> None:
     forged = SegmentFile(folder, uuid4(), point, feature_set, "/there/door.sock")
     assert forged.keep("decision", [b"\x90"], deque())
     frames = left_behind(folder)
-    spool = spool_with(tmp_path / "s", frames[:1])
+    spool = spool_of(frames[:1])
     swept(folder, spool)
     assert {writer for writer, _, _ in kept(spool)} == {frames[0].writer.bytes}
     assert len(list(folder.iterdir())) == 1
 
 
 def test_a_look_that_fails_is_followed_by_another(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    spool_of: Callable[..., Spool], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = left_behind(folder)
-    spool = spool_with(tmp_path / "s", frames[:1])
+    spool = spool_of(frames[:1])
     looks = iter([OSError("no permission"), None])
 
     async def look(memory: Memory) -> None:

@@ -1,0 +1,71 @@
+"""What the shipper bears, and how a sidecar ends whose shipper met what it does not know."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recorders.sidecar.errors import ShipperBroke
+from recorders.sidecar.salvage import QUARANTINE
+from recorders.sidecar.service import House, serve, ship_all
+from recorders.sidecar.ship import Shipper
+from tests.support.fake_log import FakeLog
+from tests.support.sidecars import FEATURES, arrived, decisions, names, new_writer, settings_in, until
+
+SCHEMA = (bytes.fromhex(FEATURES.digest), FEATURES.canonical())
+
+
+@pytest.fixture
+def log() -> FakeLog:
+    return FakeLog()
+
+
+@pytest.fixture
+def house(tmp_path: Path, log: FakeLog) -> Iterator[House]:
+    opened = House(settings_in(tmp_path / "s"), log.door)
+    yield opened
+    opened.close()
+
+
+def test_a_quarantine_that_cannot_be_written_is_waited_for(house: House, log: FakeLog) -> None:
+    good, bad = decisions(new_writer(), 1), new_writer()
+    house.spool.commit([arrived(decisions(bad, 1))._replace(payload=b"\xdd\x00\x00\x00\x04junk")], [SCHEMA])
+    house.spool.commit([arrived(good)])
+    aside = house.settings.path / QUARANTINE
+    aside.write_text("no folder")
+    assert house.shipper.step() > 0
+    assert house.shipper.state == "waiting"
+    assert QUARANTINE in house.shipper.reason
+    assert log.batches == []
+    aside.unlink()
+    assert ship_all(house, timeout_s=30)
+    assert log.held() == names([good])
+    assert [path.name for path in aside.iterdir()] == [f"unusable-{bad}-1.msgpack"]
+    assert house.status()["ship"]["unusable"] == 1
+
+
+def test_a_house_that_cannot_be_opened_gives_back_what_it_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "s"
+    with monkeypatch.context() as patched:
+        patched.setattr("recorders.sidecar.service.Shipper", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            House(settings_in(folder))
+    assert not list(folder.glob("*-wal")), "a file is open still"
+    House(settings_in(folder)).close()
+
+
+def test_a_shipper_that_breaks_is_no_orderly_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[BaseException | None] = []
+
+    def breaks(_: Shipper) -> float:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr(Shipper, "step", breaks)
+    monkeypatch.setattr(threading, "excepthook", lambda about: told.append(about.exc_value))
+    with pytest.raises(ShipperBroke, match="Start it again"):
+        serve(settings_in(tmp_path / "s", "postgresql://nobody@127.0.0.1:1/none"))
+    until(lambda: bool(told))
+    assert str(told[0]) == "planted"
