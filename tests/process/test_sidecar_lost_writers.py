@@ -37,6 +37,7 @@ sys.exit(0 if recorder.close() else 1)
 # What may be under way: a tenth of a second in the queue, and a frame whose answer is not there yet. The
 # rest is patience with a machine that does other things as well.
 BOUND = 2_000
+PATIENCE_S = 120.0
 
 
 def service(sidecar: Running) -> subprocess.Popen[str]:
@@ -73,7 +74,7 @@ def test_a_killed_service_is_a_gap_with_a_name_and_a_bound(fresh_log: Log, sidec
     count = recorded(process, 2_000)
     process.kill()
     assert gone(process) == -signal.SIGKILL
-    until(lambda: fresh_log.controls("recorder.loss"))
+    until(lambda: fresh_log.controls("recorder.loss"), PATIENCE_S)
     held = decision_ids(fresh_log)
     assert held == [f"d{number}" for number in range(len(held))]  # what is missing is the end
     assert len(held) > count - BOUND
