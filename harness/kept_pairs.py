@@ -4,7 +4,6 @@ What is kept is a function of the log and may be lost: what is gone, altered or 
 """
 
 import hashlib
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 from harness.log.log import Log
 from harness.measured_columns import beside, blocking, errors_column
 from harness.measured_part import Account, PairedPart, Question
+from harness.owned_folder import owned_folder
 from harness.segment_errors import StoreError
 from recorders.canonical import canonical_json, digest
 from replay.columns import grouped, ids
@@ -175,8 +175,8 @@ def read(log: Log, kept: KeptPart) -> pa.Table | None:
 
 def keep(log: Log, key: str, question: Question, part: Range, pairs: PairedPart) -> KeptPart | None:
     """Write the pairs of a part into the store; None when it takes nothing: no look needs it."""
-    with tempfile.TemporaryDirectory(prefix="harness-pairs-") as folder:
-        file = Path(folder) / "pairs.arrow"
+    with owned_folder("harness-pairs-") as folder:
+        file = folder / "pairs.arrow"
         write(file, pairs.table)
         with file.open("rb") as opened:
             found = hashlib.file_digest(opened, "sha256").hexdigest()

@@ -3,7 +3,6 @@
 The paired columns of a part wait in a file until it is its turn: their digest is over all of them in order.
 """
 
-import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from harness.engines.engine import Engine
 from harness.engines.errors import EngineLost
+from harness.engines.shared import check_shared
 from harness.kept_pairs import (
     ROWS,
     KeptPart,
@@ -30,6 +30,7 @@ from harness.kept_pairs import (
 )
 from harness.log.log import Address, Log
 from harness.measured_part import MeasuredPart, Question, fold_part, pair_part
+from harness.owned_folder import owned_folder
 from policies.groups import Grouped
 from policies.plan import Plan
 from policies.retrain_rule import RetrainRule
@@ -108,9 +109,9 @@ def map_parts(
     """
     merged: MeasuredPart | None = None
     new: list[KeptPart] = []
-    with tempfile.TemporaryDirectory(prefix="harness-parts-") as folder:
-        done = engine.map(partial(_measured, log.address, question, folder), pieces)
-        digested = _Digested(log, question, folder)
+    with owned_folder("harness-parts-") as folder:
+        done = engine.map(partial(_measured, log.address, question, str(folder)), pieces)
+        digested = _Digested(log, question, str(folder))
         for index, (found, there) in _in_order(done, len(pieces)):
             merged = found if merged is None else merged.merge(found)
             kept = digested.add(pieces[index].part, there)
@@ -171,6 +172,7 @@ class _Digested:
 
 def _measured(address: Address, question: Question, folder: str, piece: Piece) -> Done:
     """Return what a part says. Its columns are where they are kept, or in their file, done twice or once."""
+    check_shared(folder)
     with address.open() as log:
         pairs, kept = load(log, piece.kept, question), piece.kept
         if pairs is None:

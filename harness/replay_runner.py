@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from harness.budget import Meter
-from harness.challengers import account_of_model, challenger, keep_account, keep_costs
+from harness.challengers import account_of_model, challenger, keep_account, keep_costs, limits_of
 from harness.engines.engine import Engine
 from harness.log.log import Log
 from harness.log.places import check_range
@@ -54,7 +54,8 @@ def run_replay(  # noqa: PLR0913  each keyword is one choice of the command
 
     The model runs in a process of its own within `limits` (None: those of harness.toml); what it cost is
     appended as `replay.measured`. On an `engine` it runs in parts, each with a process of its own; the log
-    then holds the same batches in the same order.
+    then holds the same batches in the same order. Its workers look for the model's files in `folder`, by
+    its whole path: by default the working folder of whoever asks.
 
     Asked for again, it answers from the log. Killed at any point, it goes on where the log says it was:
     group k of its canonical blocks is batch k of its writer, so no decision is ever scored twice.
@@ -65,7 +66,8 @@ def run_replay(  # noqa: PLR0913  each keyword is one choice of the command
         TrainedInRange: the range overlaps what the model was trained on (nothing is scored).
         NothingToScore, RangeUnusable, UnknownPosition, NotFound, ModelError: see there.
         ChallengerEnded: it hung or crashed again and again; what it scored before is in the log.
-        PartPoisoned, EngineLost, ClusterFailed: the engine; what was appended before is in the log.
+        PartPoisoned, EngineLost, ClusterFailed, NotShared: the engine; what was appended before is in
+            the log.
     """
     if engine is None:
         (found,) = run_replays(
@@ -199,10 +201,12 @@ def replay_in_parts(
         if run.completed_at is not None:
             return run
         check_inputs(log, info, decision_point, start, stop)
+        bounds = limits or limits_of(folder)
     except HarnessError as error:
         return error
     append = Appending(log, run, told)
-    ask = Ask(model_ref, decision_point, append.sequence == 0, folder, limits)
+    home = (folder or Path.cwd()).absolute()
+    ask = Ask(model_ref, decision_point, append.sequence == 0, home, bounds)
     parts = Parts(log, ask, engine, append, meter or Meter())
     try:
         parts.score(left_of(log, run), remembers=parse_uri(info.uri).key is not None)

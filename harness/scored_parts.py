@@ -3,7 +3,6 @@
 The one who asks appends them: the log holds the same batches in the same order as without an engine.
 """
 
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,9 +20,11 @@ from harness.budget import Meter, Used, used_here
 from harness.challengers import account_of_model, challenger
 from harness.engines.engine import Engine
 from harness.engines.errors import EngineLost
+from harness.engines.shared import check_shared
 from harness.kept_pairs import COMPRESSED, batches_of
 from harness.log.log import Address, Log
 from harness.model_check import may_join
+from harness.owned_folder import owned_folder
 from harness.replay_batches import GROUP_ROWS, alive, groups
 from recorders.columns import SCORE_SCHEMA
 from recorders.errors import HarnessError
@@ -42,13 +43,16 @@ Range = tuple[int, int]
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """What is scored: the same for every part of a run. `fresh`: the run has no score yet."""
+    """What is scored: the same for every part of a run. `fresh`: the run has no score yet.
+
+    `folder`: where workers find the model's files, by its whole path, as the one who asks does.
+    """
 
     model: str
     decision_point: str
     fresh: bool
-    folder: Path | None
-    limits: Limits | None
+    folder: Path
+    limits: Limits
 
 
 class Part(NamedTuple):
@@ -128,8 +132,8 @@ class Parts:
 
     def _score(self, parts: Sequence[Part]) -> None:
         waiting, turn = dict[int, Scored](), 0
-        with tempfile.TemporaryDirectory(prefix="harness-scores-") as folder:
-            flag = Path(folder) / FLAG
+        with owned_folder("harness-scores-") as folder:
+            flag = folder / FLAG
             task = partial(_scored, self._log.address, self._ask, folder)
             with _raised_after(flag, self._meter.left_s()):
                 for index, done in self._engine.map(task, parts):
@@ -148,7 +152,7 @@ class Parts:
         self._meter.worker(done.used)
         self._meter.model(self._ask.model, self.account.cpu_us / 1e6)
 
-    def _take(self, folder: str, part: Part, done: Scored) -> None:
+    def _take(self, folder: Path, part: Part, done: Scored) -> None:
         """Append the groups of a part; those before its failure, when it failed."""
         path = _path(folder, part)
         for group in batches_of(path):
@@ -185,8 +189,9 @@ def _raised_by_failure(flag: Path) -> Iterator[None]:
         raise
 
 
-def _scored(address: Address, ask: Ask, folder: str, part: Part) -> Scored:
+def _scored(address: Address, ask: Ask, folder: Path, part: Part) -> Scored:
     """Score a part into its file. Done twice, the same file stands there."""
+    check_shared(folder, ask.folder)
     path, error, cut = _path(folder, part), None, False
     own = path.with_suffix(f".{uuid.uuid4().hex}")  # its name alone is by chance
     with (
@@ -204,7 +209,7 @@ def _scored(address: Address, ask: Ask, folder: str, part: Part) -> Scored:
             found = scored(log, model, decisions, first=ask.fresh and not part.number)
             for group in chain([empty], found):
                 writer.write_batch(group)
-                if group.num_rows and (Path(folder) / FLAG).exists():  # one group at least: it gets on
+                if group.num_rows and (folder / FLAG).exists():  # one group at least: it gets on
                     cut = True
                     break
         except HarnessError as ended:
@@ -216,5 +221,5 @@ def _scored(address: Address, ask: Ask, folder: str, part: Part) -> Scored:
     return Scored(account.to_log(), used, error, cut)
 
 
-def _path(folder: str, part: Part) -> Path:
-    return Path(folder) / f"{part.number}.arrow"
+def _path(folder: Path, part: Part) -> Path:
+    return folder / f"{part.number}.arrow"

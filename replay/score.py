@@ -23,31 +23,16 @@ def columns_for(info: ModelInfo) -> tuple[str, ...]:
     return ("decision_id", *own, *(FEATURE + name for name in info.inputs))
 
 
-def blocks(
-    batches: Iterable[pa.RecordBatch], names: tuple[str, ...], size: int = BLOCK_ROWS
-) -> Iterator[pa.RecordBatch]:
-    """Yield `decision_position` and `names` of the rows, `size` at a time, the last block shorter.
+def blocks(batches: Iterable[pa.RecordBatch], names: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    """Yield `decision_position` and `names` of the rows, BLOCK_ROWS at a time, the last block shorter.
 
-    Block k holds the rows with ordinals [k * size, (k + 1) * size) of `batches`, however they are cut. A
-    column that a batch lacks (an older feature set) is null there.
+    Block k holds the rows from ordinal k * BLOCK_ROWS of `batches` on, however they are cut. A column that a
+    batch lacks (an older feature set) is null there.
 
     Raises:
         ColumnsError: the batches lack positions or ids, or one column has two types that do not meet.
     """
-    held: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        require(batch, ("position", "decision_id"), "decisions")
-        selected, at = _selected(batch, names), 0
-        while at < batch.num_rows:
-            take = min(size - rows, batch.num_rows - at)
-            held.append(selected.slice(at, take))
-            at, rows = at + take, rows + take
-            if rows == size:
-                yield _together(held)
-                held, rows = [], 0
-    if held:
-        yield _together(held)
+    return map(_together, _cut(_selected(batches, names), BLOCK_ROWS))
 
 
 def score_blocks(model: Model, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -61,13 +46,17 @@ def score_blocks(model: Model, batches: Iterable[pa.RecordBatch]) -> Iterator[pa
 def score_joined(model: Joins, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Yield what `score_blocks` yields, JOINED blocks asked at once while the model stands by its bits.
 
-    What is left at the end is asked block by block: a call has one size, the one that was measured.
+    What is left at the end is asked block by block: a call has one size, the one that was measured. So are
+    rows of feature sets that differ: together a column may have another type than in one of its blocks.
     """
-    for joined in blocks(batches, columns_for(model.info), JOINED * BLOCK_ROWS):
-        found = model.score_joined(joined) if joined.num_rows == JOINED * BLOCK_ROWS else None
-        rows = joined if found is None else found
-        parts = (rows[at : at + BLOCK_ROWS] for at in range(0, joined.num_rows, BLOCK_ROWS))
-        yield from _each(model, parts) if found is None else parts
+    for held in _cut(_selected(batches, columns_for(model.info)), JOINED * BLOCK_ROWS):
+        alike = all(part.schema.equals(held[0].schema) for part in held)
+        whole = sum(part.num_rows for part in held) == JOINED * BLOCK_ROWS
+        found = model.score_joined(_together(held)) if whole and alike else None
+        if found is None:
+            yield from _each(model, map(_together, _cut(held, BLOCK_ROWS)))
+        else:
+            yield from (found[at : at + BLOCK_ROWS] for at in range(0, found.num_rows, BLOCK_ROWS))
 
 
 def _each(model: Model, parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -79,12 +68,32 @@ def _each(model: Model, parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBa
             yield scores
 
 
-def _selected(batch: pa.RecordBatch, names: tuple[str, ...]) -> pa.RecordBatch:
-    columns = {"decision_position": batch.column("position")}
-    for name in names:
-        has = name in batch.schema.names
-        columns[name] = batch.column(name) if has else pa.nulls(batch.num_rows)
-    return pa.RecordBatch.from_pydict(columns)
+def _selected(batches: Iterable[pa.RecordBatch], names: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches with the columns of a block, untyped nulls where a batch lacks one."""
+    for batch in batches:
+        require(batch, ("position", "decision_id"), "decisions")
+        columns = {"decision_position": batch.column("position")}
+        for name in names:
+            has = name in batch.schema.names
+            columns[name] = batch.column(name) if has else pa.nulls(batch.num_rows)
+        yield pa.RecordBatch.from_pydict(columns)
+
+
+def _cut(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[list[pa.RecordBatch]]:
+    """Yield the rows `size` at a time, the last time fewer, in the pieces in which they come."""
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        at = 0
+        while at < batch.num_rows:
+            take = min(size - rows, batch.num_rows - at)
+            held.append(batch.slice(at, take))
+            at, rows = at + take, rows + take
+            if rows == size:
+                yield held
+                held, rows = [], 0
+    if held:
+        yield held
 
 
 def _together(held: list[pa.RecordBatch]) -> pa.RecordBatch:

@@ -4,6 +4,7 @@ HarnessError (recorders.errors)
 ├── PartPoisoned            a part that ends whatever worker it is given                    exit 1
 ├── EngineLost              an engine that ended before it had run every part               exit 1
 ├── ClusterFailed           a cluster that cannot be reached, or gave up on a task          exit 1
+├── NotShared               a folder that a worker has to have and has not                  exit 1
 └── SparkMissing            PySpark is not installed                                        exit 2
 """
 
@@ -54,6 +55,19 @@ class ClusterFailed(HarnessError):
             "folders that they share with the one who asks.",
             f"Look at the log of {engine}, then run it again: it goes on from what the log has.",
         )
+
+
+class NotShared(HarnessError):
+    """A worker lacks a folder of the one who asks: they are on machines that do not share it."""
+
+    def __init__(self, folder: str, host: str) -> None:
+        super().__init__(
+            f"The worker on {host} has no folder {folder}.",
+            "Expected the temporary folder, and to score that of the models, to be shared by whoever asks "
+            "and all workers, under one path.",
+            "Share it, or name another: TMPDIR in the environment, `folder=` of run_replay.",
+        )
+        self.folder, self.host = folder, host
 
 
 class SparkMissing(HarnessError):

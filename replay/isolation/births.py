@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -31,7 +32,7 @@ def main(fd: int) -> None:
 class _Nursery:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._children: set[int] = set()
+        self._homes: dict[int, str] = {}  # of each child
         if sys.platform.startswith("linux"):
             # What a child leaves in a session of its own becomes ours when it ends, and not the system's.
             ctypes.CDLL(None).prctl(_ADOPTS, 1, 0, 0, 0)
@@ -62,15 +63,17 @@ class _Nursery:
             while b"\n" in heard:
                 line, _, heard = heard.partition(b"\n")
                 fds = self._obey(json.loads(line), fds)
-        for pid in self._children:
+        for pid in self._homes:
             _kill(pid)
             os.waitpid(pid, 0)
-        self._children.clear()
+        homes, self._homes = self._homes, {}
         self._end_adopted()
+        for home in homes.values():  # a parent that was killed removes nothing
+            shutil.rmtree(home, ignore_errors=True)
 
     def _obey(self, order: dict[str, Any], fds: list[int]) -> list[int]:
         if "end" in order:
-            if order["end"] in self._children:
+            if order["end"] in self._homes:
                 _kill(order["end"])
             return fds
         for library in order["libraries"]:
@@ -82,7 +85,7 @@ class _Nursery:
             self._become_child(order, fds)
         for fd in fds:
             os.close(fd)
-        self._children.add(pid)
+        self._homes[pid] = order["home"]
         self._say({"born": pid})
         return []
 
@@ -108,19 +111,19 @@ class _Nursery:
 
     def _reap(self) -> None:
         """Tell each end. What a child left running is killed while its process id cannot mean another."""
-        for pid in sorted(self._children):
+        for pid in sorted(self._homes):
             ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
             if ended is None:
                 continue
             _kill(pid)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            self._children.discard(pid)
+            del self._homes[pid]
             self._end_adopted()
             self._say({"died": pid, "status": status})
 
     def _end_adopted(self) -> None:
         """End what a child that is gone left behind; its own children are ours then, and end as well."""
-        while adopted := _children_of_ours() - self._children:
+        while adopted := _children_of_ours() - self._homes.keys():
             for pid in adopted:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)

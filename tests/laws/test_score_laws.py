@@ -18,7 +18,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from replay.adapters import open_model
-from replay.score import BLOCK_ROWS, blocks, score_blocks
+from replay.adapters.answers import Output
+from replay.adapters.block_model import BlockModel
+from replay.model import ModelInfo
+from replay.score import BLOCK_ROWS, JOINED, blocks, score_blocks, score_joined
 
 NAMES = [f"x{i}" for i in range(12)]
 ROWS = 3 * BLOCK_ROWS + 17
@@ -83,3 +86,49 @@ def test_a_bad_row_leaves_its_neighbours_their_bits(model, decisions):
     kept = ~np.isnan(column)
     assert np.array_equal(found["score"].to_numpy()[kept], whole["score"].to_numpy()[kept])
     assert found["error"].drop_null().to_pylist() == ["missing input: x0"] * 3
+
+
+class Types:
+    """A model whose score tells the types in which it got its rows; its blocks may be joined."""
+
+    def __init__(self, nulls):
+        def call(block):
+            told = sum(ord(letter) for kind in block.schema.types for letter in str(kind))
+            return np.full(block.num_rows, float(told)), np.full(block.num_rows, None, dtype=object)
+
+        info = ModelInfo("types", "1", "0" * 64, "py", "py:m:f", ("a", "b"))
+        self._model = BlockModel(info, call, output=Output(), nulls=nulls)
+        self.info = info
+        self.score = self._model.score
+
+    def score_joined(self, columns):
+        self._model.joined.calls = 1  # no call that is asked block by block as well, which would tell
+        return self._model.score_joined(columns)
+
+
+A_KINDS = st.sampled_from([pa.float64(), pa.int64(), None])
+B_KINDS = st.sampled_from([pa.string(), None])
+
+
+def of_set(rows, first, kinds):
+    """Return decisions of one feature set, which may lack a field or have another type for it."""
+    ids = pa.array(np.arange(first, first + rows))
+    plain = zip(("f.a", "f.b"), (ids, pa.repeat("x", rows)), kinds, strict=True)
+    columns = {name: values.cast(kind) for name, values, kind in plain if kind is not None}
+    return pa.record_batch({"position": ids, "decision_id": ids.cast(pa.string()), **columns})
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sets=st.lists(
+        st.tuples(st.integers(1, JOINED * BLOCK_ROWS), st.tuples(A_KINDS, B_KINDS)), min_size=1, max_size=4
+    ),
+    nulls=st.sampled_from(["pass", "error", "value:-1"]),
+)
+def test_joined_blocks_have_the_types_that_each_has_alone(sets, nulls):
+    batches, first = [], 1
+    for rows, kinds in [*sets, (JOINED * BLOCK_ROWS, sets[-1][1])]:
+        batches.append(of_set(rows, first, kinds))
+        first += rows
+    alone = pa.Table.from_batches(score_blocks(Types(nulls), batches))
+    assert pa.Table.from_batches(score_joined(Types(nulls), batches)).equals(alone)

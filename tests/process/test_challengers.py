@@ -182,19 +182,19 @@ def test_when_we_are_killed_nothing_of_it_stays(tmp_path):
         f"sys.path.insert(0, {os.fspath(FOLDER.parents[1])!r})\n"
         "from tests.process.test_challengers import *\n"
         "model = opened('hangs_in_c', Limits(timeout_s=3600))\n"
-        "print(model._process._child, flush=True)\n"
+        "print(model._process._child, model._process._folder.name, flush=True)\n"
         "model.score(rows())\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
-        child = int(parent.stdout.readline())
+        child, home = parent.stdout.readline().split()
         assert Path(f"/proc/{child}").exists()
         parent.kill()
     deadline = threading.Event()
     for _ in range(600):
-        if not Path(f"/proc/{child}").exists():
+        if not Path(f"/proc/{child}").exists() and not Path(home).exists():
             return
         deadline.wait(0.05)
-    pytest.fail(f"process {child} is still there")
+    pytest.fail(f"process {child} or its folder {home} is still there")
 
 
 def blocks(count, *, at=()):

@@ -1,8 +1,9 @@
 """Replays in one pass and in parts: the log holds what one model alone in one process puts there."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import harness.scored_parts
 from harness.challengers import MEASURED
 from harness.engines.engine import InProcess
-from harness.engines.errors import EngineLost, PartPoisoned
+from harness.engines.errors import ClusterFailed, EngineLost, NotShared, PartPoisoned
 from harness.engines.futures import Futures
 from harness.engines.local import Local
 from harness.log.log import Log
@@ -145,6 +146,58 @@ def test_an_engine_that_is_lost_leaves_a_run_that_goes_on(
     whole = replay_in_parts(event_log, "linear:1", Backwards(), of, folder=tmp_path)
     assert isinstance(whole, ReplayRun)
     assert (whole.digest, stored(event_log, whole)) == (alone["linear"][0].digest, alone["linear"][1])
+
+
+def test_a_cluster_that_fails_leaves_a_run_that_goes_on_to_the_same_digest(
+    event_log: Log, tmp_path: Path, alone: dict[str, tuple[ReplayRun, list[tuple[int, str]]]]
+) -> None:
+    start, stop = filled(event_log, tmp_path)
+    of = (POINT, start, stop)
+
+    class Failing:
+        def map(self, fn: Callable[[Any], Any], parts: Parts) -> Iterator[tuple[int, Any]]:
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:  # which one death breaks
+                yield from Futures(pool).map(partial(_fatal, 2, fn), parts)
+
+    failed = replay_in_parts(event_log, "linear:1", Failing(), of, folder=tmp_path)
+    assert isinstance(failed, ClusterFailed)
+    (run,) = list_replays(event_log)
+    assert run.completed_at is None
+    with ThreadPoolExecutor(2) as threads:
+        whole = replay_in_parts(event_log, "linear:1", Futures(threads), of, folder=tmp_path)
+    assert isinstance(whole, ReplayRun)
+    assert (whole.id, whole.digest, stored(event_log, whole)) == (
+        run.id,
+        alone["linear"][0].digest,
+        alone["linear"][1],
+    )
+
+
+def _elsewhere(folder: str, fn: Callable[[Any], Any], part: Any) -> Any:
+    import os
+
+    os.chdir(folder)
+    return fn(part)
+
+
+def test_workers_look_where_the_one_who_asks_is_and_say_what_is_not_shared(
+    event_log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, stop = filled(event_log, tmp_path, rows=100)
+    of, elsewhere = (POINT, start, stop), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    class Elsewhere:
+        def map(self, fn: Callable[[Any], Any], parts: Parts) -> Iterator[tuple[int, Any]]:
+            return Local(1).map(partial(_elsewhere, str(elsewhere), fn), parts)
+
+    gone = replay_in_parts(event_log, "linear:1", Elsewhere(), of, folder=tmp_path / "gone")
+    assert isinstance(gone, NotShared)
+    assert gone.folder == str(tmp_path / "gone")
+    monkeypatch.chdir(tmp_path)
+    found = replay_in_parts(event_log, "linear:1", Elsewhere(), of)
+    assert isinstance(found, ReplayRun)
+    assert found.rows == 100
 
 
 def _fatal(number: int, fn: Callable[[Any], Any], part: Any) -> Any:

@@ -1,0 +1,39 @@
+"""Temporary folders whose owner holds a lock: those of owners that were killed go when the next is made."""
+
+import fcntl
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+OWNER = "owner"
+
+
+@contextmanager
+def owned_folder(prefix: str) -> Iterator[Path]:
+    """Yield a fresh temporary folder, gone afterwards.
+
+    Killed, nobody removes it, and it may hold the columns of a whole range: so whoever makes the next one of
+    this prefix, on this machine and as this user, removes those whose lock nobody holds any more.
+    """
+    _sweep(prefix)
+    with tempfile.TemporaryDirectory(prefix=prefix) as name, Path(name, OWNER).open("w") as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        owner.write(socket.gethostname())
+        owner.flush()
+        yield Path(name)
+
+
+def _sweep(prefix: str) -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        with suppress(OSError):  # it has no owner yet, a living one, or went away meanwhile
+            if folder.lstat().st_uid != os.geteuid():
+                continue
+            with (folder / OWNER).open("r+") as owner:
+                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # A lock on a shared file system may be seen by its own machine alone.
+                if owner.read() == socket.gethostname():
+                    shutil.rmtree(folder)
