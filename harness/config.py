@@ -16,7 +16,7 @@ from harness.errors import ConfigError
 FILE = "harness.toml"
 VARIABLE = "HARNESS_DATABASE_URL"
 CLOCKS = ("server", "event")
-LIMITS = ("timeout_s", "open_timeout_s", "memory_mb", "threads")
+LIMITS = ("timeout_s", "open_timeout_s", "memory_mb", "processes", "threads")
 # Sections with a reader elsewhere are passed through in `sections`.
 KNOWN = {
     "database": ("url",),

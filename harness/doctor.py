@@ -17,7 +17,7 @@ from harness.database import HOME, REVISION, has_log, open_log, revision
 from harness.log.connection import Connection
 from recorders.errors import HarnessError
 from replay.isolation import IsolatedModel, open_isolated
-from replay.isolation.sandbox import HELD
+from replay.isolation.crowd import HELD
 
 WHOLE = "shadow-harness"
 RECORDER = "shadow-harness-recorder"  # holds `recorders` alone: the same files, if it is of the same version

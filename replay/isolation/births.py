@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 # Imported before the first fork: this is what makes a child warm.
 from replay import frames
-from replay.isolation import child, serving
+from replay.isolation import child, crowd, serving
 
 assert frames, "it is imported for its imports, as serving is"
 assert serving
@@ -56,7 +56,7 @@ class _Nursery:
                 self._reap()
             if self._control.fileno() not in ready:
                 continue
-            more, new, _flags, _address = socket.recv_fds(self._control, 2**20, 3)
+            more, new = self._told()
             if not more:
                 break
             heard, fds = heard + more, fds + new
@@ -64,16 +64,27 @@ class _Nursery:
                 line, _, heard = heard.partition(b"\n")
                 fds = self._obey(json.loads(line), fds)
         for pid in self._homes:
+            crowd.close(pid)
             _kill(pid)
             os.waitpid(pid, 0)
         homes, self._homes = self._homes, {}
         self._end_adopted()
-        for home in homes.values():  # a parent that was killed removes nothing
+        for pid, home in homes.items():  # a parent that was killed removes nothing
+            crowd.remove(pid)
             shutil.rmtree(home, ignore_errors=True)
+
+    def _told(self) -> tuple[bytes, list[int]]:
+        """Return orders and what came with them; nothing when our parent is gone."""
+        try:
+            more, new, _flags, _address = socket.recv_fds(self._control, 2**20, 3)
+        except ConnectionResetError:  # killed before it had read all that we told it
+            return b"", []
+        return more, new
 
     def _obey(self, order: dict[str, Any], fds: list[int]) -> list[int]:
         if "end" in order:
             if order["end"] in self._homes:
+                crowd.close(order["end"])
                 _kill(order["end"])
             return fds
         for library in order["libraries"]:
@@ -115,10 +126,12 @@ class _Nursery:
             ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
             if ended is None:
                 continue
+            crowd.close(pid)
             _kill(pid)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             del self._homes[pid]
             self._end_adopted()
+            crowd.remove(pid)
             self._say({"died": pid, "status": status})
 
     def _end_adopted(self) -> None:

@@ -17,7 +17,7 @@ def main(order: dict[str, Any], read: int, write: int) -> None:
     limits, home = Limits(**order["limits"]), str(order["home"])
     os.environ.update(HOME=home, TMPDIR=home)
     os.chdir(home)
-    report = sandbox.enter(home, order["readable"], network=limits.network)
+    report = sandbox.enter(home, order["readable"], network=limits.network, processes=limits.processes)
     apply_limits(limits)
     sys.path[:] = order["path"]
     server = Server(report, home, watched=not limits.network)

@@ -27,7 +27,8 @@ class Limits(msgspec.Struct, frozen=True):
     `timeout_s` is the wall time of one block, `open_timeout_s` that of loading. `memory_mb` bounds what
     the process can write to (RLIMIT_DATA), and what it holds resident, shared memory too, is watched.
     `cpu_s` bounds one process, which is replaced before it gets there. `files` bounds what is open,
-    `file_mb` each file written in its own folder. `network` lets it connect. `kills_max` ends within a
+    `file_mb` each file written in its own folder, `processes` how many
+    processes and threads there are at once. `network` lets it connect. `kills_max` ends within a
     run, beyond one in eight blocks, open the circuit. `priority` is its nice value. `in_process` is no
     isolation at all, for code that is trusted as our own is.
     """
@@ -38,6 +39,7 @@ class Limits(msgspec.Struct, frozen=True):
     cpu_s: int = 3600
     files: int = 256
     file_mb: int = 256
+    processes: int = 256
     threads: int = 1
     network: bool = False
     kills_max: int = 48

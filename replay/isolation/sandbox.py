@@ -12,6 +12,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from replay.isolation import crowd
+from replay.isolation.crowd import HELD
+
 _NEW_USER, _NEW_NET, _NEW_IPC = 0x10000000, 0x40000000, 0x08000000
 _DEATH_SIGNAL, _NO_NEW_PRIVILEGES = 1, 38
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # one number on every architecture
@@ -41,18 +44,19 @@ _NETWORKED = (
     "/etc/ssl",
     "/etc/gai.conf",
 )
-HELD = "held"
 
 
-def enter(home: str, readable: Iterable[str], *, network: bool) -> dict[str, str]:
+def enter(home: str, readable: Iterable[str], *, network: bool, processes: int) -> dict[str, str]:
     """Return what is in force for this process and all that it starts: `held`, or why not, by part.
 
-    `home` may be written; `readable` and the system's libraries may be read; nothing else may be opened.
+    `home` may be written; `readable` and the system's libraries may be read; nothing else may be opened. No
+    more than `processes` processes and threads run at once.
     """
     if not sys.platform.startswith("linux"):
         reason = f"not permitted: {sys.platform} has none"
-        return {"network": reason, "files": reason, "processes": reason}
+        return {"network": reason, "files": reason, "processes": reason, "forks": reason}
     libc = ctypes.CDLL(None, use_errno=True)
+    outer, forks = crowd.namespace(), crowd.grouped(processes)
     report = {"network": "open, as asked for" if network else _no_network(libc)}
     libc.prctl(_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)  # after the credentials changed: that clears it
     report["files"], version = _only_files(
@@ -60,6 +64,7 @@ def enter(home: str, readable: Iterable[str], *, network: bool) -> dict[str, str
     )
     scoped = version >= _SCOPES_FROM
     report["processes"] = HELD if scoped else "not permitted: signals to others of the same user pass"
+    report["forks"] = forks or crowd.limited(processes, outer)
     return report
 
 

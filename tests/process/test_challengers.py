@@ -13,14 +13,14 @@ import pytest
 
 from replay.adapters.reasons import reason_code
 from replay.errors import ChallengerEnded, ModelNotFound, NotAModel
-from replay.isolation import Limits, nursery, open_isolated, sandbox
+from replay.isolation import Limits, crowd, nursery, open_isolated
 from replay.score import BLOCK_ROWS
 from tests.support import zoo
 
 FOLDER = Path(zoo.__file__).parent
 ROWS = 8
 LIMITS = Limits(timeout_s=30.0, memory_mb=512)
-QUICK = Limits(timeout_s=0.4, memory_mb=512)
+QUICK = Limits(timeout_s=0.4, memory_mb=512, processes=32)
 
 
 def rows(count=ROWS):
@@ -46,6 +46,7 @@ HOSTILE = [
     ("forks", "crash", "crash: exit code 1"),
     ("bombs", "crash", "crash: exit code 1"),
     ("outlives", "crash", "crash: exit code 1"),
+    ("multiplies", "timeout", "timeout: no answer in 0.4 s"),
     ("stops", "timeout", "timeout: no answer in 0.4 s"),
     ("closes", "crash", "crash: exit code 1"),
     ("exits", "exit", "SystemExit: 3"),
@@ -116,8 +117,8 @@ def test_it_reaches_nothing_and_what_it_tried_is_told():
     with socket.create_server(("127.0.0.1", 0)), opened("reaches_out") as model:
         scores = model.score(rows())["score"].to_pylist()
         account = model.account
-    held = list(account.sandbox.values()).count(sandbox.HELD)
-    if held == 3:
+    held = list(account.sandbox.values()).count(crowd.HELD)
+    if held == 4:
         assert scores == [0.0] * ROWS
     else:
         pytest.fail(f"this system holds too little to test it: {account.sandbox}")
@@ -138,6 +139,19 @@ def test_what_it_left_running_is_gone_with_it(name, left):
         assert model.score(rows())["score"].null_count == 1
     listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert left not in listing
+
+
+def test_forking_for_ever_ends_at_the_limit_and_nothing_of_it_is_left():
+    with opened("counts", Limits(timeout_s=30.0, memory_mb=512, processes=24)) as model:
+        found = model.score(rows())["score"].to_pylist()
+        assert model.account.sandbox["forks"] == crowd.HELD
+    assert found == [23.0] * ROWS
+    with opened("multiplies", QUICK) as model:
+        child = model._process._child
+        assert model.score(rows())["score"].null_count == 1
+    sessions = subprocess.run(["ps", "-eo", "sid"], capture_output=True, text=True, check=True).stdout
+    assert str(child) not in sessions.split()
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/harness-challenger-{child}"))
 
 
 def test_a_model_that_hangs_while_it_is_loaded_is_refused(tmp_path):

@@ -233,3 +233,28 @@ def bombs(frame):
             time.sleep(3600)
         os._exit(1)
     return frame.x * 2
+
+
+def multiplies(frame):
+    """Fork for ever, each fork as well."""
+    while _bad(frame):
+        try:
+            os.fork()
+        except OSError:
+            time.sleep(0.001)
+    return frame.x * 2
+
+
+def counts(frame):
+    """Answer how many processes it could have beside itself."""
+    forks = []
+    try:
+        while True:
+            forks.append(os.fork())
+            if not forks[-1]:
+                time.sleep(3600)
+    except OSError:
+        for fork in forks:
+            os.kill(fork, signal.SIGKILL)
+            os.waitpid(fork, 0)
+    return np.full(len(frame), float(len(forks)))
