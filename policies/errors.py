@@ -41,7 +41,8 @@ class OutOfBounds(PolicyError):  # noqa: N818  # the name says what happened, as
 
     def __init__(self, metric: str, count: int, worst: float, bound: float) -> None:
         super().__init__(
-            f'{count} values of metric "{metric}" lie outside its bounds, the furthest at {worst!r}.',
+            f'At least {count} values of metric "{metric}" lie outside its bounds, the furthest seen at '
+            f"{worst!r}.",
             f"Expected values from 0 to {bound!r}.",
             'Register a new experiment with a wider "bound", or with outside = "clip".',
         )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from policies import Evidence, fold
 from policies.errors import EvidenceMismatch
+from policies.fold import BLOCK_ROWS
 from policies.units import SKETCH_SIZE, RepeatSketch, local_days, unit_keys
 from tests.support.pairs import paired, plan, simulated
 
@@ -34,6 +35,14 @@ def test_shuffled_partitions_give_the_same_bytes(kind, parts):
     pieces = [fold(TABLE.take(pa.array(ix)), chosen) for ix in np.array_split(rng.permutation(3_000), parts)]
     rng.shuffle(pieces)
     assert Evidence.empty(chosen).merge(*pieces).to_json() == whole
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_rows_than_a_block_in_many_chunks_give_the_bytes_of_their_chunks(kind):
+    chosen, chunks = PLANS[kind], [TABLE] * 44
+    assert TABLE.num_rows * len(chunks) > 2 * BLOCK_ROWS
+    apart = Evidence.empty(chosen).merge(*(fold(chunk, chosen) for chunk in chunks))
+    assert fold(pa.concat_tables(chunks), chosen).to_json() == apart.to_json()
 
 
 SCORE = st.none() | st.floats(0, 1) | st.sampled_from([float("nan"), float("inf"), -1.0])

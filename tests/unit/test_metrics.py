@@ -135,7 +135,7 @@ def test_a_value_beyond_the_bound_is_clipped_and_counted_or_refused_as_declared(
     table = paired([0.0, 0.0], [9.0, 1.0], [0.0, 0.0])
     found, scale = evidence("absolute_error", table, bound=2.0)
     assert (found.outside, found.challenger / scale) == (1, 3.0)
-    with pytest.raises(OutOfBounds, match=r"1 values .* furthest at 9\.0.* from 0 to 2\.0") as refused:
+    with pytest.raises(OutOfBounds, match=r"1 values .* furthest seen at 9\.0.* from 0 to 2\.0") as refused:
         evidence("absolute_error", table, bound=2.0, outside="refuse")
     assert (refused.value.metric, refused.value.count) == ("absolute_error", 1)
 
