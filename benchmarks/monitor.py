@@ -4,6 +4,7 @@
 process of its own, from its start to its exit: what the schedule of a service pays, decoding among it.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -93,6 +94,14 @@ def spent(url: str, *words: str) -> tuple[int, float, float]:
     return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, peak / 1024
 
 
+def state_bytes(url: str, place: Sequence[str]) -> int:
+    """Return the bytes of the largest state of a feature in an hour of the judged day."""
+    command = [sys.executable, "-c", RUN, "monitor", "hours", "day", "2024-03-18", "--json", *place]
+    environment = {**os.environ, "HARNESS_DATABASE_URL": url}
+    said = subprocess.run(command, env=environment, check=True, capture_output=True).stdout
+    return max(int(each["state_bytes"]) for each in json.loads(said)["hours"])
+
+
 def measured(a_day: int, past: int, folder: Path) -> Sequence[Row]:
     """Return what registering and running cost with so many decisions in the day, and in each before it."""
     said = f"reference of {PAST} x {past:,} decisions with 30 features"
@@ -118,12 +127,14 @@ def measured(a_day: int, past: int, folder: Path) -> Sequence[Row]:
         code, cpu, peak = spent(url, "monitor", "run", "day", *place)
         assert code == 0, f"exit code {code}"
         again = spent(url, "monitor", "run", "day", *place)
+        largest = state_bytes(url, place)
     return [
         *rows,
         Row("run, no day is over", past_only[1], "CPU s", "start of the process, and nothing to judge"),
         Row(f"run, a day of {a_day:,} x 30", cpu, "CPU s", f"its reference folded from the log: {said}"),
         at_most(f"run, a day of {a_day:,} x 30, memory", peak, "MB", MB_MAX),
         Row("run again, all judged", again[1], "CPU s"),
+        at_most("state of a feature and hour, the largest of 31 x 24", largest, "bytes", 8192),
     ]
 
 

@@ -124,3 +124,23 @@ def explain(name: str, day: datetime, folder: Path | None, json: bool) -> None:
     )
     text = f"{name}, {day.date()}: the log gives the same bytes for {len(found)} answers.\n{said}"
     emit(found, json=json, text=text)
+
+
+@monitor.command()
+@_NAME
+@click.argument("day", type=click.DateTime(["%Y-%m-%d"]))
+@click.option("--without", "without", multiple=True, metavar="HOUR", help="Take this hour out; repeatable.")
+@folder_option
+@json_option
+def hours(name: str, day: datetime, without: tuple[str, ...], folder: Path | None, json: bool) -> int:
+    """Show DAY of ID by the hour, and what it would say without some of them. Nothing is stored.
+
+    HOUR is a name from the first column. Exit code: as `run`.
+    """
+    from harness.monitor.run import EXIT_CODES, hours
+    from harness.monitor.text import hours_text
+
+    with opened(folder) as log:
+        found = hours(log, name, day.date(), without=without, folder=folder)
+    emit(found, json=json, text=lambda: hours_text(found))
+    return EXIT_CODES[found["answer"]]

@@ -1,79 +1,22 @@
-"""The days of a monitor: which positions each has, and the state of their decisions, each computed once."""
+"""The days of a monitor out of the log, each folded once: whole, or by the hour."""
 
 import datetime as dt
-import zoneinfo
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
 from harness.log.log import Log
-from harness.watched import SCORE, fold_batch, watched_batches
-from policies.columns import Floats
-from policies.drift import MonitorPlan, WindowState
+from harness.monitor.day import DayRange, DayState, midnight
+from harness.monitor.hours import DayHours, fold_hours
+from harness.watched import watched_batches
+from policies.drift import MonitorPlan
 from policies.drift.reference import Day
-from policies.drift.reliability import Reliability
 from recorders.canonical import canonical_json, digest
 from replay.ranges import AsOf
 
-EPOCH = dt.date(1970, 1, 1)
 _MICROSECOND = dt.timedelta(microseconds=1)
-_FORMAT = 1
-
-
-class DayRange(msgspec.Struct, frozen=True):
-    """A local day as positions [start, stop): those that were recorded in it. `ends` is its midnight in UTC.
-
-    So every decision is in one day, and a day that is over can never change.
-    """
-
-    date: dt.date
-    start: int
-    stop: int
-    ends: dt.datetime
-
-    @property
-    def number(self) -> int:
-        """The day as days since 1970-01-01."""
-        return (self.date - EPOCH).days
-
-
-class DayState(msgspec.Struct, frozen=True):
-    """What the decisions of a day were like: integers alone. `scores` counts them by score, of probabilities.
-
-    `newest_us` is when the newest decision before the day's end occurred, None for no decision ever.
-    """
-
-    decisions: int
-    newest_us: int | None
-    window: WindowState
-    scores: Reliability
-
-    def to_json(self) -> bytes:
-        """Return the canonical JSON that is kept."""
-        return canonical_json(
-            {
-                "format": _FORMAT,
-                "decisions": self.decisions,
-                "newest_us": self.newest_us,
-                "window": self.window.to_json().decode(),
-                "scores": msgspec.to_builtins(self.scores),
-            }
-        )
-
-    @classmethod
-    def from_json(cls, data: bytes, plan: MonitorPlan) -> "DayState":
-        """Return the state that `to_json` wrote under this plan."""
-        raw = msgspec.json.decode(data)
-        window = WindowState.from_json(raw["window"], plan)
-        return cls(raw["decisions"], raw["newest_us"], window, msgspec.convert(raw["scores"], Reliability))
-
-
-def midnight(date: dt.date, timezone: str) -> dt.datetime:
-    """Return the beginning of a local day, in UTC."""
-    return dt.datetime.combine(date, dt.time(), tzinfo=zoneinfo.ZoneInfo(timezone)).astimezone(dt.UTC)
 
 
 def range_of_day(log: Log, date: dt.date, timezone: str) -> DayRange:
@@ -84,7 +27,7 @@ def range_of_day(log: Log, date: dt.date, timezone: str) -> DayRange:
 
 
 class Days:
-    """Gives the state of a day: out of a folder where it was kept, else out of the log.
+    """Gives the state of a day, or of its hours: out of a folder where they were kept, else out of the log.
 
     What is kept is named by the plan, the range and the chain's digest at its end, and has its own digest; a
     file that was cut short, or altered, is computed again. Nothing rests on the folder: it saves time.
@@ -107,64 +50,69 @@ class Days:
 
     def state(self, day: DayRange) -> DayState:
         """Return the state of a day."""
-        path = self._path(day)
-        if path is not None and path.exists():
-            kept = path.read_bytes()
-            mark, _, data = kept.partition(b"\n")
-            if mark == digest(data).encode():
-                return DayState.from_json(data, self._plan)
-        found = self._fold(day)
-        if path is not None:
-            _keep(path, found.to_json())
+        path = self._path(day, "json")
+        kept = _kept(path)
+        if kept is not None:
+            return DayState.from_json(kept, self._plan)
+        found = DayState.empty(self._plan)
+        for batch in self._batches(day):
+            found = found.merge(DayState.of(batch, self._plan, self._threshold))
+        found = self.dated(found, day)
+        _keep(path, found.to_json())
         return found
+
+    def hours(self, day: DayRange, timezone: str) -> DayHours:
+        """Return the states of a day's hours in its zone."""
+        path = self._path(day, "hours.json")
+        kept = _kept(path)
+        if kept is not None:
+            return DayHours.from_json(kept, self._plan)
+        found = fold_hours(self._batches(day), self._plan, day, timezone=timezone, threshold=self._threshold)
+        _keep(path, found.to_json())
+        return found
+
+    def dated(self, found: DayState, day: DayRange) -> DayState:
+        """Return the state with when the newest decision before its day was recorded, where it has none."""
+        if found.decisions:
+            return found
+        latest = self._log.latest(day.start, kind="decision", decision_point=self._point)
+        newest = _us(latest[0].header.occurred_max) if latest else None
+        return msgspec.structs.replace(found, newest_us=newest)
 
     def days(self, ranges: list[DayRange]) -> list[Day]:
         """Return the days of a reference that had decisions."""
         found = ((day, self.state(day)) for day in ranges)
         return [Day(day.number, state.window) for day, state in found if state.decisions]
 
-    def _path(self, day: DayRange) -> Path | None:
+    def _batches(self, day: DayRange) -> Iterator[pa.RecordBatch]:
+        return watched_batches(self._log, day.start, day.stop, self._point, closed=self._closed)
+
+    def _path(self, day: DayRange, kind: str) -> Path | None:
         if self._folder is None:
             return None
         end: AsOf = self._log.as_of(day.stop - 1)
         name = digest(
             canonical_json([self._plan.digest, self._point, self._threshold, day.start, end.digest])
         )
-        return self._folder / f"{day.date.isoformat()}-{name[:24]}.json"
-
-    def _fold(self, day: DayRange) -> DayState:
-        window, decisions = WindowState.empty(self._plan), 0
-        scores, newest = Reliability.empty(), None
-        for batch in watched_batches(self._log, day.start, day.stop, self._point, closed=self._closed):
-            window = window.merge(fold_batch(batch, self._plan))
-            decisions += batch.num_rows
-            values = floats(batch.column(SCORE))
-            known = values[(values >= 0.0) & (values <= 1.0)]
-            scores = scores.merge(Reliability.of(known, np.full(known.size, np.nan), self._threshold))
-            occurred = int(batch.column("occurred_at").cast(pa.int64()).to_numpy().max())
-            newest = occurred if newest is None else max(newest, occurred)
-        return DayState(decisions, newest if decisions else self._newest_before(day), window, scores)
-
-    def _newest_before(self, day: DayRange) -> int | None:
-        """Return when the newest decision before a day without any was recorded."""
-        latest = self._log.latest(day.start, kind="decision", decision_point=self._point)
-        return None if not latest else _us(latest[0].header.occurred_max)
-
-
-def floats(column: Any) -> Floats:
-    """Return a column of numbers with NaN where there is none."""
-    found: Floats = np.asarray(
-        column.cast(pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False), dtype=np.float64
-    )
-    return found
+        return self._folder / f"{day.date.isoformat()}-{name[:24]}.{kind}"
 
 
 def _us(instant: dt.datetime | None) -> int | None:
     return None if instant is None else round(instant.timestamp() * 1e6)
 
 
-def _keep(path: Path, data: bytes) -> None:
+def _kept(path: Path | None) -> bytes | None:
+    """Return what a file keeps, if it has the bytes that were written."""
+    if path is None or not path.exists():
+        return None
+    mark, _, data = path.read_bytes().partition(b"\n")
+    return data if mark == digest(data).encode() else None
+
+
+def _keep(path: Path | None, data: bytes) -> None:
     """Write a state whole or not at all; where there is no room or right for it, it is not kept."""
+    if path is None:
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")

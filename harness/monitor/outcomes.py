@@ -9,7 +9,7 @@ import pyarrow as pa
 from harness.experiment_file import duration
 from harness.log.log import Log
 from harness.measured_columns import outcome_tables
-from harness.monitor.days import DayRange, floats
+from harness.monitor.day import DayRange, floats
 from harness.monitor.file import Outcomes
 from policies.accumulators import Moments
 from policies.columns import Floats, Ints

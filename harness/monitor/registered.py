@@ -12,7 +12,8 @@ from msgspec import UnsetType
 from harness.errors import NotFound
 from harness.log.events import ControlEvent
 from harness.log.log import Log
-from harness.monitor.days import DayRange, midnight, range_of_day
+from harness.monitor.day import DayRange, midnight
+from harness.monitor.days import range_of_day
 from harness.monitor.errors import FeatureEncrypted, MonitorChanged, ReferenceUnusable
 from harness.monitor.file import MonitorFile, Outcomes
 from harness.monitor.outcomes import LABEL, Matured, matured, matures_at
@@ -37,7 +38,8 @@ class Monitor(msgspec.Struct, frozen=True):
     `inputs` watches features and scores, `labels` the label where one is declared, `baseline` its losses;
     `label_days` are the reference's labels by day, `past` its scores with their labels. `encrypted` are the
     features that are not watched since they are kept encrypted (docs/adr/0065); None of a monitor that was
-    registered before that was told apart, and opens them.
+    registered before that was told apart, and opens them. `hourly` says that days are folded by the hour and
+    answers name the hour in which something broke (docs/adr/0073); those registered before do not.
     """
 
     declared: MonitorFile
@@ -48,6 +50,7 @@ class Monitor(msgspec.Struct, frozen=True):
     label_days: tuple[Day, ...]
     past: Reliability
     encrypted: tuple[str, ...] | None
+    hourly: bool
 
     @property
     def id(self) -> str:
@@ -110,6 +113,7 @@ def check(log: Log, declared: MonitorFile) -> dict[str, Any]:
         "declaration_digest": declared.digest,
         "inputs": msgspec.to_builtins(_limited(plan, declared)),
         "encrypted": encrypted,
+        "hourly": True,
     }
     if isinstance(declared.label, UnsetType):
         return body
@@ -226,4 +230,5 @@ def _monitor(event: ControlEvent) -> Monitor:
         label_days=tuple(Day(number, WindowState.from_json(text, labels)) for number, text in days if labels),
         past=msgspec.convert(body["past"], Reliability) if "past" in body else Reliability.empty(),
         encrypted=tuple(body["encrypted"]) if "encrypted" in body else None,
+        hourly=body.get("hourly", False),
     )

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import zoneinfo
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.log.places import When
 from harness.looks import first_difference
-from harness.monitor.days import DayRange, Days, midnight, range_of_day
+from harness.monitor.day import DayRange, midnight
+from harness.monitor.days import Days, range_of_day
 from harness.monitor.errors import MonitorAltered
+from harness.monitor.hours import DayHours
 from harness.monitor.outcomes import matured, matures_at
 from harness.monitor.registered import Monitor, get_monitor, reference_days
 from harness.monitor.watch import judge_inputs, judge_outcomes
@@ -105,9 +107,32 @@ def explain(log: Log, name: str, date: dt.date) -> list[dict[str, Any]]:
             raise MonitorAltered(name, date.isoformat(), *first_difference(event.body, again))
         checked.append(event.body)
     if not checked:
-        known = [event.body["day"] for event in log.controls(INPUTS, name)]
-        raise NotFound("judged day", date.isoformat(), known)
+        raise NotFound("judged day", date.isoformat(), _judged(log, name))
     return checked
+
+
+def hours(
+    log: Log, name: str, date: dt.date, *, without: Sequence[str] = (), folder: Path | None = None
+) -> dict[str, Any]:
+    """Return what would be said of a judged day's inputs without some of its hours; nothing is stored.
+
+    Each hour comes with `state_bytes`, the size of the largest state of one feature in it.
+
+    Raises:
+        NotFound: the day was not judged, or has no decision in such an hour.
+    """
+    if _find(log, INPUTS, name, date) is None:
+        raise NotFound("judged day", date.isoformat(), _judged(log, name))
+    watched = _Watched(log, get_monitor(log, name), folder)
+    day = range_of_day(log, date, watched.timezone)
+    sizes = watched.hours(day).sizes()
+    body = watched.without(day, without)
+    listed = [{**each, "state_bytes": sizes[each["hour"]]} for each in body["hours"]]
+    return {**body, "hours": listed, "without": list(without)}
+
+
+def _judged(log: Log, name: str) -> list[str]:
+    return [event.body["day"] for event in log.controls(INPUTS, name)]
 
 
 def history(log: Log, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -150,10 +175,28 @@ class _Watched:
 
     def inputs(self, day: DayRange) -> dict[str, Any]:
         """Return the answer on a day's inputs."""
+        if not self._monitor.hourly:
+            return judge_inputs(self._monitor, day, self._days.state(day), self._reference())
+        hours = self.hours(day)
+        state = self._days.dated(hours.merged(self._monitor.inputs), day)
+        return judge_inputs(self._monitor, day, state, self._reference(), hours)
+
+    def hours(self, day: DayRange) -> DayHours:
+        """Return the states of a day's hours."""
+        return self._days.hours(day, self.timezone)
+
+    def without(self, day: DayRange, names: Sequence[str]) -> dict[str, Any]:
+        """Return the answer on a day's inputs when these hours are taken out of it."""
+        hours, plan = self.hours(day), self._monitor.inputs
+        rest = self._days.dated(hours.without(names, plan), day)
+        kept = DayHours({name: state for name, state in hours.hours.items() if name not in names})
+        return judge_inputs(self._monitor, day, rest, self._reference(), kept)
+
+    def _reference(self) -> Reference:
         if self._inputs is None:
             past = self._days.days(reference_days(self._log, self._monitor.declared))
             self._inputs = reference_of(past, self._monitor.inputs)
-        return judge_inputs(self._monitor, day, self._days.state(day), self._inputs)
+        return self._inputs
 
     def outcomes(self, day: DayRange) -> dict[str, Any]:
         """Return the answer on a day's outcomes, given the losses of the days before."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.monitor.broken import said
 from harness.monitor.registered import Monitor
 from harness.monitor.run import Ran
 
@@ -42,6 +43,18 @@ def _day(body: Mapping[str, Any], said: str) -> list[str]:
     return [f"  {body['day']}  {body['answer']:<16}{said}", *(f"      {why}" for why in body["reasons"])]
 
 
+def hours_text(body: Mapping[str, Any]) -> str:
+    """Return a line for each hour of a day: its decisions, the size of its states, what is broken in it."""
+    without = f" without {', '.join(body['without'])}" if body["without"] else ""
+    lines = [f"{body['monitor']}, {body['day']}{without}: {body['answer']}, {body['decisions']:,} decisions"]
+    lines += [f"    {why}" for why in body["reasons"]]
+    lines += ["", f"  {'hour':<28}{'decisions':>10}{'bytes':>8}  broken"]
+    for each in body["hours"]:
+        bad = ", ".join(each["broken"]) or "–"
+        lines.append(f"  {each['hour']:<28}{each['decisions']:>10,}{each['state_bytes']:>8,}  {bad}")
+    return "\n".join(lines)
+
+
 def monitor_text(
     monitor: Monitor, inputs: Sequence[Mapping[str, Any]], outcomes: Sequence[Mapping[str, Any]]
 ) -> str:
@@ -59,7 +72,7 @@ def monitor_text(
     last = inputs[-1]
     lines += ["", f"  {last['day']}: {last['answer']}, {last['decisions']:,} decisions"]
     lines += [f"    {why}" for why in last["reasons"]]
-    lines += [f"  {body['day']}: {body['answer']}" for body in reversed(inputs[-_EARLIER:-1])]
+    lines += [f"  {body['day']}: {body['answer']}{_began(body)}" for body in reversed(inputs[-_EARLIER:-1])]
     recent = inputs[-_DAYS:]
     title = f"the last {len(recent)} days, full at twice the margin"
     lines += ["", f"  {'feature':<24}{title:<{_WIDE}}{'effect':>8}{'margin':>8}  answer"]
@@ -71,6 +84,14 @@ def monitor_text(
     left = len(last["drift"]["features"]) - _SHOWN
     lines += [f"  and {left} more"] if left > 0 else []
     return "\n".join(lines + _matured(monitor, outcomes))
+
+
+def _began(body: Mapping[str, Any]) -> str:
+    """Return which features were broken on a day, each with the hour in which that began."""
+    began: dict[str, str] = {}
+    for each in body.get("began", ()):
+        began.setdefault(each["feature"], said(each["hour"]))
+    return "".join(f", {name} first in {hour}" for name, hour in began.items())
 
 
 def _matured(monitor: Monitor, outcomes: Sequence[Mapping[str, Any]]) -> list[str]:

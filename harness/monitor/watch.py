@@ -6,7 +6,9 @@ from typing import Any
 import msgspec
 
 from harness.experiment_file import duration
-from harness.monitor.days import EPOCH, DayRange, DayState
+from harness.monitor.broken import broken_hours
+from harness.monitor.day import EPOCH, DayRange, DayState
+from harness.monitor.hours import DayHours
 from harness.monitor.outcomes import Matured
 from harness.monitor.registered import Monitor
 from harness.window import microseconds
@@ -19,10 +21,13 @@ from policies.figures import tidy
 from recorders.canonical import digest
 
 
-def judge_inputs(monitor: Monitor, day: DayRange, state: DayState, reference: Reference) -> dict[str, Any]:
+def judge_inputs(
+    monitor: Monitor, day: DayRange, state: DayState, reference: Reference, hours: DayHours | None = None
+) -> dict[str, Any]:
     """Return the answer on a day's inputs and scores: "broken", "drift", "ok" or "not enough data".
 
-    What is expected of the day before its labels come is advisory, and no part of the answer.
+    What is expected of the day before its labels come is advisory, and no part of the answer; nor are its
+    hours, which say when it broke.
     """
     declared = monitor.declared
     findings = check_quality(state.window, monitor.inputs, freshness=_freshness(monitor, day, state))
@@ -30,6 +35,7 @@ def judge_inputs(monitor: Monitor, day: DayRange, state: DayState, reference: Re
         state.window, reference, monitor.inputs, weekday=day.date.weekday(), importance=declared.importance
     )
     bad = broken(findings)
+    began = None if hours is None else broken_hours(hours, monitor.inputs, bad)
     answer = "broken" if bad else _worst(list(drift.answers.values()))
     moved = [each for each in drift.features if each.answer == "drift"]
     return {
@@ -39,13 +45,16 @@ def judge_inputs(monitor: Monitor, day: DayRange, state: DayState, reference: Re
         "stop": day.stop,
         "decisions": state.decisions,
         "answer": answer,
-        "reasons": [each.reason for each in bad] + [each.reason for each in moved],
+        "reasons": [each.reason if began is None else began.reason(each) for each in bad]
+        + [each.reason for each in moved],
         "quality": msgspec.to_builtins([each for each in findings if each.answer != "ok"]),
         "rules": len(findings),
         "drift": msgspec.to_builtins(drift),
         "expected": expected_performance(state.scores, monitor.past)._asdict() if monitor.label else None,
         "state_digest": digest(state.to_json()),
-    } | ({"encrypted": list(monitor.encrypted)} if monitor.encrypted else {})
+        **({} if began is None else {"hours": began.hours, "began": began.first}),
+        **({"encrypted": list(monitor.encrypted)} if monitor.encrypted else {}),
+    }
 
 
 def judge_outcomes(

@@ -164,7 +164,9 @@ def test_every_row_of_an_odd_column_is_counted_once(hostile: Hostile, tmp_path: 
     hostile.day(17)
     run(hostile.log, "inputs", folder=tmp_path)
     path = next((tmp_path / ".harness").rglob("2026-03-17-*.json"))
-    state = json.loads(json.loads(path.read_bytes().split(b"\n", 1)[1])["window"])
+    (_, hour), *others = json.loads(path.read_bytes().split(b"\n", 1)[1])["hours"]
+    assert not others
+    state = json.loads(json.loads(hour)["window"])
     counters = state["features"]["odd"]["counters"]
     expected = {name: sum(step % 5 == place for step in range(ROWS)) for place, name in enumerate(ODD[:3])}
     assert counters == {
