@@ -12,6 +12,7 @@ import msgspec
 from harness.experiment_errors import MetricAltered, MetricFailed
 from harness.experiment_file import ExperimentFile, Rivals, Window
 from harness.own_metrics import pinned
+from harness.reach import out_of_reach
 from harness.strict_toml import Problem, TomlFileError, check_table, nearest, read_toml
 from policies.errors import PlanError
 from policies.intake_plan import ArmsPlan, CompletenessPlan
@@ -52,6 +53,7 @@ def lint(tables: dict[str, Any]) -> list[Problem]:
     """
     problems = list(check_table(tables, ExperimentFile, root=ExperimentFile))
     problems += _time_zone(tables)
+    problems += list(out_of_reach(tables, problems))
     faulty = {problem.table.partition(" ")[0] or problem.key for problem in problems}
     problems += _part_faults(tables, faulty)
     return problems or list(_whole(msgspec.convert(tables, ExperimentFile)))

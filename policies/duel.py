@@ -6,7 +6,6 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from policies.errors import EvidenceMismatch
 from policies.evalues import mixture
 from policies.evidence import Evidence
 from policies.figures import more_needed, tidy
@@ -119,8 +118,7 @@ def _guardrails(evidence: Evidence, plan: Plan, limit: float) -> dict[str, Slice
 
 
 def _sample(evidence: Evidence, metric: MetricPlan, plan: Plan) -> Sample:
-    if evidence.plan != plan.digest:
-        raise EvidenceMismatch("the plan", evidence.plan, plan.digest)
+    evidence.check(plan)
     return sample_of(evidence.metrics[metric.name], metric, plan)
 
 

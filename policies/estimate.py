@@ -11,7 +11,6 @@ from msgspec import UNSET, UnsetType
 from policies.adjusted import Adjusted, adjusted
 from policies.blocked import Blocked, bounds_of, filled
 from policies.columns import Floats
-from policies.errors import EvidenceMismatch
 from policies.evalues import mcnemar_prior, mcnemar_side, mixture
 from policies.evidence import Evidence, MetricEvidence
 from policies.figures import more_needed, tidy
@@ -114,10 +113,9 @@ def estimate(evidence: Evidence, plan: Plan) -> tuple[Estimate, ...]:
     """Return one estimate per metric of the plan, in its order.
 
     Raises:
-        EvidenceMismatch: the evidence was folded under another plan.
+        EvidenceMismatch: the evidence was folded under another plan or scale.
     """
-    if evidence.plan != plan.digest:
-        raise EvidenceMismatch("the plan", evidence.plan, plan.digest)
+    evidence.check(plan)
     return tuple(_of_metric(evidence.metrics[metric.name], metric, plan) for metric in plan.metrics)
 
 

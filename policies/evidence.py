@@ -137,6 +137,19 @@ class Evidence(msgspec.Struct, frozen=True):
         data = msgspec.to_builtins(self, enc_hook=_plain, str_keys=True)
         return canonical_json({"format": FORMAT, **data})
 
+    def check(self, plan: Plan) -> None:
+        """Refuse to be read under another plan than the one it was folded under.
+
+        Raises:
+            EvidenceMismatch: plan or scale are others, or a metric is not there.
+        """
+        for what, found, wanted in (("plan", self.plan, plan.digest), ("scale", self.scale, plan.scale)):
+            if found != wanted:
+                raise EvidenceMismatch(f"the {what}", found, wanted)
+        wanted_metrics = [metric.name for metric in plan.metrics]
+        if not self.metrics.keys() >= set(wanted_metrics):
+            raise EvidenceMismatch("the metrics", sorted(self.metrics), sorted(wanted_metrics))
+
     @classmethod
     def from_json(cls, data: bytes | str) -> "Evidence":
         """Return the evidence that `to_json` wrote.

@@ -12,7 +12,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from policies.errors import EvidenceMismatch
 from policies.estimate import UNIT_NOUNS, Validity
 from policies.evidence import Evidence
 from policies.figures import tidy
@@ -96,8 +95,7 @@ def search(slices: Mapping[str, Evidence], plan: Plan) -> Searched:
     assert len(slices) <= declared.hypotheses, "more slices than were registered"
     logs, samples = {}, {}
     for name, evidence in slices.items():
-        if evidence.plan != plan.digest:
-            raise EvidenceMismatch("the plan", evidence.plan, plan.digest)
+        evidence.check(plan)
         samples[name] = sample_of(evidence.metrics[metric.name], metric, plan)
         logs[name] = samples[name].log_e(declared.margin / clip, swapped=True)
     unseen = {f"{OTHERS} {number}": 0.0 for number in range(declared.hypotheses - len(slices))}

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from harness.experiment_file import Duration, Name, Text
+from harness.reach import out_of_reach
 from harness.strict_toml import Problem, TomlFileError, check_table, read_toml
 from policies.drift import DriftRule
 from policies.drift.detector import DetectorPlan
@@ -148,6 +149,7 @@ def read_monitor(path: Path) -> MonitorFile:
     """
     tables = read_toml(path)
     problems = list(check_table(tables, MonitorFile, root=MonitorFile))
+    problems += list(out_of_reach(tables, problems))
     if not problems:
         try:
             declared = msgspec.convert(tables, MonitorFile)
@@ -176,4 +178,22 @@ def _faults(declared: MonitorFile) -> Iterator[Problem]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         found = f"{name} is there {names.count(name)} times."
         yield Problem("features", "name", found, "Expected each feature once.", "Keep one.")
+    for number, each in enumerate(declared.features, 1):
+        yield from _limits(f"features {number}", each)
+    if not isinstance(declared.label, UnsetType) and not 0.0 <= declared.label.threshold <= 1.0:
+        found = f"it holds {declared.label.threshold:g}."
+        yield Problem("label", "threshold", found, "Expected a probability, from 0 to 1.", "Correct it.")
     _ = declared.losses, declared.rule  # refuse what is out of range
+
+
+def _limits(table: str, declared: Feature) -> Iterator[Problem]:
+    if declared.importance < 0.0:
+        found = f"it holds {declared.importance:g}."
+        yield Problem(table, "importance", found, "Expected a weight of at least 0.", "Correct it.")
+    for key in ("max_missing", "max_outside", "max_unseen", "max_stale"):
+        share = getattr(declared, key)
+        if share is not None and not 0.0 <= share <= 1.0:
+            yield Problem(table, key, f"it holds {share:g}.", "Expected a share from 0 to 1.", "Correct it.")
+    if declared.low is not None and declared.high is not None and declared.low > declared.high:
+        found = f"low is {declared.low:g}, high is {declared.high:g}."
+        yield Problem(table, "low, high", found, "Expected low to be at most high.", "Swap them.")

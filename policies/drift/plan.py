@@ -95,8 +95,9 @@ class DriftRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         positive("drift", alarms_per_year=self.alarms_per_year, spread=self.spread)
         for key in ("floor", "presence_floor", "visible"):
             between(f"drift.{key}", getattr(self, key), 0.0, 1.0)
-        if self.looks_per_year < 1 or self.min_days < 2:  # noqa: PLR2004  # two days vary
-            refuse("drift", self, "looks_per_year from 1 and min_days from 2", "Raise it.")
+        for key, least in (("looks_per_year", 1), ("min_days", 2)):  # two days vary
+            if getattr(self, key) < least:
+                refuse(f"drift.{key}", getattr(self, key), f"at least {least}", "Raise it.")
         if self.alarms_per_year > self.looks_per_year / 2:
             refuse("drift.alarms_per_year", self.alarms_per_year, "at most one in two looks", "Lower it.")
 

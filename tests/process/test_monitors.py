@@ -21,7 +21,6 @@ from harness.report.from_monitors import inputs_of
 from harness.schedule_file import Schedule
 from harness.schedule_jobs import jobs
 from harness.strict_toml import TomlFileError
-from policies.errors import PlanError
 from tests.support.filled import small_log
 from tests.support.shop import FIRST, POINT, Shop
 
@@ -218,8 +217,8 @@ def test_what_cannot_watch_is_refused(event_log: Log, tmp_path: Path, declare: A
     shop.days(16, 18)
     with pytest.raises(NotFound, match="region"):
         register(event_log, declare(more='[[features]]\nname = "regoin"\n'))
-    with pytest.raises(PlanError, match="low"):
-        register(event_log, declare(more='[[features]]\nname = "x"\nlow = 2.0\nhigh = 1.0\n'))
+    with pytest.raises(TomlFileError, match="low"):
+        declare(more='[[features]]\nname = "x"\nlow = 2.0\nhigh = 1.0\n')
     with pytest.raises(NotFound):
         run(event_log, "nothing", folder=tmp_path)
     first: Monitor = register(event_log, declare())

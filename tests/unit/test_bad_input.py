@@ -132,8 +132,13 @@ def test_evidence_of_another_experiment_scale_or_format_never_merges(unit):
             mine.merge(wrong)
     with pytest.raises(EvidenceMismatch, match="format"):
         Evidence.from_json(mine.to_json().replace(b'"format":1', b'"format":9'))
-    with pytest.raises(EvidenceMismatch):
-        estimate(other, plan(unit=unit))
+    for wrong in (
+        other,
+        msgspec.structs.replace(mine, scale=2**20),
+        msgspec.structs.replace(mine, metrics={}),
+    ):
+        with pytest.raises(EvidenceMismatch):
+            estimate(wrong, plan(unit=unit))
     assert decide(other, plan(unit=unit), integrity=integrity(9)).state == "INVALID"
 
 
