@@ -45,7 +45,6 @@ class Cutter:
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(str(folder / name))
         self._server.listen(8)
-        self._opened: list[socket.socket] = []
         self._watches = 0
         self.watch("", None)
         self._accepting = threading.Thread(target=self._accept, daemon=True)
@@ -65,11 +64,16 @@ class Cutter:
                 return
             far = socket.socket(socket.AF_UNIX)
             far.connect(self._target)
-            self._opened += [near, far]
-            for source, sink, name in ((near, far, "to"), (far, near, "from")):
-                # What an earlier exchange has to say when it is closed is not of this one.
-                args = (source, sink, name, self._watches)
-                threading.Thread(target=self._pump, args=args, daemon=True).start()
+            # What an earlier exchange has to say when it is closed is not of this one.
+            threading.Thread(target=self._carry, args=(near, far, self._watches), daemon=True).start()
+
+    def _carry(self, near: socket.socket, far: socket.socket, watch: int) -> None:
+        """Carry a connection to its end. Thousands were as many open files, while they were kept."""
+        with near, far:
+            back = threading.Thread(target=self._pump, args=(far, near, "from", watch), daemon=True)
+            back.start()
+            self._pump(near, far, "to", watch)
+            back.join()
 
     def _pump(self, source: socket.socket, sink: socket.socket, name: str, watch: int) -> None:
         typed = name == "from"  # what a client says first has no type
@@ -96,8 +100,6 @@ class Cutter:
         self._server.shutdown(socket.SHUT_RDWR)
         self._accepting.join(10)
         self._server.close()
-        for one in self._opened:
-            one.close()
 
 
 class Exchanges:
