@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -34,7 +34,8 @@ from recorders.fields import FeatureSet, Field
 from tests.support import servers
 from tests.support.history import POINT, History
 
-ROWS, ENTITIES, HISTORY, MORE = 300_000, 50_000, 1_000_000, 3_000
+ROWS, ENTITIES, HISTORY = 300_000, 50_000, 1_000_000
+LARGER = {"1M": 1_000_000, "3M": 3_000_000}
 REPEATS = 3
 FEATURES = FeatureSet(
     "wide", 1, tuple(Field(n, "float64" if i < 20 else "int64") for i, n in enumerate(NAMES))
@@ -147,25 +148,27 @@ def fill(log: Log, first: int, rows: int) -> None:
         history.append("outcome", pa.RecordBatch.from_arrays(outcome, schema=OUTCOME_SCHEMA))
 
 
-def from_the_log(folder: Path) -> dict[str, dict[str, float]]:
+def from_the_log(folder: Path, rows: int, tasks: Sequence[str]) -> dict[str, dict[str, float]]:
     """Return the figures of the set from a log whose range is sealed, and of 1% more."""
     store = folder / "segments"
-    store.mkdir()
+    store.mkdir(parents=True)
     with servers.embedded(synced=True) as url:
         create_log(url=url, clock="event").close()
         with Log(url, store=StorePlace(store.as_uri())) as log:
-            fill(log, 0, ROWS)
-            fill(log, ROWS + 4_000, 1)  # the log's time passes the window of all others
+            for at in range(0, rows, ROWS):
+                fill(log, at, min(ROWS, rows - at))
+            fill(log, rows + 4_000, 1)  # the log's time passes the window of all others
             seal(log)
             stop = log.head().position + 1
             made = build_training_set(log, sets.spec(POINT, stop), place=Place(folder / "made"))
-            tasks = {
-                task: lambda task=task: measured("-m", "benchmarks.joins", task, url, store, made.id)
-                for task in ("rows", "stream", "create", "verify")
-            }
-            found = in_turns(tasks)
-            fill(log, ROWS + 4_001, MORE)
-            fill(log, ROWS + 12_000, 1)
+            found = in_turns(
+                {
+                    task: lambda task=task: measured("-m", "benchmarks.joins", task, url, store, made.id)
+                    for task in tasks
+                }
+            )
+            fill(log, rows + 4_001, rows // 100)
+            fill(log, rows + rows // 100 + 9_000, 1)
             seal(log)
             return found | in_turns(
                 {"extend": lambda: measured("-m", "benchmarks.joins", "extend", url, store, made.folder)}
@@ -190,10 +193,15 @@ def main() -> None:
             {engine: lambda e=engine: measured("-m", "benchmarks.joins", e, folder) for engine in ENGINES}
         )
         stores = feast(folder)
-        log = from_the_log(folder)
+        log = from_the_log(folder / "log", ROWS, ("rows", "stream", "create", "verify"))
+        larger = {name: from_the_log(folder / name, rows, ("create",)) for name, rows in LARGER.items()}
         others = ("asof_duckdb", "asof_polars", "asof_pandas", "feast_duckdb", "feast_file")
         differ = {other: cells_that_differ(folder, "asof_ours", other) for other in others}
-    publish("training", rows_of(found, stores, log, differ), notes="Like for like: see the docstring.")
+    publish(
+        "training",
+        rows_of(found, stores, log, differ) + longer(larger),
+        notes="Like for like: see the docstring.",
+    )
 
 
 def rows_of(
@@ -235,6 +243,23 @@ def rows_of(
             ),
         ]
     return rows
+
+
+def longer(larger: dict[str, dict[str, dict[str, float]]]) -> list[Row]:
+    """Return what 1% more costs where there are more rows: most of it is the same for any number of them."""
+    return [
+        row
+        for name, figures in larger.items()
+        for row in (
+            Row(
+                f"extend by 1%, {name} rows",
+                figures["extend"]["cpu"] / figures["create"]["cpu"],
+                "x",
+                "a full build",
+            ),
+            Row(f"extend by 1%, {name} rows, CPU", figures["extend"]["cpu"], "CPU s"),
+        )
+    ]
 
 
 if __name__ == "__main__":

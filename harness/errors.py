@@ -4,6 +4,7 @@ HarnessError (recorders.errors)
 ├── ConfigError             a setting that cannot be used                                   exit 2
 ├── UsageError              an argument that cannot be used                                 exit 2
 │   ├── NaiveTime           a time without its offset
+│   ├── TimeAhead           a time that has not come by the log's clock
 │   ├── UnknownPosition     a place beyond the end of the log
 │   ├── RangeUnusable       a range that ends before it begins
 │   ├── FolderUnusable      a folder that cannot be made or written
@@ -24,6 +25,7 @@ HarnessError (recorders.errors)
 
 import difflib
 from collections.abc import Iterable
+from datetime import datetime
 
 from recorders.errors import HarnessError
 
@@ -63,6 +65,19 @@ class NaiveTime(UsageError):
             "Add the offset.",
         )
         self.value = value
+
+
+class TimeAhead(UsageError):
+    """A time that has not come by the log's clock: what will be recorded until then is not known yet."""
+
+    def __init__(self, time: datetime, now: datetime) -> None:
+        super().__init__(
+            f"The time {time.isoformat()} has not come: by the log's clock it is {now.isoformat()}.",
+            "Expected a time up to then: what will be recorded until a later one is not known yet.",
+            'Leave the time out to mean the end of the log, or name an earlier one: see "harness log head".',
+        )
+        self.time = time
+        self.now = now
 
 
 class UnknownPosition(UsageError):

@@ -17,11 +17,16 @@ _STREAMS = 4
 class Cell:
     """The four streams of one chunk of one column."""
 
-    def __init__(self, tag: str, begun: Callable[[], Hash]) -> None:
+    def __init__(self, tag: str, streams: Sequence[Hash]) -> None:
         self.tag = tag
         self.rows = 0
         self.elements = 0
-        self.nulls, self.lengths, self.values, self.element_nulls = (begun() for _ in range(_STREAMS))
+        self.nulls, self.lengths, self.values, self.element_nulls = streams
+
+    @classmethod
+    def begun(cls, tag: str, hashing: Callable[[], Hash]) -> "Cell":
+        """Return the cell of no rows."""
+        return cls(tag, [hashing() for _ in range(_STREAMS)])
 
     @classmethod
     def resumed(cls, tag: str, rows: int, elements: int, states: Sequence[bytes]) -> "Cell":
@@ -32,8 +37,7 @@ class Cell:
         """
         if len(states) != _STREAMS:
             raise ValueError(f"{len(states)} streams are no cell")
-        taken = iter(states)
-        found = cls(tag, lambda: Resumable.of(next(taken)))
+        found = cls(tag, [Resumable.of(state) for state in states])
         found.rows, found.elements = rows, elements
         return found
 

@@ -161,7 +161,7 @@ class Cells:
 
     def _chunk(self) -> list[Cell]:
         marked = self._unmarked() < CHUNK_ROWS
-        return [Cell(tag, Resumable if marked else hashlib.sha256) for _name, tag in self._columns]
+        return [Cell.begun(tag, Resumable if marked else hashlib.sha256) for _name, tag in self._columns]
 
 
 def tag_of(name: str, kind: pa.DataType) -> str:

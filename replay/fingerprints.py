@@ -1,18 +1,25 @@
-"""Fingerprints: 64 bits an id, the same for ever, by which it is told that an id is not among many others."""
+"""Fingerprints: 64 bits an id, by which it is told that an id is not among many others, and where it may be.
+
+They are stored beside training sets (`kept/2`), so that their definition stays for ever.
+"""
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from replay.columns import ids
-from replay.matching import Integers
 
+Integers = npt.NDArray[np.int64]
 Fingerprints = npt.NDArray[np.uint64]
 
 _WORD = 8
 # Of longer ids only so many bytes count, at each end: two of them may share a fingerprint, and be looked up.
 _END = 8 * _WORD
-_SEED, _ODD, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93), np.uint64(32)
+# So many rows are taken at once: they and what is made of them stay in the cache.
+_ROWS = 2**12
+_SEED, _ODD, _HALF = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93), np.uint64(32)
 # What of a word belongs to an id of which so many bytes are left.
 _MASKS = np.array([(1 << 8 * left) - 1 for left in range(_WORD + 1)], dtype=np.uint64)
 
@@ -26,7 +33,7 @@ def fingerprints(column: pa.ChunkedArray) -> Fingerprints:
     >>> fingerprints(pa.chunked_array([["a", "b", "a"]])).tolist()[::2]
     [972973422576969904, 972973422576969904]
     """
-    parts = [_of_array(chunk) for chunk in ids(column, "id").chunks if len(chunk)]
+    parts = [of_texts(chunk) for chunk in ids(column, "id").chunks if len(chunk)]
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint64)
 
 
@@ -38,30 +45,47 @@ def first_shared(wanted: Fingerprints, sorted_print: Fingerprints) -> bool:
     return bool((sorted_print[at] == wanted).any())
 
 
-def _of_array(names: pa.Array) -> Fingerprints:
-    bounds = np.frombuffer(names.buffers()[1], dtype=np.int64)[names.offset : names.offset + len(names) + 1]
-    data = names.buffers()[2]
-    begin, end = int(bounds[0]), int(bounds[-1])
-    plain = np.zeros(end - begin + _WORD, dtype=np.uint8)
-    if data is not None:
-        plain[: end - begin] = np.frombuffer(data, dtype=np.uint8)[begin:end]
-    # Eight bytes from each place on, whatever its alignment.
-    words = np.ndarray((end - begin + 1,), dtype="<u8", buffer=plain, strides=(1,))
-    starts, lengths = bounds[:-1] - begin, np.diff(bounds)
+def of_texts(texts: pa.Array) -> Fingerprints:
+    """Return the fingerprint of each of some large strings without nulls, shape (rows,)."""
+    _, offsets, data = texts.buffers()
+    found: Fingerprints = np.empty(len(texts), dtype=np.uint64)
+    if not len(texts):
+        return found
+    ends = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    raw = np.frombuffer(data or b"", dtype=np.uint8)
+    for at in range(0, found.size, _ROWS):
+        own = ends[at : at + _ROWS + 1]
+        low, high = int(own[0]), int(own[-1])
+        padded = np.zeros(high - low + _WORD, dtype=np.uint8)
+        padded[: high - low] = raw[low:high]
+        # Eight bytes from each place on, whatever its alignment.
+        words: Fingerprints = np.ndarray((high - low + 1,), "<u8", padded.data, strides=(1,))
+        found[at : at + _ROWS] = _folded(words, own[:-1] - low, np.diff(own))
+    return found
+
+
+def _folded(words: Fingerprints, starts: Integers, lengths: Integers) -> Fingerprints:
     found = lengths.astype(np.uint64) * _SEED
-    _fold(found, words, starts, np.minimum(lengths, _END))
-    longer = np.flatnonzero(lengths > _END)
-    if longer.size:
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    _fold(found, words, starts, np.minimum(lengths, _END), shortest if shortest == longest else 0)
+    if longest > _END:
+        longer = np.flatnonzero(lengths > _END)
         rest = found[longer]
-        _fold(rest, words, starts[longer] + lengths[longer] - _END, np.full(longer.size, _END))
+        _fold(rest, words, starts[longer] + lengths[longer] - _END, np.full(longer.size, _END), 0)
         found[longer] = rest
     return found
 
 
-def _fold(found: Fingerprints, words: Fingerprints, starts: Integers, lengths: Integers) -> None:
-    """Take the bytes of each id into its fingerprint, a word at a time."""
-    for at in range(0, int(lengths.max()), _WORD):
-        left = np.clip(lengths - at, 0, _WORD)
-        rows = slice(None) if left.all() else np.flatnonzero(left)
-        mixed = (found[rows] ^ (words[starts[rows] + at] & _MASKS[left[rows]])) * _ODD
-        found[rows] = mixed ^ (mixed >> _MIX)
+def _fold(found: Fingerprints, words: Fingerprints, starts: Integers, lengths: Integers, stride: int) -> None:
+    """Take the bytes of each id into its fingerprint, a word at a time; `stride` apart, where it is not 0."""
+    shortest = int(lengths.min())
+    for done in range(0, int(lengths.max()), _WORD):
+        # While all ids go on, rows are taken as they lie.
+        active: Any = slice(None) if shortest > done else np.flatnonzero(lengths > done)
+        word = words[done::stride][: found.size].copy() if stride else words[starts[active] + done]
+        if shortest < done + _WORD:
+            word &= _MASKS[np.minimum(lengths[active] - done, _WORD)]
+        word ^= found[active]
+        word *= _ODD
+        word ^= word >> _HALF
+        found[active] = word

@@ -4,31 +4,23 @@ A hash table of a million texts misses the caches at each step; keys are sorted 
 """
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Integers = npt.NDArray[np.int64]
-Keys = npt.NDArray[np.uint64]
+from replay.fingerprints import Fingerprints, Integers, of_texts
 
 NEVER = np.int64(-1)
-_WORD = 8
-# So many rows are mixed at once: they and what is made of them stay in the cache.
-_ROWS = 2**12
 # Names are told apart by hashing them alone when they are so many times fewer than the ids.
 _MANY = 4
-_ODD, _OTHER = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_HALF = np.uint64(32)
 
 
 class IdIndex:
     """A column of ids without nulls, and the rows where they stand.
 
-    Keys are for this process alone, and nothing depends on them but time: ids whose keys are equal by chance
-    or by ill will are told apart as texts.
+    Keys are fingerprints, and nothing depends on them but time: ids whose keys are equal by chance or by ill
+    will are told apart as texts.
     """
 
     def __init__(self, ids: pa.ChunkedArray) -> None:
@@ -42,9 +34,9 @@ class IdIndex:
         return _joined(self.ids)
 
     @cached_property
-    def _sorted(self) -> tuple[Integers, Keys]:
+    def _sorted(self) -> tuple[Integers, Fingerprints]:
         """Return the rows in the order of their keys, and the keys in that order."""
-        keys = id_keys(self._whole)
+        keys = of_texts(self._whole)
         order = np.argsort(keys)
         return order, keys[order]
 
@@ -82,7 +74,7 @@ class IdIndex:
         if "_sorted" not in self.__dict__ and _MANY * len(names) <= len(self.ids):
             return self._rows_of_few(names)
         asked = _joined(names)
-        keys = id_keys(asked)
+        keys = of_texts(asked)
         by_key = np.argsort(keys)
         keys = keys[by_key]
         order, own = self._sorted
@@ -109,43 +101,6 @@ class IdIndex:
         at = np.flatnonzero(there != NEVER)
         rows[there[at]] = at
         return rows[np.asarray(pc.index_in(names, value_set=distinct).to_numpy(), dtype=np.int64)]
-
-
-def id_keys(texts: pa.Array) -> Keys:
-    """Return a key of each text (large strings without nulls): equal texts have equal keys, shape (rows,)."""
-    _, offsets, data = texts.buffers()
-    keys: Keys = np.empty(len(texts), dtype=np.uint64)
-    if not len(texts):
-        return keys
-    ends = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    raw = np.frombuffer(data or b"", dtype=np.uint8)
-    for at in range(0, keys.size, _ROWS):
-        own = ends[at : at + _ROWS + 1]
-        low, high = int(own[0]), int(own[-1])
-        padded = np.zeros(high - low + _WORD, dtype=np.uint8)
-        padded[: high - low] = raw[low:high]
-        words: Keys = np.ndarray((high - low + 1,), "<u8", padded.data, strides=(1,))
-        keys[at : at + _ROWS] = _mixed(words, own[:-1] - low, np.diff(own))
-    return keys
-
-
-def _mixed(words: Keys, starts: Integers, lengths: Integers) -> Keys:
-    keys = lengths.astype(np.uint64)
-    shortest = int(lengths.min())
-    even = shortest == lengths.max() and shortest > 0
-    for done in range(0, int(lengths.max()), _WORD):
-        # While all texts go on, rows are taken as they lie; with one length all begin where they must.
-        active: Any = slice(None) if shortest > done else np.flatnonzero(lengths > done)
-        word = words[done::shortest][: keys.size].copy() if even else words[starts[active] + done]
-        if shortest < done + _WORD:  # what lies behind a text is shifted out
-            word <<= (8 * np.maximum(done + _WORD - lengths[active], 0)).astype(np.uint64)
-        word ^= keys[active]
-        word *= _ODD
-        word ^= word >> _HALF
-        keys[active] = word
-    keys *= _OTHER
-    keys ^= keys >> _HALF
-    return keys
 
 
 def _joined(column: pa.ChunkedArray) -> pa.Array:

@@ -2,20 +2,18 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import click
 
 from harness.errors import UsageError
 from harness.log.log import Log
-from harness.log.places import check_range, parse
+from harness.log.places import check_range, edge_at, parse
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
-_MICROSECOND = timedelta(microseconds=1)
 _SHOWN = 40
-_FIRST = datetime.min.replace(tzinfo=UTC)
 
 Command = Callable[..., Any]
 
@@ -62,12 +60,8 @@ def range_of(log: Log, decision_point: str, start: str, stop: str | None) -> tup
 def edge(log: Log, text: str) -> int:
     """Return the position that a number names; of a time, the first one recorded then or later."""
     place = parse(text)
-    if isinstance(place, datetime):
-        # Nothing is recorded before the first instant there is.
-        before = max(place, _FIRST + _MICROSECOND) - _MICROSECOND
-        return log.as_of(before).position + 1
     assert place is not None, "parse answers None for None alone"
-    return place
+    return edge_at(log, place)
 
 
 def duration(text: str) -> timedelta:

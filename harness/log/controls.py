@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from harness.errors import NotALog
 from harness.log.connection import Connection
 from harness.log.events import ControlEvent
 from harness.log.payload import check
@@ -85,25 +86,29 @@ class Controls:
         self._read: list[tuple[int, datetime, str, str, bytes]] = []
         self._up_to = 0
 
-    def select(self, head: int, type_: str | None, subject: str | None, up_to: int) -> list[ControlEvent]:
-        """Return the events with position <= `up_to` (at most `head`, the log's end), in order."""
+    def select(self, type_: str | None, subject: str | None, up_to: int | None) -> list[ControlEvent]:
+        """Return the events with position <= `up_to` in order; None is the end of the log."""
         with self._lock:
-            while self._up_to < head and self._fetch(head):
+            while (up_to is None or self._up_to < up_to) and self._fetch():
                 pass
         return [
             decode(position, recorded_at, payload)
             for position, recorded_at, found, about, payload in self._read
-            if position <= up_to and matches(type_, found) and subject in {None, about}
+            if (up_to is None or position <= up_to) and matches(type_, found) and subject in {None, about}
         ]
 
-    def _fetch(self, head: int) -> bool:
-        rows = self._connection.rows(query("controls"), after=self._up_to, up_to=head, rows=ROWS_MAX)
-        for position, recorded_at, digest, payload in rows:
+    def _fetch(self) -> bool:
+        """Read on, and return whether there may be more."""
+        found = self._connection.rows(query("controls"), after=self._up_to, rows=ROWS_MAX)
+        if not found:
+            raise NotALog(self._connection.address, "its tables are empty")
+        rows = [row for row in found if row[1] is not None]
+        for _head, position, recorded_at, digest, payload in rows:
             check(position, digest, payload)
             event = msgspec.json.decode(payload, type=_Name)
             self._read.append((position, recorded_at, event.type, event.subject, payload))
         more = len(rows) == ROWS_MAX
-        self._up_to = rows[-1][0] if more else head
+        self._up_to = rows[-1][1] if more else found[0][0]
         return more
 
 

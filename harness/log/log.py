@@ -220,8 +220,7 @@ class Log:
 
         `up_to` is the last position that exists for the caller; None is the end of the log.
         """
-        head = self._connection.row(query("head"))[1]
-        return self._controls.select(head, type, subject, head if up_to is None else up_to)
+        return self._controls.select(type, subject, up_to)
 
     def feature_sets(self) -> dict[str, FeatureSet]:
         """Return the registered feature sets by digest."""

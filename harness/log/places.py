@@ -1,17 +1,23 @@
 """From what a user says to a place in the log, once."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from harness.errors import NaiveTime, RangeUnusable, UnknownPosition, UsageError
+from harness.errors import NaiveTime, RangeUnusable, TimeAhead, UnknownPosition, UsageError
 from harness.log.chain import genesis
 from harness.log.connection import Connection
 from harness.log.queries import query
 from replay.ranges import AsOf
 
+if TYPE_CHECKING:
+    from harness.log.log import Log
+
 When = int | datetime | str | None
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 _SHOWN = 40
+_MICROSECOND = timedelta(microseconds=1)
+_FIRST = datetime.min.replace(tzinfo=UTC)
 _DIGITS_MAX = 19  # as many as a position can have in the database
 
 
@@ -20,13 +26,19 @@ def resolve(connection: Connection, when: When) -> AsOf:
 
     Raises:
         NaiveTime: an instant without an offset.
+        TimeAhead: an instant that has not come by the log's clock (docs/adr/0075).
         UnknownPosition: a position beyond the end.
         UsageError: neither a position nor an instant.
     """
     epoch, head, chain, recorded_at, _log_id = connection.row(query("head"))
     wanted = parse(when)
     if isinstance(wanted, datetime):
-        wanted = min(connection.row(query("position_at"), time=wanted)[0], head)
+        found, now = connection.row(query("position_at"), time=wanted)
+        if wanted > now:
+            raise TimeAhead(wanted, utc(now))
+        if found != head:  # the log may have grown beyond it since
+            return _place(connection, found)
+        wanted = head
     if wanted is None or wanted == head:
         return AsOf(epoch, head, utc(recorded_at), chain.hex())
     if not 0 <= wanted <= head:
@@ -45,6 +57,22 @@ def check_range(start: int, stop: int, head: int) -> None:
         raise RangeUnusable(start, stop)
     if stop > head + 1:
         raise UnknownPosition(stop - 1, head)
+
+
+def edge_at(log: "Log", place: int | datetime) -> int:
+    """Return the position that an edge of a range means: of a time, the first one recorded then or later.
+
+    Raises:
+        TimeAhead: it has not come.
+    """
+    if isinstance(place, int):
+        return place
+    # Nothing is recorded before the first instant there is.
+    before = max(place, _FIRST + _MICROSECOND) - _MICROSECOND
+    try:
+        return log.as_of(before).position + 1
+    except TimeAhead as error:
+        raise TimeAhead(place, error.now) from error
 
 
 def _place(connection: Connection, position: int) -> AsOf:

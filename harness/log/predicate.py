@@ -69,7 +69,8 @@ class Skips(Protocol):
 class Wanted(msgspec.Struct, frozen=True):
     """What a reader asks for: a kind, perhaps of one decision point, of some columns and rows alone.
 
-    `skips` saves reading of sealed events; what it does not save is still to be filtered.
+    `skips` saves reading of sealed events; what it does not save is still to be filtered. `recent` says that
+    they are probably in the database still, sealed or not.
     """
 
     kind: str
@@ -77,6 +78,7 @@ class Wanted(msgspec.Struct, frozen=True):
     columns: tuple[str, ...] | None = None
     conditions: tuple[Term, ...] = ()
     skips: Skips | None = None
+    recent: bool = False
 
     def holds(self, kind: str, decision_point: str) -> bool:
         """Return whether events of that kind and decision point are wanted."""

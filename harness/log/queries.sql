@@ -32,8 +32,10 @@ select b.position, b.recorded_at, b.chain from harness.batch b
 where b.position <= %(position)s order by b.position desc limit 1
 
 -- name: position_at
--- The last position that was recorded at a time or before.
-select harness.position_at(%(time)s)
+-- The last position that was recorded at a time or before, and what time it is by the log's clock.
+select harness.position_at(%(time)s),
+    case l.clock when 'event' then h.recorded_at else greatest(h.recorded_at, clock_timestamp()) end
+from harness.head h cross join harness.log l
 
 -- name: high_water
 -- How far a writer has come.
@@ -73,10 +75,12 @@ select c.position, c.events, c.recorded_at, c.digest, c.payload from (
 ) c where c.before < %(bytes)s order by c.position
 
 -- name: controls
--- Control events in order; all filters optional.
-select b.position, b.recorded_at, b.digest, b.payload from harness.batch b
-where b.kind = 'control' and b.position > %(after)s and b.position <= %(up_to)s
-order by b.position limit %(rows)s
+-- The end of the log, and up to it the next control events in order; one row of nulls where there are none.
+select h.position, c.position, c.recorded_at, c.digest, c.payload from harness.head h left join lateral (
+    select b.position, b.recorded_at, b.digest, b.payload from harness.batch b
+    where b.kind = 'control' and b.position > %(after)s and b.position <= h.position
+    order by b.position limit %(rows)s
+) c on true order by c.position
 
 -- name: links
 -- Whole batches in order, for recomputing the chain.

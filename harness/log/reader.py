@@ -17,6 +17,8 @@ from harness.log.sealed import Sealed
 # Chunks: each is one statement, so one short snapshot. A long one would stop the pruning of the head row.
 ROWS_MAX = 2_000
 BYTES_MAX = 32 * 2**20
+# Half a row group of a segment, which is decoded whole: fewer positions cost less as they were appended.
+SHORT = 2**16
 Chunk = list[tuple[Any, ...]]
 
 
@@ -24,6 +26,9 @@ def read(
     connection: Connection, sealed: Sealed, start: int, stop: int, wanted: Wanted
 ) -> Iterator[pa.RecordBatch]:
     """Yield the wanted events of [start, stop), some at a time, in order.
+
+    Sealed ones come from segments; where `wanted.recent` and the range is short, from the database as long as
+    that holds them.
 
     Batches of different schemas follow each other as they were appended. Where a batch ends says nothing:
     sealed ones come a row group at a time, others as they are stored.
@@ -42,6 +47,11 @@ def read(
     if start < 1 or stop < start:
         raise RangeUnusable(start, stop)
     at = start
+    if wanted.recent and stop - start <= SHORT:
+        released = yield from _hot(connection, sealed, start, stop, wanted)
+        if released is None:
+            return
+        at = released
     while at < stop:
         end = min(stop, sealed.stop())
         if at < end:
@@ -49,7 +59,7 @@ def read(
             at = end
             if at == stop:
                 return  # the database holds nothing more of it, and is not asked
-        released = yield from _hot(connection, at, stop, wanted)
+        released = yield from _hot(connection, sealed, at, stop, wanted)
         # A partition was released while we read it: its events are in segments that were registered before.
         if released is None:
             return
@@ -57,13 +67,13 @@ def read(
 
 
 def _hot(
-    connection: Connection, start: int, stop: int, wanted: Wanted
+    connection: Connection, sealed: Sealed, start: int, stop: int, wanted: Wanted
 ) -> Generator[pa.RecordBatch, None, int | None]:
-    """Yield the events that the database holds; return where one begins that it released, None at the end."""
+    """Yield the events that the database holds; return from where on it released some, None at the end."""
     for chunk in _fetched(chunks(connection, start, stop, wanted.kind, wanted.decision_point)):
         for position, events, recorded_at, digest, payload in chunk:
-            if not payload and position >= start:
-                return int(position)
+            if not payload and (first := max(int(position), start)) < sealed.stop():
+                return first
             batch = placed(decoded(position, events, digest, payload), position, recorded_at)
             if position < start or position + events > stop:
                 first, last = max(start, position), min(stop, position + events)
@@ -100,4 +110,6 @@ def chunks(
             return
         # The batch that begins before the range need not reach into it.
         yield [row for row in found if row[0] + row[1] > start]
+        if len(found) < ROWS_MAX and sum(len(row[-1]) for row in found) < BYTES_MAX:
+            return  # no budget cut them: there are no more
         at = found[-1][0] + found[-1][1]

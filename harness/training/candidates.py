@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.log.log import Log
+from harness.log.predicate import Wanted
 from harness.replay_errors import FeatureUnknown
 from harness.training.errors import SpecUnusable
 from harness.training.source import Schemas, Source, keys_of, schemas_of
@@ -128,7 +129,8 @@ def outcomes_of(log: Log, spec: Spec, start: int, as_of: AsOf) -> Iterator[pa.Ta
     """Yield the outcomes from `start` up to a place, OUTCOME_ROWS or a few more at a time."""
     if start > as_of.position:
         return
-    read = log.read(start, as_of.position + 1, kind="outcome", decision_point=spec.decision_point)
+    wanted = Wanted("outcome", spec.decision_point, recent=start > 1)
+    read = log.scan(start, as_of.position + 1, wanted)
     for part in grouped(read, OUTCOME_ROWS):
         yield pa.Table.from_batches(part, schema=OUTCOMES)
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -77,7 +78,10 @@ def write_manifest(partial: Path, core: dict[str, Any], parts: list[dict[str, An
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON for people, synced."""
     with path.open("wb") as file:
-        file.write(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).encode())
+        plain = json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
+        file.write(
+            msgspec.json.format(plain, indent=2)
+        )  # json itself indents in Python, at ten times the cost
         file.flush()
         os.fsync(file.fileno())
 

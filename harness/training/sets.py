@@ -178,7 +178,7 @@ def core_of(log: Log, rows: Outline, found: str, findings: list[dict[str, Any]])
     form, cut = document(rows.spec)
     core = {
         "format": form,
-        "log": str(log.head().log_id),
+        "log": str(log.sealed.log_id),
         "as_of": msgspec.to_builtins(rows.as_of),
         "cut": cut,
         "maturity": "age at as_of >= window, however early the outcome came",

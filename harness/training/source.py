@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from harness.errors import NotFound
 from harness.log.log import Log
+from harness.log.predicate import Wanted
 from harness.replay_errors import (
     FeatureSetUnregistered,
     FeatureUnknown,
@@ -90,13 +91,13 @@ class Source:
     def _stream(
         self, start: int, columns: Sequence[str] | None, stop: int | None = None
     ) -> Iterator[pa.RecordBatch]:
-        return self.log.read(
-            start,
-            self.spec.stop if stop is None else stop,
-            kind="decision",
-            decision_point=self.spec.decision_point,
-            columns=columns,
+        wanted = Wanted(
+            "decision",
+            self.spec.decision_point,
+            None if columns is None else tuple(columns),
+            recent=self.begin > self.spec.start,
         )
+        return self.log.scan(start, self.spec.stop if stop is None else stop, wanted)
 
     def _key_columns(self) -> list[str]:
         """Return the columns by which rows are chosen, split and weighed; each perhaps a feature's."""

@@ -1,6 +1,5 @@
 """A training set's specification as a TOML file: the words of Spec, times and durations as people do."""
 
-import datetime as dt
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +9,7 @@ from msgspec import Meta
 
 from harness.experiment_file import Duration, Instant, Position, Text, duration
 from harness.log.log import Log
+from harness.log.places import edge_at
 from harness.strict_toml import TomlFileError, check_table, read_toml
 from harness.training.borrowed import read_backfill
 from harness.training.spec import Born, DriftGate, Gate, Spec
@@ -90,8 +90,8 @@ def read_spec(path: Path, log: Log) -> tuple[Spec, AsOf, pa.Table | None]:
         table, backfill = read_backfill(path.parent / tables.backfill.file, tables.backfill.features)
     spec = Spec(
         decision_point=tables.decision_point,
-        start=_edge(log, tables.start),
-        stop=place.position + 1 if tables.stop is None else _edge(log, tables.stop),
+        start=edge_at(log, tables.start),
+        stop=place.position + 1 if tables.stop is None else edge_at(log, tables.stop),
         labels=tuple(
             LabelRule(name=each.name, window=duration(each.window), immature=each.immature)
             for each in tables.labels
@@ -109,10 +109,6 @@ def read_spec(path: Path, log: Log) -> tuple[Spec, AsOf, pa.Table | None]:
         drift=tables.drift,
     )
     return spec, place, table
-
-
-def _edge(log: Log, place: int | dt.datetime) -> int:
-    return place if isinstance(place, int) else log.as_of(place - dt.timedelta(microseconds=1)).position + 1
 
 
 def _split(table: SplitTable) -> Split:

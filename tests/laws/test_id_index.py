@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import replay.fingerprints
 import replay.id_index
-from replay.id_index import NEVER, IdIndex, id_keys
+from replay.fingerprints import of_texts
+from replay.id_index import NEVER, IdIndex
 
 # Few letters, so that ids repeat; bytes that are no letters, and lengths around those of a word.
 texts = st.lists(st.text("ab\x00é", max_size=18) | st.text(max_size=9), max_size=40)
@@ -48,7 +50,7 @@ def test_keys_that_are_equal_by_ill_will_cost_time_and_nothing_else(ids, names, 
     first, distinct = {}, list(dict.fromkeys(ids))
     rows = {text: row for row, text in enumerate(distinct)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replay.id_index, "id_keys", lambda column: lengths(column) % keys)
+        patch.setattr(replay.id_index, "of_texts", lambda column: lengths(column) % keys)
         expected = [first.setdefault(text, row) for row, text in enumerate(ids)]
         assert IdIndex(chunked(ids, 3)).first_rows().tolist() == expected
         index = IdIndex(chunked(distinct, 3))
@@ -59,14 +61,14 @@ def test_keys_that_are_equal_by_ill_will_cost_time_and_nothing_else(ids, names, 
 @given(texts, st.integers(0, 40))
 def test_a_key_is_a_function_of_the_text_alone(ids, cut):
     """The words of its neighbours, and where a block of rows begins, are no part of it."""
-    alone = [int(id_keys(pa.array([text], pa.large_string()))[0]) for text in ids]
+    alone = [int(of_texts(pa.array([text], pa.large_string()))[0]) for text in ids]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replay.id_index, "_ROWS", 3)
+        patch.setattr(replay.fingerprints, "_ROWS", 3)
         column = chunked(ids, cut)
-        found = [int(key) for chunk in column.chunks for key in id_keys(chunk)]
+        found = [int(key) for chunk in column.chunks for key in of_texts(chunk)]
     assert found == alone
 
 
 def test_keys_of_ids_that_count_are_distinct():
     ids = pa.array([f"decision-{n:010}" for n in range(200_000)], pa.large_string())
-    assert np.unique(id_keys(ids)).size == len(ids)
+    assert np.unique(of_texts(ids)).size == len(ids)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -107,9 +108,16 @@ def conditions(draw: st.DrawFn) -> tuple[str, str, Any]:
     point=st.sampled_from([None, "odd/", ".."]),
     columns=st.none() | st.lists(st.sampled_from([*COLUMNS, "f.absent"]), max_size=4),
     where=st.lists(conditions(), max_size=2),
+    short=st.sampled_from([0, 60, 2**16]),
 )
 def test_sealed_and_hot_give_equal_columns(
-    log: Log, start: int, length: int, point: str | None, columns: list[str] | None, where: list[Any]
+    log: Log,
+    start: int,
+    length: int,
+    point: str | None,
+    columns: list[str] | None,
+    where: list[Any],
+    short: int,
 ) -> None:
     wanted = Wanted("decision", point, None if columns is None else tuple(columns), terms(where))
     stop = start + length
@@ -118,6 +126,10 @@ def test_sealed_and_hot_give_equal_columns(
         list(log.read(start, stop, kind="decision", decision_point=point, columns=columns, where=where))
     )
     assert found == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "SHORT", short)
+        recent = log.scan(start, stop, msgspec.structs.replace(wanted, recent=True))
+        assert rows_of([batch for batch in recent if batch.num_rows]) == expected
 
 
 @pytest.mark.parametrize(

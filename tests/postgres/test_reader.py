@@ -9,10 +9,11 @@ import pyarrow as pa
 import pytest
 
 from harness.database import create_log
-from harness.errors import DigestMismatch, NaiveTime, UnknownPosition, UsageError
+from harness.errors import DigestMismatch, NaiveTime, TimeAhead, UnknownPosition, UsageError
 from harness.log import controls, reader
 from harness.log import stored as history
 from harness.log.log import Log
+from harness.log.places import edge_at
 from recorders.errors import FeatureSetError, WriterForked
 from recorders.fields import FeatureSet, Field
 from tests.support import servers
@@ -128,6 +129,16 @@ def test_a_changed_byte_is_never_read(fresh_log: Log) -> None:
     assert (caught.value.position, caught.value.exit_code) == (1, 40)
 
 
+def test_a_payload_that_was_taken_though_no_segment_has_it_is_missed(fresh_log: Log) -> None:
+    fresh_log.append(stored(decisions(5), uuid.uuid4(), 1))
+    with psycopg.connect(fresh_log.url) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute("update harness.batch set payload = ''")
+    for start in (1, 3):
+        with pytest.raises(DigestMismatch):
+            list(fresh_log.read(start, 6, kind="decision"))
+
+
 def test_a_time_means_the_last_position_recorded_by_then(filled: Log) -> None:
     ends: dict[datetime, int] = {}
     for row in filled.rows("links", start=1, stop=2000, rows=1000, bytes=2**30):
@@ -137,7 +148,29 @@ def test_a_time_means_the_last_position_recorded_by_then(filled: Log) -> None:
         assert filled.as_of(time).time == time
         assert filled.as_of(time - timedelta(microseconds=1)).position < end
     assert filled.as_of(START - timedelta(days=1)).position == 0
-    assert filled.as_of("2099-01-01T00:00:00+05:00").position == filled.head().position
+
+
+def test_a_time_that_has_not_come_is_refused(filled: Log) -> None:
+    """Taken for the end of the log, it would mean another place whenever it is asked (docs/adr/0075)."""
+    now = filled.head().recorded_at  # the log's clock is that of its events
+    assert filled.as_of(now).position == filled.head().position
+    with pytest.raises(TimeAhead, match="has not come: by the log's clock it is") as caught:
+        filled.as_of(now + timedelta(microseconds=1))
+    assert (caught.value.now, caught.value.exit_code) == (now, 2)
+    with pytest.raises(TimeAhead, match=r"The time 2098-12-31T19:00:00\+00:00 has"):
+        edge_at(filled, datetime(2098, 12, 31, 19, tzinfo=UTC))
+
+
+def test_a_time_has_come_by_the_clock_of_the_database_though_nothing_was_recorded_since(
+    database_url: str,
+) -> None:
+    with servers.fresh_database(database_url) as url, create_log(url=url) as log:
+        log.append(stored(decisions(3), uuid.uuid4(), 1))
+        end, (now,) = log.head(), log._connection.row("select clock_timestamp()")
+        assert end.recorded_at < now
+        assert log.as_of(now) == log.as_of(None)
+        with pytest.raises(TimeAhead):
+            log.as_of(now + timedelta(days=1))
 
 
 def test_a_place_is_resolved_from_each_form(filled: Log) -> None:

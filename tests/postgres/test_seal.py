@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from msgspec.structs import replace
 
@@ -15,6 +16,7 @@ from harness.log.compact import compact
 from harness.log.controls import control_batch
 from harness.log.lines import last
 from harness.log.log import Log
+from harness.log.predicate import Wanted
 from harness.log.release import partitions, release
 from harness.log.seal import seal, sealing
 from harness.log.segments import RELEASED, SEALED
@@ -157,6 +159,31 @@ def test_what_is_released_is_read_as_it_was_and_nothing_else_changes(log: Log) -
     assert [event.body for event in log.controls("look.taken")] == [{"n": step} for step in range(12)]
     empty = sum(not row[12] for row in log.rows("links", start=1, stop=end, rows=10**6, bytes=2**40))
     assert empty > 10
+
+
+def test_what_is_recent_comes_from_the_database_until_that_released_it(log: Log) -> None:
+    fill(log, 12)
+    end = log.head().position + 1
+    seal(log)
+    asked: list[int] = []
+    read = log.sealed.read
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log.sealed, "read", lambda start, *rest: asked.append(start) or read(start, *rest))
+        whole = table(log.read(1, end, kind="decision"))
+        assert asked.pop() == 1
+        recent = Wanted("decision", recent=True)
+        assert table(log.scan(1, end, recent)).equals(whole)
+        assert asked == []
+        stop = release(log, timedelta(0))[-1].stop
+        assert table(log.scan(1, end, recent)).equals(whole)
+        assert table(log.scan(stop, end, recent)).equals(whole.filter(pc.field("position") >= stop))
+        assert asked == [1]
+        for start in (2, 40, 123):  # within a batch that was released
+            assert table(log.scan(start, end, recent)).equals(whole.filter(pc.field("position") >= start))
+        assert len(asked) == 4
+        patch.setattr(reader, "SHORT", 10)
+        assert table(log.scan(stop, end, recent)).equals(whole.filter(pc.field("position") >= stop))
+        assert asked[4:] == [stop]
 
 
 def test_a_late_resend_of_what_was_released_is_still_known(log: Log) -> None:

@@ -41,6 +41,8 @@ def said(log: Log, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callab
 
 ASKED = pd.DataFrame({"unit": ["u"], "event_timestamp": pd.to_datetime(["2026-01-01T00:00Z"])})
 POINT = ("-d", "flights.late")
+AHEAD = "2099-01-01T00:00:00Z"
+SET = ("--label", "late", "--window", "1h")
 RANGES = [
     ("log", "gaps"),
     ("log", "export", "out"),
@@ -48,7 +50,7 @@ RANGES = [
     ("query", "select count(*) from decisions"),
     ("consistency", "check", "py:tests.support.shop:oracle", *POINT),
     ("replay", "run", "--model", "m:1", *POINT),
-    ("training-set", "create", *POINT, "--label", "late", "--window", "1h"),
+    ("training-set", "create", *POINT, *SET),
 ]
 
 
@@ -60,6 +62,37 @@ def test_a_range_that_is_none_is_refused_by_its_name(
     told = said(*command, "--from", "90001", "--to", "90002", code=2)
     assert "Position 9000" in told
     assert "does not exist" in told
+
+
+# "log verify" takes positions alone.
+@pytest.mark.parametrize("command", [*RANGES[:2], *RANGES[3:]], ids=lambda words: " ".join(words[:2]))
+def test_a_time_that_has_not_come_is_refused_by_its_name(
+    log: Log, said: Callable[..., str], command: tuple[str, ...]
+) -> None:
+    before = log.head()
+    for option in ("--from", "--to"):
+        told = said(*command, option, AHEAD, code=2)
+        assert "The time 2099-01-01T00:00:00+00:00 has not come: by the log's clock it is " in told
+        assert "Leave the time out" in told
+    assert log.head() == before
+
+
+def test_no_set_is_as_known_at_a_place_that_is_yet_to_come(
+    log: Log, said: Callable[..., str], tmp_path: Path
+) -> None:
+    before = log.head()
+    for place, why in ((AHEAD, "has not come"), ("90001", "does not exist: the log ends at")):
+        told = said("training-set", "create", *POINT, "--as-of", place, *SET, "--out", "set", code=2)
+        assert why in told
+    path = tmp_path / "set.toml"
+    for line in (f"as_of = {AHEAD}", f"to = {AHEAD}"):
+        path.write_text(
+            f'decision_point = "flights.late"\n{line}\n[[labels]]\nname = "late"\nwindow = "1h"\n'
+        )
+        told = said("training-set", "create", "--spec", str(path), "--out", "set", code=2)
+        assert "has not come" in told
+    assert log.head() == before
+    assert not (tmp_path / "set").exists()
 
 
 def test_a_range_that_is_none_is_refused_from_python_too(log: Log) -> None:
