@@ -6,12 +6,18 @@ import signal
 import subprocess
 from datetime import timedelta
 
+import pyarrow as pa
 import pytest
 
+from harness.config import StorePlace
+from harness.log.log import Log
+from harness.log.seal import seal
 from harness.replay_errors import ExportFailed
+from harness.segment_errors import StoreFull
 from harness.training.export import export_training_set
+from harness.training.extend import extend_training_set
 from harness.training.registry import list_training_sets
-from harness.training.sets import create_training_set
+from harness.training.sets import Place, create_training_set
 from tests.support.history import POINT, History
 
 
@@ -66,6 +72,35 @@ def test_a_full_disk_leaves_nothing_behind(event_log, history, small_disk, tmp_p
         export_training_set(event_log, made.id, small_disk / "again")
     assert list(small_disk.iterdir()) == []
     assert made.verify(event_log)["holds"]
+
+
+def test_a_longer_set_that_a_full_disk_does_not_take_leaves_the_set_it_was(
+    event_log, history, small_disk, tmp_path
+):
+    made = create(event_log, history, tmp_path / "set")
+    history.decisions(30_000, 36_000)
+    history.decisions(40_000, 40_001)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(ExportFailed, match="No space left on device"):
+        extend_training_set(event_log, made.folder, place=Place(small_disk / "longer"))
+    assert list(small_disk.iterdir()) == []
+    assert len(list_training_sets(event_log)) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert made.verify(event_log)["holds"]
+
+
+def test_a_store_on_a_full_disk_takes_no_segment_and_loses_nothing(event_log, history, small_disk, tmp_path):
+    end = event_log.head().position + 1
+    rows = pa.Table.from_batches(event_log.read(1, end, kind="decision", decision_point=POINT))
+    with Log(event_log.url, store=StorePlace(str(small_disk))) as log:
+        with pytest.raises(StoreFull) as caught:
+            seal(log)
+        assert caught.value.exit_code == 1
+        assert log.sealed.stop() == 1
+        assert [path for path in small_disk.rglob("*.part*") if path.is_file()] == []
+    with Log(event_log.url, store=StorePlace(str(tmp_path / "larger"))) as log:
+        assert seal(log)
+        assert pa.Table.from_batches(log.read(1, end, kind="decision", decision_point=POINT)).equals(rows)
 
 
 def test_a_file_size_limit_is_told_in_the_same_way(event_log, history, tmp_path):
