@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from harness.champion_again import champion_noise, merged_noise
 from harness.experiments import Experiment
@@ -28,6 +27,7 @@ from policies.evidence import Evidence
 from policies.fold import fold
 from policies.serving import LATENCIES
 from replay.columns import ids, mask_of
+from replay.id_index import NEVER, IdIndex
 from replay.join import Joined, join
 from replay.pairs import Paired, pair
 from replay.ranges import AsOf
@@ -172,12 +172,13 @@ def _not_seen(log: Log, question: Question, decisions: pa.Table, start: int) -> 
     """Return the decisions whose id none before the part has: a repeated one is a duplicate there."""
     if start == question.start or not decisions.num_rows:
         return decisions
-    own = ids(decisions.column("decision_id"), "decision_id")
-    seen = np.zeros(decisions.num_rows, dtype=np.bool_)
+    own = IdIndex(ids(decisions.column("decision_id"), "decision_id"))
+    first, seen = own.first_rows(), np.zeros(decisions.num_rows, dtype=np.bool_)
     point = question.experiment.decision_point
     for earlier in earlier_ids(log, question.start, start, point, decisions.num_rows):
-        seen |= pc.is_in(own, value_set=earlier).to_numpy()
-    return decisions.filter(mask_of(~seen)) if seen.any() else decisions
+        rows = own.rows_of(earlier)
+        seen[first[rows[rows != NEVER]]] = True
+    return decisions.filter(mask_of(~seen[first])) if seen.any() else decisions
 
 
 def _codes(experiment: Experiment, decisions: pa.Table, as_of: AsOf) -> Codes:

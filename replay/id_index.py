@@ -63,7 +63,7 @@ class IdIndex:
         return found
 
     def rows_of(self, names: pa.ChunkedArray) -> Integers:
-        """Return the row of each name, NEVER where it is none of the ids, which are distinct here.
+        """Return the row of each name, NEVER where it is no id; of an id that repeats, one of its rows.
 
         >>> ids = pa.chunked_array([["a", "b"]], pa.large_string())
         >>> IdIndex(ids).rows_of(pa.chunked_array([["b", "c"]], pa.large_string())).tolist()

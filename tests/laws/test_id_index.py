@@ -58,6 +58,17 @@ def test_keys_that_are_equal_by_ill_will_cost_time_and_nothing_else(ids, names, 
         assert index.rows_of(chunked(names, 3)).tolist() == [rows.get(name, NEVER) for name in names]
 
 
+@given(texts, texts, st.sampled_from([1, 3, 2**20]))
+def test_a_name_of_an_id_that_repeats_is_found_at_one_of_its_rows(ids, names, keys):
+    asked = [*names, *ids[::2]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replay.id_index, "id_keys", lambda column: lengths(column) % keys)
+        index = IdIndex(chunked(ids, 3))
+        first, rows = index.first_rows().tolist(), index.rows_of(chunked(asked, 3)).tolist()
+    found = [row if row == NEVER else first[row] for row in rows]
+    assert found == [ids.index(name) if name in ids else NEVER for name in asked]
+
+
 @given(texts, st.integers(0, 40))
 def test_a_key_is_a_function_of_the_text_alone(ids, cut):
     """The words of its neighbours, and where a block of rows begins, are no part of it."""
