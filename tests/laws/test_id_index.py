@@ -62,7 +62,7 @@ def test_keys_that_are_equal_by_ill_will_cost_time_and_nothing_else(ids, names, 
 def test_a_name_of_an_id_that_repeats_is_found_at_one_of_its_rows(ids, names, keys):
     asked = [*names, *ids[::2]]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replay.id_index, "id_keys", lambda column: lengths(column) % keys)
+        patch.setattr(replay.id_index, "of_texts", lambda column: lengths(column) % keys)
         index = IdIndex(chunked(ids, 3))
         first, rows = index.first_rows().tolist(), index.rows_of(chunked(asked, 3)).tolist()
     found = [row if row == NEVER else first[row] for row in rows]
