@@ -22,10 +22,22 @@ def parse_json(data: bytes) -> Any:
         Unreadable: it is not JSON, or nested too deep.
     """
     found = _parsed(data)
-    # How deep a parser goes depends on the Python: 3.13 reads what nothing that comes later can walk through.
-    if data.count(b"[") + data.count(b"{") > DEPTH_MAX and _deeper(found, DEPTH_MAX):
+    if _too_deep(found, data.count(b"[") + data.count(b"{")):
         raise Unreadable(f"it is not JSON that is taken (nested more than {DEPTH_MAX} deep)")
     return found
+
+
+def opened_text(text: str) -> Any:
+    """Return the JSON value that a text is; the text as it is where it is none that is taken.
+
+    >>> opened_text('{"a":1}'), opened_text("{a}"), opened_text("[" * 501 + "]" * 501)[:2]
+    ({'a': 1}, '{a}', '[[')
+    """
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+    return text if _too_deep(found, text.count("[") + text.count("{")) else found
 
 
 def _parsed(data: bytes) -> Any:
@@ -35,14 +47,23 @@ def _parsed(data: bytes) -> Any:
         if b"NaN" not in data and b"Infinity" not in data:
             raise Unreadable(f"it is not JSON ({error})") from error
     try:
-        return json.loads(data)
+        found = json.loads(data.decode())
+        if b"\\u" in data:  # half of a surrogate pair passes here, and nothing that comes later can write it
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"it is not JSON ({error})") from error
+    return found
 
 
-def _deeper(value: Any, depth: int) -> bool:
+def _too_deep(value: Any, opened: int) -> bool:
+    """Whether a value is nested more than DEPTH_MAX deep; `opened` is how many brackets its text opens.
+
+    How deep a parser goes depends on the Python: 3.13 reads what nothing that comes later can walk through.
+    """
+    if opened <= DEPTH_MAX:
+        return False
     level = [value]
-    for _ in range(depth):
+    for _ in range(DEPTH_MAX):
         inside = (one.values() if type(one) is dict else one for one in level if type(one) in (dict, list))
         level = [child for children in inside for child in children if type(child) in (dict, list)]
         if not level:
@@ -66,6 +87,9 @@ def rows_of(body: Any) -> list[Any]:
     [{'amount': 3}]
     """
     rows = _named_rows(body) if type(body) is dict else None
+    while rows is None and type(body) is dict and "jsonData" in body:  # as often as a stranger likes
+        body = body["jsonData"]
+        rows = _named_rows(body) if type(body) is dict else None
     if rows is None:
         rows = body if type(body) is list else [body]
     if len(rows) > ROWS_MAX:
@@ -138,7 +162,7 @@ def _columns(value: Any) -> list[Any]:
 
 def _seldon(message: dict[str, Any]) -> list[Any] | None:
     if "jsonData" in message:
-        return rows_of(message["jsonData"])
+        return None
     if type(message.get("strData")) is str:
         return [message["strData"]]
     data = message.get("data")

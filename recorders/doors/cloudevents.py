@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from recorders.doors.bodies import parse_json
+from recorders.doors.bodies import opened_text, parse_json
 from recorders.doors.errors import Unreadable
 
 # Type of the event: who sends it, and what it is.
@@ -142,13 +142,15 @@ def _characters(attributes: Mapping[str, Any]) -> int:
             size += len(value)
         elif value is not None and type(value) not in _SCALARS:
             raise Unreadable("an attribute is neither text, a number nor a bool")
+        elif type(value) is int and not -(2**63) <= value < 2**63:  # no journal can hold it
+            raise Unreadable("an attribute is a whole number beyond 64 bits")
     return size
 
 
 def opened(attributes: dict[str, Any]) -> dict[str, Any]:
     """Return attributes with those parsed that hold JSON: KServe sends headers and annotations in one each.
 
-    Text that is no JSON stays text.
+    Text that is no JSON, or nested too deep, stays text.
 
     >>> opened({"id": "1", "metadata": '{"X-Request-Id":["a"]}'})
     {'id': '1', 'metadata': {'X-Request-Id': ['a']}}
@@ -156,8 +158,5 @@ def opened(attributes: dict[str, Any]) -> dict[str, Any]:
     found = attributes
     for key in _JSON_ATTRIBUTES:
         if type(attributes.get(key)) is str and attributes[key][:1] == "{":
-            try:
-                found = found | {key: msgspec.json.decode(attributes[key])}
-            except (msgspec.DecodeError, RecursionError):
-                continue
+            found = found | {key: opened_text(attributes[key])}
     return found

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from recorders.doors import protobuf
-from recorders.doors.bodies import parse_json
+from recorders.doors.bodies import opened_text, parse_json
 from recorders.doors.errors import Unreadable
 
 PROTOBUF: Final = b"application/x-protobuf"
@@ -25,7 +25,7 @@ def read(content_type: bytes, body: bytes) -> list[dict[str, Any]]:
     Their keys: `body`, `attributes`, `resource`, `scope`, `time_us`, `trace_id`, `span_id`, `severity`,
     `event_name`, `id`. `time_us` is when it happened, else when it was observed, in microseconds. `id` is a
     digest of trace, span, time, body and attributes: the same record has the same one, however often it is
-    sent. A body that is the text of a JSON object is that object.
+    sent. A body that is the text of a JSON object is that object, unless it is nested more than 500 deep.
 
     Raises:
         Unreadable: the body is not what `content_type` says.
@@ -70,10 +70,7 @@ def _varint(value: int) -> bytes:
 def _document(record: dict[str, Any]) -> dict[str, Any]:
     body = record["body"]
     if type(body) is str and body[:1] == "{":
-        try:
-            record["body"] = msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError):
-            record["body"] = body
+        record["body"] = opened_text(body)
     record["time_us"] = record.pop("time_ns") // 1000
     try:
         known = msgspec.msgpack.encode(
