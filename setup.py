@@ -13,8 +13,8 @@ from setuptools.command.bdist_wheel import bdist_wheel
 RECORDERS = Path(os.path.relpath(Path(__file__).parent)) / "recorders"
 HOT_PATH = Extension(
     "recorders._hotpath",
-    [(RECORDERS / "_hotpath.c").as_posix()],
-    depends=[(RECORDERS / "_plain.h").as_posix()],
+    [(RECORDERS / name).as_posix() for name in ("_hotpath.c", "_cut.c")],
+    depends=[(RECORDERS / name).as_posix() for name in ("_plain.h", "_cut.h")],
     optional=True,
 )
 

@@ -8,6 +8,7 @@
  * interpreter's lock. That is why borrowed references are safe here, why no thread can change a snapshot
  * half-way, and why a recorder's door cannot close between the look at it and the append.
  */
+#include "_cut.h"
 #include "_plain.h"
 #include <structmember.h>
 #include <time.h>
@@ -19,7 +20,7 @@
 #error "PyPy compiles the Python path by itself."
 #endif
 
-#define FORM 1          /* what hotpath.py and this hand each other: another number for every other form */
+#define FORM 2          /* what hotpath.py and this hand each other: another number for every other form */
 #define SLOT_BYTES 1024 /* as in recorder.py: a larger event takes several slots of the queue */
 #define PID_CHECK_EVERY 256
 
@@ -388,7 +389,7 @@ fill(PyObject *module)
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill}, {0, NULL}};
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "_hotpath", NULL, 0, NULL, module_slots, NULL, NULL, NULL,
+    PyModuleDef_HEAD_INIT, "_hotpath", NULL, 0, cut_methods, module_slots, NULL, NULL, NULL,
 };
 
 PyMODINIT_FUNC

@@ -3,6 +3,10 @@ from typing import Any, Self
 
 FORM: int
 
+def cut(
+    payload: bytes, marks: bytes, bound: bytes, /
+) -> tuple[list[str | None], list[bytes], list[bytes], list[bytes], list[bytes]] | None: ...
+
 class HotPath:
     def __new__(
         cls, names: tuple[str, ...], kinds: bytes, envelope: bytes, limits: tuple[int, int, int, int], /

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PURE_VARIABLE: Final = "HARNESS_RECORDER_PURE"
 _NO: Final = ("", "0", "false", "no")
-_FORM: Final = 1  # as recorders/_hotpath.c has it
+_FORM: Final = 2  # as recorders/_hotpath.c has it
 # What the compiled path calls a kind of value; upper case where None is not allowed.
 _CODES: Final = {
     "float64": "f",
@@ -53,6 +53,9 @@ def _extension() -> Any:
 
 _found: Final = _extension()
 COMPILED: Final = not isinstance(_found, str)
+# A frame's payload, a mark for each value, what is behind each id (recorders/cutting.py); None: decline.
+_Cut = Callable[[bytes, bytes, bytes], "tuple[list[Any], ...] | None"]
+cut: Final[_Cut | None] = _found.cut if COMPILED else None
 
 
 def which() -> str:

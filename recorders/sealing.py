@@ -5,25 +5,21 @@ values as a msgpack array under AES-256-GCM, bound to the decision's id and the 
 keyed digest of exactly these, so that the same event is the same bytes again, and no two events share one.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
-from operator import itemgetter
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from recorders.cutting import cut
 from recorders.errors import CorruptBatch
-from recorders.events import ENVELOPE
 from recorders.fields import FeatureSet
 from recorders.frame import payload_of
 
 VERSION: Final = b"\x01"
 ID_BYTES: Final = 16
-_ROWS: Final = msgspec.msgpack.Decoder(list[list[Any]])
-_FIRST: Final = len(ENVELOPE)
 _NONCE_BYTES: Final = 12
 _BODY: Final = 1 + ID_BYTES + _NONCE_BYTES
 
@@ -62,66 +58,16 @@ def seal(payload: bytes, feature_set: FeatureSet, keys: Keys) -> bytes:
         CorruptBatch: it is no array of such events. The error shows no value.
         LinkUnavailable: the keys cannot be had now.
     """
-    layout = _layout(feature_set)
-    try:
-        rows = _ROWS.decode(payload)
-    except msgspec.DecodeError as error:
-        raise CorruptBatch("a frame's payload is no array of events") from error
-    if not {*map(len, rows)} <= {layout.width}:
-        raise CorruptBatch("an event has another number of values than its feature set")
-    names = [row[layout.subject] for row in rows]
-    if not {*map(type, names)} <= {str, type(None)}:
-        raise CorruptBatch("a subject is no text")
-    known = keys.of({name or "" for name in names})
-    bound, encode = bytes.fromhex(feature_set.digest), msgspec.msgpack.Encoder().encode
-    blobs: list[bytes] = []
-    # In stages, since a loop over all of it costs a tenth more (docs/adr/0066).
-    for name, row, values in zip(names, rows, map(encode, map(layout.sealed, rows)), strict=True):
+    events, encode = cut(payload, feature_set), msgspec.msgpack.Encoder().encode
+    known = keys.of({name or "" for name in events.names})
+    made: list[bytes] = []
+    for name, about, values, before, after in zip(*events, strict=True):
         _, cipher, nonces, head = known[name or ""]
-        about = str(row[0]).encode() + bound
         hashed = nonces.copy()
         hashed.update(len(about).to_bytes(4, "big") + about + values)
         nonce = hashed.digest()
-        blobs.append(head + nonce + cipher.encrypt(nonce, values, about))
-    for row, blob in zip(rows, blobs, strict=True):
-        for places in layout.dropped:
-            del row[places]
-        row.insert(-1, blob)
-    return payload_of([*map(encode, rows)])
-
-
-class _Layout(NamedTuple):
-    """Where an event's values are: how many, the subject, those to seal, and the same last to first."""
-
-    width: int
-    subject: int
-    sealed: Callable[[list[Any]], tuple[Any, ...]]
-    dropped: tuple[slice, ...]
-
-
-@cache
-def _layout(feature_set: FeatureSet) -> _Layout:
-    places = [_FIRST + place for place, field in enumerate(feature_set.fields) if field.sealed]
-    subject = next(_FIRST + place for place, field in enumerate(feature_set.fields) if field.subject)
-    width = _FIRST + len(feature_set.fields) + 1
-    # A getter of one place would give the value, no tuple.
-    sealed = itemgetter(*places) if len(places) > 1 else lambda row: (row[subject],)
-    return _Layout(width, subject, sealed, _runs(places))
-
-
-def _runs(places: Sequence[int]) -> tuple[slice, ...]:
-    """Return the same places as slices, the last one first.
-
-    >>> _runs([11, 12, 13, 40])
-    (slice(40, 41, None), slice(11, 14, None))
-    """
-    found: list[slice] = []
-    for place in reversed(places):
-        if found and found[-1].start == place + 1:
-            found[-1] = slice(place, found[-1].stop)
-        else:
-            found.append(slice(place, place + 1))
-    return tuple(found)
+        made.append(before + encode(head + nonce + cipher.encrypt(nonce, values, about)) + after)
+    return payload_of(made)
 
 
 def unseal(

@@ -11,9 +11,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
+
+from recorders import hotpath
 from recorders.columns import to_batch
-from recorders.errors import FeatureSetError
+from recorders.errors import CorruptBatch, FeatureSetError
 from recorders.fields import FIELD_TYPES, FeatureSet, Field
+from recorders.frame import payload_of
+from recorders.sealing import seal
 from recorders.sidecar import wire
 from recorders.sidecar.compose import compose
 from recorders.sidecar.ops import REQUEST_BYTES_MAX, Ops
@@ -22,10 +27,12 @@ from recorders.transpose import transpose
 from tests.support.doors import CASES, requests_of
 from tests.support.doors_house import House, Wire
 from tests.support.sidecars import decisions, losses, new_writer, outcomes
+from tests.support.subjects import PERSON, SHOP, HeldKeys
 
 Target = Callable[[bytes], None]
 EVERY = FeatureSet("every", 1, tuple(Field(f"a_{place}", kind) for place, kind in enumerate(FIELD_TYPES)))
 DIGEST = bytes.fromhex(EVERY.digest)
+KEYS = HeldKeys()
 
 
 def native(data: bytes) -> None:
@@ -68,6 +75,21 @@ def frames(data: bytes) -> None:
     if kind == 0 and drafts:
         quick = transpose(payload, events, to_batch(frame.frame(), EVERY).schema)
         assert quick is None or to_batch(frame.frame(), EVERY).columns == quick
+
+
+def persons(data: bytes) -> None:
+    """A frame of persons: both cuts make the same of it, or refuse it, and no other error."""
+    compiled = hotpath.cut
+    found: list[bytes | None] = []
+    try:
+        for hotpath.cut in (compiled, None):  # type: ignore[misc]  # as where nothing is compiled
+            try:
+                found.append(seal(data, SHOP, KEYS))
+            except CorruptBatch:
+                found.append(None)
+    finally:
+        hotpath.cut = compiled  # type: ignore[misc]  # as it was
+    assert found[0] == found[1]
 
 
 @contextlib.contextmanager
@@ -143,6 +165,7 @@ TARGETS: dict[str, Callable[[], contextlib.AbstractContextManager[Target]]] = {
     "native": lambda: contextlib.nullcontext(native),
     "bodies": lambda: contextlib.nullcontext(bodies),
     "frames": lambda: contextlib.nullcontext(frames),
+    "persons": lambda: contextlib.nullcontext(persons),
     "http": http,
     "ops": ops,
 }
@@ -160,6 +183,8 @@ def seeds(target: str) -> list[bytes]:
         return [one[wire.PREFIX.size :] for one in (hello, *messages)]
     if target == "frames":
         return [bytes([place, frame.events - 1]) + frame.payload for place, frame in enumerate(sent)]
+    if target == "persons":
+        return [payload_of([msgspec.msgpack.encode(PERSON)] * 2)]
     if target == "ops":
         return [b"GET /healthz HTTP/1.1\r\n\r\n", b"POST /drain HTTP/1.1\r\nauthorization: Bearer x\r\n\r\n"]
     found = []

@@ -1,6 +1,7 @@
 """Persons for tests: a feature set with what is theirs, keys in memory, snapshots that name them."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 from recorders.errors import LinkUnavailable
 from recorders.fields import FeatureSet, Field
@@ -19,6 +20,13 @@ SHOP = FeatureSet(
         Field("born", "timestamp", sensitive=True),
     ),
 )
+
+
+# One event of SHOP as it is encoded.
+PERSON = [
+    "d-1", 1_700_000_000_000_000, None, "m", "1", 0.5, "allow", None, 1.0, 7, None, 2.5, 1000.5, "ada", "NZ",
+    "of ada's", datetime(1969, 7, 20, 20, 17, 40, tzinfo=UTC), [["born", "stale"]],
+]  # fmt: skip
 
 
 def snapshot(customer: str | None, number: int = 0) -> dict[str, object]:

@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from recorders import hotpath
 from recorders.columns import TRANSPOSED_MIN, decision_schema, to_batch
 from recorders.errors import CorruptBatch, FeatureSetError
 from recorders.fields import FeatureSet, Field
-from recorders.frame import Frame
+from recorders.frame import Frame, payload_of
 from recorders.sealing import key_id, seal, unseal
 from recorders.sidecar.compose import compose
 from recorders.sidecar.salvage import Stored
@@ -19,7 +20,7 @@ from recorders.transpose import transpose
 from recorders.wrapping import wrappers
 from tests.support.recording import MemoryLink, StillRecorder
 from tests.support.sidecars import arrived
-from tests.support.subjects import SECRET, SHOP, HeldKeys, snapshot
+from tests.support.subjects import PERSON, SECRET, SHOP, HeldKeys, snapshot
 
 DIGEST = bytes.fromhex(SHOP.digest)
 
@@ -66,6 +67,22 @@ def test_the_same_frame_is_the_same_bytes_again() -> None:
     ]
 
 
+# What version 1 made of PERSON before there was a compiled cut.
+SEALED = bytes.fromhex(
+    "dd000000019fa3642d31cf00060a24181e4000c0a16da131cb3fe0000000000000a5616c6c6f77c0cb3ff000000000000007"
+    "c0cb4004000000000000a24e5ac453010000000000000000000000000000000185e4aa80245c287cd47cb94c24c3c32af6a6"
+    "c1bc9bf75d3c10a07bfa931a2e3122c5b17b5beb948aed099a30bfd3b06dcf1ef95434284cde3d226f4919809007f4fa9192"
+    "a4626f726ea57374616c65"
+)
+
+
+@pytest.mark.parametrize("which", ["compiled", "python"])
+def test_an_event_is_sealed_as_ever(which: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if which == "python":
+        monkeypatch.setattr(hotpath, "cut", None)
+    assert seal(payload_of([msgspec.msgpack.encode(PERSON)]), SHOP, HeldKeys()) == SEALED
+
+
 def test_sealed_events_become_columns_without_an_object_a_value() -> None:
     keys, (frame,) = HeldKeys(), frames("ada", "bob")
     assert transpose(seal(frame.payload, SHOP, keys), frame.events, decision_schema(SHOP)) is not None
@@ -110,7 +127,8 @@ def test_a_sealed_value_opens_for_its_own_event_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", [b"\xc1", b"\x01", [1], [[1]], [[0] * 18], [["id"] + [None] * 12 + [7] + [None] * 4]]
+    "rows",
+    [b"\xc1", b"\x01", [1], [[1]], [[0] * 18], [["id"] + [None] * 12 + [7] + [None] * 4], b"\x91\xa1\xff"],
 )
 def test_what_is_no_such_event_is_refused_without_its_values(rows: Any) -> None:
     payload = rows if isinstance(rows, bytes) else msgspec.msgpack.encode(rows)
@@ -163,7 +181,10 @@ def test_a_frame_that_cannot_be_sealed_leaves_nothing_in_clear() -> None:
     altered = arrived(frame)._replace(payload=frame.payload.replace(b"ada", b"eve"))
     rows = msgspec.msgpack.encode([["ada"]])
     short = arrived(frame)._replace(payload=rows, digest=hashlib.sha256(rows).digest())
-    for given in (altered, short):
+    # What the decoder says of a text that is no UTF-8 was once caught by nobody.
+    rows = frame.payload.replace(b"confidential", b"confident\xff\xff\xff")
+    garbled = arrived(frame)._replace(payload=rows, digest=hashlib.sha256(rows).digest())
+    for given in (altered, short, garbled):
         (sealed,) = FrameSealer(HeldKeys).seal([given], announced)
         assert not isinstance(sealed, str)
         assert len(sealed.payload) == 33
