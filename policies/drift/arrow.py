@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from policies.columns import Floats
+from policies.columns import Floats, Ints
 
 
 def whole(column: Any) -> Any:
@@ -60,11 +60,31 @@ def plain(values: Any) -> Any:
     return np.from_dlpack(values)
 
 
-def counted(values: Any) -> tuple[Any, Any]:
-    """Return the distinct texts of an array without nulls, and how often each occurs."""
+def counted(values: Any) -> tuple[Any, Ints]:
+    """Return the distinct texts of an array without nulls, and how often each occurs, at least once.
+
+    Texts that are stored as codes are counted by code, without a hash of each row's; a text may come twice.
+
+    >>> texts, times = counted(pa.array(["b", "a", "b"]).dictionary_encode().slice(1))
+    >>> texts.to_pylist(), times.tolist()
+    (['b', 'a'], [1, 1])
+    """
     values = whole(values)
-    found = pc.value_counts(values)
-    levels = found.field("values")
-    if pa.types.is_dictionary(levels.type):
-        levels = levels.dictionary_decode()
-    return levels.cast(pa.string()), found.field("counts")
+    coded = pa.types.is_dictionary(values.type)
+    if coded and len(values.dictionary) <= len(values):
+        levels, times = _counted_codes(values)
+    else:  # what was cut from a larger column may have few of its texts
+        found = pc.value_counts(values)
+        levels, times = found.field("values"), plain(found.field("counts"))
+        levels = levels.dictionary_decode() if coded else levels
+    return levels.cast(pa.string()), times
+
+
+def _counted_codes(values: Any) -> tuple[Any, Ints]:
+    codes = plain(values.indices).astype(np.intp, copy=False)
+    times: Ints = np.bincount(codes, minlength=len(values.dictionary))
+    seen = np.flatnonzero(times)
+    if seen.size == times.size:
+        return values.dictionary, times
+    places = pa.Array.from_buffers(pa.int64(), seen.size, [None, pa.py_buffer(seen)])
+    return values.dictionary.take(places), times[seen]

@@ -52,7 +52,7 @@ def bit_counts(values: Floats) -> tuple[Ints, int]:
     seen = np.zeros(_PATTERNS, dtype=np.int64)
     for start in range(0, patterns.size, _BLOCK):
         seen += np.bincount(patterns[start : start + _BLOCK], minlength=_PATTERNS)
-    found = np.flatnonzero(seen)
+    found = np.flatnonzero(seen != 0)  # truths are searched four times as fast as numbers
     bins, counts = _TABLE[found], seen[found]
     held = bins >= 0
     total = np.zeros(BINS, dtype=np.int64)

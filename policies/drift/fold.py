@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from policies.columns import Ints
-from policies.drift.arrow import as_numbers, counted, fits, plain, whole
+from policies.drift.arrow import as_numbers, counted, fits, whole
 from policies.drift.bits import bit_counts
 from policies.drift.exact import exact_total
 from policies.drift.plan import CATEGORIES, NUMBERS, FeaturePlan, MonitorPlan
@@ -82,7 +82,7 @@ def _levels(column: Any, plan: FeaturePlan) -> Ints:
     other = index < 0
     if other.any():
         index = np.where(other, len(plan.levels) + unit_keys(texts) % OTHERS, index)
-    np.add.at(found, index, plain(times))
+    np.add.at(found, index, times)
     return found
 
 

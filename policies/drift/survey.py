@@ -52,7 +52,7 @@ class Survey:
         self.usable += len(present)
         if self.kind in CATEGORIES and len(present):
             levels, times = counted(present)
-            self._levels.add(zip(levels.to_pylist(), times.to_pylist(), strict=True))
+            self._levels.add(zip(levels.to_pylist(), times.tolist(), strict=True))
 
     def add_missing(self, rows: int) -> None:
         """Take rows in that have no value of this type."""

@@ -49,6 +49,21 @@ def test_the_worst_hour_fits_too():
     assert len(WindowState(plan.digest, {"x": state}).to_json()) <= 8192
 
 
+@pytest.mark.parametrize("width", ["int8", "uint64"])
+@pytest.mark.parametrize("start", [0, 3])
+def test_texts_as_codes_give_the_bytes_and_levels_of_plain_texts(width, start):
+    codes = pa.array([0, 3, 1, 0, None, 3, 4, 0, 1, 4], pa.int64()).cast(width)
+    # "a" has two codes, "never" no row.
+    coded = pa.DictionaryArray.from_arrays(codes, pa.array(["a", "b", "never", "a", "new"])).slice(start)
+    plain = coded.dictionary_decode()
+    feature = cut_feature("c", "category", coded)
+    assert feature == cut_feature("c", "category", plain)
+    assert "never" not in feature.levels
+    plan = MonitorPlan(features=(cut_feature("c", "category", pa.array(["a", "b", "b"])),))
+    found = [fold_window(pa.table({"f.c": column}), plan).to_json() for column in (coded, plain)]
+    assert found[0] == found[1]
+
+
 def test_two_thousand_levels_fit_into_8_kb_and_keep_the_most_frequent():
     rng = np.random.default_rng(2)
     codes = np.minimum(rng.geometric(0.004, 100_000), 2000)
