@@ -1,5 +1,6 @@
 """What one stranger sends to the doors ends nothing for the others: depth, half surrogates, huge numbers."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,71 @@ def test_text_that_holds_json_too_deep_stays_text_in_attributes_and_log_bodies()
     text = deep.replace('"', '\\"')
     (document,) = otlp.read(b"application/json", (EXPORT % text).encode())
     assert document["body"] == deep
+
+
+AWKWARD = (
+    *(
+        "1e400",
+        "NaN",
+        "-0",
+        "1e-400",
+        "1" + "0" * 70,
+        "9" * 5_000,
+        "9223372036854775808",
+        "18446744073709551616",
+    ),
+    *(f'"{HALF_A_PAIR}"', '"\\u0000"', '""', "null", "true", "[]", "{}", "[[], 1]"),
+    *("[" * 400 + "]" * 400, '{"a":' * 400 + "1" + "}" * 400, wrapped(400).decode()),
+)
+ATTRIBUTES = {
+    "specversion": '"1.0"',
+    "source": '"/"',
+    "time": '"2026-05-04T09:15:27Z"',
+    "inferenceservicename": '"iris"',
+    "namespace": '"models"',
+    "component": '"predictor"',
+    "endpoint": '"default"',
+    "metadata": "null",
+    "own": "NaN",
+    "data": "[[1]]",
+}
+TYPES = (
+    "org.kubeflow.serving.inference.response",
+    "io.seldon.serving.inference.request",
+    "io.seldon.serving.feedback",
+)
+
+
+def awkward_requests(value: str) -> Iterator[tuple[str, list[tuple[bytes, bytes]], str]]:
+    for kind in TYPES:
+        for place in ("id", "requestid", *ATTRIBUTES):
+            name = f'"{place}-{AWKWARD.index(value)}"'  # its own pair
+            held = ATTRIBUTES | {"id": name, "requestid": name} | {place: value, "type": f'"{kind}"'}
+            yield "/", STRUCTURED, "{" + ", ".join(f'"{key}": {given}' for key, given in held.items()) + "}"
+    named = '"decision_id": %s, "occurred_at": %s, "amount": %s, "score": %s, "value": %s'
+    yield "/v1/events", JSON, "{" + named.replace("%s", value) + "}"
+    for kind in (
+        "stringValue",
+        "intValue",
+        "doubleValue",
+        "boolValue",
+        "bytesValue",
+        "arrayValue",
+        "kvlistValue",
+    ):
+        record = f'"timeUnixNano": "1777888800000000000", "traceId": {value}, "body": {{"{kind}": {value}}}'
+        yield "/v1/logs", JSON, f'{{"resourceLogs": [{{"scopeLogs": [{{"logRecords": [{{{record}}}]}}]}}]}}'
+
+
+def test_no_awkward_value_in_any_place_ends_the_commits(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        for number, value in enumerate(AWKWARD):
+            for request in awkward_requests(value):
+                status, _, answer = await house.send(*request[:2], request[2].encode())
+                assert status in (200, 400, 422), (status, answer, value[:20])
+            house.time += 61.0  # what waits goes out alone
+            assert (await house.send(*kserve(number, "request")))[0] == 200
+            assert (await house.send(*kserve(number, "response")))[0] == 200
+
+    kept = run(tmp_path, story).kept.ids()
+    assert {f"id-{number}" for number in range(len(AWKWARD))} <= set(kept)
