@@ -26,8 +26,8 @@ class Problem(msgspec.Struct, frozen=True):
     remedy: str
 
     def __str__(self) -> str:
-        where = f"[{self.table}] {self.key}" if self.table else self.key
-        return f"{where}: {self.happened} {self.expected} {self.remedy}".replace("  ", " ").strip()
+        where = f"[{self.table}] {self.key}: " if self.table else f"{self.key}: " if self.key else ""
+        return f"{where}{self.happened} {self.expected} {self.remedy}".replace("  ", " ").strip()
 
 
 class TomlFileError(HarnessError):
@@ -40,7 +40,9 @@ class TomlFileError(HarnessError):
         lines = "".join(f"\n  {file}: {problem}" for problem in problems)
         super().__init__(
             f"{file} has {faults}.",
-            "Every key must be known and hold a value that its table allows.",
+            "Every key must be known and hold a value that its table allows."
+            if all(problem.key for problem in problems)
+            else "Expected a file of TOML that can be read.",
             f"Correct each and try again:{lines}",
         )
         self.file = file
@@ -56,17 +58,19 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        _refuse(path, "the file does not exist.", "A TOML file.", "Check the path.")
+        _refuse(path, "the file does not exist.", "Expected a TOML file.", "Check the path.")
     except OSError as error:
-        _refuse(path, f"the file cannot be read ({error.strerror}).", "A readable file.", "Check its rights.")
+        _refuse(
+            path, f"the file cannot be read ({error.strerror}).", "Expected to read it.", "Check its rights."
+        )
     except UnicodeDecodeError as error:
-        _refuse(path, f"byte {error.start} is not UTF-8.", "UTF-8 text.", "Save the file as UTF-8.")
+        _refuse(path, f"byte {error.start} is not UTF-8.", "Expected UTF-8.", "Save the file as UTF-8.")
     except tomllib.TOMLDecodeError as error:
-        _refuse(path, f"it is not TOML: {error}.", "TOML 1.0.", "Correct the line.")
+        _refuse(path, f"it is not TOML: {error}.", "Expected TOML 1.0.", "Correct the line.")
 
 
 def _refuse(path: Path, happened: str, expected: str, remedy: str) -> NoReturn:
-    raise TomlFileError(str(path), [Problem("", str(path.name), happened, expected, remedy)]) from None
+    raise TomlFileError(str(path), [Problem("", "", happened, expected, remedy)]) from None
 
 
 def nearest(word: str, known: typing.Iterable[str]) -> str | None:

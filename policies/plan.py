@@ -125,7 +125,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 f"scale with metrics.{metric.name}",
                 self.scale,
                 f"at least {STEPS_MIN} steps of the scale in the widest difference, {widest!r}",
-                "Raise the scale: differences would be rounded away.",
+                "Raise the clip, or count in a smaller unit: differences would be rounded away.",
             )
         needed = RULES[self.policy.name].hypotheses(metric.role)[0]
         check_in_plan(metric, unit=self.unit.kind, promotes=needed)

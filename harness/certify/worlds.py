@@ -49,7 +49,9 @@ class Assumed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             ("runs", 0, 100_000),
         ):
             if not low < getattr(self, key) <= high:
-                raise _refused(key, getattr(self, key), f"above {low:g} and up to {high:g}")
+                whole = isinstance(low, int)
+                expected = f"from {low + 1} to {high}" if whole else f"above {low:g} and up to {high:g}"
+                raise _refused(key, getattr(self, key), expected)
         if self.effect is not None and not 0.0 < self.effect < float("inf"):
             raise _refused("effect", self.effect, "a finite number above 0")
 

@@ -148,7 +148,10 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes | None
     with pytest.raises(TomlFileError, match=words) as caught:
         read_experiment(path)
     assert caught.value.exit_code == 2
-    assert str(path) in str(caught.value)
+    told = str(caught.value)
+    assert str(path) in told
+    assert ("can be read" in told) == (content != b"")
+    assert "experiment.toml: experiment.toml" not in told
 
 
 def test_every_key_of_the_structs_has_its_sentence() -> None:
