@@ -61,7 +61,7 @@ def edge(log: Log, text: str) -> int:
     """Return the position that a number names; of a time, the first one recorded then or later."""
     place = parse(text)
     assert place is not None, "parse answers None for None alone"
-    return edge_at(log, place)
+    return edge_at(log.as_of, place)
 
 
 def duration(text: str) -> timedelta:

@@ -1,17 +1,14 @@
 """From what a user says to a place in the log, once."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from harness.errors import NaiveTime, RangeUnusable, TimeAhead, UnknownPosition, UsageError
 from harness.log.chain import genesis
 from harness.log.connection import Connection
 from harness.log.queries import query
 from replay.ranges import AsOf
-
-if TYPE_CHECKING:
-    from harness.log.log import Log
 
 When = int | datetime | str | None
 _NUMBER = re.compile(r"[+-]?[0-9]+")
@@ -59,8 +56,10 @@ def check_range(start: int, stop: int, head: int) -> None:
         raise UnknownPosition(stop - 1, head)
 
 
-def edge_at(log: "Log", place: int | datetime) -> int:
+def edge_at(as_of: Callable[[datetime], AsOf], place: int | datetime) -> int:
     """Return the position that an edge of a range means: of a time, the first one recorded then or later.
+
+    `as_of` is that of the log.
 
     Raises:
         TimeAhead: it has not come.
@@ -70,7 +69,7 @@ def edge_at(log: "Log", place: int | datetime) -> int:
     # Nothing is recorded before the first instant there is.
     before = max(place, _FIRST + _MICROSECOND) - _MICROSECOND
     try:
-        return log.as_of(before).position + 1
+        return as_of(before).position + 1
     except TimeAhead as error:
         raise TimeAhead(place, error.now) from error
 

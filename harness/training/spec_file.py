@@ -90,8 +90,8 @@ def read_spec(path: Path, log: Log) -> tuple[Spec, AsOf, pa.Table | None]:
         table, backfill = read_backfill(path.parent / tables.backfill.file, tables.backfill.features)
     spec = Spec(
         decision_point=tables.decision_point,
-        start=edge_at(log, tables.start),
-        stop=place.position + 1 if tables.stop is None else edge_at(log, tables.stop),
+        start=edge_at(log.as_of, tables.start),
+        stop=place.position + 1 if tables.stop is None else edge_at(log.as_of, tables.stop),
         labels=tuple(
             LabelRule(name=each.name, window=duration(each.window), immature=each.immature)
             for each in tables.labels

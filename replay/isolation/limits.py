@@ -27,10 +27,10 @@ class Limits(msgspec.Struct, frozen=True):
     `timeout_s` is the wall time of one block, `open_timeout_s` that of loading. `memory_mb` bounds what
     the process can write to (RLIMIT_DATA), and what it holds resident, shared memory too, is watched.
     `cpu_s` bounds one process, which is replaced before it gets there. `files` bounds what is open,
-    `file_mb` each file written in its own folder, `processes` how many
-    processes and threads there are at once. `network` lets it connect. `kills_max` ends within a
-    run, beyond one in eight blocks, open the circuit. `priority` is its nice value. `in_process` is no
-    isolation at all, for code that is trusted as our own is.
+    `file_mb` each file written in its own folder, `processes` how many processes and threads there are at
+    once. `network` lets it connect. `kills_max` ends within a run, beyond one in eight blocks, open the
+    circuit. `priority` is its nice value. `in_process` is no isolation at all, for code that is trusted as
+    our own is.
     """
 
     timeout_s: float = 10.0

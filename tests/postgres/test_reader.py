@@ -158,7 +158,7 @@ def test_a_time_that_has_not_come_is_refused(filled: Log) -> None:
         filled.as_of(now + timedelta(microseconds=1))
     assert (caught.value.now, caught.value.exit_code) == (now, 2)
     with pytest.raises(TimeAhead, match=r"The time 2098-12-31T19:00:00\+00:00 has"):
-        edge_at(filled, datetime(2098, 12, 31, 19, tzinfo=UTC))
+        edge_at(filled.as_of, datetime(2098, 12, 31, 19, tzinfo=UTC))
 
 
 def test_a_time_has_come_by_the_clock_of_the_database_though_nothing_was_recorded_since(
