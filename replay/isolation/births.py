@@ -32,7 +32,8 @@ def main(fd: int) -> None:
 class _Nursery:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._homes: dict[int, str] = {}  # of each child
+        self._living: set[int] = set()
+        self._homes: set[str] = set()  # of children, the dead included: a parent that was killed removes none
         if sys.platform.startswith("linux"):
             # What a child leaves in a session of its own becomes ours when it ends, and not the system's.
             ctypes.CDLL(None).prctl(_ADOPTS, 1, 0, 0, 0)
@@ -63,14 +64,18 @@ class _Nursery:
             while b"\n" in heard:
                 line, _, heard = heard.partition(b"\n")
                 fds = self._obey(json.loads(line), fds)
-        for pid in self._homes:
+        self._end_all()
+
+    def _end_all(self) -> None:
+        ended, self._living = self._living, set()
+        for pid in ended:
             crowd.close(pid)
             _kill(pid)
             os.waitpid(pid, 0)
-        homes, self._homes = self._homes, {}
         self._end_adopted()
-        for pid, home in homes.items():  # a parent that was killed removes nothing
+        for pid in ended:
             crowd.remove(pid)
+        for home in self._homes:
             shutil.rmtree(home, ignore_errors=True)
 
     def _told(self) -> tuple[bytes, list[int]]:
@@ -83,7 +88,7 @@ class _Nursery:
 
     def _obey(self, order: dict[str, Any], fds: list[int]) -> list[int]:
         if "end" in order:
-            if order["end"] in self._homes:
+            if order["end"] in self._living:
                 crowd.close(order["end"])
                 _kill(order["end"])
             return fds
@@ -96,7 +101,8 @@ class _Nursery:
             self._become_child(order, fds)
         for fd in fds:
             os.close(fd)
-        self._homes[pid] = order["home"]
+        self._living.add(pid)
+        self._homes = {home for home in self._homes if Path(home).exists()} | {order["home"]}
         self._say({"born": pid})
         return []
 
@@ -122,27 +128,28 @@ class _Nursery:
 
     def _reap(self) -> None:
         """Tell each end. What a child left running is killed while its process id cannot mean another."""
-        for pid in sorted(self._homes):
+        for pid in sorted(self._living):
             ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
             if ended is None:
                 continue
             crowd.close(pid)
             _kill(pid)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            del self._homes[pid]
+            self._living.remove(pid)
             self._end_adopted()
             crowd.remove(pid)
             self._say({"died": pid, "status": status})
 
     def _end_adopted(self) -> None:
         """End what a child that is gone left behind; its own children are ours then, and end as well."""
-        while adopted := _children_of_ours() - self._homes.keys():
+        while adopted := _children_of_ours() - self._living:
             for pid in adopted:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
 
     def _say(self, message: dict[str, int]) -> None:
-        self._control.sendall(json.dumps(message).encode() + b"\n")
+        with suppress(ConnectionError):  # killed meanwhile; the end of what it tells us is read next
+            self._control.sendall(json.dumps(message).encode() + b"\n")
 
 
 def _children_of_ours() -> set[int]:

@@ -1,6 +1,7 @@
 """Hostile challengers, each for real: what it does costs its own row, and the reason is counted."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -190,25 +191,50 @@ def test_challengers_can_be_used_from_several_threads():
     assert {name: scores[3] for name, scores in found.items()} == {"good": 6.0, "leaves": None, "noisy": 6.0}
 
 
-def test_when_we_are_killed_nothing_of_it_stays(tmp_path):
+def gone(child, home):
+    """Wait until a challenger's process and its folder are gone."""
+    for _ in range(600):
+        if not Path(f"/proc/{child}").exists() and not Path(home).exists():
+            return
+        threading.Event().wait(0.05)
+    pytest.fail(f"process {child} or its folder {home} is still there")
+
+
+def owner_of(name, then):
+    """Start a process that opens a challenger, prints its id, its nursery's and its folder, and goes on."""
     script = (
         "import sys, time\n"
         f"sys.path.insert(0, {os.fspath(FOLDER.parents[1])!r})\n"
         "from tests.process.test_challengers import *\n"
-        "model = opened('hangs_in_c', Limits(timeout_s=3600))\n"
-        "print(model._process._child, model._process._folder.name, flush=True)\n"
-        "model.score(rows())\n"
+        f"model = opened({name!r}, Limits(timeout_s=3600))\n"
+        "own = model._process\n"
+        "print(own._child, own._nursery._process.pid, own._folder.name, flush=True)\n"
+        f"{then}\n"
     )
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
-        child, home = parent.stdout.readline().split()
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+
+
+def test_when_we_are_killed_nothing_of_it_stays():
+    with owner_of("hangs_in_c", "model.score(rows())") as parent:
+        child, _nursery, home = parent.stdout.readline().split()
         assert Path(f"/proc/{child}").exists()
         parent.kill()
-    deadline = threading.Event()
-    for _ in range(600):
-        if not Path(f"/proc/{child}").exists() and not Path(home).exists():
-            return
-        deadline.wait(0.05)
-    pytest.fail(f"process {child} or its folder {home} is still there")
+    gone(child, home)
+
+
+def test_a_child_that_ends_before_its_nursery_hears_that_we_were_killed_leaves_nothing():
+    with owner_of("good", "time.sleep(3600)") as parent:
+        child, its_nursery, home = parent.stdout.readline().split()
+        try:
+            os.kill(int(its_nursery), signal.SIGSTOP)
+            parent.kill()
+            parent.wait()
+            state = "R"
+            while state != "Z":  # its pipe is closed: it ends by itself, and nobody has reaped it
+                state = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
+        finally:
+            os.kill(int(its_nursery), signal.SIGCONT)
+    gone(child, home)
 
 
 def blocks(count, *, at=()):
