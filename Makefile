@@ -133,6 +133,9 @@ bench-recorder: setup $(PEERS)/.ready
 
 bench-training: $(PEERS)/.ready
 
+bench-spark: $(FRAMEWORKS)/.ready
+	$(FRAMEWORKS)/bin/python -m benchmarks.spark
+
 # What two benchmarks are measured against cannot stand beside the others: gbstats holds pandas at 1.5, Evidently below 3.
 $(PEERS)-%/.ready: requirements-bench-%.lock | $(UV)
 	@test -x $(PEERS)-$*/bin/python || $(UV) venv --quiet --python $(TOOLS)/bin/python $(PEERS)-$*
@@ -141,7 +144,7 @@ $(PEERS)-%/.ready: requirements-bench-%.lock | $(UV)
 
 bench-policies bench-drift: bench-%: $(PEERS)-%/.ready
 
-$(addprefix bench-,$(filter-out recorder,$(BENCHMARKS))): bench-%: setup
+$(addprefix bench-,$(filter-out recorder spark,$(BENCHMARKS))): bench-%: setup
 	$(RUN) -m benchmarks.$*
 
 # Every extra but those named: Spark is 450 MB and a Java, PyTorch gigabytes of libraries for accelerators.
