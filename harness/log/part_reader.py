@@ -2,9 +2,9 @@
 
 import hashlib
 import mmap
-from collections.abc import Iterator, Sequence
-from functools import partial
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +16,8 @@ from harness.log.store import Store
 from harness.segment_errors import SegmentAltered, SegmentMissing
 
 _GAP_BYTES: Final = 64 * 2**10  # what lies between two chunks is fetched too when it is less than this
+# Bytes a row, before compression: texts that take less are numbers of a dictionary with few entries.
+TEXT_BYTES: Final = 2.5
 
 
 class PartReader:
@@ -43,11 +45,11 @@ class PartReader:
             footer = hashlib.sha256(view[part.bytes - part.footer_bytes :]).hexdigest()
         if footer != part.footer_digest:
             raise SegmentAltered(part.path, part.first, "its footer is not what its digest names")
-        self._file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(self._memory)), pre_buffer=False)
+        self._file = self._opened()
         self._metadata = self._file.metadata
         self._leaves = [self._metadata.schema.column(n).path for n in range(self._metadata.num_columns)]
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
         """The columns of the part, with their metadata."""
         return self._file.schema_arrow
@@ -59,29 +61,57 @@ class PartReader:
             return
         names = wanted.names(self.schema)
         needed = [*names, *(term.column for term in wanted.conditions if term.column not in names)]
+        read = self._reader(list(dict.fromkeys(needed)))
         for number, group in enumerate(self._part.groups):
             if group.last < start or group.first >= stop or wanted.excludes(partial(self._bounds, number)):
                 continue
-            batch = _within(self._read(number, group, list(dict.fromkeys(needed))), start, stop)
+            batch = _within(read(number, group), start, stop)
             batch = matching(batch, wanted.conditions)
             if batch.num_rows:
                 yield batch if len(needed) == len(names) else batch.select(names)
 
-    def _read(self, number: int, group: RowGroup, names: Sequence[str]) -> pa.RecordBatch:
-        """Return a row group after checking the digest of every chunk that it is decoded from."""
+    def _reader(self, names: list[str]) -> Callable[[int, RowGroup], pa.RecordBatch]:
+        """Return what reads these columns of a row group, by its number.
+
+        Texts of few values are made faster from the numbers of a dictionary than one by one.
+        """
+        leaves = [n for n, path in enumerate(self._leaves) if any(_below(path, name) for name in names)]
+        numbered = [self._leaves[n] for n in leaves if self._has_few_values(n)]
+        file = self._opened(metadata=self._metadata, read_dictionary=numbered) if numbered else self._file
+
+        def read(number: int, group: RowGroup) -> pa.RecordBatch:
+            self._check(number, group, leaves)
+            columns = file.read_row_group(number, columns=names).select(names)
+            for name in numbered:
+                field = self.schema.field(name)
+                columns = columns.set_column(names.index(name), field, columns.column(name).cast(field.type))
+            return columns.combine_chunks().to_batches()[0]
+
+        return read
+
+    def _opened(self, **how: Any) -> pq.ParquetFile:
+        return pq.ParquetFile(pa.BufferReader(pa.py_buffer(self._memory)), pre_buffer=False, **how)
+
+    def _has_few_values(self, leaf: int) -> bool:
+        path = self._leaves[leaf]
+        if path not in self.schema.names or not pa.types.is_string(self.schema.field(path).type):
+            return False
+        groups = (self._metadata.row_group(n) for n in range(self._metadata.num_row_groups))
+        size = sum(group.column(leaf).total_uncompressed_size for group in groups)
+        return size < TEXT_BYTES * self._part.rows
+
+    def _check(self, number: int, group: RowGroup, leaves: Sequence[int]) -> None:
+        """Compare every chunk that is decoded with its digest."""
         ranges = chunk_ranges(self._metadata, number)
-        wanted = [n for n, path in enumerate(self._leaves) if any(_below(path, name) for name in names)]
-        self._fetch([ranges[n] for n in wanted])
+        self._fetch([ranges[n] for n in leaves])
         width = 2 * DIGEST_BYTES
         with memoryview(self._memory) as view:
-            for n in wanted:
+            for n in leaves:
                 start, stop = ranges[n]
                 found = hashlib.sha256(view[start:stop]).digest()[:DIGEST_BYTES].hex()
                 if found != group.chunks[n * width : (n + 1) * width]:
                     what = f"column {self._leaves[n]} is not what its digest names"
                     raise SegmentAltered(self._part.path, group.first, what)
-        table = self._file.read_row_group(number, columns=list(names)).select(list(names))
-        return table.combine_chunks().to_batches()[0]
 
     def _bounds(self, number: int, name: str) -> Bounds | None:
         """Return what the statistics of a row group say of a column."""
