@@ -49,8 +49,11 @@ def ahead(stream: Iterator[Item]) -> Iterator[Item]:
     >>> list(ahead(iter("ab")))
     ['a', 'b']
     """
+    batch = next(stream, None)  # nobody uses anything yet
+    if batch is None:
+        return
     with ThreadPoolExecutor(1, "harness-read") as pool:
-        coming = pool.submit(next, stream, None)
-        while (batch := coming.result()) is not None:
+        while batch is not None:
             coming = pool.submit(next, stream, None)
             yield batch
+            batch = coming.result()

@@ -48,6 +48,7 @@ class PartReader:
         self._file = self._opened()
         self._metadata = self._file.metadata
         self._leaves = [self._metadata.schema.column(n).path for n in range(self._metadata.num_columns)]
+        self._columns: frozenset[str] = frozenset(self.schema.names)
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -56,8 +57,7 @@ class PartReader:
 
     def batches(self, start: int, stop: int, wanted: Wanted) -> Iterator[pa.RecordBatch]:
         """Yield the wanted rows with positions in [start, stop), a row group at a time."""
-        known = self.schema.names
-        if any(term.column not in known for term in wanted.conditions):
+        if any(term.column not in self._columns for term in wanted.conditions):
             return
         names = wanted.names(self.schema)
         needed = [*names, *(term.column for term in wanted.conditions if term.column not in names)]
@@ -75,7 +75,7 @@ class PartReader:
 
         Texts of few values are made faster from the numbers of a dictionary than one by one.
         """
-        leaves = [n for n, path in enumerate(self._leaves) if any(_below(path, name) for name in names)]
+        leaves = [n for n, path in enumerate(self._leaves) if self._holds(names, path)]
         numbered = [self._leaves[n] for n in leaves if self._has_few_values(n)]
         file = self._opened(metadata=self._metadata, read_dictionary=numbered) if numbered else self._file
 
@@ -89,12 +89,17 @@ class PartReader:
 
         return read
 
+    def _holds(self, names: list[str], path: str) -> bool:
+        return path in names or (
+            path not in self._columns and any(path.startswith(f"{name}.") for name in names)
+        )
+
     def _opened(self, **how: Any) -> pq.ParquetFile:
         return pq.ParquetFile(pa.BufferReader(pa.py_buffer(self._memory)), pre_buffer=False, **how)
 
     def _has_few_values(self, leaf: int) -> bool:
         path = self._leaves[leaf]
-        if path not in self.schema.names or not pa.types.is_string(self.schema.field(path).type):
+        if path not in self._columns or not pa.types.is_string(self.schema.field(path).type):
             return False
         groups = (self._metadata.row_group(n) for n in range(self._metadata.num_row_groups))
         size = sum(group.column(leaf).total_uncompressed_size for group in groups)
@@ -115,7 +120,7 @@ class PartReader:
 
     def _bounds(self, number: int, name: str) -> Bounds | None:
         """Return what the statistics of a row group say of a column."""
-        if name not in self._leaves or name not in self.schema.names:
+        if name not in self._leaves or name not in self._columns:
             return None
         found = self._metadata.row_group(number).column(self._leaves.index(name)).statistics
         if found is None or not found.has_min_max:
@@ -149,7 +154,3 @@ def _within(batch: pa.RecordBatch, start: int, stop: int) -> pa.RecordBatch:
     places = batch.column("position").to_numpy()
     low, high = (int(place) for place in places.searchsorted([start, stop]))
     return batch if high - low == batch.num_rows else batch.slice(low, high - low)
-
-
-def _below(path: str, name: str) -> bool:
-    return path == name or path.startswith(f"{name}.")
