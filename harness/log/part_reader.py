@@ -102,7 +102,7 @@ class PartReader:
         if path not in self._columns or not pa.types.is_string(self.schema.field(path).type):
             return False
         groups = (self._metadata.row_group(n) for n in range(self._metadata.num_row_groups))
-        size = sum(group.column(leaf).total_uncompressed_size for group in groups)
+        size: int = sum(group.column(leaf).total_uncompressed_size for group in groups)
         return size < TEXT_BYTES * self._part.rows
 
     def _check(self, number: int, group: RowGroup, leaves: Sequence[int]) -> None:
