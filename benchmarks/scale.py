@@ -8,6 +8,7 @@ of any one process.
 
 import json
 import multiprocessing
+import os
 import resource
 import subprocess
 import sys
@@ -149,10 +150,19 @@ class Highest:
 
 
 def cpu_s() -> float:
-    """Return the CPU seconds of this process and of its children that have ended."""
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    used = [resource.getrusage(kind) for kind in kinds]
-    return sum(each.ru_utime + each.ru_stime for each in used)
+    """Return the CPU seconds of this process, of its children, and of theirs that have ended.
+
+    Workers are children of the process that they are forked from, which is one of ours.
+    """
+    used = [resource.getrusage(kind) for kind in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    children = Path("/proc/self/task", str(os.getpid()), "children").read_text().split()
+    return sum(each.ru_utime + each.ru_stime for each in used) + sum(map(process_cpu_s, children))
+
+
+def process_cpu_s(pid: int | str) -> float:
+    """Return the CPU seconds of a process so far, those of its ended children included."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def peak_mb(process: str) -> float:
@@ -174,7 +184,9 @@ def main() -> None:
         found: dict[str, list[dict[str, Any]]] = {run: [] for run in RUNS}
 
         def task(run: str) -> float:
-            command = [sys.executable, "-m", "benchmarks.scale", name, url, run]
+            # No module of ours is the main one, as in a command: workers would import it.
+            words = "import sys; from benchmarks.scale import one; one(*sys.argv[1:])"
+            command = [sys.executable, "-c", words, name, url, run]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             found[run].append(json.loads(done.stdout))
             return 0.0
@@ -216,7 +228,4 @@ def rows_of(found: dict[str, list[dict[str, Any]]]) -> list[Row]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        one(*sys.argv[1:])
-    else:
-        main()
+    main()

@@ -6,6 +6,7 @@ A hash table of a million texts misses the caches at each step; keys are sorted 
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,6 +15,9 @@ from replay.fingerprints import Fingerprints, Integers, of_texts
 NEVER = np.int64(-1)
 # Names are told apart by hashing them alone when they are so many times fewer than the ids.
 _MANY = 4
+# Beginnings of keys for each id, a byte each: so few of the names that are no id are looked up.
+_MARKS = 8
+_KEY_BITS = 64
 
 
 class IdIndex:
@@ -39,6 +43,14 @@ class IdIndex:
         keys = of_texts(self._whole)
         order = np.argsort(keys)
         return order, keys[order]
+
+    @cached_property
+    def _marks(self) -> tuple[np.uint64, npt.NDArray[np.bool_]]:
+        """Return how far to shift a key to its beginning, and which beginnings the ids have."""
+        bits = (_MARKS * len(self.ids)).bit_length()
+        shift, found = np.uint64(_KEY_BITS - bits), np.zeros(2**bits, dtype=np.bool_)
+        found[self._sorted[1] >> shift] = True
+        return shift, found
 
     def first_rows(self) -> Integers:
         """Return for each row the first row that has its id.
@@ -75,11 +87,14 @@ class IdIndex:
             return self._rows_of_few(names)
         asked = _joined(names)
         keys = of_texts(asked)
-        by_key = np.argsort(keys)
+        shift, marks = self._marks
+        # A part of a range is asked for all outcomes, and has the decisions of few.
+        likely = np.flatnonzero(marks[keys >> shift])
+        by_key = np.argsort(keys) if likely.size == keys.size else likely[np.argsort(keys[likely])]
         keys = keys[by_key]
         order, own = self._sorted
         at = np.minimum(np.searchsorted(own, keys), own.size - 1)
-        rows = np.empty(by_key.size, dtype=np.int64)
+        rows = np.full(len(asked), NEVER)
         rows[by_key] = np.where(own[at] == keys, order[at], NEVER)
         return self._told_by_text(asked, rows)
 

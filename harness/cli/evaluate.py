@@ -40,16 +40,20 @@ def evaluate(
 
     Out of its budget, it ends with exit code 75 and takes no look; the same command goes on.
     """
+    from harness.engines.local import Local
+
+    # Its workers get warm while all else is imported here.
+    engine = Local(workers) if workers > 1 else None
+
     from harness.cli.experiment_text import look_text
     from harness.cli.progress import progress
-    from harness.engines.local import Local
     from harness.experiment_status import saw_whole_window
     from harness.experiments import get_experiment
     from harness.looks import take_look
     from harness.mapped_parts import undivided
     from harness.measure import Spread
 
-    spread = Spread(Local(workers), workers) if workers > 1 else None
+    spread = Spread(engine, workers) if engine else None
     with opened(folder) as log, progress(None, "scoring") as done:
         declared = get_experiment(log, experiment)
         taken = take_look(

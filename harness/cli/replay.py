@@ -65,8 +65,12 @@ def run(
     Interrupted, killed or out of its budget (exit code 75), the same command goes on where it was. Asked
     again, it answers from the log.
     """
-    from harness.challengers import limits_of
     from harness.engines.local import Local
+
+    # Its workers get warm while all else is imported here.
+    engine = Local(workers) if workers > 1 else None
+
+    from harness.challengers import limits_of
     from harness.replay_runner import replay_in_parts, run_replays
 
     meter = meter_of(**{name: given.pop(name) for name in ("max_time", "max_cpu", "max_memory")})
@@ -75,15 +79,12 @@ def run(
         first, after = range_of(log, decision_point, start, stop)
         how: dict[str, Any] = {"folder": folder, "limits": limits, "meter": meter}
         with _interruptible(references, decision_point, first, after), _progress(after - first) as done:
-            if workers == 1:
+            if engine is None:
                 place: dict[str, Any] = {"decision_point": decision_point, "start": first, "stop": after}
                 found = run_replays(log, references, **place, **how, progress=done)
             else:
                 of = (decision_point, first, after)
-                found = [
-                    replay_in_parts(log, each, Local(workers), of, **how, progress=done)
-                    for each in references
-                ]
+                found = [replay_in_parts(log, each, engine, of, **how, progress=done) for each in references]
     return _told(references, found, json=json)
 
 

@@ -1,4 +1,4 @@
-"""The engine of one machine: a process for each worker, a fresh one for each that dies."""
+"""The engine of one machine: a process for each worker, a fresh one for each that dies (docs/adr/0080)."""
 
 import multiprocessing
 import os
@@ -7,16 +7,22 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 from typing import Any
 
 from harness.engines.engine import Part, Result
 from harness.engines.errors import PartPoisoned
 
 ATTEMPTS = 3
+# What workers are asked to do, imported once where they are forked from, not once in each.
+WARM = ("harness.mapped_parts", "harness.scored_parts")
 
 
 class Local:
-    """`workers` processes, spawned, each with one part at a time.
+    """`workers` processes, each with one part at a time, forked from a process that runs nothing else.
+
+    That one, Python's own fork server, is started here: it imports what workers need while whoever asks gets
+    ready. It has the environment of now, no threads of ours and no connections, and ends with this process.
 
     A worker that is killed costs the part it had in hand, which is run again in a fresh one. A part that has
     ended `attempts` workers is named. Each worker is a pool of its own: one pool of several would say of
@@ -26,6 +32,9 @@ class Local:
     def __init__(self, workers: int, *, attempts: int = ATTEMPTS) -> None:
         assert workers >= 1 <= attempts
         self.workers, self.attempts = workers, attempts
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(list(WARM))
+        forkserver.ensure_running()
 
     def map(self, fn: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[tuple[int, Result]]:
         """Yield (index, result) of every part, as they are done.
@@ -39,7 +48,7 @@ class Local:
         try:
             while todo or running:
                 while todo and len(running) < self.workers:
-                    future, worker = _handed(idle, fn, parts[todo[0]])
+                    future, worker = self._handed(idle, fn, parts[todo[0]])
                     running[future] = (todo.popleft(), worker)
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     index, worker = running.pop(future)
@@ -58,21 +67,18 @@ class Local:
             for worker in (*idle, *(worker for _, worker in running.values())):
                 worker.shutdown()
 
-
-def _handed(
-    idle: list[ProcessPoolExecutor], fn: Callable[[Any], Result], part: Any
-) -> tuple[Future[Result], ProcessPoolExecutor]:
-    """Return the future of a part and the worker that has it: an idle one that lives, else a fresh one."""
-    while idle:
-        worker = idle.pop()
-        try:
-            return worker.submit(fn, part), worker
-        except BrokenProcessPool:  # it was killed while it had nothing to do
-            worker.shutdown()
-    worker = ProcessPoolExecutor(
-        1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
-    )
-    return worker.submit(fn, part), worker
+    def _handed(
+        self, idle: list[ProcessPoolExecutor], fn: Callable[[Any], Result], part: Any
+    ) -> tuple[Future[Result], ProcessPoolExecutor]:
+        """Return the future of a part and its worker: an idle one that lives, else a fresh one."""
+        while idle:
+            worker = idle.pop()
+            try:
+                return worker.submit(fn, part), worker
+            except BrokenProcessPool:  # it was killed while it had nothing to do
+                worker.shutdown()
+        worker = ProcessPoolExecutor(1, mp_context=self._context, initializer=_end_with_parent)
+        return worker.submit(fn, part), worker
 
 
 def _end_with_parent() -> None:
