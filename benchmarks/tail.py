@@ -19,6 +19,7 @@ import skops.io
 
 from benchmarks.replay import FEATURES, decisions, trained
 from benchmarks.results import Row, at_most, publish
+from benchmarks.scale import process_cpu_s
 from harness.database import create_log
 from harness.log.log import Log
 from harness.models import add_model
@@ -27,7 +28,6 @@ from tests.support.history import POINT, History
 
 EVERY_S, SECONDS, WARM_S = 0.02, 12.0, 3.0
 RATES = (500, 2_500)
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def worker(log: Log, folder: Path) -> "subprocess.Popen[str]":
@@ -91,9 +91,9 @@ def main() -> None:
                 add_model(log, "sklearn:linear.skops", name="linear", version="1", folder=folder)
                 process, start = worker(log, folder), log.head().position + 1
                 try:
-                    before = cpu_s(process.pid)
+                    before = process_cpu_s(process.pid)
                     write(history, table, rate)
-                    spent = cpu_s(process.pid) - before
+                    spent = process_cpu_s(process.pid) - before
                     waited = waits_ms(log, start, round(rate * SECONDS))
                 finally:
                     process.send_signal(signal.SIGTERM)
@@ -105,12 +105,6 @@ def main() -> None:
                     Row(f"{rate} decisions/s: worker", spent / SECONDS, "cores", "with the model in it"),
                 ]
     publish("tail", rows, notes="Linear model, 30 features, a batch each 20 ms; fsync on.")
-
-
-def cpu_s(pid: int) -> float:
-    """Return the CPU seconds of a process so far, those of its ended children included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / TICKS
 
 
 if __name__ == "__main__":
