@@ -2,7 +2,8 @@
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from harness.log.segments import (
     part_path,
 )
 from harness.log.store import translated
+from harness.owned_folder import owned_folder
 from harness.segment_errors import SealFailed, SegmentError
 from recorders.canonical import canonical_json
 
@@ -128,13 +130,26 @@ def _check_part(sealed: Sealed, part: Part, made: Finished) -> None:
         raise SealFailed(part.path, f"nothing at position {left.position}")
 
 
+@contextmanager
+def draft_folder() -> Iterator[Path]:
+    """Yield a temporary folder for a segment in the making; one of a process that was killed goes then.
+
+    Raises:
+        StoreFull, StoreRefused, StoreUnreachable: it cannot be made.
+    """
+    with ExitStack() as held:
+        with translated(tempfile.gettempdir(), "the segment in the making"):
+            folder = held.enter_context(owned_folder("harness-seal-"))
+        yield folder
+
+
 def _put_manifest(sealed: Sealed, manifest: Manifest) -> File:
     data = canonical_json(msgspec.to_builtins(manifest))
     name = hashlib.sha256(data).hexdigest()
     file = File(manifest_path(manifest.log_id, manifest.first, manifest.stop - 1, name), len(data), name)
-    with tempfile.TemporaryDirectory(prefix="harness-seal-") as folder:
-        beside = Path(folder) / "manifest"
-        with translated(folder, "the segment in the making"):
+    with draft_folder() as folder:
+        beside = folder / "manifest"
+        with translated(str(folder), "the segment in the making"):
             beside.write_bytes(data)
         sealed.store.put(file.path, beside)
     try:

@@ -5,10 +5,8 @@ that the next seal sweeps: the one registration is the only step that counts. It
 registers after somebody else did is refused: a sealer that slept cannot build on what it did not see.
 """
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -19,7 +17,7 @@ from harness.log.controls import control_batch
 from harness.log.draft import Draft
 from harness.log.log import Log
 from harness.log.places import check_range
-from harness.log.publish import publish
+from harness.log.publish import draft_folder, publish
 from harness.log.segments import SEALED, SWEPT, Manifest, Segment
 from harness.log.store import Found, translated
 from harness.log.stored import StoredBatch
@@ -87,9 +85,9 @@ def make(
 ) -> Segment:
     """Return the segment of `batches`, which begin at `first`: in the store, compared and registered."""
     before = chain_before(log, first)
-    with tempfile.TemporaryDirectory(prefix="harness-seal-") as name:
-        with translated(name, "the segment in the making"):
-            draft = Draft(Path(name))
+    with draft_folder() as folder:
+        with translated(str(folder), "the segment in the making"):
+            draft = Draft(folder)
             at, chain = first, before
             for rows in batches:
                 at, chain = followed(rows, at, chain)

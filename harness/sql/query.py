@@ -1,7 +1,6 @@
 """One SELECT over one state of the log, in a DuckDB that can reach nothing else."""
 
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -12,6 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from harness.errors import UsageError
+from harness.owned_folder import owned_folder
 from harness.sql.engine import Engine, sandbox
 from harness.sql.errors import QueryRefused, QueryTooLarge
 from harness.sql.pieces import Source
@@ -132,8 +132,8 @@ def query(
         )
     asked = _Asked(relations(source, open_source, span), span, memory)
     with ExitStack() as failing:
-        folder = failing.enter_context(tempfile.TemporaryDirectory(prefix="harness-query-"))
-        connection = failing.enter_context(sandbox(folder, memory, asked.relations))
+        folder = failing.enter_context(owned_folder("harness-query-"))
+        connection = failing.enter_context(sandbox(str(folder), memory, asked.relations))
         engine = failing.enter_context(Engine(connection))
         with asked.told():
             _check(connection, text, asked)

@@ -42,13 +42,23 @@ def test_a_killed_owners_folder_goes_with_the_next_and_a_living_ones_stays(place
     assert not list(place.iterdir())
 
 
-@pytest.mark.parametrize("owner", [None, "", "another-machine"])
-def test_what_has_no_owner_of_this_machine_stays(place: Path, owner: str | None) -> None:
-    other = place / f"{PREFIX}other"
-    other.mkdir()
-    if owner is not None:
-        (other / OWNER).write_text(owner)
+def test_a_folder_of_another_machine_and_one_without_an_owner_stay(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with owned_folder(PREFIX) as mine:
+        unowned = place / f"{mine.name}-too"
+        unowned.mkdir()
+        beside = place / f"{PREFIX}another-machine-1"
+        beside.mkdir()
+        (beside / OWNER).touch()
     with owned_folder(PREFIX):
         pass
-    assert list(place.iterdir()) == [other]
-    assert [each.name for each in other.iterdir()] == ([] if owner is None else [OWNER])
+    assert {each.name for each in place.iterdir()} == {unowned.name, beside.name}
+    monkeypatch.setattr("socket.gethostname", lambda: "another-machine")
+    with owned_folder(PREFIX):
+        assert not beside.exists()
+
+
+def test_where_names_are_short_of_room_for_bytes_there_is_a_folder(place: Path) -> None:
+    with owned_folder(PREFIX) as mine:
+        assert (mine / OWNER).stat().st_size == 0
