@@ -2,6 +2,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -116,16 +117,29 @@ def test_a_payload_that_was_altered_is_not_sealed(log: Log) -> None:
     assert log.sealed.stop() == 1
 
 
-def test_a_registration_that_does_not_follow_is_an_integrity_failure(log: Log) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        {},  # twice sealed
+        {"first": 100, "stop": 177},
+        {"first": 132, "stop": 177},
+        {"first": 131, "stop": 177},  # after it, and of another history
+        {"replaces": [7]},
+        {"replaces": [1], "chain": "00" * 32},
+    ],
+    ids=str,
+)
+def test_a_registration_that_does_not_follow_is_an_integrity_failure(log: Log, other: dict[str, Any]) -> None:
     fill(log)
     seal(log, stop=131)
     (segment,) = log.sealed.segments()
-    forged = segment.body() | {"first": 100, "stop": 177}
-    batch = control_batch(SEALED, "100-176", forged, None, None)
+    batch = control_batch(SEALED, "again", segment.body() | other, None, None)
     log.append(replace(batch, writer=log.sealed.writer, sequence=2))
     with pytest.raises(ListingBroken) as caught:
         list(log.read(1, 10, kind="decision"))
     assert caught.value.exit_code == 40
+    with Log(log.url) as again, pytest.raises(ListingBroken):
+        again.sealed.segments()
 
 
 def test_the_same_words_of_another_writer_register_nothing(log: Log) -> None:
