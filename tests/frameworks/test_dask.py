@@ -2,21 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import dask
 import pytest
 from distributed import Client, LocalCluster
 
-from harness.engines.engine import InProcess
 from harness.engines.errors import ClusterFailed
 from harness.engines.futures import Futures
-from harness.looks import take_look
-from tests.frameworks.scoring import scored_alike
-from tests.support import servers
-from tests.support.parted_shop import DAY_UNIT, as_bytes, declared, measured, parted_shop
-from tests.support.parts import once_killed, poison, square
+from tests.frameworks.scoring import PARTS, looked_alike, scored_alike
+from tests.support.parts import poison, square
 
 # A local cluster closes a worker that is not back after 15 s, which a busy machine may need to start one;
 # then a part without a worker waits for ever. Dask blames a part for each worker that dies under it.
@@ -52,19 +47,9 @@ def client() -> Iterator[Client]:
 def test_killed_workers_change_no_byte(
     client: Client, database_url: str, migrated: str, tmp_path: Path
 ) -> None:
-    class Killing:
-        def map(self, fn, parts):
-            with client.get_executor() as executor:
-                yield from Futures(executor).map(partial(once_killed, str(marks), fn), parts)
-
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    with servers.fresh_database(database_url, migrated) as url, parted_shop(tmp_path, url) as shop:
-        declared(shop, tmp_path, "day", unit=DAY_UNIT)
-        take_look(shop.log, "day", folder=tmp_path)
-        whole = as_bytes(measured(shop.log, "day", InProcess(), 1))
-        assert as_bytes(measured(shop.log, "day", Killing(), 3)) == whole
-    assert len(list(marks.iterdir())) == 3
+    with client.get_executor() as executor:
+        looked_alike(Futures(executor), database_url, migrated, tmp_path)
+    assert len(list((tmp_path / "marks").iterdir())) == PARTS
 
 
 def test_a_challenger_scored_there_has_the_batches_of_one_process(

@@ -4,26 +4,22 @@ import json
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from harness.database import create_log
-from harness.engines.engine import InProcess
 from harness.engines.errors import ClusterFailed
 from harness.engines.spark import Spark
 from harness.errors import UnknownPosition
-from harness.looks import take_look
 from harness.training.folder import TrainingSet
 from harness.training.sets import Place, build_training_set
 from harness.training.spec import Spec
-from tests.frameworks.scoring import scored_alike
+from tests.frameworks.scoring import looked_alike, scored_alike
 from tests.frameworks.spark_support import SPARK_WARNINGS
 from tests.process.test_extend_law import PLAIN
 from tests.support import servers
 from tests.support.history import POINT, History
-from tests.support.parted_shop import DAY_UNIT, as_bytes, declared, measured, parted_shop
 from tests.support.parts import executor_killed, poison_executor, refused, square
 
 pytestmark = [pytest.mark.filterwarnings(each) for each in SPARK_WARNINGS]
@@ -40,18 +36,8 @@ def test_an_error_of_ours_arrives_with_its_values(connected):
 
 
 def test_a_killed_executor_changes_no_byte(connected, database_url, migrated, tmp_path):
-    class Killing:
-        def map(self, fn, parts):
-            return Spark(connected).map(partial(executor_killed, str(marks), fn), parts)
-
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    with servers.fresh_database(database_url, migrated) as url, parted_shop(tmp_path, url) as shop:
-        declared(shop, tmp_path, "day", unit=DAY_UNIT)
-        take_look(shop.log, "day", folder=tmp_path)
-        whole = as_bytes(measured(shop.log, "day", InProcess(), 1))
-        assert as_bytes(measured(shop.log, "day", Killing(), 3)) == whole
-    (killed,) = marks.iterdir()
+    looked_alike(Spark(connected), database_url, migrated, tmp_path, executor_killed)
+    (killed,) = (tmp_path / "marks").iterdir()
     assert not Path(f"/proc/{killed.read_text()}").exists()
 
 
