@@ -6,6 +6,14 @@ FORM: int
 def cut(
     payload: bytes, marks: bytes, bound: bytes, /
 ) -> tuple[list[str | None], list[bytes], list[bytes], list[bytes], list[bytes]] | None: ...
+def read_head(
+    literals: tuple[bytes, ...],
+    names: tuple[str | bytes | int | None, ...],
+    data: bytes,
+    start: int,
+    most: int,
+    /,
+) -> tuple[int, bytes, dict[str, Any], int] | None: ...
 
 class HotPath:
     def __new__(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PURE_VARIABLE: Final = "HARNESS_RECORDER_PURE"
 _NO: Final = ("", "0", "false", "no")
-_FORM: Final = 2  # as recorders/_hotpath.c has it
+_FORM: Final = 3  # as recorders/_hotpath.c has it
 # What the compiled path calls a kind of value; upper case where None is not allowed.
 _CODES: Final = {
     "float64": "f",
@@ -56,6 +56,14 @@ COMPILED: Final = not isinstance(_found, str)
 # A frame's payload, a mark for each value, what is behind each id (recorders/cutting.py); None: decline.
 _Cut = Callable[[bytes, bytes, bytes], "tuple[list[Any], ...] | None"]
 cut: Final[_Cut | None] = _found.cut if COMPILED else None
+
+# The literals of a spelling and the names between them, bytes, where to begin, how far to look at most
+# (recorders/doors/heads.py); what comes is length, token, attributes and the end. None: not spelled so.
+_Values = tuple[int, bytes, dict[str, Any], int]
+_ReadHead = Callable[
+    [tuple[bytes, ...], tuple[str | bytes | int | None, ...], bytes, int, int], _Values | None
+]
+read_head: Final[_ReadHead | None] = _found.read_head if COMPILED else None
 
 
 def which() -> str:

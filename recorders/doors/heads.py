@@ -2,7 +2,8 @@
 
 httptools reads a head in some twenty calls, each into Python. A sender spells all its heads alike: the same
 line, the same names in the same order. One match of a regular expression finds the values of such a head
-(docs/adr/0063). It takes nothing that httptools would refuse, and leaves to it whatever is spelled otherwise.
+(docs/adr/0063), or one walk of a compiled function where the hot path is compiled, and the same from both
+(docs/adr/0074). They take nothing that httptools would refuse, and leave to it whatever is spelled otherwise.
 """
 
 import re
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from recorders import hotpath
 from recorders.doors import cloudevents
 
 HEAD_BYTES: Final = 32 * 1024
@@ -21,16 +23,17 @@ LEARNT_AFTER: Final = 32
 _HEADERS_MAX: Final = 64
 _SPELLED_BYTES: Final = 8_192
 _LENGTH: Final = b"content-length"
+_NUMBER: Final = 0
 _TOKEN: Final = b"authorization"
 # What a form holds as it was sent: what the body is does not change from one request of a sender to the next.
 _FIXED: Final = (b"content-type", b"content-encoding")
 # What says where a request ends, or what comes after it, in another way than a length.
 _FRAMING: Final = frozenset({b"transfer-encoding", b"connection", b"proxy-connection", b"upgrade", b"expect"})
 # Visible characters, and blanks between them: all parsers agree on these.
-_VALUE: Final = r"[!-~][ -~]*"
-_END: Final = r"(?<! )\r\n"
+_VALUE: Final = r"[!-~][ -~]*(?<! )"
 
 Headers = Sequence[tuple[bytes, bytes]]
+Name = str | bytes | int | None
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -69,25 +72,36 @@ class Form:
     """The spelling of one sender's heads: their first line, and the names of their headers in order."""
 
     def __init__(self, method: bytes, url: bytes, headers: Headers) -> None:
-        self._names = tuple(name for header, _ in headers for name in _kept(header))
         self._alike = Head.of(method, url, headers)
-        lines = [re.escape((method + b" " + url).decode("latin-1")) + r" HTTP/1\.1\r\n"]
-        lines += [_line(name, value) for name, value in headers]
-        pattern = re.compile("".join(lines) + r"\r\n")
-        self._match = pattern.match
+        self._literals, self._names = _spelling(b"%s %s HTTP/1.1\r\n" % (method, url), headers)
+        self._kept = tuple(name for name in self._names if name is not None)
+        groups = [_group(name) for name in self._names]
+        literals = [re.escape(literal.decode("latin-1")) for literal in self._literals]
+        self._match = re.compile("".join(map("".join, zip(literals, [*groups, ""], strict=True)))).match
 
     def read(self, data: bytes, start: int) -> tuple[Head, int] | None:
         """Return a head of this form and where it ends; None for one that is cut off, or of another."""
+        if hotpath.read_head is None:
+            found = self._patiently(data, start)
+        else:
+            found = hotpath.read_head(self._literals, self._names, data, start, HEAD_BYTES)
+        if found is None:
+            return None
+        length, token, attributes, end = found
+        alike = self._alike
+        head = Head(alike.method, alike.path, alike.kind, alike.encoding, length, token, False, attributes)  # noqa: FBT003  # the order of a head
+        return head, end
+
+    def _patiently(self, data: bytes, start: int) -> tuple[int, bytes, dict[str, Any], int] | None:
+        """Return length, token, attributes and the end of a head."""
         end = data.find(b"\r\n\r\n", start, start + HEAD_BYTES) + 4
         found = self._match(data[start:end].decode("latin-1")) if end > start else None
         if found is None:
             return None
-        alike = self._alike
-        values: dict[Any, Any] = dict(zip(self._names, found.groups(), strict=True))
-        length = int(values.pop(_LENGTH))
+        values: dict[Any, Any] = dict(zip(self._kept, found.groups(), strict=True))
+        length = int(values.pop(_NUMBER))
         token = values.pop(_TOKEN, "").encode("latin-1")
-        head = Head(alike.method, alike.path, alike.kind, alike.encoding, length, token, False, values)  # noqa: FBT003  # the order of a head
-        return head, end
+        return length, token, values, end
 
 
 class Forms:
@@ -125,17 +139,32 @@ def _learnable(first: bytes, headers: Headers) -> bool:
     )
 
 
-def _line(name: bytes, value: bytes) -> str:
-    """Return the pattern of one header, with a group for a value that is kept."""
-    lower, spelt = name.lower(), re.escape(name.decode("latin-1")) + ": "
+def _spelling(first: bytes, headers: Headers) -> tuple[tuple[bytes, ...], tuple[Name, ...]]:
+    """Return what is the same in all heads of a form, and the names of the values in between.
+
+    A name is 0 for the length, bytes for the token, text for an attribute and None for what is not kept.
+    """
+    literals, names = [first], list[Name]()
+    for header, value in headers:
+        literals[-1] += header + b": "
+        if header.lower() in _FIXED:
+            literals[-1] += value + b"\r\n"
+        else:
+            names.append(_name(header))
+            literals.append(b"\r\n")
+    literals[-1] += b"\r\n"
+    return tuple(literals), tuple(names)
+
+
+def _name(header: bytes) -> Name:
+    lower = header.lower()
     if lower == _LENGTH:
-        return spelt + r"([0-9]{1,15})\r\n"
-    if lower in _FIXED:
-        return spelt + re.escape(value.decode("latin-1")) + r"\r\n"
-    return f"{spelt}({_VALUE}){_END}" if _kept(name) else spelt + _VALUE + _END
+        return _NUMBER
+    return lower if lower == _TOKEN else next(iter(cloudevents.split([(header, b"")])[0]), None)
 
 
-def _kept(name: bytes) -> list[str | bytes]:
-    """Return what the value of a header is kept as: text for an attribute, bytes for what is none."""
-    lower = name.lower()
-    return [lower] if lower in (_LENGTH, _TOKEN) else list(cloudevents.split([(name, b"")])[0])
+def _group(name: Name) -> str:
+    """Return the pattern of a value, a group where it is kept."""
+    if name == _NUMBER:
+        return r"([0-9]{1,15})"
+    return _VALUE if name is None else f"({_VALUE})"
