@@ -4,7 +4,7 @@ import math
 from typing import TypeVar
 
 import numpy as np
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from policies.columns import Floats
 from policies.errors import PlanError
@@ -89,7 +89,8 @@ def check_payoff(options: Options) -> None:
         )
     if not isinstance(options.reference, UnsetType) and not math.isfinite(options.reference):
         raise PlanError("metrics.reference", options.reference, "a finite ratio", "Correct it.")
-    if not isinstance(options.reference, UnsetType) and not any(_linear(options)):
+    whole = UNSET not in (options.gain, options.per, options.reference)
+    if whole and not any(_linear(options)):
         raise PlanError(
             "metrics.gain", options.gain, "a ratio that some decision can move", "Declare another reference."
         )

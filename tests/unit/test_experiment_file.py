@@ -1,16 +1,20 @@
 """The experiment file: every fault is found at once, and each message names the key and the remedy."""
 
 import datetime as dt
+import math
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from harness.experiment_file import ExperimentFile, from_declaration
 from harness.experiment_lint import lint, read_experiment
 from harness.experiment_reference import KEYS, TABLES, reference, template
 from harness.strict_toml import TomlFileError, known_keys
+from policies.metrics import METRICS
 from recorders.canonical import canonical_json
 
 GOOD = """
@@ -54,6 +58,25 @@ def tables(**changed: Any) -> dict[str, Any]:
 
 def faults(**changed: Any) -> list[str]:
     return [str(problem) for problem in lint(tables(**changed))]
+
+
+AWKWARD = [
+    *(math.nan, math.inf, -math.inf, 0, -1, 1, 2, 0.5, 1e308, 1e-320, 2**63 - 1, True),
+    *("", "x", "24h", "-1h", "1e9d", "refuse", "a:1", "py:nope:f", "py::", "retraining", "logged_action"),
+    *([], [1], [math.nan, 1, 2, 3], [1, 2, 3, 4], [0, 0, 0, 0], ["harm", "harm"], {"a": 1}),
+    *(dt.datetime(2026, 1, 1, tzinfo=dt.UTC), dt.datetime(1, 1, 1, tzinfo=dt.UTC), dt.date(2026, 1, 1)),
+]
+
+
+@given(
+    metric=st.sampled_from(sorted(METRICS)),
+    changed=st.dictionaries(st.sampled_from(sorted(KEYS)), st.sampled_from(AWKWARD), max_size=3),
+)
+@example(metric="brier", changed={"metrics.reference": 2})
+def test_any_value_at_any_key_is_taken_or_a_fault_with_a_name(metric: str, changed: dict[str, Any]) -> None:
+    values = {key.replace(".", "__"): value for key, value in changed.items() if "." in key}
+    found = lint(tables(**{"metrics__name": metric} | values))
+    assert all(str(problem) for problem in found)
 
 
 def test_a_good_file_has_no_fault_and_its_declaration_comes_back(tmp_path: Path) -> None:
