@@ -13,8 +13,8 @@ from setuptools.command.bdist_wheel import bdist_wheel
 RECORDERS = Path(os.path.relpath(Path(__file__).parent)) / "recorders"
 HOT_PATH = Extension(
     "recorders._hotpath",
-    [(RECORDERS / name).as_posix() for name in ("_hotpath.c", "_cut.c", "_heads.c")],
-    depends=[(RECORDERS / name).as_posix() for name in ("_plain.h", "_cut.h", "_heads.h")],
+    [(RECORDERS / name).as_posix() for name in ("_hotpath.c", "_cut.c", "_heads.c", "_picks.c")],
+    depends=[(RECORDERS / name).as_posix() for name in ("_plain.h", "_cut.h", "_doors.h")],
     optional=True,
 )
 

@@ -4,7 +4,7 @@
  * Python's. What a value may be, and where it ends, is as the regular expression of recorders/doors/heads.py
  * has it, which finds the same in every head. tests/laws/test_heads.py holds the two together.
  */
-#include "_heads.h"
+#include "_doors.h"
 #include <string.h>
 
 #define DIGITS_MAX 15 /* of a length: no such number is too large for 64 bits */

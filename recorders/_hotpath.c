@@ -9,7 +9,7 @@
  * half-way, and why a recorder's door cannot close between the look at it and the append.
  */
 #include "_cut.h"
-#include "_heads.h"
+#include "_doors.h"
 #include "_plain.h"
 #include <structmember.h>
 #include <time.h>
@@ -21,7 +21,7 @@
 #error "PyPy compiles the Python path by itself."
 #endif
 
-#define FORM 3          /* what hotpath.py and this hand each other: another number for every other form */
+#define FORM 4          /* what hotpath.py and this hand each other: another number for every other form */
 #define SLOT_BYTES 1024 /* as in recorder.py: a larger event takes several slots of the queue */
 #define PID_CHECK_EVERY 256
 
@@ -385,7 +385,7 @@ fill(PyObject *module)
             return -1;
         Py_DECREF(type);
     }
-    return PyModule_AddFunctions(module, heads_methods) < 0 ? -1 : PyModule_AddIntMacro(module, FORM);
+    return add_doors(module) < 0 ? -1 : PyModule_AddIntMacro(module, FORM);
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill}, {0, NULL}};

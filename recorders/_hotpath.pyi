@@ -14,6 +14,9 @@ def read_head(
     most: int,
     /,
 ) -> tuple[int, bytes, dict[str, Any], int] | None: ...
+def find_values(
+    picks: tuple[tuple[tuple[tuple[str | int, ...], ...], Any], ...], document: object, absent: object, /
+) -> list[Any] | None: ...
 
 class HotPath:
     def __new__(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PURE_VARIABLE: Final = "HARNESS_RECORDER_PURE"
 _NO: Final = ("", "0", "false", "no")
-_FORM: Final = 3  # as recorders/_hotpath.c has it
+_FORM: Final = 4  # as recorders/_hotpath.c has it
 # What the compiled path calls a kind of value; upper case where None is not allowed.
 _CODES: Final = {
     "float64": "f",
@@ -64,6 +64,11 @@ _ReadHead = Callable[
     [tuple[bytes, ...], tuple[str | bytes | int | None, ...], bytes, int, int], _Values | None
 ]
 read_head: Final[_ReadHead | None] = _found.read_head if COMPILED else None
+# Picks (their paths, what stands for all), a document, what is absent (recorders/doors/picks.py).
+# None: decline.
+_Pick = tuple[tuple[tuple[str | int, ...], ...], Any]
+_FindValues = Callable[[tuple[_Pick, ...], Any, object], list[Any] | None]
+find_values: Final[_FindValues | None] = _found.find_values if COMPILED else None
 
 
 def which() -> str:

@@ -6,7 +6,7 @@ an int64, 0 and 1 are bools, an instant is text or a number with its unit. Nothi
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -19,6 +19,10 @@ _FIRST_US: Final = -62_135_596_800_000_000
 _LAST_US: Final = 253_402_300_799_999_999
 _MICROSECOND: Final = timedelta(microseconds=1)
 Cast = Callable[[Any], Any]
+# By kind: of what type a value is that its cast leaves alone.
+PLAIN: Final[Mapping[str, type]] = {
+    "float64": float, "int64": int, "bool": bool, "string": str, "category": str, "text": str,
+}  # fmt: skip
 
 
 class Cell(str):

@@ -25,7 +25,7 @@ def compile_path(text: str) -> Find:
     >>> compile_path("rows[1]")({"rows": [1]}) is ABSENT
     True
     """
-    steps = _steps(text)
+    steps = steps_of(text)
     if len(steps) == 1:
         return _one(steps[0])
     if len(steps) == 2 and isinstance(steps[0], str):  # noqa: PLR2004  # nearly all of them: input[0], event.id
@@ -53,7 +53,12 @@ def quoted(name: str) -> str:
     return name if re.fullmatch(r'[^.\[\]"]+', name) else f'"{name}"'
 
 
-def _steps(text: str) -> tuple[str | int, ...]:
+def steps_of(text: str) -> tuple[str | int, ...]:
+    """Return the names and places of a path.
+
+    Raises:
+        MappingError: no path.
+    """
     steps: list[str | int] = []
     place = 0
     while place < len(text):

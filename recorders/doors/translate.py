@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
-from recorders.doors.casts import cast_for
+from recorders.doors.casts import PLAIN
 from recorders.doors.mapping import DECISION_KEYS, OUTCOME_KEYS, Mapping, Pick
-from recorders.doors.paths import ABSENT, Find, compile_path
+from recorders.doors.paths import ABSENT, compile_path
+from recorders.doors.picks import Picks, picked
 from recorders.errors import InvalidEvent
 from recorders.events import DecisionEncoder, encode_outcome
 from recorders.limits import Limits
@@ -36,14 +37,22 @@ class Translator:
         self.schema = mapping.feature_set.digest
         self._encode = DecisionEncoder(mapping.feature_set, limits or Limits()).encode
         types = {field.name: field.type for field in mapping.feature_set.fields}
-        self._fields = [(name, *_picked(name, pick, types[name])) for name, pick in mapping.fields.items()]
+        self._fields = [
+            (name, PLAIN.get(types[name]), picked(name, pick, types[name])[1])
+            for name, pick in mapping.fields.items()
+        ]
+        self._field_picks = Picks(list(mapping.fields.values()))
         envelope = dict.fromkeys(DECISION_KEYS, "text") | _CASTS | {"occurred_at": "instant"}
         self._envelope = [
-            (key, *_picked(key, mapping.decision.get(key, Pick()), envelope[key])) for key in DECISION_KEYS
+            (key, PLAIN.get(envelope[key]), *picked(key, mapping.decision.get(key, Pick()), envelope[key]))
+            for key in DECISION_KEYS
         ]
         self._template, self._moving = self._fixed()
+        self._moving_picks = Picks(
+            [mapping.decision.get(DECISION_KEYS[place], Pick()) for place, _, _ in self._moving]
+        )
         outcome = dict.fromkeys(OUTCOME_KEYS, "text") | _OUTCOME_CASTS | {"occurred_at": "instant"}
-        self._outcome = {key: _picked(key, pick, outcome[key]) for key, pick in mapping.outcome.items()}
+        self._outcome = {key: picked(key, pick, outcome[key]) for key, pick in mapping.outcome.items()}
         self._match = [(compile_path(path), text) for path, text in mapping.match.items()]
 
     def applies(self, document: Any) -> bool:
@@ -99,39 +108,41 @@ class Translator:
             )
         return self._outcome_of(document, value)
 
-    def _fixed(self) -> tuple[list[Any], list[tuple[int, Find, Callable[[Any], Any]]]]:
+    def _fixed(self) -> tuple[list[Any], list[tuple[int, type | None, Callable[[Any], Any]]]]:
         """Return the envelope with what is the same in every document, and what has to be looked for."""
         template: list[Any] = [1.0 if key == "inclusion" else None for key in DECISION_KEYS]
         moving = []
-        for place, (key, find, cast) in enumerate(self._envelope):
+        for place, (key, plain, _, cast) in enumerate(self._envelope):
             pick = self.mapping.decision.get(key, Pick())
             if not pick.paths and pick.value is not None:
                 with contextlib.suppress(InvalidEvent):  # else each document is refused for it
                     template[place] = cast(pick.value)
                     continue
             if pick.paths or pick.value is not None or key in _NEEDED:
-                moving.append((place, find, cast))
+                moving.append((place, plain, cast))
         return template, moving
 
     def _features(self, document: dict[str, Any]) -> dict[str, Any]:
         features = {}
-        for name, find, cast in self._fields:
-            value = find(document)
-            if value is not ABSENT:
-                features[name] = value if value is None else cast(value)
+        for (name, plain, cast), value in zip(self._fields, self._field_picks.find(document), strict=True):
+            if type(value) is plain or value is None:
+                features[name] = value
+            elif value is not ABSENT:
+                features[name] = cast(value)
         return features
 
     def _answered(self, document: dict[str, Any]) -> bool:
         return any(
             key in ("score", "decision") and find(document) not in (ABSENT, None)
-            for key, find, _ in self._envelope
+            for key, _, find, _ in self._envelope
         )
 
     def _decision(self, document: dict[str, Any], features: dict[str, Any], row: int) -> Event:
         envelope = self._template.copy()
-        for place, find, cast in self._moving:
-            value = find(document)
-            if value is not ABSENT and value is not None:
+        for (place, plain, cast), value in zip(self._moving, self._moving_picks.find(document), strict=True):
+            if type(value) is plain:
+                envelope[place] = value
+            elif value is not ABSENT and value is not None:
                 envelope[place] = cast(value)
             elif DECISION_KEYS[place] in _NEEDED:
                 raise _incomplete(DECISION_KEYS[place], self.mapping)
@@ -167,33 +178,3 @@ def _incomplete(key: str, mapping: Mapping) -> InvalidEvent:
         f"Expected it where the mapping of {mapping.decision_point} looks.",
         "Correct the path, or give a `value` that stands for all.",
     )
-
-
-def _picked(name: str, pick: Pick, kind: str) -> tuple[Find, Callable[[Any], Any]]:
-    """Return how a value is found and what makes it one of `kind`. A null gives way to the next path."""
-    finds = [compile_path(path) for path in pick.paths]
-    fallback = ABSENT if pick.value is None else pick.value
-    cast = cast_for(name, kind, pick.unit, pick.zone)
-    if len(finds) == 1 and fallback is ABSENT:
-        return finds[0], cast
-    if len(finds) == 1:
-        return _or_else(finds[0], fallback), cast
-
-    def find(document: Any) -> Any:
-        found = ABSENT
-        for one in finds:
-            value = one(document)
-            if value is not ABSENT and value is not None:
-                return value
-            found = value if found is ABSENT else found
-        return found if fallback is ABSENT else fallback
-
-    return find, cast
-
-
-def _or_else(find_one: Find, fallback: Any) -> Find:
-    def find(document: Any) -> Any:
-        value = find_one(document)
-        return fallback if value is ABSENT or value is None else value
-
-    return find

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import atheris
 
-ALL = ("native", "bodies", "frames", "persons", "http", "ops")
+ALL = ("native", "bodies", "frames", "persons", "heads", "picks", "http", "ops")
 
 
 def fuzz(target: str, seconds: int, findings: Path) -> None:

@@ -15,6 +15,11 @@ import msgspec
 
 from recorders import hotpath
 from recorders.columns import to_batch
+from recorders.doors.bodies import parse_json
+from recorders.doors.errors import Unreadable
+from recorders.doors.heads import Form
+from recorders.doors.mapping import Pick
+from recorders.doors.picks import Picks
 from recorders.errors import CorruptBatch, FeatureSetError
 from recorders.fields import FIELD_TYPES, FeatureSet, Field
 from recorders.frame import payload_of
@@ -33,6 +38,10 @@ Target = Callable[[bytes], None]
 EVERY = FeatureSet("every", 1, tuple(Field(f"a_{place}", kind) for place, kind in enumerate(FIELD_TYPES)))
 DIGEST = bytes.fromhex(EVERY.digest)
 KEYS = HeldKeys()
+SPELLED = ((b"Host", b"h"), (b"Content-Length", b"2"), (b"ce-id", b"1"), (b"Authorization", b"Bearer x"))
+FORM = Form(b"POST", b"/", SPELLED)
+PLACES = ("event.id", "event.none", "input[0]", "input[-1][0]", "event.id[0]", '"0"', "[0]")
+PICKS = Picks([*(Pick((place,)) for place in PLACES), Pick(PLACES[1:], "all"), Pick()])
 
 
 def native(data: bytes) -> None:
@@ -90,6 +99,32 @@ def persons(data: bytes) -> None:
     finally:
         hotpath.cut = compiled  # type: ignore[misc]  # as it was
     assert found[0] == found[1]
+
+
+def heads(data: bytes) -> None:
+    """A head: the compiled walk and the regular expression find the same in it, or neither finds a thing."""
+    compiled, found = hotpath.read_head, []
+    try:
+        for hotpath.read_head in (compiled, None):  # type: ignore[misc]  # as where nothing is compiled
+            found.append(FORM.read(data[1:], min(data[0], len(data) - 1)) if data else None)
+    finally:
+        hotpath.read_head = compiled  # type: ignore[misc]  # as it was
+    assert found[0] == found[1]
+
+
+def picks(data: bytes) -> None:
+    """A document: the compiled search and the Python one find the very same objects in it."""
+    try:
+        document = parse_json(data)
+    except Unreadable:
+        return
+    compiled, found = hotpath.find_values, []
+    try:
+        for hotpath.find_values in (compiled, None):  # type: ignore[misc]  # as where nothing is compiled
+            found.append(PICKS.find(document))
+    finally:
+        hotpath.find_values = compiled  # type: ignore[misc]  # as it was
+    assert all(one is other for one, other in zip(*found, strict=True))
 
 
 @contextlib.contextmanager
@@ -166,8 +201,20 @@ TARGETS: dict[str, Callable[[], contextlib.AbstractContextManager[Target]]] = {
     "bodies": lambda: contextlib.nullcontext(bodies),
     "frames": lambda: contextlib.nullcontext(frames),
     "persons": lambda: contextlib.nullcontext(persons),
+    "heads": lambda: contextlib.nullcontext(heads),
+    "picks": lambda: contextlib.nullcontext(picks),
     "http": http,
     "ops": ops,
+}
+
+
+SEEDS = {
+    "persons": [payload_of([msgspec.msgpack.encode(PERSON)] * 2)],
+    "heads": [
+        b"\x00" + b"\r\n".join([b"POST / HTTP/1.1", *(b"%s: %s" % one for one in SPELLED), b"", b"{}"])
+    ],
+    "picks": [b'{"event":{"id":"x","none":null},"input":[6.5,[2]]}'],
+    "ops": [b"GET /healthz HTTP/1.1\r\n\r\n", b"POST /drain HTTP/1.1\r\nauthorization: Bearer x\r\n\r\n"],
 }
 
 
@@ -183,10 +230,8 @@ def seeds(target: str) -> list[bytes]:
         return [one[wire.PREFIX.size :] for one in (hello, *messages)]
     if target == "frames":
         return [bytes([place, frame.events - 1]) + frame.payload for place, frame in enumerate(sent)]
-    if target == "persons":
-        return [payload_of([msgspec.msgpack.encode(PERSON)] * 2)]
-    if target == "ops":
-        return [b"GET /healthz HTTP/1.1\r\n\r\n", b"POST /drain HTTP/1.1\r\nauthorization: Bearer x\r\n\r\n"]
+    if target in SEEDS:
+        return SEEDS[target]
     found = []
     for case in CASES:
         for path, headers, body in requests_of(case) if (case / "capture.json").exists() else ():
