@@ -100,8 +100,12 @@ def _patiently(payload: bytes, layout: _Layout) -> Cut:
     names = [row[layout.subject] for row in rows]
     if not {*map(type, names)} <= {str, type(None)}:
         raise CorruptBatch("a subject is no text")
+    if not {type(row[0]) for row in rows} <= {
+        str
+    }:  # the text of an extension's object is never the same twice
+        raise CorruptBatch("a decision's id is no text")
     encode = msgspec.msgpack.Encoder().encode
-    abouts = [str(row[0]).encode() + layout.bound for row in rows]
+    abouts = [row[0].encode() + layout.bound for row in rows]
     values = [*map(encode, map(layout.sealed, rows))]
     after = [encode(row.pop()) for row in rows]
     for row in rows:

@@ -21,8 +21,12 @@ def parse_json(data: bytes) -> Any:
     Raises:
         Unreadable: it is not JSON, or nested too deep.
     """
-    found = _parsed(data)
-    if _too_deep(found, data.count(b"[") + data.count(b"{")):
+    try:
+        found = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        found = _with_infinities(data, error)
+    opened = data.count(b"[") + data.count(b"{")
+    if opened > DEPTH_MAX and _too_deep(found):
         raise Unreadable(f"it is not JSON that is taken (nested more than {DEPTH_MAX} deep)")
     return found
 
@@ -37,15 +41,13 @@ def opened_text(text: str) -> Any:
         found = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
         return text
-    return text if _too_deep(found, text.count("[") + text.count("{")) else found
+    return text if text.count("[") + text.count("{") > DEPTH_MAX and _too_deep(found) else found
 
 
-def _parsed(data: bytes) -> Any:
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        if b"NaN" not in data and b"Infinity" not in data:
-            raise Unreadable(f"it is not JSON ({error})") from error
+def _with_infinities(data: bytes, refused: Exception) -> Any:
+    """Return the value of JSON with NaN or infinities, for which it was refused."""
+    if b"NaN" not in data and b"Infinity" not in data:
+        raise Unreadable(f"it is not JSON ({refused})") from refused
     try:
         found = json.loads(data.decode())
         if b"\\u" in data:  # half of a surrogate pair passes here, and nothing that comes later can write it
@@ -55,13 +57,11 @@ def _parsed(data: bytes) -> Any:
     return found
 
 
-def _too_deep(value: Any, opened: int) -> bool:
-    """Whether a value is nested more than DEPTH_MAX deep; `opened` is how many brackets its text opens.
+def _too_deep(value: Any) -> bool:
+    """Whether a value is nested more than DEPTH_MAX deep. Where its text opens fewer brackets, it is not.
 
     How deep a parser goes depends on the Python: 3.13 reads what nothing that comes later can walk through.
     """
-    if opened <= DEPTH_MAX:
-        return False
     level = [value]
     for _ in range(DEPTH_MAX):
         inside = (one.values() if type(one) is dict else one for one in level if type(one) in (dict, list))

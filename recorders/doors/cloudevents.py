@@ -109,9 +109,10 @@ def _media(content_type: bytes) -> bytes:
 
 
 def _event(attributes: dict[str, Any], data: bytes, size: int) -> CloudEvent:
+    get = attributes.get
     for key in _NEEDED:
-        value = attributes.get(key)
-        if type(value) is not str or not value or len(value) > _ATTRIBUTE_MAX:
+        value = get(key)
+        if type(value) is not str or not 0 < len(value) <= _ATTRIBUTE_MAX:
             raise Unreadable(f"the attribute {key} is missing, empty or no text")
     return CloudEvent(attributes, data, size)
 

@@ -179,16 +179,17 @@ def documents(pair: Pair) -> list[dict[str, Any]]:
     Raises:
         Unreadable: a body that cannot be read, or a response with more or fewer rows than its request.
     """
-    request = None if pair.request is None else parse_json(pair.request.data)
-    response = None if pair.response is None else parse_json(pair.response.data)
-    inputs = None if pair.request is None else rows_of(request)
-    outputs = None if pair.response is None else rows_of(response)
-    half = pair.request or pair.response
+    asked, answered = pair
+    request = None if asked is None else parse_json(asked.data)
+    response = None if answered is None else parse_json(answered.data)
+    inputs = None if asked is None else rows_of(request)
+    outputs = None if answered is None else rows_of(response)
+    half = asked or answered
     assert half is not None, "a pair has a half"
     base: dict[str, Any] = {"event": opened(half.attributes)}
-    if pair.request is not None:
+    if asked is not None:
         base["request"] = request
-    if pair.response is not None:
+    if answered is not None:
         base["response"] = response
     latency = _latency_us(pair)
     if latency is not None:
@@ -199,9 +200,10 @@ def documents(pair: Pair) -> list[dict[str, Any]]:
         return [base | {"input": row} for row in inputs]
     if len(inputs) != len(outputs):
         raise Unreadable(f"{len(inputs)} rows were asked, {len(outputs)} answered", reason="rows")
-    return [
-        base | {"input": asked, "output": answered} for asked, answered in zip(inputs, outputs, strict=True)
-    ]
+    if len(inputs) == 1:  # nearly all of them
+        base["input"], base["output"] = inputs[0], outputs[0]
+        return [base]
+    return [base | {"input": given, "output": found} for given, found in zip(inputs, outputs, strict=True)]
 
 
 def _latency_us(pair: Pair) -> int | None:
