@@ -3,7 +3,9 @@
 A step is each thing that the outside world sees: a statement of the database, a call of the store.
 """
 
+import itertools
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -13,10 +15,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from harness.config import StorePlace
-from harness.database import upgrade
+from harness.database import create_log, upgrade
 from harness.lease import is_held
 from harness.log.compact import compact
 from harness.log.connection import Connection
@@ -32,7 +35,7 @@ from tests.support import servers
 from tests.support.filled import fill, reads, small_log
 
 STEPS = ((Connection, "rows"), (Appender, "append"), (Store, "put"), (Store, "read"), (Store, "delete"))
-# Of all steps, one in so many; `__main__` takes every one.
+# Of all steps, one in so many; `__main__` takes every one, each from the same beginning.
 STRIDE, LIFE = 9, 60
 
 
@@ -75,6 +78,45 @@ def counted(real: Callable[..., Any], left: list[int], *, after: bool) -> Callab
     return call
 
 
+def harmless(url: str, place: StorePlace, before: list[pa.Table], step: int) -> None:
+    """Check what a killed process left, and wait until the server has heard of its death."""
+    with Log(url, store=place) as log:
+        assert reads(log) == before, step
+        assert log.verify().holds, step
+        while is_held(url, "seal", str(log.sealed.log_id)):
+            time.sleep(0.01)
+
+
+def ended(log: Log, before: list[pa.Table]) -> None:
+    """Live a whole life, and check that it ended all that was begun."""
+    life(log)
+    named = {path for segment in log.sealed.segments() for path in segment.paths()}
+    assert {found.path for found in log.sealed.store.files()} == named
+    assert reads(log) == before
+    assert log.sealed.stop() > log.head().position - 100
+
+
+def every_step(server: str, template: str, *, after: bool) -> int:
+    """Return how many steps one life has; a process was killed at each, all from the same beginning."""
+    with tempfile.TemporaryDirectory() as name, servers.fresh_database(server, template) as begun:
+        store = Path(name, "begun")
+        create_log(url=begun, clock="event", partition_positions=100).close()
+        with Log(begun, store=StorePlace(str(store))) as log:
+            fill(log)
+            seal(log, events=100)
+            fill(log)
+            before = reads(log)
+        for step in itertools.count(1):
+            place = StorePlace(str(shutil.copytree(store, Path(name, str(step)))))
+            with servers.fresh_database(server, servers.database_of(begun)) as url:
+                if not killed_at(place, url, step, after=after):
+                    return step - 1
+                harmless(url, place, before, step)
+                with Log(url, store=place) as log:
+                    ended(log, before)
+    raise AssertionError("a life ends")
+
+
 def sweep(database_url: str, migrated: str, stride: int, *, after: bool) -> int:
     """Return at how many steps a life was killed; each begins in what the last left, and 46 events more."""
     with tempfile.TemporaryDirectory() as folder, small_log(database_url, migrated, Path(folder)) as log:
@@ -84,18 +126,10 @@ def sweep(database_url: str, migrated: str, stride: int, *, after: bool) -> int:
         kills, before = 0, reads(log)
         while killed_at(place, log.url, 1 + kills * stride, after=after):
             kills += 1
-            with Log(log.url, store=place) as other:
-                assert reads(other) == before, kills
-                assert other.verify().holds, kills
-            while is_held(log.url, "seal", str(log.sealed.log_id)):  # the server has yet to hear of the death
-                time.sleep(0.01)
+            harmless(log.url, place, before, kills)
             fill(log, 1)
             before = reads(log)
-        life(log)
-        named = {path for segment in log.sealed.segments() for path in segment.paths()}
-        assert {found.path for found in log.sealed.store.files()} == named
-        assert reads(log) == before
-        assert log.sealed.stop() > log.head().position - 100
+        ended(log, before)
         assert sum(event.body["files"] for event in log.controls(SWEPT)) > 0, "kills leave orphans"
         return kills
 
@@ -154,5 +188,5 @@ if __name__ == "__main__":  # every step: python -m tests.process.test_seal_kill
     with servers.embedded() as server, servers.fresh_database(server) as fresh:
         upgrade(fresh)
         for late in (False, True):
-            steps = sweep(server, servers.database_of(fresh), 1, after=late)
+            steps = every_step(server, servers.database_of(fresh), after=late)
             sys.stdout.write(f"killed {'after' if late else 'before'} each of {steps} steps\n")
