@@ -35,23 +35,29 @@ MILLION, WITH_WORKERS, DUE, LARGEST = 1_000_000, 5, 10, 50
 KEEPS, KEPT = "look that keeps", "look at what is kept"
 # The same function under other bytes: what another has scored would not be scored again.
 WORKERS = {"replay": 0, "replay, 1 worker": 1, "replay, 2 workers": 2}
+NAMES = {what: f"better{workers or ''}" for what, workers in WORKERS.items()}
 
 
-def replayed(log: Log, folder: Path, what: str) -> int:
-    """Score the window; return how many decisions."""
-    workers, name = WORKERS[what], "better"
-    if workers:
-        name = f"better{workers}"
-        (folder / f"models{workers}.py").write_text(f"{MODEL}# {workers}\n")
-        uri = f"py:models{workers}:better?input=arrow"
-        add_model(log, uri, name=name, version="1", trained_until=0, folder=folder)
+def checked(log: Log, folder: Path) -> None:
+    """Register a model for each kind of replay, and check them: blocks share calls in all of them."""
     start, stop = range_at(log, get_experiment(log, "scale"), log.as_of(None))
-    engine: Engine | None = Local(workers) if workers else None
+    for what, workers in WORKERS.items():
+        name = NAMES[what]
+        if workers:
+            (folder / f"models{workers}.py").write_text(f"{MODEL}# {workers}\n")
+            uri = f"py:models{workers}:better?input=arrow"
+            add_model(log, uri, name=name, version="1", trained_until=0, folder=folder)
+        check(log, Question(f"{name}:1", POINT, start, min(stop, start + 100_000)), folder=folder)
+
+
+def replayed(log: Log, folder: Path, what: str, engine: Engine | None) -> int:
+    """Score the window; return how many decisions."""
+    start, stop = range_at(log, get_experiment(log, "scale"), log.as_of(None))
     how: dict[str, Any] = {"decision_point": POINT, "start": start, "stop": stop, "folder": folder}
-    return run_replay(log, f"{name}:1", **how, engine=engine).scored
+    return run_replay(log, f"{NAMES[what]}:1", **how, engine=engine).scored
 
 
-def looked(log: Log, _folder: Path, what: str) -> int:
+def looked(log: Log, what: str) -> int:
     """Measure the window; return how many decisions were used."""
     experiment, place = get_experiment(log, "scale"), log.as_of(None)
     start, stop = range_at(log, experiment, place)
@@ -63,10 +69,11 @@ def looked(log: Log, _folder: Path, what: str) -> int:
 
 def one(folder: str, url: str, what: str) -> None:
     """Do one thing in this process and print its figures."""
+    workers = WORKERS.get(what, 0)
+    engine = Local(workers) if workers else None
     with create_log(folder, url=url) as log:
-        do = replayed if what in WORKERS else looked
         base, workers_mb, began = cpu_s(), Highest(), time.perf_counter()
-        rows = do(log, Path(folder), what)
+        rows = replayed(log, Path(folder), what, engine) if what in WORKERS else looked(log, what)
         wall = time.perf_counter() - began
         peak = max(peak_mb("self"), workers_mb.stop())
         figures = {"wall": wall, "cpu": cpu_s() - base, "peak": peak, "rows": rows}
@@ -79,13 +86,15 @@ def size(millions: int) -> dict[str, dict[str, float]]:
     with tempfile.TemporaryDirectory() as name, servers.embedded(synced=False) as url:
         with create_log(name, url=url, clock="event") as log:
             fill(log, Path(name), millions * MILLION)
+            checked(log, Path(name))
             start, stop = range_at(log, get_experiment(log, "scale"), log.as_of(None))
-            check(log, Question("better:1", POINT, start, min(stop, start + 100_000)), folder=Path(name))
         steps = ["replay", "look"]
         steps += [KEEPS, KEPT] if stop - start > POSITIONS_MAX else []  # one part keeps nothing
         steps += [what for what, workers in WORKERS.items() if workers and millions >= WITH_WORKERS]
         for what in steps:
-            command = [sys.executable, "-m", "benchmarks.growth", "one", name, url, what]
+            # No module of ours is the main one, as in a command: workers would import it.
+            words = "import sys; from benchmarks.growth import one; one(*sys.argv[1:])"
+            command = [sys.executable, "-c", words, name, url, what]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
             found[what] = json.loads(done.stdout.splitlines()[-1])
@@ -138,7 +147,4 @@ def main(millions: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["one"]:
-        one(*sys.argv[2:])
-    else:
-        main([int(word) for word in sys.argv[1:]] or [1, 5])
+    main([int(word) for word in sys.argv[1:]] or [1, 5])

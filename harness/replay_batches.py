@@ -25,12 +25,17 @@ RUN = b"run"
 def alive(model: Model, scored: Iterator[pa.RecordBatch], *, first: bool) -> Iterator[pa.RecordBatch]:
     """Yield the scores; stop at once when the model raised for every row of the run's first block."""
     for block in scored:
-        errors = block.column("error")
-        raised = pc.and_not(errors.is_valid(), pc.starts_with(errors, MISSING)).fill_null(False)  # noqa: FBT003
-        if first and pc.all(raised).as_py():
-            raise ModelBroken(model.info.name, block.num_rows, errors[0].as_py())
+        if first and (why := _raised_for_all(block)):
+            raise ModelBroken(model.info.name, block.num_rows, why)
         first = False
         yield block
+
+
+def _raised_for_all(block: pa.RecordBatch) -> str | None:
+    """Return what the model raised for the first row when it raised for each."""
+    errors = block.column("error")
+    raised = pc.and_not(errors.is_valid(), pc.starts_with(errors, MISSING)).fill_null(False)  # noqa: FBT003
+    return str(errors[0].as_py()) if pc.all(raised).as_py() else None
 
 
 def groups(scored: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

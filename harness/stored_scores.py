@@ -12,7 +12,7 @@ from harness.log.log import Log
 from harness.replay_batches import RUN
 from recorders.columns import SCORE_SCHEMA
 from replay.columns import count_values
-from replay.digest import Cells
+from replay.digest import CHUNK_ROWS, Cells
 
 REASONS_MAX = 20
 # A challenger may write what it likes into its errors: beyond so many texts the rest is one.
@@ -97,24 +97,40 @@ def first_of_each(batches: Iterable[pa.RecordBatch]) -> pa.Table:
 
 
 class Summary:
-    """What a run has scored, counted while its scores pass in their order; none is held."""
+    """What a run has scored, counted while its scores pass in their order; few are held.
+
+    They are counted some batches at a time: a batch costs more than its rows.
+    """
 
     def __init__(self) -> None:
         self._cells = Cells(SCORE_SCHEMA)
         self._reasons = Counter[str]()
+        self._held: list[pa.RecordBatch] = []
+        self._rows = 0
 
     def add(self, scores: pa.RecordBatch) -> None:
         """Take a batch of scores more."""
-        for reason, count in count_values(scores.column("error")).items():
+        self._held.append(scores.select(SCORE_SCHEMA.names))
+        self._rows += scores.num_rows
+        if self._rows >= CHUNK_ROWS:
+            self._count()
+
+    def _count(self) -> None:
+        held = pa.Table.from_batches(self._held, schema=SCORE_SCHEMA).combine_chunks()
+        self._held, self._rows = [], 0
+        errors = held.column("error")
+        for reason, count in count_values(errors).items() if errors.null_count < len(errors) else ():
             known = reason in self._reasons or len(self._reasons) < _TEXTS_MAX
             self._reasons[reason if known else OTHER] += count
-        self._cells.add(scores)
+        for batch in held.to_batches():
+            self._cells.add(batch)
 
     def said(self) -> dict[str, Any]:
         """Return rows, failures by reason, and the digest of the scores; nothing can be added after it.
 
         The reasons that are most frequent are listed, the rest is `other`.
         """
+        self._count()
         rows, failed = self._cells.rows, sum(self._reasons.values())
         ranked = sorted(self._reasons.items(), key=lambda pair: (-pair[1], pair[0]))
         listed = dict(ranked[:REASONS_MAX])

@@ -203,7 +203,7 @@ def _opened(
     columns: pa.Table | pa.RecordBatchReader | Iterable[pa.RecordBatch],
 ) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
     if isinstance(columns, pa.Table):
-        return columns.schema, columns.to_batches()
+        return columns.schema, _chunks(columns)
     if isinstance(columns, pa.RecordBatchReader):
         return columns.schema, columns
     batches = iter(columns)
@@ -211,6 +211,12 @@ def _opened(
     if first is None:
         return pa.schema([]), []
     return first.schema, _chained(first, batches)
+
+
+def _chunks(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Yield the rows a chunk of the digest at a time: a batch costs more than its rows."""
+    for at in range(0, table.num_rows, CHUNK_ROWS):
+        yield from table.slice(at, CHUNK_ROWS).combine_chunks().to_batches()
 
 
 def _chained(first: pa.RecordBatch, rest: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:

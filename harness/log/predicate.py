@@ -133,7 +133,9 @@ def matching(batch: pa.RecordBatch, conditions: Sequence[Term]) -> pa.RecordBatc
     for term in conditions:
         if term.column not in batch.schema.names:
             return batch.slice(0, 0)
-        batch = batch.filter(_mask(batch.column(term.column), term))
+        mask = _mask(batch.column(term.column), term)
+        if mask.true_count < batch.num_rows:  # else nothing is copied
+            batch = batch.filter(mask)
     return batch
 
 
