@@ -4,6 +4,7 @@ import hashlib
 import uuid
 from collections.abc import Iterator
 from itertools import islice
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -44,21 +45,31 @@ def groups(scored: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.Table.from_batches(held).combine_chunks().to_batches()[0]
 
 
-def score_batch(
-    scores: pa.RecordBatch, *, decision_point: str, run_id: str, writer: uuid.UUID, sequence: int
-) -> Batch:
+class Group(NamedTuple):
+    """One group of scores in its stored form: how many, the position of its last decision, its bytes."""
+
+    rows: int
+    last: int
+    payload: bytes
+
+
+def group_of(scores: pa.RecordBatch, run_id: str) -> Group:
     """Return the stored form of one group; the run is named in the schema's metadata, under the digest."""
-    marks = {RUN: run_id.encode()}
-    payload = encode_batch(scores.replace_schema_metadata(marks))
+    payload = encode_batch(scores.replace_schema_metadata({RUN: run_id.encode()}))
+    return Group(scores.num_rows, scores.column("decision_position")[-1].as_py(), payload)
+
+
+def batch_of(group: Group, *, decision_point: str, writer: uuid.UUID, sequence: int) -> Batch:
+    """Return what is appended to the log of one group."""
     return Batch(
         kind="score",
         decision_point=decision_point,
         schema_digest=SCHEMA_DIGEST,
         writer=writer,
         sequence=sequence,
-        events=scores.num_rows,
+        events=group.rows,
         occurred_min=None,
         occurred_max=None,
-        payload=payload,
-        digest=digest(payload),
+        payload=group.payload,
+        digest=digest(group.payload),
     )

@@ -1,6 +1,5 @@
 """Replays run: challengers scored over a range, each decision once, in this process or on an engine."""
 
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from harness.appending import Appending
 from harness.budget import Meter
 from harness.challengers import account_of_model, challenger, keep_account, keep_costs, limits_of
 from harness.engines.engine import Engine
@@ -16,9 +16,8 @@ from harness.log.log import Log
 from harness.log.places import check_range
 from harness.models import get_model
 from harness.remembered import RememberedModel
-from harness.replay_batches import score_batch
 from harness.replay_errors import BudgetSpent, TrainedInRange
-from harness.replays import NAMESPACE, ReplayRun, begin, check_inputs, complete, left_of, stop_at
+from harness.replays import ReplayRun, begin, check_inputs, complete, left_of, stop_at
 from harness.scored_parts import Ask, Parts, scored
 from harness.shared_pass import Progress, Read, Slowest, share
 from harness.stored_scores import Summary
@@ -206,7 +205,7 @@ def replay_in_parts(
         return error
     append = Appending(log, run, told)
     home = (folder or Path.cwd()).absolute()
-    ask = Ask(model_ref, decision_point, append.sequence == 0, home, bounds)
+    ask = Ask(model_ref, decision_point, run.id, append.sequence == 0, home, bounds)
     parts = Parts(log, ask, engine, append, meter or Meter())
     try:
         parts.score(left_of(log, run), remembers=parse_uri(info.uri).key is not None)
@@ -218,34 +217,6 @@ def replay_in_parts(
         keep_costs(log, info, parts.account, run.id)
     told(stop - start)
     return complete(log, run, append.seen)
-
-
-class Appending:
-    """Appends groups of a run's scores: the next one is batch `sequence + 1` of its writer.
-
-    `seen` counts and digests them; None for a run that goes on, of which others appended what came before.
-    """
-
-    def __init__(self, log: Log, run: ReplayRun, progress: Progress) -> None:
-        self._log, self._run, self._progress = log, run, progress
-        self._writer = uuid.uuid5(NAMESPACE, run.id)
-        self.sequence = log.writer_high_water(self._writer)
-        self.seen = None if self.sequence else Summary()
-
-    def __call__(self, scores: pa.RecordBatch) -> None:
-        """Append one group."""
-        self.sequence += 1
-        batch = score_batch(
-            scores,
-            decision_point=self._run.decision_point,
-            run_id=self._run.id,
-            writer=self._writer,
-            sequence=self.sequence,
-        )
-        self._log.append(batch)
-        if self.seen is not None:
-            self.seen.add(scores)
-        self._progress(scores.column("decision_position")[-1].as_py() + 1 - self._run.start)
 
 
 def _check_place(log: Log, reference: str, start: int, stop: int) -> ModelInfo:
@@ -273,7 +244,7 @@ def _score(log: Log, model: Model, run: ReplayRun, watch: Watch, read: Read) -> 
     for first, after in left_of(log, run):
         decisions = read(first, after, columns_for(model.info))
         for scores in scored(log, model, decisions, first=append.sequence == 0):
-            append(scores)
+            append.scores(scores)
             cost = account_of_model(model)
             watch.meter.model(run.id, cost.cpu_us / 1e6, cost.resident_mb_max)
             watch.meter.check()

@@ -1,13 +1,13 @@
 """A run scored in parts, on any engine: references of parts travel out, scores come back in files, in order.
 
-The one who asks appends them: the log holds the same batches in the same order as without an engine.
+They come as they are stored, and counted. The one who asks appends them: the log holds the same batches in
+the same order as without an engine.
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from threading import Timer
 from typing import Any, NamedTuple
@@ -16,17 +16,18 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from harness.appending import Appending
 from harness.budget import Meter, Used, used_here
 from harness.challengers import account_of_model, challenger
 from harness.engines.engine import Engine
 from harness.engines.errors import EngineLost
 from harness.engines.shared import check_shared
-from harness.kept_pairs import COMPRESSED, batches_of
+from harness.kept_pairs import batches_of
 from harness.log.log import Address, Log
 from harness.model_check import may_join
 from harness.owned_folder import owned_folder
-from harness.replay_batches import GROUP_ROWS, alive, groups
-from recorders.columns import SCORE_SCHEMA
+from harness.replay_batches import GROUP_ROWS, Group, alive, group_of, groups
+from harness.stored_scores import Counted, Summary
 from recorders.errors import HarnessError
 from replay.isolation import Account, Limits
 from replay.model import Joins, Model
@@ -36,6 +37,7 @@ from replay.score import columns_for, score_blocks, score_joined
 PART_ROWS = 64 * GROUP_ROWS
 # What remembers is scored in order: a part for each range.
 UNCUT = GROUP_ROWS * 2**32
+_GROUPS = pa.schema([("rows", pa.int64()), ("last", pa.int64()), ("payload", pa.binary())])
 # While a file of this name lies beside the parts, nothing more is wanted.
 FLAG = "enough"
 
@@ -50,6 +52,7 @@ class Ask(msgspec.Struct, frozen=True):
 
     model: str
     decision_point: str
+    run: str
     fresh: bool
     folder: Path
     limits: Limits
@@ -68,12 +71,13 @@ class Part(NamedTuple):
 class Scored(NamedTuple):
     """What a worker says of a part, beside its file.
 
-    `account` is what the model cost, `used` what the worker has used since it began. Before its end it ended
-    by an `error`, or was `cut` because nothing more was wanted.
+    `account` is what the model cost, `used` what the worker used since it began, `counted` its first rows.
+    Before its end it ended by an `error`, or was `cut` because nothing more was wanted.
     """
 
     account: dict[str, Any]
     used: Used
+    counted: Counted
     error: HarnessError | None
     cut: bool
 
@@ -111,14 +115,12 @@ class Parts:
     `account` is what the model cost so far, in all of them.
     """
 
-    def __init__(
-        self, log: Log, ask: Ask, engine: Engine, append: Callable[[pa.RecordBatch], None], meter: Meter
-    ) -> None:
+    def __init__(self, log: Log, ask: Ask, engine: Engine, append: Appending, meter: Meter) -> None:
         self._log, self._ask, self._engine, self._append, self._meter = log, ask, engine, append, meter
         self.account = Account()
 
     def score(self, ranges: Sequence[Range], *, remembers: bool) -> None:
-        """Hand every group of scores of the ranges to `append`.
+        """Append every group of scores of the ranges.
 
         What remembers goes on from the state that the range before left: one range at a time.
 
@@ -155,9 +157,7 @@ class Parts:
     def _take(self, folder: Path, part: Part, done: Scored) -> None:
         """Append the groups of a part; those before its failure, when it failed."""
         path = _path(folder, part)
-        for group in batches_of(path):
-            if group.num_rows:
-                self._append(group)
+        self._append.part(_groups(path), done.counted)
         path.unlink()
         if done.error is not None:
             raise done.error
@@ -192,24 +192,24 @@ def _raised_by_failure(flag: Path) -> Iterator[None]:
 def _scored(address: Address, ask: Ask, folder: Path, part: Part) -> Scored:
     """Score a part into its file. Done twice, the same file stands there."""
     check_shared(folder, ask.folder)
-    path, error, cut = _path(folder, part), None, False
+    path, error, cut, seen = _path(folder, part), None, False, Summary()
     own = path.with_suffix(f".{uuid.uuid4().hex}")  # its name alone is by chance
     with (
         address.open() as log,
         challenger(
             log, ask.model, decision_point=ask.decision_point, folder=ask.folder, limits=ask.limits
         ) as model,
-        pa.ipc.new_file(str(own), SCORE_SCHEMA, options=COMPRESSED) as writer,
+        pa.ipc.new_file(str(own), _GROUPS) as writer,
     ):
         decisions = log.read(
             *part.places, kind="decision", decision_point=ask.decision_point, columns=columns_for(model.info)
         )
         try:
-            empty = pa.RecordBatch.from_pylist([], schema=SCORE_SCHEMA)
-            found = scored(log, model, decisions, first=ask.fresh and not part.number)
-            for group in chain([empty], found):
-                writer.write_batch(group)
-                if group.num_rows and (folder / FLAG).exists():  # one group at least: it gets on
+            for scores in scored(log, model, decisions, first=ask.fresh and not part.number):
+                group = group_of(scores, ask.run)
+                writer.write_batch(pa.RecordBatch.from_pylist([group._asdict()], schema=_GROUPS))
+                seen.add(scores)
+                if (folder / FLAG).exists():  # one group at least: it gets on
                     cut = True
                     break
         except HarnessError as ended:
@@ -218,7 +218,11 @@ def _scored(address: Address, ask: Ask, folder: Path, part: Part) -> Scored:
     own.replace(path)
     mine = used_here()
     used = mine._replace(memory_mb=mine.memory_mb + account.resident_mb_max)
-    return Scored(account.to_log(), used, error, cut)
+    return Scored(account.to_log(), used, seen.counted(), error, cut)
+
+
+def _groups(path: Path) -> Iterator[Group]:
+    return (Group(**row) for batch in batches_of(path) for row in batch.to_pylist())
 
 
 def _path(folder: Path, part: Part) -> Path:

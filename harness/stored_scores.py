@@ -1,8 +1,8 @@
 """The scores that a run has in the log, read back some at a time: however many there are, few are held."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -96,6 +96,14 @@ def first_of_each(batches: Iterable[pa.RecordBatch]) -> pa.Table:
     return scores.select(SCORE_SCHEMA.names)
 
 
+class Counted(NamedTuple):
+    """The first rows of some scores as another counted them: cells of whole chunks, and the failures."""
+
+    rows: int
+    cells: str
+    reasons: dict[str, int]
+
+
 class Summary:
     """What a run has scored, counted while its scores pass in their order; few are held.
 
@@ -119,11 +127,30 @@ class Summary:
         held = pa.Table.from_batches(self._held, schema=SCORE_SCHEMA).combine_chunks()
         self._held, self._rows = [], 0
         errors = held.column("error")
-        for reason, count in count_values(errors).items() if errors.null_count < len(errors) else ():
-            known = reason in self._reasons or len(self._reasons) < _TEXTS_MAX
-            self._reasons[reason if known else OTHER] += count
+        if errors.null_count < len(errors):
+            self._fail(count_values(errors))
         for batch in held.to_batches():
             self._cells.add(batch)
+
+    def _fail(self, reasons: Mapping[str, int]) -> None:
+        for reason, count in reasons.items():
+            known = reason in self._reasons or len(self._reasons) < _TEXTS_MAX
+            self._reasons[reason if known else OTHER] += count
+
+    def counted(self) -> Counted:
+        """Return what was counted of whole chunks; nothing where rows beyond them were."""
+        if self._cells.rows % CHUNK_ROWS:
+            return Counted(0, "", {})
+        return Counted(self._cells.rows, self._cells.since(0), dict(self._reasons))
+
+    def take(self, counted: Counted) -> int:
+        """Take rows that another counted; return how many: none where a chunk has begun already."""
+        self._count()
+        if self._cells.rows % CHUNK_ROWS:
+            return 0
+        self._cells.take_all(counted.cells)
+        self._fail(counted.reasons)
+        return counted.rows
 
     def said(self) -> dict[str, Any]:
         """Return rows, failures by reason, and the digest of the scores; nothing can be added after it.

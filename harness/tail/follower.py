@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from harness.log.events import ControlEvent
 from harness.log.log import Log
-from harness.replay_batches import GROUP_ROWS, RUN, groups, score_batch
+from harness.replay_batches import GROUP_ROWS, RUN, batch_of, group_of, groups
 from harness.replay_errors import TrainedInRange
 from harness.replays import check_inputs, scored_parts
 from harness.tail.tails import NO_END, REACHED, RESUMED, SHED, STARTED, Tail, find_tail, tail_id
@@ -176,10 +176,9 @@ class Follower:
         return self._log.read(start, stop, kind="decision", decision_point=point, columns=columns)
 
     def _append(self, scores: pa.RecordBatch, stop: int) -> int:
-        batch = score_batch(
-            scores,
+        batch = batch_of(
+            group_of(scores, self.tail.id),
             decision_point=self.tail.decision_point,
-            run_id=self.tail.id,
             writer=self.tail.writer,
             sequence=self.place.sequence + 1,
         )

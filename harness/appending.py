@@ -1,0 +1,47 @@
+"""The scores of a run appended group by group: group k of its canonical blocks is batch k of its writer."""
+
+import uuid
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from harness.log.log import Log
+from harness.replay_batches import Group, batch_of, group_of
+from harness.replays import NAMESPACE, ReplayRun
+from harness.shared_pass import Progress
+from harness.stored_scores import Counted, Summary
+from recorders.columns import decode_batch
+
+
+class Appending:
+    """Appends groups of a run's scores: the next one is batch `sequence + 1` of its writer.
+
+    `seen` counts and digests them; None for a run that goes on, of which others appended what came before.
+    """
+
+    def __init__(self, log: Log, run: ReplayRun, progress: Progress) -> None:
+        self._log, self._run, self._progress = log, run, progress
+        self._writer = uuid.uuid5(NAMESPACE, run.id)
+        self.sequence = log.writer_high_water(self._writer)
+        self.seen = None if self.sequence else Summary()
+
+    def scores(self, scores: pa.RecordBatch) -> None:
+        """Append one group."""
+        self._append(group_of(scores, self._run.id))
+        if self.seen is not None:
+            self.seen.add(scores)
+
+    def part(self, groups: Iterable[Group], counted: Counted) -> None:
+        """Append the groups of a part, whose first rows a worker has counted: only the others are read."""
+        known = 0 if self.seen is None else self.seen.take(counted)
+        for group in groups:
+            self._append(group)
+            if self.seen is not None and known <= 0:
+                self.seen.add(decode_batch(group.payload))
+            known -= group.rows
+
+    def _append(self, group: Group) -> None:
+        self.sequence += 1
+        point, sequence = self._run.decision_point, self.sequence
+        self._log.append(batch_of(group, decision_point=point, writer=self._writer, sequence=sequence))
+        self._progress(group.last + 1 - self._run.start)
