@@ -1,58 +1,105 @@
-"""A run's account is the same whoever counted which of its scores."""
+"""What a run has scored is read back some at a time: memory is that of a batch, whatever the run."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
-import pytest
 
-from harness.stored_scores import Summary
+from harness.stored_scores import OTHER, first_of_each, own_scores, scored_through, summary
 from recorders.columns import SCORE_SCHEMA
-from replay.digest import CHUNK_ROWS, canonical_digest
+from replay.digest import canonical_digest
 
-GROUP = 4_096
+RUN = SimpleNamespace(id="run", decision_point="shop.fraud", started_at=1, completed_at=None)
+ROWS, BATCHES = 8_192, 200
 
 
-def scores(rows: int) -> pa.RecordBatch:
-    """Return scores of which some failed."""
-    numbers = np.arange(rows)
-    failed = numbers % 1_000 == 7
-    columns = {
-        "decision_position": numbers * 2,
-        "decision_id": [f"d{number}" for number in numbers],
-        "score": pa.array(numbers / rows, mask=failed),
-        "decision": pa.nulls(rows, pa.string()),
-        "error": [f"bad {number % 3}" if bad else None for number, bad in zip(numbers, failed, strict=True)],
+def scores(first, rows=ROWS, *, error=None, run="run"):
+    numbers = np.arange(first, first + rows)
+    columns = [numbers, [f"d{n}" for n in numbers], numbers / 7, [None] * rows, [error] * rows]
+    arrays = [pa.array(c, type=f.type) for c, f in zip(columns, SCORE_SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCORE_SCHEMA.with_metadata({b"run": run.encode()}))
+
+
+class Stored:
+    """A log that makes its batches when they are read, and holds none."""
+
+    def __init__(self, *made):
+        self._made = made
+
+    def head(self):
+        return SimpleNamespace(position=10**9)
+
+    def read(self, start, stop, *, columns, **_rest):
+        at = start
+        for make in self._made:
+            batch = make()
+            names = [name for name in batch.schema.names if name in columns]
+            metadata = batch.schema.metadata
+            placed = batch.select(names).add_column(0, "position", pa.array(range(at, at + batch.num_rows)))
+            yield placed.replace_schema_metadata(metadata)
+            at += batch.num_rows
+
+
+def of_numbers(count):
+    return Stored(*(lambda n=n: scores(n * ROWS) for n in range(count)))
+
+
+def peak_of(log):
+    pool = pa.default_memory_pool()
+    before, held = pool.bytes_allocated(), 0
+    read = log.read
+
+    def watched(*places, **how):
+        nonlocal held
+        for batch in read(*places, **how):
+            yield batch
+            held = max(held, pool.bytes_allocated() - before)
+
+    log.read = watched
+    assert summary(log, RUN)["rows"]
+    return held
+
+
+def test_the_account_of_a_run_holds_a_batch_however_long_it_is():
+    short, long = peak_of(of_numbers(4)), peak_of(of_numbers(BATCHES))
+    assert long < 2 * short
+    assert long * 10 < BATCHES * scores(0).nbytes
+
+
+def test_the_account_is_that_of_all_rows_at_once():
+    parts = [scores(0, 5), scores(5, 4, error="late"), scores(9, 3, error="early")]
+    found = summary(Stored(*(lambda part=part: part for part in parts)), RUN)
+    whole = pa.Table.from_batches([part.replace_schema_metadata(None) for part in parts])
+    assert found == {
+        "rows": 12,
+        "scored": 5,
+        "failed": 7,
+        "errors": {"late": 4, "early": 3},
+        "digest": canonical_digest(whole),
     }
-    return pa.RecordBatch.from_arrays(
-        [pa.array(columns[field.name], type=field.type) for field in SCORE_SCHEMA], schema=SCORE_SCHEMA
+    nothing = summary(Stored(), RUN)
+    assert nothing["rows"] == 0
+    assert nothing["digest"] == canonical_digest(SCORE_SCHEMA.empty_table())
+
+
+def test_a_challenger_that_never_fails_the_same_way_twice_fills_no_memory_and_no_event():
+    def odd(n):
+        return scores(n, 1, error=f"no {n}")
+
+    made = [lambda: scores(0, 2, error="often"), *(lambda n=n: odd(n) for n in range(2, 10_500))]
+    found = summary(Stored(*made), RUN)
+    assert found["failed"] == 10_500
+    assert len(found["errors"]) == 20
+    assert sum(found["errors"].values()) == 10_500
+    assert found["errors"]["often"] == 2
+    assert found["errors"][OTHER] > 10_000
+
+
+def test_of_each_decision_the_first_stored_score_is_read_whoever_made_the_second():
+    twice = pa.Table.from_batches(
+        own_scores(Stored(lambda: scores(5, 3), lambda: scores(0, 9, run="other"), lambda: scores(4, 3)), RUN)
     )
-
-
-def counted_alone(summary: Summary, batch: pa.RecordBatch) -> None:
-    for at in range(0, batch.num_rows, GROUP):
-        summary.add(batch.slice(at, GROUP))
-
-
-@pytest.mark.parametrize("before", [0, CHUNK_ROWS, GROUP])
-def test_chunks_that_a_worker_counted_are_those_that_are_counted_here(before: int) -> None:
-    whole = scores(before + 2 * CHUNK_ROWS + 5_000)
-    part, worker, here = whole.slice(before), Summary(), Summary()
-    counted_alone(worker, part)
-    counted = worker.counted()
-    assert counted.rows == 2 * CHUNK_ROWS
-    counted_alone(here, whole.slice(0, before))
-    known = here.take(counted)
-    assert known == (0 if before % CHUNK_ROWS else counted.rows)
-    counted_alone(here, part.slice(known))
-    alone = Summary()
-    counted_alone(alone, whole)
-    said = here.said()
-    assert said == alone.said()
-    assert said["digest"] == canonical_digest([whole])
-    assert sum(said["errors"].values()) == said["failed"] == whole.column("score").null_count
-
-
-def test_what_ended_inside_of_a_chunk_is_handed_to_nobody_as_whole() -> None:
-    summary = Summary()
-    summary.add(scores(CHUNK_ROWS + 1))
-    assert summary.counted() == (0, "", {})
-    assert Summary().counted() == (0, "", {})
+    found = first_of_each(twice.to_batches())
+    assert found.column("decision_position").to_pylist() == [4, 5, 6, 7]
+    assert scored_through(Stored(lambda: scores(5, 3), lambda: scores(4, 3)), RUN) == 7
+    assert scored_through(Stored(lambda: scores(0, 9, run="other")), RUN) is None
