@@ -1,10 +1,11 @@
 """Check a proof that `harness log prove` wrote, with the standard library alone.
 
-    python verify_proof.py 17.proof 'harness.log/.../e1+1a2b3c4d+AQ...'
+    python verify_proof.py 17.proof log.vkey    # or the key itself: 'harness.log/.../e1+1a2b3c4d+AQ...'
 
-A second implementation, which shares no code with the first: an auditor can read all of it. It prints what is
-proven and exits 0, or says what does not hold and exits 40. The format is in harness/integrity/proof.py;
-Ed25519 is RFC 8032, the tree RFC 9162, notes c2sp.org/signed-note, checkpoints c2sp.org/tlog-checkpoint.
+A second implementation, which shares no code with the first: an auditor can read all of it. It says what is
+proven and exits 0, or what does not hold and exits 40, or what it cannot read and exits 2. The format is in
+harness/integrity/proof.py; Ed25519 is RFC 8032, the tree RFC 9162, notes c2sp.org/signed-note, checkpoints
+c2sp.org/tlog-checkpoint.
 """
 
 import base64
@@ -57,12 +58,10 @@ def decompress(data: bytes) -> Point:
         fail("a point is not on the curve")
     square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
     x = pow(square, (P + 3) // 8, P)
-    if (x * x - square) % P:
-        x = x * ROOT_OF_MINUS_ONE % P
+    x = x * ROOT_OF_MINUS_ONE % P if (x * x - square) % P else x
     if (x * x - square) % P or (x == 0 and sign):
         fail("a point is not on the curve")
-    if x & 1 != sign:
-        x = P - x
+    x = P - x if x & 1 != sign else x
     return (x, y, 1, x * y % P)
 
 
@@ -73,9 +72,8 @@ def signed(public: bytes, message: bytes, signature: bytes) -> bool:
     """Return whether `signature` is that of `message` by the holder of the private key of `public`."""
     if len(signature) != 64 or int.from_bytes(signature[32:], "little") >= ORDER:
         return False
-    challenge = hashlib.sha512(signature[:32] + public + message).digest()
     left = times(int.from_bytes(signature[32:], "little"), BASE)
-    scalar = int.from_bytes(challenge, "little") % ORDER
+    scalar = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % ORDER
     right = add(decompress(signature[:32]), times(scalar, decompress(public)))
     return all((left[k] * right[2] - right[k] * left[2]) % P == 0 for k in (0, 1))
 
@@ -95,9 +93,7 @@ def root(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
         else:
             found = hashlib.sha256(b"\x01" + found + beside).digest()
         index, last = index >> 1, last >> 1
-    if last:
-        fail("its path is too short")
-    return found
+    return fail("its path is too short") if last else found
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -107,11 +103,11 @@ def leaf_hash(data: bytes) -> bytes:
 
 def public_key(text: str) -> tuple[str, bytes, bytes]:
     """Return the name, the id and the bytes of a public key that is written as name+id+key."""
-    name, identifier, encoded = text.strip().split("+", 2)
+    name, identifier, encoded = (*text.strip().split("+", 2), "", "")[:3]
     data = base64.b64decode(encoded, validate=True)
     expected = hashlib.sha256(name.encode() + b"\n" + data).digest()[:4]
-    if len(data) != 33 or data[0] != 1 or bytes.fromhex(identifier) != expected:
-        fail("the public key is none")
+    if len(data) != 33 or data[0] != 1 or identifier != expected.hex():
+        fail("the public key is none: expected what `harness log key show` prints, or a file of it")
     return name, expected, data[1:]
 
 
@@ -136,10 +132,7 @@ def checkpoint(note: bytes, key: str) -> tuple[str, int, bytes]:
 
 
 def check(proof: bytes, key: str) -> str:
-    """Return in a sentence what `proof` proves under the public key `key`.
-
-    Raises Invalid: nothing is proven.
-    """
+    """Return in a sentence what `proof` proves under the public key `key`; raise Invalid if it is nothing."""
     at, compact = 16, proof.startswith(b"harness.proof/2\n")
 
     def take(size: int) -> bytes:
@@ -179,7 +172,7 @@ def check(proof: bytes, key: str) -> str:
         fail("it does not lead to the root that was signed")
     return (
         f"{name.decode()} is at position {position} of {origin}, under its checkpoint of {size} batches.\n"
-        f"The SHA-256 of its row is {row.hex()}."
+        f"The digest of its row is {row.hex()}: `harness log check-proof --row` compares values with it."
     )
 
 
@@ -189,7 +182,14 @@ def main(arguments: list[str]) -> int:
         print(__doc__)
         return 2
     try:
-        print(check(Path(arguments[0]).read_bytes(), arguments[1]))
+        proof, file = Path(arguments[0]).read_bytes(), Path(arguments[1])
+        key = file.read_text(encoding="utf-8") if file.is_file() else arguments[1]
+        public_key(key)
+    except (Invalid, OSError, ValueError) as reason:
+        print(f"Nothing was checked: {reason}.", file=sys.stderr)
+        return 2
+    try:
+        print(check(proof, key))
     except (Invalid, ValueError) as reason:
         print(f"The proof does not hold: {reason}.", file=sys.stderr)
         return 40

@@ -40,6 +40,29 @@ def erase(log: Log, keys: KeyStore, subject: str) -> ControlEvent:
         UsageError: nobody of that name ever had a key here.
         LinkUnavailable: the key store does not answer; nothing is destroyed.
     """
+    receipt, pending = _sought(log, keys, subject)
+    if receipt is not None:
+        return receipt
+    body = _held_under(log, pending)
+    keys.destroy(pending)
+    name = digest(b"".join(pending))
+    return log.control(ERASED, pending[0].hex(), body, key=f"erase:{name}")
+
+
+def foresee(log: Log, keys: KeyStore, subject: str) -> tuple[int | None, dict[str, Any]]:
+    """Return the position and the body of the receipt that erasing a subject would give; nothing is changed.
+
+    The position is None until the subject is erased.
+
+    Raises:
+        UsageError, LinkUnavailable: as of `erase`.
+    """
+    receipt, pending = _sought(log, keys, subject)
+    return (None, _held_under(log, pending)) if receipt is None else (receipt.position, receipt.body)
+
+
+def _sought(log: Log, keys: KeyStore, subject: str) -> tuple[ControlEvent | None, list[bytes]]:
+    """Return the receipt of a subject who is erased, or the keys that no receipt names yet."""
     known = keys.ids_of(subject)
     if not known:
         raise UsageError(
@@ -50,13 +73,14 @@ def erase(log: Log, keys: KeyStore, subject: str) -> ControlEvent:
     receipts = log.controls(ERASED)
     told = {one for receipt in receipts for one in receipt.body["keys"]}
     pending = sorted(one for one in known if one.hex() not in told)
-    if not pending:
-        last = sorted(one.hex() for one in known)
-        return next(receipt for receipt in reversed(receipts) if {*receipt.body["keys"]} & {*last})
-    body = {"keys": [one.hex() for one in pending], **held(log, pending)}
-    keys.destroy(pending)
-    name = digest(b"".join(pending))
-    return log.control(ERASED, pending[0].hex(), body, key=f"erase:{name}")
+    if pending:
+        return None, pending
+    theirs = {one.hex() for one in known}
+    return next(receipt for receipt in reversed(receipts) if {*receipt.body["keys"]} & theirs), []
+
+
+def _held_under(log: Log, pending: list[bytes]) -> dict[str, Any]:
+    return {"keys": [one.hex() for one in pending], **held(log, pending)}
 
 
 def reapply(log: Log, keys: KeyStore) -> int:

@@ -7,6 +7,7 @@ HarnessError (recorders.errors)
 │   ├── TimeAhead           a time that has not come by the log's clock
 │   ├── UnknownPosition     a place beyond the end of the log
 │   ├── RangeUnusable       a range that ends before it begins
+│   ├── FileUnwritable      a file that is to be written and cannot be
 │   ├── FolderUnusable      a folder that cannot be made or written
 │   └── NotFound            a name that nobody registered
 ├── DatabaseError           the database, not the log in it                                 exit 1
@@ -83,13 +84,22 @@ class TimeAhead(UsageError):
 class UnknownPosition(UsageError):
     """A place that the log has not reached, or that holds no event where one is asked for (`first` is 1).
 
-    With `cut`, `head` is where --as-of ends what is read, which need not be the end of the log.
+    With `stops`, it is the last one of a range. With `cut` too, and `head` is where --as-of ends what is
+    read, which need not be the end of the log.
     """
 
-    def __init__(self, position: int, head: int, *, first: int = 0, cut: bool = False) -> None:
+    def __init__(
+        self, position: int, head: int, *, first: int = 0, stops: bool = False, cut: bool = False
+    ) -> None:
+        end = 'See "harness log head", or leave the position out to mean the end of the log.'
         if cut:
             happened = f"Position {position} does not exist as of position {head}."
             expected = f"Expected a range that stops at {head + 1} or before."
+            end = "Choose a later --as-of or an earlier --to."
+        elif stops:
+            happened = f"Position {position} does not exist: the log ends at {head}."
+            expected = f"Expected a range that stops at {head + 1} or before."
+            end = "Leave --to out to mean the end of the log."
         elif head == 0:
             happened = f"Position {position} does not exist: the log is empty."
             expected = "Expected an event in the log." if first else "Expected 0, the start of the log."
@@ -99,8 +109,9 @@ class UnknownPosition(UsageError):
         else:
             happened = f"Position {position} does not exist: the log ends at {head}."
             expected = f"Expected a position from {first} to {head}."
-        end = 'See "harness log head", or leave the position out to mean the end of the log.'
-        super().__init__(happened, expected, "Choose a later --as-of or an earlier --to." if cut else end)
+        if first:  # one event, which cannot be left out
+            end = 'See "harness log tail" for the last ones there are.'
+        super().__init__(happened, expected, end)
         self.position = position
         self.head = head
 
@@ -115,6 +126,19 @@ class RangeUnusable(UsageError):
             "Ranges are half-open: --from 3 --to 5 is positions 3 and 4.",
         )
         self.start, self.stop = start, stop
+
+
+class FileUnwritable(UsageError):
+    """A file that is to be written and cannot be. `reason` is the system's own."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(
+            f'The file "{path}" cannot be written: {reason}.',
+            "Expected a file that is there and may be written, or a name for one in a folder that is.",
+            "Name another, or make its folder or correct its rights.",
+        )
+        self.path = str(path)
+        self.reason = reason
 
 
 class FolderUnusable(UsageError):

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import msgspec
 import pyarrow.compute as pc
 
+from harness.errors import NotFound
 from harness.log.log import Log
 from harness.log.places import check_range
 from harness.row_files import FORMATS, whole_folder
@@ -35,11 +36,12 @@ def export_log(log: Log, selection: Selection, out: Path, form: str) -> dict[str
     that SQL has of it. Rows are written as they are read.
 
     Raises:
-        RangeUnusable, UnknownPosition, PathTaken: see there. RowsNotWritten: nothing is at `out`.
+        RangeUnusable, UnknownPosition, NotFound, PathTaken: see there. RowsNotWritten: nothing is at `out`.
         SegmentError, StoreError, CorruptBatch: as of `Log.read`; nothing is at `out`.
     """
     head = log.head()
     check_range(selection.start, selection.stop, head.position)
+    _check_point(log, selection.decision_point)
     end = log.as_of(selection.stop - 1)
     with whole_folder(out) as partial:
         files = [
@@ -59,6 +61,13 @@ def export_log(log: Log, selection: Selection, out: Path, form: str) -> dict[str
         }
         write_json(partial / MANIFEST, manifest)
     return manifest
+
+
+def _check_point(log: Log, name: str | None) -> None:
+    """Refuse a decision point of which nothing was recorded: an empty folder would look whole."""
+    points = {point for _kind, point, *_ in log.rows("stats") if point}
+    if name is not None and name not in points:
+        raise NotFound("decision point", name, points)
 
 
 def _relations(log: Log, selection: Selection, form: str) -> list[tuple[str, str, str, Relation]]:

@@ -10,16 +10,27 @@ from harness.cli.output import emit, folder_option, json_option
 
 @click.command()
 @click.option("--subject", required=True, help="The person, as the services recorded them.")
+@click.option("--dry-run", is_flag=True, help="Only say what holds their events; destroy nothing.")
 @folder_option
 @json_option
-def erase(subject: str, folder: Path | None, json: bool) -> None:
-    """Destroy a person's keys, and append the receipt: what held their events, and how many."""
+def erase(*, subject: str, dry_run: bool, folder: Path | None, json: bool) -> None:
+    """Destroy a person's keys, and append the receipt: what held their events, and how many.
+
+    Nothing brings the values back. --dry-run shows first what would be on the receipt.
+    """
     from harness.erasure import erase as erased
+    from harness.erasure import foresee
 
     with _opened(folder) as source:
-        receipt = erased(source, _keys(source), subject)
-    body = receipt.body
-    lines = [f"Erased: {body['rows']} rows, receipt at position {receipt.position}."]
+        if dry_run:
+            position, body = foresee(source, _keys(source), subject)
+        else:
+            receipt = erased(source, _keys(source), subject)
+            position, body = receipt.position, receipt.body
+    if position is None:
+        lines = [f"Would erase {body['rows']} rows. Nothing was changed."]
+    else:
+        lines = [f"Erased: {body['rows']} rows, receipt at position {position}."]
     lines += [
         f"  {point}: {span['rows']} rows between {span['first']} and {span['last']}"
         for point, span in body["decision_points"].items()
@@ -29,7 +40,7 @@ def erase(subject: str, folder: Path | None, json: bool) -> None:
             lines.append(f"  {word.replace('_', ' ')}: {', '.join(body[word])}")
     if body["training_sets"] or body["models"]:
         lines.append("Training sets hold values in clear, and models what they learnt: build them anew.")
-    emit({"position": receipt.position, **body}, json=json, text="\n".join(lines))
+    emit({"position": position, **body}, json=json, text="\n".join(lines))
 
 
 @click.group("subject-keys")

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +71,12 @@ def show(position: str, folder: Path | None, json: bool) -> None:
     from harness.log.places import parse
 
     with opened(folder) as source:
+        end, wanted = source.head().position, parse(position)
+        if isinstance(wanted, int) and not 1 <= wanted <= end:
+            raise UnknownPosition(wanted, end, first=1)
         place = source.as_of(position)
         if place.position == 0:
-            end = source.head().position
-            if end and isinstance(parse(position), datetime):
+            if end:
                 raise UsageError(
                     f"Nothing was recorded by {position}.",
                     "Expected the time of the first event or a later one.",

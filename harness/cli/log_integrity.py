@@ -97,7 +97,7 @@ def check_receipts(files: tuple[Path, ...], folder: Path | None, json: bool) -> 
 @click.command()
 @click.argument("what", metavar="ID")
 @click.option("--label", default=None, help="Prove the last outcome of this label for the decision ID.")
-@click.option("-o", "--output", type=PROOFS, default=None, help="Where the proof goes. Default: ID.proof.")
+@click.option("-o", "--output", type=PROOFS, help="Where the proof goes. Default: POSITION.proof.")
 @click.option(
     "--row", type=PROOFS, default=None, help="Also write the event's own values, to be shown with it."
 )
@@ -245,9 +245,9 @@ def _fields(proof: Any) -> dict[str, Any]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    from harness.errors import FolderUnusable
+    from harness.errors import FileUnwritable
 
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise FolderUnusable(path.parent, str(error.strerror)) from error
+        raise FileUnwritable(path, str(error.strerror)) from error

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-from harness.errors import FolderUnusable, UsageError
+from harness.errors import FileUnwritable, UsageError
 from harness.integrity.checkpoint import parse_checkpoint
 from harness.integrity.errors import OutsideUnavailable
 from harness.integrity.note import Note
@@ -29,6 +29,7 @@ def anchor(log: Log, note: Note, target: str, roots: bytes | None = None) -> Con
 
     Raises:
         OutsideUnavailable: it is not there.
+        FileUnwritable: its file cannot be written.
         ProofInvalid: the time-stamp is none of this checkpoint.
     """
     checkpoint = parse_checkpoint(note.text)
@@ -81,7 +82,7 @@ def _written(note: Note, target: str, _roots: bytes | None) -> dict[str, Any]:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise FolderUnusable(path.parent, str(error.strerror)) from error
+        raise FileUnwritable(target, str(error.strerror)) from error
     return {}
 
 

@@ -103,7 +103,7 @@ class KeyUnusable(HarnessError):
 
 
 class NotCovered(HarnessError):
-    """An event that no checkpoint covers yet, or that the log does not hold."""
+    """An event that no checkpoint covers yet."""
 
     exit_code = 2
 

@@ -7,10 +7,10 @@ from typing import Any, Final, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.errors import NotFound
+from harness.errors import NotFound, UnknownPosition
 from harness.integrity.checkpoint import Checkpoint
 from harness.integrity.checkpoints import latest
-from harness.integrity.errors import NotCovered
+from harness.integrity.errors import NotCovered, ProofInvalid
 from harness.integrity.log_keys import known_keys
 from harness.integrity.memory import open_memory
 from harness.integrity.note import Signature
@@ -70,13 +70,17 @@ def prove(log: Log, folder: Path, position: int, *, cosigned: bool = False) -> P
 
     Raises:
         NotCovered: no checkpoint covers the position yet.
+        UnknownPosition: the log holds no such event.
         HistoryForked: the log is not the one that this host has verified.
     """
     memory = open_memory(log, folder)
     memory.advance(log)
     last = latest(log, memory)
     covered = last.checkpoint.position if last is not None else 0
-    if last is None or not 1 <= position <= covered:
+    end = log.head().position
+    if not 1 <= position <= end:
+        raise UnknownPosition(position, end, first=1)
+    if last is None or position > covered:
         raise NotCovered(f"Position {position}", covered)
     index = memory.index_of(position)
     start = memory.start_of(index)
@@ -108,9 +112,12 @@ def row_digest(row: bytes) -> bytes:
     """Return the digest of a row as `prove` hands it out; the proof must name the same.
 
     Raises:
-        CorruptBatch: it is no row.
+        ProofInvalid: it is no row.
     """
-    return bytes.fromhex(digest(row)) if _is_control(row) else row_digests(_one(row))[0]
+    try:
+        return bytes.fromhex(digest(row)) if _is_control(row) else row_digests(_one(row))[0]
+    except CorruptBatch as error:
+        raise ProofInvalid("The row", 'it is no file that --row of "harness log prove" writes') from error
 
 
 def row_values(row: bytes) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def check_range(start: int, stop: int, head: int) -> None:
     if start < 1 or stop < start:
         raise RangeUnusable(start, stop)
     if stop > head + 1:
-        raise UnknownPosition(stop - 1, head)
+        raise UnknownPosition(stop - 1, head, stops=True)
 
 
 def edge_at(as_of: Callable[[datetime], AsOf], place: int | datetime) -> int:

@@ -35,15 +35,17 @@ def verify(
     digest of the batch before it.
 
     Raises:
-        UnknownPosition: the range begins beyond the end of the log.
+        UnknownPosition: the range begins or ends beyond the end of the log.
         RangeUnusable: it ends before it begins.
         StoreError: the store of the segments does not answer.
     """
     _epoch, head, chain, _time, log_id = connection.row(query("head"))
     _check_range(start, stop, head)
-    end = head + 1 if stop is None else min(stop, head + 1)
-    previous, expected = _before(connection, start, log_id)
+    end = head + 1 if stop is None else stop
     found = Verification(start, end, 0, 0)
+    if stop == start:  # nothing of the batch that holds it was asked for
+        return found
+    previous, expected = _before(connection, start, log_id)
     try:
         for batch in _batches(connection, sealed, expected, end):
             reason = fault(batch, expected, previous)
@@ -60,9 +62,8 @@ def verify(
         return replace(found, altered=error.position, reason=error.happened.rstrip("."), file=error.path)
     except ListingBroken as error:
         return replace(found, altered=error.position, reason=error.happened.rstrip("."))
-    if end == head + 1 and (expected != head + 1 or previous != chain):
-        return replace(found, altered=expected, reason="the head names another history")
-    return found
+    forked = end == head + 1 and (expected != head + 1 or previous != chain)
+    return replace(found, altered=expected, reason="the head names another history") if forked else found
 
 
 def _batches(connection: Connection, sealed: Sealed, start: int, stop: int) -> Iterator[StoredBatch]:
@@ -76,6 +77,9 @@ def _check_range(start: int, stop: int | None, head: int) -> None:
         raise UnknownPosition(start, head, first=1)
     if start < 1 or (stop is not None and stop < start):
         raise RangeUnusable(start, stop)
+    # Who asks for what a restore lost is not told that it is as it was appended.
+    if stop is not None and stop > head + 1:
+        raise UnknownPosition(stop - 1, head, stops=True)
 
 
 def _counted(found: Verification, batch: StoredBatch) -> Verification:

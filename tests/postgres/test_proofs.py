@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import NotFound
+from harness.errors import NotFound, UnknownPosition
 from harness.integrity.checkpoints import take
 from harness.integrity.compare import compare
 from harness.integrity.errors import HistoryForked, KeyUnusable, MemoryDamaged, NotCovered
@@ -70,12 +70,17 @@ def test_an_event_is_found_by_its_id(fresh_log: Log) -> None:
 
 
 def test_what_no_checkpoint_covers_is_not_proven(fresh_log: Log, host: Path) -> None:
+    with pytest.raises(UnknownPosition):
+        prove(fresh_log, host, 1)
+    fresh_log.control("told", "nobody", {})
     with pytest.raises(NotCovered):
         prove(fresh_log, host, 1)
     take(fresh_log, host)
     prove(fresh_log, host, 1)
-    for position in (0, 2, 10**9):
-        with pytest.raises(NotCovered):
+    with pytest.raises(NotCovered):
+        prove(fresh_log, host, 3)
+    for position in (0, 10**9):  # no checkpoint will ever cover these
+        with pytest.raises(UnknownPosition):
             prove(fresh_log, host, position)
 
 

@@ -105,6 +105,50 @@ def test_a_range_that_is_none_is_refused_from_python_too(log: Log) -> None:
         seal(log, stop=0)
 
 
+def test_verify_says_nothing_of_what_is_not_there(log: Log, said: Callable[..., str]) -> None:
+    """Who asks for positions that a restore lost is not told that they are as they were appended."""
+    end = log.head().position
+    told = said("log", "verify", "--to", str(end + 2), code=2)
+    assert f"Position {end + 1} does not exist" in told
+    assert f"Expected a range that stops at {end + 1} or before." in told
+    assert "are as appended" in said("log", "verify", "--to", str(end + 1), code=0)
+    assert "0 events in 0 batches of [5, 5) are as appended" in said(
+        "log", "verify", "--from", "5", "--to", "5", code=0
+    )
+
+
+def test_a_remedy_can_be_followed(log: Log, said: Callable[..., str], tmp_path: Path) -> None:
+    end = log.head().position
+    for command in (("show", str(end + 1)), ("prove", str(end + 1)), ("show", "0")):
+        told = said("log", *command, code=2)
+        assert f"Expected a position from 1 to {end}. " in told
+        assert "leave the position out" not in told
+    told = said("log", "export", str(tmp_path / "out"), "-d", "flights.lat", code=2)
+    assert 'There is no decision point "flights.lat". Known: flights.late.' in told
+    assert not (tmp_path / "out").exists()
+    said("log", "checkpoint", code=0)
+    for target in (tmp_path / "none" / "notes", tmp_path):
+        told = said("log", "anchor", str(target), code=2)
+        assert f'The file "{target}" cannot be written: ' in told
+        assert "-C" not in told
+    told = said("log", "prove", "1", "-o", str(tmp_path / "none" / "1.proof"), code=2)
+    assert "1.proof" in told
+
+
+def test_a_row_that_is_none_is_no_batch_to_be_sent_again(
+    said: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said("log", "checkpoint", code=0)
+    proof, key = tmp_path / "1.proof", tmp_path / "log.vkey"
+    said("log", "prove", "1", "-o", str(proof), code=0)
+    key.write_text(said("log", "key", "show", code=0))
+    for other in (proof, key):
+        assert run(["log", "check-proof", str(proof), "--key", str(key), "--row", str(other)]) == 40
+        told = capsys.readouterr().err
+        assert "The row does not hold: it is no file that --row of" in told
+        assert "Send it again" not in told
+
+
 def test_what_the_log_does_not_hold_is_not_said_to_be_unheard_of(
     log: Log, said: Callable[..., str], tmp_path: Path
 ) -> None:

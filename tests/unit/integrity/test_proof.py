@@ -130,3 +130,27 @@ def test_the_second_verifier_is_short_and_runs_alone(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": os.defpath})
     assert done.returncode == 40
     assert "does not hold" in done.stderr
+
+
+def test_the_second_verifier_says_apart_what_it_cannot_read(tmp_path: Path) -> None:
+    """A key that is none, or a file that is not there, is no finding about the proof."""
+    proof, key = tmp_path / "17.proof", tmp_path / "log.vkey"
+    proof.write_bytes(a_proof().render())
+    key.write_text(f"{KEY.render()}\n")
+
+    def told(*arguments: object) -> tuple[int, str]:
+        command = [sys.executable, "-I", "-S", str(SCRIPT), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stdout + done.stderr
+
+    assert told(proof, key)[0] == 0
+    assert told(proof, KEY.render())[0] == 0
+    for given in (proof, tmp_path, tmp_path / "none", "bla", f"{KEY.render()}AAAA", "k" * 5000, ""):
+        code, text = told(proof, given)
+        assert code == 2, text
+        assert text.startswith("Nothing was checked: ")
+    code, text = told(tmp_path / "none", key)
+    assert (code, "No such file" in text) == (2, True)
+    code, text = told(key, key)
+    assert (code, text) == (40, "The proof does not hold: it does not begin as one.\n")
