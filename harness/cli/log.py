@@ -132,7 +132,7 @@ def tail(
     "--against",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    help="A checkpoint that was kept elsewhere. Repeat it for more.",
+    help="A checkpoint kept elsewhere, or an anchor's file. Repeat it for more.",
 )
 @click.option("--key", "believed", default=None, help="The log's public key, for --against.")
 @folder_option
@@ -158,6 +158,7 @@ def verify(
     from harness.errors import UsageError
     from harness.integrity.compare import compare, remembers
     from harness.integrity.log_keys import integrity_folder
+    from harness.integrity.note import notes_of
 
     if incremental and (start != 1 or stop is not None):
         raise UsageError(
@@ -175,7 +176,8 @@ def verify(
         whole = start == 1 and stop is None
         if holds and (incremental or against or (whole and remembers(source, home))):
             key_ = public_key(believed) if believed else None
-            seen = compare(source, home, [path.read_bytes() for path in against], key_)
+            notes = [note for path in against for note in notes_of(path.read_bytes())]
+            seen = compare(source, home, notes, key_)
             data |= {"remembered": seen._asdict()}
             lines += agreement(seen)
     emit(data, json=json, text="\n".join(lines))

@@ -17,7 +17,7 @@ _SHOWN = 20
 @click.option("--receipts", type=_FILES, multiple=True,
               help='What "harness sidecar receipts" printed on a host. Repeat it for more.')  # fmt: skip
 @click.option("--against", type=_FILES, multiple=True,
-              help="A checkpoint that was kept elsewhere. Repeat it for more.")  # fmt: skip
+              help="A checkpoint kept elsewhere, or an anchor's file. Repeat it for more.")  # fmt: skip
 @click.option("--key", "believed", default=None, help="The log's public key, for --against.")
 @click.option("--unsigned", is_flag=True,
               help="The private key is lost: who believes it will not believe the new epoch.")  # fmt: skip
@@ -44,6 +44,7 @@ def recover(
     from harness.cli.progress import progress
     from harness.integrity.checkpoint import origin_of
     from harness.integrity.log_keys import epoch_signer, integrity_folder
+    from harness.integrity.note import notes_of
     from harness.integrity.receipts import read_receipts
     from harness.recovery.evidence import gather
     from harness.recovery.kept import KeptSegments
@@ -52,7 +53,7 @@ def recover(
 
     home = integrity_folder(folder)
     told = [receipt for path in receipts for receipt in read_receipts(path)]
-    notes = [path.read_bytes() for path in against]
+    notes = [note for path in against for note in notes_of(path.read_bytes())]
     with opened(folder) as log:
         head = log.head()
         kept = KeptSegments(log.sealed.store, head.log_id)

@@ -101,6 +101,20 @@ def cosigned_at(signature: Signature) -> int:
     return int.from_bytes(signature.value[:8], "big")
 
 
+def notes_of(data: bytes) -> list[bytes]:
+    r"""Return the notes in a file that anchors add to, an empty line behind each; of another, all of it.
+
+    >>> notes_of(b"one\n\nsigned\n\ntwo\n\nsigned\n\n")
+    [b'one\n\nsigned\n', b'two\n\nsigned\n']
+    >>> notes_of(b"one\n\nsigned\n"), notes_of(b"one\n\nsigned\n\ntwo\n\nsig")
+    ([b'one\n\nsigned\n'], [b'one\n\nsigned\n\ntwo\n\nsig'])
+    """
+    *halves, last = data.split(b"\n\n")
+    if last or not halves or len(halves) % 2:
+        return [data]
+    return [b"%b\n\n%b\n" % pair for pair in zip(halves[::2], halves[1::2], strict=True)]
+
+
 def parse_note(data: bytes) -> Note:
     """Return the note that `data` holds; nothing of it is checked against any key yet.
 

@@ -241,9 +241,15 @@ def test_the_command_says_what_held_the_person(
     recorded(shop, "ada", "bob", "ada")
     folder = ["-C", str(tmp_path)]
     assert run(["subject-keys", "init", *folder]) == 0
+    assert run(["erase", "--subject", "ada", "--dry-run", *folder]) == 0
+    assert "Would erase 2 rows. Nothing was changed." in capsys.readouterr().out
+    assert not shop.controls(ERASED)
+    assert [row["f.customer"] for row in rows(shop)] == ["ada", "bob", "ada"]
     assert run(["erase", "--subject", "ada", *folder]) == 0
     shown = capsys.readouterr().out
     assert "Erased: 2 rows" in shown
+    assert run(["erase", "--subject", "ada", "--dry-run", *folder]) == 0
+    assert capsys.readouterr().out == shown, "who is erased already has that receipt"
     assert run(["erase", "--subject", "eve", *folder]) == 2
     assert run(["subject-keys", "reapply", *folder]) == 0
     assert run(["subject-keys", "rewrap", *folder]) == 0

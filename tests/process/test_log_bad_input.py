@@ -8,6 +8,7 @@ import pytest
 
 from harness.cli.main import run
 from harness.errors import NotFound, RangeUnusable, UsageError
+from harness.integrity.note import notes_of
 from harness.log.log import Log
 from harness.log.seal import seal
 from harness.training.folder import TrainingSet
@@ -133,6 +134,26 @@ def test_a_remedy_can_be_followed(log: Log, said: Callable[..., str], tmp_path: 
         assert "-C" not in told
     told = said("log", "prove", "1", "-o", str(tmp_path / "none" / "1.proof"), code=2)
     assert "1.proof" in told
+
+
+def test_the_file_of_an_anchor_is_what_the_log_is_compared_with(
+    log: Log, said: Callable[..., str], tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    for name in ("ada", "bob"):
+        log.control("told", name, {})
+        said("log", "checkpoint", code=0)
+        said("log", "anchor", str(notes), code=0)
+    kept = notes.read_bytes()
+    assert len(notes_of(kept)) == 2
+    # Two of the log's own and two of the file; then that file with one byte more or less.
+    assert "and 4 checkpoints hold." in said("log", "verify", "--against", str(notes), code=0)
+    for harmed in (kept.replace(b"\nposition ", b"\nposition 1", 1), kept[:-1], kept[1:], kept + b"x"):
+        notes.write_bytes(harmed)
+        said("log", "verify", "--against", str(notes), code=40)
+    notes.write_bytes(kept)
+    told = said("log", "recover", "--dry-run", "--against", str(notes), code=2)
+    assert "There is nothing to recover" in told
 
 
 def test_a_row_that_is_none_is_no_batch_to_be_sent_again(
