@@ -109,7 +109,8 @@ def wrappers(environment: Mapping[str, str] = os.environ) -> tuple[Wrapper, ...]
             raise FeatureSetError(
                 f"A feature set has sensitive fields, and {SECRET_VARIABLE} has {len(secret)} characters.",
                 f"Expected a secret of at least {_CHARACTERS_MIN}.",
-                "Set it where events are encrypted and read: `openssl rand -hex 32`.",
+                "Set it, wherever events are encrypted or read, to the one that their keys were made with; "
+                "for the first keys of all make one: `openssl rand -hex 32`.",
             )
     return (*named, *(SecretWrapper(secret) for secret in secrets if secret))
 
