@@ -193,7 +193,7 @@ def main() -> None:
             found["losing"] += bool(left.lost)
             found["twice"] += len(left.twice)
             found["said"] += len(left.said)
-            found["in_vain"] += bool(left.said and not left.lost)
+            found["in_vain"] += bool(left.beyond)
             if left.lost or left.twice or left.said:
                 broken += [f"{home.name}: {left}"] * (given.durability == "power")
     finally:

@@ -34,7 +34,7 @@ def counted(library: ctypes.CDLL, home: Path) -> dict[str, int]:
     found = {call: library.calls_counted(place) for place, call in enumerate(CALLS)}
     del os.environ["FAULT"]
     library.calls_forget()
-    assert spool_life.after(home) == spool_life.After(spool_life.FRAMES, [], [], [])
+    assert spool_life.after(home) == spool_life.After(spool_life.FRAMES, [], [], [], 0)
     return found
 
 

@@ -36,13 +36,15 @@ _PREFIX = 4
 class After(NamedTuple):
     """What a spool that was opened again delivered: frames lost though acknowledged, events twice.
 
-    `said` are the reasons of the losses that it reports.
+    `said` are the reasons of the losses that it reports. Of the frames that they name, `beyond` are more than
+    those lost and the one in hand: that may have been kept, and lost, before anybody was told of it.
     """
 
     told: int
     lost: list[int]
     twice: list[str]
     said: list[str]
+    beyond: int
 
 
 def frame(sequence: int) -> Frame:
@@ -116,10 +118,13 @@ def after(home: Path) -> After:
         house.close()
     log = log_in(home)
     held = Counter(log.held())
-    lost = [sequence for sequence in told if not all(held[name] for name in names([frame(sequence)]))]
+    missing = [one for one in range(1, FRAMES + 1) if not all(held[name] for name in names([frame(one)]))]
+    lost = [sequence for sequence in told if sequence in missing]
+    in_hand = max(told, default=0) + 1 in missing
     bodies = [msgspec.json.decode(one.payload)["body"] for one in log.batches if one.kind == "control"]
-    said = [body["reason"] for body in bodies]
-    return After(len(told), lost, [name for name, count in held.items() if count > 1], said)
+    beyond = max(sum(body.get("frames", 0) for body in bodies) - len(lost) - in_hand, 0)
+    twice = [name for name, count in held.items() if count > 1]
+    return After(len(told), lost, twice, [body["reason"] for body in bodies], beyond)
 
 
 def live_in_child(home: Path, fault: str) -> str:
