@@ -105,7 +105,10 @@ class Appender:
         if self._connection is None or self._connection.closed:
             # Built as a string: the keywords of psycopg.connect are typed as its own options only.
             address = make_conninfo(self._url, application_name="harness-append", **PATIENCE)
-            opened = psycopg.connect(address, autocommit=True)
+            try:
+                opened = psycopg.connect(address, autocommit=True)
+            except OSError as error:  # where no descriptor is left, the driver lets it through
+                raise LinkUnavailable(str(error)) from error
             opened.execute(f"set statement_timeout = '{STATEMENT_TIMEOUT_S}s'")
             self._connection = opened
         return self._connection

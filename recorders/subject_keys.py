@@ -186,8 +186,7 @@ class SubjectKeys:
         if self._clock() < self._away_until:
             raise KeysUnavailable("the key store did not answer a moment ago")
         try:
-            address = make_conninfo(self._url, application_name="harness-keys", **PATIENCE)
-            with psycopg.connect(address) as connection:
+            with self._connect() as connection:
                 yield connection
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
             raise KeysUnavailable(
@@ -197,3 +196,10 @@ class SubjectKeys:
             self._away_until = self._clock() + AWAY_S
             reason = error.diag.message_primary or str(error)
             raise KeysUnavailable(f"the key store: {reason.strip().splitlines()[0]}") from error
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        try:
+            return psycopg.connect(make_conninfo(self._url, application_name="harness-keys", **PATIENCE))
+        except OSError as error:  # where no descriptor is left, the driver lets it through
+            self._away_until = self._clock() + AWAY_S
+            raise KeysUnavailable(f"the key store: {error}") from error

@@ -123,10 +123,10 @@ class Shipper:
         now = self._monotonic()
         if now - self._heard_at > LONG_STOP_S:
             self._asked = False
-        if not self._stamp.holds():
-            self._stop("another sidecar opened this spool")
-            raise SpoolTaken(self._spool.folder)
         try:
+            if not self._stamp.holds():
+                self._stop("another sidecar opened this spool")
+                raise SpoolTaken(self._spool.folder)
             wait = self._rounds.step(now, draining=self.draining)
         except (sqlite3.Error, OSError) as error:
             return self._disk_refuses(error)

@@ -47,10 +47,13 @@ class Stamp:
         """Whether nobody has opened the folder since.
 
         A shared disk may not honour the lock; the token tells.
+
+        Raises:
+            OSError: it cannot be read now, which says nothing of it.
         """
         try:
             return (self.folder / STAMP).read_text() == self.generation
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
     def close(self) -> None:

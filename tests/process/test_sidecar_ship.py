@@ -2,9 +2,11 @@
 
 import collections
 import json
+import os
+import resource
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -311,6 +313,39 @@ def test_a_moved_spool_ships_what_it_brought(fresh_log: Log, tmp_path: Path) -> 
 def test_one_folder_has_one_sidecar(tmp_path: Path) -> None:
     with opened(tmp_path / "s", ""), pytest.raises(SpoolBusy):
         House(settings_in(tmp_path / "s"))
+
+
+@contextmanager
+def descriptors(left: int) -> Iterator[None]:
+    """Let this process have no more than `left` descriptors beside those that it has."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, hard), hard))
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.open("/dev/null", os.O_RDONLY))
+        for _ in range(left):
+            os.close(held.pop())
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for one in held:
+            os.close(one)
+
+
+@pytest.mark.parametrize("left", range(4))
+def test_where_no_descriptor_is_left_it_waits_and_says_so(fresh_log: Log, tmp_path: Path, left: int) -> None:
+    frames = [decisions(new_writer(), 1)]
+    with opened(tmp_path / "s", fresh_log.url) as house:
+        kept(house, frames)
+        house.shipper.draining = True
+        with descriptors(left):
+            for _ in range(3):
+                house.shipper.step()
+        assert house.shipper.state != "stopped", house.shipper.reason
+        shipped(house)
+    assert decision_ids(fresh_log) == names(frames)
 
 
 def test_a_sidecar_that_slept_while_another_took_its_folder_touches_nothing(tmp_path: Path) -> None:

@@ -122,7 +122,8 @@ def after(home: Path) -> After:
     lost = [sequence for sequence in told if sequence in missing]
     in_hand = max(told, default=0) + 1 in missing
     bodies = [msgspec.json.decode(one.payload)["body"] for one in log.batches if one.kind == "control"]
-    beyond = max(sum(body.get("frames", 0) for body in bodies) - len(lost) - in_hand, 0)
+    named = [body.get("frames") for body in bodies]
+    beyond = max(sum(filter(None, named)) - len(lost) - in_hand, 0) + (0 if lost else named.count(None))
     twice = [name for name, count in held.items() if count > 1]
     return After(len(told), lost, twice, [body["reason"] for body in bodies], beyond)
 
