@@ -100,9 +100,7 @@ def _patiently(payload: bytes, layout: _Layout) -> Cut:
     names = [row[layout.subject] for row in rows]
     if not {*map(type, names)} <= {str, type(None)}:
         raise CorruptBatch("a subject is no text")
-    if not {type(row[0]) for row in rows} <= {
-        str
-    }:  # the text of an extension's object is never the same twice
+    if not {type(row[0]) for row in rows} <= {str}:  # what an extension is as text differs each time
         raise CorruptBatch("a decision's id is no text")
     encode = msgspec.msgpack.Encoder().encode
     abouts = [row[0].encode() + layout.bound for row in rows]

@@ -17,14 +17,13 @@ from psycopg import sql
 from harness.log.log import Log
 from recorders.frame import frame_of
 from recorders.sidecar import segment
-from recorders.sidecar.errors import SpoolBusy, SpoolTaken
 from recorders.sidecar.metrics import readiness
 from recorders.sidecar.service import House, ship_all
 from recorders.sidecar.stamp import Stamp
 from tests.support import servers
 from tests.support.backups import restorable
+from tests.support.houses import kept, once, opened, shipped
 from tests.support.sidecars import (
-    FEATURES,
     arrived,
     decision_ids,
     decisions,
@@ -39,24 +38,6 @@ from tests.support.sidecars import (
 END_SESSIONS = """
     select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'harness-append'
 """
-SCHEMA = (bytes.fromhex(FEATURES.digest), FEATURES.canonical())
-
-
-@contextmanager
-def opened(folder: Path, url: str, **spool: int | str) -> Iterator[House]:
-    house = House(settings_in(folder, url, **spool))
-    try:
-        yield house
-    finally:
-        house.close()
-
-
-def kept(house: House, frames: list) -> None:
-    assert all(answer.kept for answer in house.spool.commit([arrived(frame) for frame in frames], [SCHEMA]))
-
-
-def shipped(house: House) -> None:
-    assert ship_all(house, timeout_s=30), (house.shipper.state, house.shipper.reason)
 
 
 def stopped(house: House) -> str:
@@ -64,10 +45,6 @@ def stopped(house: House) -> str:
     assert house.shipper.state == "stopped"
     assert any(house.shipper.reason in reason for reason in readiness(house.status()))
     return house.shipper.reason
-
-
-def once(log: Log, frames: list) -> None:
-    assert collections.Counter(decision_ids(log)) == collections.Counter(names(frames))
 
 
 def recovered(house: House, url: str) -> None:
@@ -266,55 +243,6 @@ def test_another_history_under_its_writer_stops_it(fresh_log: Log, tmp_path: Pat
     once(fresh_log, [decisions(writer, 1), decisions(writer, 2), decisions(clone, 1), decisions(clone, 2)])
 
 
-@pytest.mark.parametrize("live", [True, False])
-@pytest.mark.parametrize("composed", [True, False])
-def test_a_copied_spool_leaves_to_its_original_what_both_hold(
-    fresh_log: Log, tmp_path: Path, composed: bool, live: bool
-) -> None:
-    writer, late = new_writer(), new_writer()
-    both = [decisions(writer, n) for n in range(1, 4)]
-    with opened(tmp_path / "s", fresh_log.url) as house:
-        kept(house, both[:1])
-        shipped(house)
-        kept(house, both[1:])
-        if composed:
-            house.shipper._rounds.compose()
-        if live:
-            shutil.copytree(tmp_path / "s", tmp_path / "c")
-    if not live:
-        shutil.copytree(tmp_path / "s", tmp_path / "c")
-    with opened(tmp_path / "s", fresh_log.url) as house:
-        kept(house, [decisions(writer, 4)])
-        shipped(house)
-    with opened(tmp_path / "c", fresh_log.url) as house:
-        assert house.copied
-        kept(house, [decisions(late, 1)])
-        shipped(house)
-        assert house.shipper.counts.set_aside == (0 if composed else 1)
-    once(fresh_log, [*both, decisions(writer, 4), decisions(late, 1)])
-
-
-def test_a_moved_spool_ships_what_it_brought(fresh_log: Log, tmp_path: Path) -> None:
-    writer = new_writer()
-    with opened(tmp_path / "s", fresh_log.url) as house:
-        kept(house, [decisions(writer, 1)])
-    shutil.copytree(tmp_path / "s", tmp_path / "c")
-    shutil.rmtree(tmp_path / "s")
-    with opened(tmp_path / "c", fresh_log.url) as house:
-        kept(house, [decisions(writer, 2)])
-        shipped(house)
-        assert len(house.outbox.identities) == 2
-    (tmp_path / "c").rename(tmp_path / "renamed")
-    with opened(tmp_path / "renamed", fresh_log.url) as house:
-        assert not house.copied
-    assert decision_ids(fresh_log) == names([decisions(writer, 1), decisions(writer, 2)])
-
-
-def test_one_folder_has_one_sidecar(tmp_path: Path) -> None:
-    with opened(tmp_path / "s", ""), pytest.raises(SpoolBusy):
-        House(settings_in(tmp_path / "s"))
-
-
 @contextmanager
 def descriptors(left: int) -> Iterator[None]:
     """Let this process have no more than `left` descriptors beside those that it has."""
@@ -346,14 +274,6 @@ def test_where_no_descriptor_is_left_it_waits_and_says_so(fresh_log: Log, tmp_pa
         assert house.shipper.state != "stopped", house.shipper.reason
         shipped(house)
     assert decision_ids(fresh_log) == names(frames)
-
-
-def test_a_sidecar_that_slept_while_another_took_its_folder_touches_nothing(tmp_path: Path) -> None:
-    with opened(tmp_path / "s", "") as house:
-        (tmp_path / "s" / "stamp").write_text("another")
-        with pytest.raises(SpoolTaken):
-            house.shipper.step()
-        assert house.shipper.state == "stopped"
 
 
 def flipped(path: Path, needle: bytes) -> None:
