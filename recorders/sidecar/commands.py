@@ -5,6 +5,7 @@ import json
 import sqlite3
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from uuid import UUID
 from recorders.errors import HarnessError
 from recorders.sidecar import ops, segment
 from recorders.sidecar.disk import used_bytes
-from recorders.sidecar.errors import SettingsError
+from recorders.sidecar.errors import ExtraMissing, SettingsError
 from recorders.sidecar.outbox import SQL as OUTBOX_SQL
 from recorders.sidecar.recovery import OUTBOX
 from recorders.sidecar.salvage import QUARANTINE
@@ -22,6 +23,9 @@ from recorders.sidecar.spool import INBOX
 from recorders.sidecar.spool import SQL as INBOX_SQL
 
 POLL_S = 0.2
+# What of the extra `sidecar` is imported late: a start would serve, and fail with the first batch.
+SHIPPING = ("cryptography", "numpy", "psycopg", "pyarrow")
+DOORS = ("httptools",)
 
 
 def run(settings: Settings) -> None:
@@ -30,6 +34,7 @@ def run(settings: Settings) -> None:
     Raises:
         HarnessError: it cannot start, or not go on.
     """
+    _need_extra(*SHIPPING, *(DOORS if settings.doors.http else ()))
     _need_url(settings)
     settings.path.mkdir(mode=0o700, parents=True, exist_ok=True)
     serve(settings, ready=lambda: _say(f"ready: {settings.door_socket}"))
@@ -74,6 +79,7 @@ def ship(
     Raises:
         HarnessError: the folder is in use, or the log refuses.
     """
+    _need_extra(*SHIPPING)
     _need_url(settings)
     house = House(settings)
     try:
@@ -179,6 +185,12 @@ def _outbox(path: Path) -> dict[str, Any]:
             "shipped_up_to": shipped,
         }
     return found
+
+
+def _need_extra(*modules: str) -> None:
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise ExtraMissing(missing)
 
 
 def _need_url(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 HarnessError (recorders.errors)
 ├── SettingsError           a setting that cannot be used                           exit 2
+├── ExtraMissing            what a sidecar runs on is not installed                 exit 1
 ├── SpoolBusy               another sidecar has the folder                          exit 1
 ├── SpoolTaken              another sidecar took the folder while this one slept    exit 40
 ├── SpoolDamaged            a spool file went bad while it was in use               exit 40
@@ -12,6 +13,7 @@ HarnessError (recorders.errors)
 """
 
 # ruff: noqa: N818  # the names say what happened; what derives from HarnessError is an error
+from collections.abc import Sequence
 from pathlib import Path
 
 from recorders.errors import HarnessError
@@ -21,6 +23,18 @@ class SettingsError(HarnessError):
     """A setting that cannot be used."""
 
     exit_code = 2
+
+
+class ExtraMissing(HarnessError):
+    """What a sidecar runs on is not installed."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        super().__init__(
+            f"A sidecar needs what is not installed here: {', '.join(modules)}.",
+            "Expected the extra that brings it.",
+            "Run: pip install 'shadow-harness-recorder[sidecar]', or 'shadow-harness[sidecar]' for all.",
+        )
+        self.modules = tuple(modules)
 
 
 class SpoolBusy(HarnessError):

@@ -351,6 +351,18 @@ class Outbox:
             self.identities.append(Identity(number, uuid4().bytes, 0, reason, self._clock()))
         rows += [self._told(name, kept) for name, kept in self.damaged]
         self._begin(found.last_number + 1, rows)
+        self._let_go_of_empty()
+
+    def _let_go_of_empty(self) -> None:
+        """Unlink closed files without a batch: each start makes one, and the quota is for what waits.
+
+        The last before this one stays: what it says counts where this one is damaged.
+        """
+        for number in sorted(self._files)[:-2]:
+            file = self._files[number]
+            if file.first_ordinal > file.last_ordinal and segment.let_go(self._path(number)):
+                del self._files[number]
+                self.unlinked += 1
 
     def _told(self, name: str, kept: int) -> tuple[Any, ...]:
         """Return the report of a damaged file as a batch to ship.

@@ -89,6 +89,7 @@ class House:
             self.shipper = Shipper(
                 self.spool, self.outbox, self.stamp, open_door or appender(settings.url), pace
             )
+            self.spool.release(self.outbox.composed)
             self.spool.tick()
             opened.pop_all()
 

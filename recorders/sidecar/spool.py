@@ -336,6 +336,11 @@ class Spool:
         problem = self._begin(max(highest, composed.segment) + 1, rows=rows)
         if problem:
             raise OSError(problem)
+        for ordinal, path in segments:
+            if not found[
+                ordinal
+            ].last_id:  # each start makes one; where nothing comes nothing else removes it
+                self.counts.unlinked += segment.let_go(path)
 
     def _missed(self, found: dict[int, Held], composed: Place, aside: list[int]) -> list[Stored]:
         """Return a report for each segment that went back behind what an earlier start read in it."""

@@ -207,6 +207,17 @@ def test_five_lines_in_it_end_as_a_decision_in_the_log_by_a_sidecar_of_it(
     assert {"pyarrow", "psycopg", "numpy", "shadow-harness-recorder"} <= set(distributions(beside))
     assert not {"sqlalchemy", "shadow-harness"} & set(distributions(beside))
     run(beside, "-I", "-c", "import recorders.inprocess, recorders.sidecar.service, recorders.doors.server")
+    without = subprocess.run(
+        [service, "-I", "-m", "recorders.sidecar", "run"],
+        cwd=tmp_path,
+        env={"HARNESS_DATABASE_URL": fresh_log.url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert without.returncode == 1
+    assert "Run: pip install 'shadow-harness-recorder[sidecar]'" in without.stderr
+    assert not (tmp_path / "spool").exists()
     settings = "[ship]\nlinger_s = 0.05\n"
     with Running(tmp_path / "spool", fresh_log.url, settings, python=beside) as sidecar:
         told = run(service, "-I", "-c", FIVE_LINES, sidecar.address).strip()

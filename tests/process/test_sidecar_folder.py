@@ -8,8 +8,9 @@ import pytest
 from harness.log.log import Log
 from recorders.sidecar.errors import SpoolBusy, SpoolTaken
 from recorders.sidecar.service import House
+from recorders.sidecar.spool import Place
 from tests.support.houses import kept, once, opened, shipped
-from tests.support.sidecars import decision_ids, decisions, names, new_writer, settings_in
+from tests.support.sidecars import arrived, decision_ids, decisions, names, new_writer, settings_in
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -67,3 +68,18 @@ def test_a_sidecar_that_slept_while_another_took_its_folder_touches_nothing(tmp_
         with pytest.raises(SpoolTaken):
             house.shipper.step()
         assert house.shipper.state == "stopped"
+
+
+@pytest.mark.parametrize("waiting", [0, 1])
+def test_starts_that_nothing_came_to_take_no_room_of_the_quota(tmp_path: Path, waiting: int) -> None:
+    frames = [decisions(new_writer(), 1)][:waiting]
+    for _ in range(12):
+        with opened(tmp_path / "s", "", quota_bytes=2 * 2**20) as house:
+            kept(house, frames)  # known, where there is one, from the second start on
+            assert house.spool.refusal == ""
+    assert len(list((tmp_path / "s").glob("*.db"))) <= 4 + waiting
+    with opened(tmp_path / "s", "", quota_bytes=2 * 2**20) as house:
+        kept(house, [decisions(new_writer(), 1)])
+        assert [stored.frame for stored in house.spool.read(Place(0, 0), events=99, payload_bytes=2**20)][
+            :waiting
+        ] == [arrived(frame) for frame in frames]

@@ -16,9 +16,10 @@ import pytest
 
 from harness.log.log import Log
 from recorders.errors import LinkUnavailable
-from recorders.sidecar.errors import SettingsError
+from recorders.sidecar import commands
+from recorders.sidecar.errors import ExtraMissing, SettingsError
 from recorders.sidecar.metrics import SERIES
-from recorders.sidecar.settings import load
+from recorders.sidecar.settings import DoorsSettings, Settings, load
 from recorders.socket_link import SocketLink
 from tests.support.sidecars import FEATURES, Running, decision_ids, decisions, names, new_writer
 
@@ -150,6 +151,16 @@ def test_settings_that_cannot_be_are_named(tmp_path: Path, text: str, words: str
     with pytest.raises(SettingsError) as refused:
         load(path, {})
     assert words in str(refused.value)
+
+
+def test_doors_without_what_they_run_on_are_refused_before_anything_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "httptools", None)
+    settings = Settings(folder=str(tmp_path / "s"), url=NOWHERE, doors=DoorsSettings(http="127.0.0.1:0"))
+    with pytest.raises(ExtraMissing, match=r"not installed here: httptools\."):
+        commands.run(settings)
+    assert not (tmp_path / "s").exists()
 
 
 def test_the_settings_to_deploy_load() -> None:
