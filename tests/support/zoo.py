@@ -224,6 +224,15 @@ def _chatter():
         time.sleep(0.001)
 
 
+def leaves_some(frame):
+    """Leave two processes behind in sessions of their own, at each call."""
+    for _ in range(2):
+        if not os.fork():
+            os.setsid()
+            time.sleep(3600)
+    return frame.x * 2
+
+
 def bombs(frame):
     """Fork again and again, each fork as well, and leave them all behind."""
     if _bad(frame):
