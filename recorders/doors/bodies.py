@@ -25,8 +25,7 @@ def parse_json(data: bytes) -> Any:
         found = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         found = _with_infinities(data, error)
-    opened = data.count(b"[") + data.count(b"{")
-    if opened > DEPTH_MAX and _too_deep(found):
+    if len(data) > DEPTH_MAX and data.count(b"[") + data.count(b"{") > DEPTH_MAX and _too_deep(found):
         raise Unreadable(f"it is not JSON that is taken (nested more than {DEPTH_MAX} deep)")
     return found
 

@@ -15,9 +15,10 @@ from recorders.doors.pairing import Half
 NAME: Final = "halves.db"
 # What is gone is dropped when the file has grown by so much, and by as much as it holds.
 REWRITE_BYTES: Final = 16 * 2**20
+# A commit writes whole pages and sums up their bytes; few commits hold more than three of these.
 _SCHEMA: Final = """
-pragma page_size = 16384; pragma journal_mode = wal; pragma synchronous = full;
-pragma wal_autocheckpoint = 256; pragma journal_size_limit = 4194304;
+pragma page_size = 4096; pragma journal_mode = wal; pragma synchronous = full;
+pragma wal_autocheckpoint = 1024; pragma journal_size_limit = 4194304;
 create table if not exists part (id integer primary key, gone blob not null, kept blob not null);
 """
 _encode = msgspec.msgpack.Encoder().encode
