@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import msgspec
 
 from harness.errors import UsageError
+from harness.log.gaps import IMPORT
 from harness.log.log import Log
 from recorders.doors import captures
 from recorders.doors.frames import Packing
@@ -17,7 +18,6 @@ from recorders.doors.router import Routed, Router
 from recorders.errors import InvalidEvent, WriterForked
 from recorders.inprocess import InProcessLink
 
-IMPORTED = "import.completed"
 SAMPLES = 5
 _CHUNK = 1 << 20
 
@@ -96,7 +96,7 @@ def import_file(log: Log, path: Path, mapping: Mapping, *, skip_rejected: bool =
     """
     contents = examine(path, mapping)
     writer = uuid5(NAMESPACE_URL, f"import/1:{mapping.digest}:{contents.digest}")
-    known = bool(log.controls(IMPORTED, str(writer)))
+    known = bool(log.controls(IMPORT, str(writer)))
     if contents.rejected and not skip_rejected and not known:
         raise RowsRejected(str(path), contents.rejected, contents.samples)
     if not known:
@@ -132,9 +132,9 @@ def _registered(log: Log, writer: UUID, body: dict[str, object]) -> bool:
     Two at a time append the same batches; but each names its file as its user does: that is another event.
     """
     try:
-        log.control(IMPORTED, str(writer), body, key=f"import:{writer}")
+        log.control(IMPORT, str(writer), body, key=f"import:{writer}")
     except WriterForked:
-        if not log.controls(IMPORTED, str(writer)):
+        if not log.controls(IMPORT, str(writer)):
             raise
         return True
     return False

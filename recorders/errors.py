@@ -48,13 +48,17 @@ def _restore(cls: type[HarnessError], args: tuple[Any, ...], values: dict[str, A
 
 
 class InvalidEvent(HarnessError):
-    """A value that the feature set does not allow. `reason` is the counter it falls under."""
+    """A value that the feature set does not allow. `reason` is the counter it falls under.
+
+    `decision_point` is where it would have gone, "" until that is known.
+    """
 
     exit_code = 2
 
     def __init__(self, reason: str, happened: str, expected: str, remedy: str) -> None:
         super().__init__(happened, expected, remedy)
         self.reason = reason
+        self.decision_point = ""
 
 
 class FeatureSetError(HarnessError):

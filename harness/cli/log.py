@@ -233,17 +233,18 @@ def findings(found: Any) -> Iterator[str]:
 def gaps(start: str, stop: str | None, folder: Path | None, json: bool) -> None:
     """Show every loss that is known: whose, where and when, why, and how many events.
 
-    Recorders and sidecars report what they could not keep; the log holds the reports.
+    Recorders and sidecars report what they could not keep, imports what they left out; the log holds that.
     """
     from harness.cli.places import edge
-    from harness.log.gaps import EVENT, find, lines
+    from harness.log.gaps import IMPORT, LOSS, find, lines
     from harness.log.places import check_range
 
     with opened(folder) as source:
         head = source.head().position
         first, last = edge(source, start), head + 1 if stop is None else edge(source, stop)
         check_range(first, last, head)
-        found = find(source.controls(EVENT, up_to=last - 1), first, last)
+        told = [one for kind in (LOSS, IMPORT) for one in source.controls(kind, up_to=last - 1)]
+        found = find(told, first, last)
     emit(found, json=json, text=lambda: "\n".join(lines(found)))
 
 

@@ -1,4 +1,4 @@
-"""Gaps: what the log says is missing from it, out of the `recorder.loss` events of a range. Pure."""
+"""Gaps: what the log says is missing from it: what recorders lost, and rows that imports left out. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -8,7 +8,8 @@ import msgspec
 
 from harness.log.events import ControlEvent
 
-EVENT: Final = "recorder.loss"
+LOSS: Final = "recorder.loss"
+IMPORT: Final = "import.completed"
 _NAMED: Final = ("writer", "decision_point", "reason", "count", "first", "last", "sequences")
 _SHOWN: Final = 8
 
@@ -16,9 +17,10 @@ _SHOWN: Final = 8
 class Gap(msgspec.Struct, frozen=True):
     """One loss that somebody reported.
 
-    `count` is in events, None where nobody can know it; `known` then says what is (frames, batches, bytes).
-    `first` and `last` bound the time of it as ISO 8601, `sequences` are the first and last frames or
-    batches of the writer that it took, None where it took none that had a sequence.
+    `count` is in events (of an import in rows of its file), None where nobody can know it; `known` then says
+    what is (frames, batches, bytes). `first` and `last` bound the time of it as ISO 8601, "" where nobody
+    says; `sequences` are the first and last frames or batches of the writer that it took, None where it took
+    none that had a sequence.
     """
 
     position: int
@@ -67,11 +69,40 @@ def find(events: Iterable[ControlEvent], start: int, stop: int) -> Gaps:
     >>> find([one], 8, 9).sums
     ()
     """
-    gaps = tuple(_gap(one) for one in events if one.type == EVENT and start <= one.position < stop)
+    within = sorted((one for one in events if start <= one.position < stop), key=lambda one: one.position)
+    gaps = tuple(gap for one in within for gap in _gaps(one))
     reasons = sorted({gap.reason for gap in gaps})
     sums = tuple(_sum(reason, [gap for gap in gaps if gap.reason == reason]) for reason in reasons)
     events_lost = sum(one.events for one in sums)
     return Gaps(start, stop, gaps, sums, events_lost, sum(one.uncounted for one in sums))
+
+
+def _gaps(event: ControlEvent) -> list[Gap]:
+    if event.type == LOSS:
+        return [_gap(event)]
+    return _left_out(event) if event.type == IMPORT else []
+
+
+def _left_out(event: ControlEvent) -> list[Gap]:
+    """Return the rows that an import left out, one gap a reason."""
+    body = event.body
+    known = {"file": body["file"], "source": body["source"]}
+    return [
+        Gap(
+            position=event.position,
+            recorded_at=event.recorded_at,
+            writer=event.subject,
+            decision_point=body["decision_point"],
+            reason=f"rejected.{reason}",
+            count=count,
+            first="",
+            last="",
+            sequences=None,
+            reported_by=event.actor,
+            known=known,
+        )
+        for reason, count in sorted(body["rejected"].items())
+    ]
 
 
 def _gap(event: ControlEvent) -> Gap:
@@ -132,7 +163,8 @@ def _line(gap: Gap) -> str:
     parts = [gap.decision_point] if gap.decision_point else []
     if gap.sequences:
         parts.append(f"sequences {gap.sequences[0]} to {gap.sequences[1]}")
-    parts.append(f"{gap.first} to {gap.last}" if gap.first != gap.last else gap.first)
+    if gap.first:
+        parts.append(f"{gap.first} to {gap.last}" if gap.first != gap.last else gap.first)
     parts += [f"{name}={value}" for name, value in sorted(gap.known.items())]
     line = f"{gap.position:>10}  {gap.writer[:_SHOWN]:<{_SHOWN}}  {count:>9}  {gap.reason:<16}"
     line += "  ".join(parts)

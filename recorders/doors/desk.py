@@ -31,6 +31,7 @@ COMMIT_MAX: Final = 2_048
 LOSS_EVERY_S: Final = 5.0
 TICK_S: Final = 1.0
 SAMPLES: Final = 20
+COUNTED: Final = {"decision": "decisions", "outcome": "outcomes", "loss": "losses"}
 # How long the desk waits for others to share a commit: for each that shared the last one, and at most.
 GATHER_EACH_S: Final = 0.0001
 GATHER_MAX_S: Final = 0.003
@@ -107,13 +108,14 @@ class Desk:
         self._pending.append((work, kept))
         self._wake.set()
 
-    def reject(self, error: InvalidEvent, decision_point: str = "") -> None:
+    def reject(self, error: InvalidEvent) -> None:
         """Count an event that cannot be taken. The log learns of it as a loss."""
         self.counts[f"rejected.{error.reason}"] += 1
         self.samples.append(str(error)[:500])
         now = self.now()
-        count, first, _ = self._losses.get((decision_point, error.reason), (0, now, now))
-        self._losses[(decision_point, error.reason)] = (count + 1, first, now)
+        kind = (error.decision_point, error.reason)
+        count, first, _ = self._losses.get(kind, (0, now, now))
+        self._losses[kind] = (count + 1, first, now)
 
     async def run(self) -> None:
         """Commit until cancelled."""
@@ -242,7 +244,7 @@ class Desk:
         for error in made.rejected:
             self.reject(error)
         for frame in made.frames:
-            self.counts[f"{frame.kind}s"] += frame.events
+            self.counts[COUNTED[frame.kind]] += frame.events
         # Forgetting may wait for the next write: a half that is found again makes the same decision ids.
         self._forget.extend(pair.key for pair, _ in made.pairs)
 

@@ -148,8 +148,7 @@ class Doors:
         elif side == "feedback":
             routed.extend(router.feedback(event))
         else:
-            router.translator(family, {"event": event.attributes})
-            parse_json(event.data)  # a half that nobody can read is refused now, not when the other one comes
+            router.readable(family, event)
             halves.append(half_of(event, self._desk.now()))
 
     def _otlp(self, head: Head, body: bytes, told: Told) -> Answer | None:

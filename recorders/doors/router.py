@@ -23,6 +23,20 @@ class Routed(msgspec.Struct, frozen=True):
     event: Event
 
 
+class _Going:
+    """Names in what is refused within it the decision point that it was going to."""
+
+    def __init__(self, translator: Translator) -> None:
+        self._translator = translator
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, InvalidEvent):
+            error.decision_point = self._translator.mapping.decision_point
+
+
 class Router:
     """Knows all mappings of a door.
 
@@ -57,7 +71,17 @@ class Router:
             InvalidEvent: no mapping is for it, or a value that cannot be.
         """
         translator = self.translator(source, document)
-        return _routed(translator, translator.events(document, row=row))
+        with _Going(translator):
+            return _routed(translator, translator.events(document, row=row))
+
+    def readable(self, family: str, event: CloudEvent) -> None:
+        """Refuse a half that nobody can read, or is for nobody, now and not when the other one comes.
+
+        Raises:
+            InvalidEvent: no mapping is for it, or a body that cannot be read.
+        """
+        with _Going(self.translator(family, {"event": event.attributes})):
+            parse_json(event.data)
 
     def pair(self, pair: Pair) -> list[Routed]:
         """Return the decisions of a pair, one a row.
@@ -68,10 +92,9 @@ class Router:
         half = pair.request or pair.response
         assert half is not None, "a pair has a half"
         translator = self.translator(half.family, {"event": half.attributes})
-        events = [
-            translator.decision(document, row=row) for row, document in enumerate(pairing.documents(pair))
-        ]
-        return _routed(translator, events)
+        with _Going(translator):
+            rows = enumerate(pairing.documents(pair))
+            return _routed(translator, [translator.decision(document, row=row) for row, document in rows])
 
     def feedback(self, event: CloudEvent) -> list[Routed]:
         """Return the outcome of a Seldon feedback, of `event`, `feedback` (its body) and `truth` (its row).
@@ -80,14 +103,15 @@ class Router:
             InvalidEvent: no mapping is for it or has an [outcome], or a value that cannot be.
         """
         translator = self.translator("seldon", {"event": event.attributes})
-        body = parse_json(event.data)
-        if type(body) is not dict:
-            raise Unreadable("a feedback is an object")
-        document: dict[str, Any] = {"event": opened(event.attributes), "feedback": body}
-        if type(body.get("truth")) is dict:
-            rows = rows_of(body["truth"])
-            document["truth"] = rows[0] if len(rows) == 1 else rows
-        return _routed(translator, [translator.outcome(document)])
+        with _Going(translator):
+            body = parse_json(event.data)
+            if type(body) is not dict:
+                raise Unreadable("a feedback is an object")
+            document: dict[str, Any] = {"event": opened(event.attributes), "feedback": body}
+            if type(body.get("truth")) is dict:
+                rows = rows_of(body["truth"])
+                document["truth"] = rows[0] if len(rows) == 1 else rows
+            return _routed(translator, [translator.outcome(document)])
 
     def event(self, event: CloudEvent) -> list[Routed]:
         """Return what any other CloudEvent holds, as `event` and `data`.

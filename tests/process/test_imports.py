@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.imports import IMPORTED, RowsRejected, examine, import_file
+from harness.imports import RowsRejected, examine, import_file
+from harness.log import gaps
+from harness.log.gaps import IMPORT
 from harness.log.log import Log
 from harness.training.sets import create_training_set
 from recorders.doors.mapping import Mapping
@@ -69,9 +71,14 @@ def test_every_form_is_imported_once(fresh_log: Log, case: str, tmp_path: Path) 
     again = import_file(fresh_log, renamed, mapping, skip_rejected=True)
     assert (again.known, again.writer) == (True, first.writer)
     assert fresh_log.head().position == position
-    (event,) = fresh_log.controls(IMPORTED)
+    (event,) = fresh_log.controls(IMPORT)
     assert event.body["decisions"] == first.decisions
     assert event.body["rejected"] == first.rejected
+    missing = gaps.find([event], 1, position + 1)
+    assert {(one.reason, one.count) for one in missing.gaps} == {
+        (f"rejected.{reason}", count) for reason, count in first.rejected.items()
+    }
+    assert {one.decision_point for one in missing.gaps} <= {mapping.decision_point}
 
 
 def test_an_import_that_broke_off_goes_on(
@@ -176,7 +183,7 @@ def test_a_file_that_is_imported_twice_at_a_time_is_there_once(fresh_log: Log, t
     told = [process.communicate(timeout=120)[1] for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], told
     assert once_each(fresh_log)
-    assert len(fresh_log.controls(IMPORTED)) == 1
+    assert len(fresh_log.controls(IMPORT)) == 1
 
 
 def test_an_import_that_is_killed_half_way_goes_on(fresh_log: Log, tmp_path: Path) -> None:

@@ -142,10 +142,17 @@ def test_what_is_refused_is_counted_and_told_to_the_log(tmp_path: Path) -> None:
         "rejected.unreadable": 2,
         "rejected.unmapped": 1,
     }
-    assert {loss[1]: loss[2] for loss in house.kept.events("loss")} == {
-        "rejected.unreadable": 2,
-        "rejected.unmapped": 1,
+    told = {
+        (frame.decision_point, loss[1]): loss[2]
+        for frame in house.kept.frames
+        for loss in msgspec.msgpack.decode(frame.payload)
     }
+    assert told == {
+        ("iris.kind", "rejected.unreadable"): 1,
+        ("", "rejected.unreadable"): 1,
+        ("", "rejected.unmapped"): 1,
+    }
+    assert house.desk.counts["losses"] == 3
 
 
 def test_otlp_reports_partial_success(tmp_path: Path) -> None:
