@@ -195,8 +195,9 @@ class Outbox:
 
     @property
     def drained(self) -> bool:
-        """Whether nothing is queued, under way or unreported."""
-        return not (self.decisions or self.outcomes or self._held or self._losses.pending)
+        """Whether nothing is queued, under way or unreported. Waits for a frame that is being cut."""
+        with self._lock:  # events that are out of their queue and not in a frame yet are owed as well
+            return not (self.decisions or self.outcomes or self._held or self._losses.pending)
 
     def counters(self) -> Counters:
         """Return what was counted so far."""

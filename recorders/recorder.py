@@ -269,8 +269,9 @@ class Recorder:
         outbox.close()
         while self._courier is not None and not outbox.drained and time.monotonic() < deadline:
             time.sleep(POLL_S / 4)
-        complete = outbox.drained and not outbox.gave_up
+        complete = outbox.drained
         outbox.abandon()
+        complete = complete and not outbox.gave_up
         if self._courier is None or self._courier.stop(max(0.0, deadline - time.monotonic()) + POLL_S):
             self._link.close()
             exits.release(self)

@@ -187,6 +187,8 @@ class Shipper:
             self._stop(str(error), retry_s=0.0 if isinstance(error, WrongLog) else REFUSED_RETRY_S)
             return self._pace.linger_s
         self._attempts, self._retry_at, self._heard_at = 0, 0.0, now
+        if self.state != "shipping":
+            _logger.info("Shipping goes on")
         self.state, self.reason = "shipping", ""
         return 0.0
 
@@ -309,12 +311,12 @@ class Shipper:
         wait = min(self._pace.backoff_max_s, self._pace.backoff_s * 2.0 ** min(self._attempts, 30))
         self._attempts += 1
         self._retry_at = self._monotonic() + wait * (0.5 + random.random() / 2)  # noqa: S311  # jitter, no secret
-        if self.state != "waiting":
+        if (self.state, self.reason) != ("waiting", reason):
             _logger.warning("Shipping waits: %s", reason)
         self.state, self.reason = "waiting", reason
 
     def _stop(self, reason: str, *, retry_s: float = 0.0) -> None:
-        if self.state != "stopped":
+        if (self.state, self.reason) != ("stopped", reason):
             _logger.error("Shipping stopped: %s", reason)
         self.state, self.reason = "stopped", reason
         self._retry_at = self._monotonic() + retry_s if retry_s else 0.0

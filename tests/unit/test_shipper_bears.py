@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from recorders.errors import AppendError, LinkUnavailable
 from recorders.sidecar.errors import ShipperBroke
 from recorders.sidecar.salvage import QUARANTINE
 from recorders.sidecar.service import House, serve, ship_all
@@ -43,6 +44,33 @@ def test_a_quarantine_that_cannot_be_written_is_waited_for(house: House, log: Fa
     assert log.held() == names([good])
     assert [path.name for path in aside.iterdir()] == [f"unusable-{bad}-1.msgpack"]
     assert house.status()["ship"]["unusable"] == 1
+
+
+def test_each_reason_to_wait_or_stop_is_logged_once_and_so_is_the_end(
+    house: House, log: FakeLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.spool.commit([arrived(decisions(new_writer(), 1))], [SCHEMA])
+    refusals = ["away", "away", "no schema", "restored", "restored"]
+
+    def refuse(*_: object) -> None:
+        what = refusals.pop(0)
+        raise LinkUnavailable(what) if what == "away" else AppendError(what, "Expected a log.", "Mend it.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Shipper, "_connect", refuse)
+        while refusals:
+            house.shipper._retry_at = house.shipper._retry_at and 1e-9
+            house.shipper.step()
+    house.shipper._retry_at = 1e-9
+    with caplog.at_level("INFO"):
+        assert ship_all(house, timeout_s=30)
+    told = [line.getMessage().partition(" Expected")[0] for line in caplog.records]
+    assert told == [
+        "Shipping waits: away",
+        "Shipping stopped: no schema",
+        "Shipping stopped: restored",
+        "Shipping goes on",
+    ]
 
 
 def test_a_house_that_cannot_be_opened_gives_back_what_it_opened(

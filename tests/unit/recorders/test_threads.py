@@ -3,6 +3,9 @@
 import threading
 import time
 
+import pytest
+
+from recorders import outbox
 from recorders.frame import Frame
 from recorders.limits import Limits
 from recorders.recorder import Recorder
@@ -55,6 +58,23 @@ def test_a_slow_link_fills_the_queue_and_every_event_is_accepted_or_counted() ->
     assert counters.accepted == len(ids) == link.events()
     assert counters.accepted + counters.dropped["full"] == THREADS * 500
     assert recorder.close(10)
+
+
+def test_closing_waits_for_a_frame_that_is_being_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It found the queue empty and no frame under way, and gave up what was between the two."""
+    made = outbox.payload_of
+
+    def slowly(events: list[bytes]) -> bytes:
+        time.sleep(0.2)
+        return made(events)
+
+    monkeypatch.setattr(outbox, "payload_of", slowly)
+    link = MemoryLink(lambda _: time.sleep(0.2))
+    recorder = Recorder("p", TWO, link, model="m", model_version="1")
+    recorder.record(PLAIN)
+    assert recorder.close(20)
+    counters = recorder.counters
+    assert (counters.acked, counters.dropped, link.events()) == (1, {}, 1)
 
 
 def test_closing_while_threads_record_counts_what_slips_in() -> None:
