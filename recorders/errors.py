@@ -3,6 +3,7 @@
 HarnessError
 ├── InvalidEvent            a value that the feature set does not allow
 ├── FeatureSetError         a declaration that cannot be used
+├── AddressInvalid          an address that no sidecar can have
 ├── LinkUnavailable         try again later: nothing is wrong with what was sent
 │   └── KeysUnavailable     the keys of persons cannot be had now
 └── AppendError             the log refuses; sending the same again will not help
@@ -65,6 +66,20 @@ class FeatureSetError(HarnessError):
     """A feature set that cannot be used: mend its declaration."""
 
     exit_code = 2
+
+
+class AddressInvalid(HarnessError):
+    """An address that no sidecar can have: mend it where the link is made."""
+
+    exit_code = 2
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"The sidecar's address is {address!r}.",
+            "Expected the path of its socket, or host and port.",
+            'Write it as "/run/harness/door.sock" or "tcp://127.0.0.1:7071".',
+        )
+        self.address = address
 
 
 class LinkUnavailable(HarnessError):

@@ -221,7 +221,10 @@ class Recorder:
             self._samples[reason] = error
         else:
             self._outbox.rejected["exception"].add()
-            self._samples["exception"] = f"A value raised {type(error).__name__}."
+            self._samples["exception"] = (
+                f"What was recorded raised {type(error).__name__}. Expected features as a mapping of names "
+                "to values of the declared types. Record a dict of plain values."
+            )
         if self._courier is None:
             self._start()  # the log hears of refusals too
 

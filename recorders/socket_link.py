@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from recorders.errors import AppendError, CorruptBatch, HarnessError, LinkUnavailable
+from recorders.errors import AddressInvalid, AppendError, CorruptBatch, HarnessError, LinkUnavailable
 from recorders.fields import FeatureSet
 from recorders.frame import Frame, Receipt
 from recorders.sidecar import wire
@@ -23,6 +23,7 @@ ANSWER_S: Final = 15.0
 # After a pause of this length the sidecar is asked how far it is, before anything is sent again.
 LONG_STOP_S: Final = 60.0
 BYE_S: Final = 0.2
+PORT_MAX: Final = 65_535
 # Frames that may be under way at once: less than the sidecar remembers digests of.
 WINDOW: Final = 64
 
@@ -67,12 +68,16 @@ class SocketLink:
 
     A receipt from here has epoch 0: the frame is on the sidecar's disk, its place in the log is not known
     yet; `position` is the frame's own sequence. May serve several recorders.
+
+    Raises:
+        AddressInvalid: an address that no sidecar can have.
     """
 
     def __init__(
         self, address: str, feature_sets: Sequence[FeatureSet], *, service: str = "", token: str = ""
     ) -> None:
         self._address = address
+        self._host_port = _host_port(address)
         self._feature_sets = {feature_set.digest: feature_set for feature_set in feature_sets}
         self._service = service
         self._token = token
@@ -119,7 +124,7 @@ class SocketLink:
     @property
     def address(self) -> str:
         """Where the sidecar listens, the path in full: a recorder that is killed leaves word of it there."""
-        if self._address.startswith("tcp://"):
+        if self._host_port is not None:
             return self._address
         return str(Path(self._address.removeprefix("unix:")).absolute())
 
@@ -213,9 +218,8 @@ class SocketLink:
         return self._socket
 
     def _open(self) -> socket.socket:
-        if self._address.startswith("tcp://"):
-            host, _, port = self._address.removeprefix("tcp://").rpartition(":")
-            opened = socket.create_connection((host, int(port)), CONNECT_S)
+        if self._host_port is not None:
+            opened = socket.create_connection(self._host_port, CONNECT_S)
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
             opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -275,6 +279,10 @@ class SocketLink:
             kind, body = self._message(connection)
             if kind is wanted:
                 return body
+            if kind is Type.REFUSED:
+                refused = wire.decode(kind, body)
+                assert isinstance(refused, wire.Refused), refused
+                raise SidecarUnavailable(self._address, refused.text)
 
     def _message(self, connection: socket.socket) -> tuple[Type, bytes]:
         found = self._queue
@@ -297,6 +305,22 @@ class SocketLink:
         self._begin()
         if inherited is not None:
             inherited.close()  # this process's copy of it alone
+
+
+def _host_port(address: str) -> tuple[str, int] | None:
+    """Return host and port of a TCP address, None for a path.
+
+    >>> _host_port("tcp://[::1]:7071")
+    ('::1', 7071)
+    """
+    if not address.startswith("tcp://"):
+        if not address.removeprefix("unix:") or "\0" in address:
+            raise AddressInvalid(address)
+        return None
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    if not host or not (port.isascii() and port.isdecimal() and 1 <= int(port) <= PORT_MAX):
+        raise AddressInvalid(address)
+    return host.strip("[]"), int(port)
 
 
 def _receipt(sent: Frame, *, duplicate: bool) -> Receipt:

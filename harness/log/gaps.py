@@ -12,6 +12,7 @@ LOSS: Final = "recorder.loss"
 IMPORT: Final = "import.completed"
 _NAMED: Final = ("writer", "decision_point", "reason", "count", "first", "last", "sequences")
 _SHOWN: Final = 8
+_REASON_MAX: Final = 32
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -84,24 +85,24 @@ def _gaps(event: ControlEvent) -> list[Gap]:
 
 
 def _left_out(event: ControlEvent) -> list[Gap]:
-    """Return the rows that an import left out, one gap a reason."""
+    """Return the rows that an import left out, one gap a reason. Nobody knows who wrote the event."""
     body = event.body
-    known = {"file": body["file"], "source": body["source"]}
+    rejected = body.get("rejected")
     return [
         Gap(
             position=event.position,
             recorded_at=event.recorded_at,
             writer=event.subject,
-            decision_point=body["decision_point"],
+            decision_point=str(body.get("decision_point") or ""),
             reason=f"rejected.{reason}",
-            count=count,
+            count=_count(count),
             first="",
             last="",
             sequences=None,
             reported_by=event.actor,
-            known=known,
+            known={name: body[name] for name in ("file", "source") if name in body},
         )
-        for reason, count in sorted(body["rejected"].items())
+        for reason, count in sorted(rejected.items() if isinstance(rejected, dict) else ())
     ]
 
 
@@ -146,8 +147,9 @@ def lines(found: Gaps) -> list[str]:
     """
     if not found.gaps:
         return [f"Nothing is known to be missing from [{found.start}, {found.stop})."]
-    shown = [f"{'position':>10}  {'writer':<{_SHOWN}}  {'events':>9}  {'reason':<16}where and when"]
-    shown += [_line(gap) for gap in found.gaps]
+    width = min(max(len(gap.reason) for gap in found.gaps), _REASON_MAX) + 2
+    shown = [f"{'position':>10}  {'writer':<{_SHOWN}}  {'events':>9}  {'reason':<{width}}where and when"]
+    shown += [_line(gap, width) for gap in found.gaps]
     for one in found.sums:
         unknown = f", and {one.uncounted} of unknown size" if one.uncounted else ""
         reason = one.reason if one.reason.isprintable() else repr(one.reason)
@@ -158,7 +160,7 @@ def lines(found: Gaps) -> list[str]:
     return shown
 
 
-def _line(gap: Gap) -> str:
+def _line(gap: Gap, width: int) -> str:
     count = "unknown" if gap.count is None else f"{gap.count:,}"
     parts = [gap.decision_point] if gap.decision_point else []
     if gap.sequences:
@@ -166,7 +168,7 @@ def _line(gap: Gap) -> str:
     if gap.first:
         parts.append(f"{gap.first} to {gap.last}" if gap.first != gap.last else gap.first)
     parts += [f"{name}={value}" for name, value in sorted(gap.known.items())]
-    line = f"{gap.position:>10}  {gap.writer[:_SHOWN]:<{_SHOWN}}  {count:>9}  {gap.reason:<16}"
+    line = f"{gap.position:>10}  {gap.writer[:_SHOWN]:<{_SHOWN}}  {count:>9}  {gap.reason:<{width}}"
     line += "  ".join(parts)
     # The words are a service's own: none of them may steer a terminal.
     return "".join(letter if letter.isprintable() else "?" for letter in line)

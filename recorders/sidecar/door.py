@@ -16,7 +16,7 @@ from recorders.fields import FeatureSet
 from recorders.sidecar import wire
 from recorders.sidecar.hub import Hub
 from recorders.sidecar.marks import Answer
-from recorders.sidecar.wire import Arrived, Type, WireError
+from recorders.sidecar.wire import Arrived, Type, WireError, WrongToken
 
 # A service that does not read its answers is cut off when so many bytes wait for it.
 ANSWER_BYTES_MAX: Final = 1 * 2**20
@@ -192,7 +192,11 @@ class Connection(asyncio.Protocol):
         assert isinstance(hello, wire.Hello), hello
         if not self._trusted and not self._reception.admits(hello.token):
             self._reception.counts["wrong_token"] += 1
-            raise WireError("a wrong token")
+            text = (
+                "the token is not its own: SocketLink(token=...) takes what HARNESS_SIDECAR_TOKEN holds there"
+            )
+            self._write(wire.encode(wire.Refused(bytes(16), 0, "token", 0, text)))
+            raise WrongToken
         self._service, self._welcomed = f"{hello.service[:64]}[{hello.pid}]", True
         hub = self._reception.hub
         marks = self._compare(hello.writers)

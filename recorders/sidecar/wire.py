@@ -96,8 +96,8 @@ class Refused(msgspec.Struct, array_like=True, frozen=True):
 
 
 # What the service does: wait and send again; announce and send again; go back; take a new writer; count the
-# loss.
-REASONS: Final = ("full", "draining", "schema", "gap", "forked", "invalid")
+# loss; wait until somebody gives it the token (the answer to its hello, and to no frame).
+REASONS: Final = ("full", "draining", "schema", "gap", "forked", "invalid", "token")
 
 
 class Arrived(NamedTuple):
@@ -137,6 +137,19 @@ class WireError(HarnessError):
             "Check that both ends are recorders of this version.",
         )
         self.what = what
+
+
+class WrongToken(WireError):  # noqa: N818  # the name says what happened
+    """A service that has another token than the sidecar, or none."""
+
+    def __init__(self) -> None:
+        HarnessError.__init__(
+            self,
+            "A service sent a wrong token.",
+            "Expected the one that HARNESS_SIDECAR_TOKEN holds here.",
+            "Give it to the service: SocketLink(..., token=...).",
+        )
+        self.what = "a wrong token"
 
 
 def message(kind: Type, body: bytes) -> bytes:

@@ -56,7 +56,7 @@ def test_every_loss_is_listed_and_summed_by_reason(told: Log) -> None:
     ]
     assert (found["events"], found["uncounted"]) == (12, 2)
     text = command(told)
-    assert "unknown  spool_rewound" in text
+    assert "unknown  spool_rewound  shop.checkout" in text
     assert "sequences 4 to 6" in text
     assert text.endswith(
         "12 events are known to be missing from [1, 6), and 2 gaps whose events nobody can count.\n"
@@ -78,6 +78,8 @@ def test_what_a_service_wrote_cannot_break_or_steer_the_list(fresh_log: Log) -> 
     hostile = {"count": True, "reason": "\x1b[2Jfull", "sequences": ["a"], "first": None, "x": {"\x07": 1}}
     fresh_log.control("recorder.loss", "w", hostile)
     fresh_log.control("recorder.loss", "w", {"count": -5})
-    found = find(fresh_log.controls(), 1, 3)
-    assert [gap.count for gap in found.gaps] == [None, None]
+    for odd in ({}, {"rejected": 5}, {"rejected": {"\x1b[2J" + "x" * 99: "many"}, "file": {"\x07": 1}}):
+        fresh_log.control("import.completed", "w", odd)
+    found = find(fresh_log.controls(), 1, 6)
+    assert [gap.count for gap in found.gaps] == [None, None, None]
     assert all(line.isprintable() for line in lines(found))

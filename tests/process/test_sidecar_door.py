@@ -19,7 +19,7 @@ from recorders.sidecar import wire
 from recorders.sidecar.outbox import Outbox
 from recorders.sidecar.settings import address, load
 from recorders.socket_link import SocketLink
-from tests.support.sidecars import FEATURES, Running, decisions, new_writer, spool_in
+from tests.support.sidecars import FEATURES, Running, decisions, new_writer, spool_in, until
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 DOOR = "[door]\nhello_s = 0.5\nmessage_s = 1.0\n"
@@ -309,9 +309,12 @@ def test_loopback_needs_the_token_when_one_is_set(tmp_path: Path) -> None:
     environment = {"HARNESS_SIDECAR_TOKEN": "right"}
     with Running(tmp_path / "spool", NOWHERE, f'[door]\ntcp = "127.0.0.1:{port}"\n', environment) as running:
         wrong = SocketLink(f"tcp://127.0.0.1:{port}", [FEATURES], token="wrong")
-        with pytest.raises(LinkUnavailable):
+        with pytest.raises(
+            LinkUnavailable, match=r"SocketLink\(token=...\) takes what HARNESS_SIDECAR_TOKEN"
+        ):
             wrong.send(decisions(new_writer(), 1))
         wrong.close()
+        until(lambda: "Give it to the service: SocketLink(..., token=...)." in running.log.read_text(), 20)
         right = SocketLink(f"tcp://127.0.0.1:{port}", [FEATURES], token="right")
         assert right.send(decisions(new_writer(), 1)).position == 1
         right.close()

@@ -1,14 +1,16 @@
 """The socket link by itself: what it imports, what it refuses before it sends, and what a fork does."""
 
+import contextlib
 import os
 import pickle
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from recorders.errors import CorruptBatch, LinkUnavailable
+from recorders.errors import AddressInvalid, CorruptBatch, LinkUnavailable
 from recorders.sidecar import wire
 from recorders.socket_link import SidecarUnavailable, SocketLink
 from tests.support.sidecars import FEATURES, decisions, new_writer
@@ -29,6 +31,32 @@ print(sorted(new - set(sys.stdlib_module_names) - {"recorders", "typing_extensio
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "['msgspec']"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "unix:",
+        "a\0b",
+        *(f"tcp://{rest}" for rest in ("", "h", ":1", "h:", "h:0", "h:65536", "h:x", "h:-1")),
+    ],
+)
+def test_an_address_that_cannot_be_is_refused_where_the_link_is_made(address: str) -> None:
+    """The recorder's thread died of it, with the first event."""
+    with pytest.raises(AddressInvalid, match=r'Write it as "/run/harness/door\.sock" or "tcp://127'):
+        SocketLink(address, [FEATURES])
+
+
+def test_an_address_of_version_6_is_connected_to() -> None:
+    with contextlib.closing(socket.socket(socket.AF_INET6)) as listening:
+        try:
+            listening.bind(("::1", 0))
+        except OSError:
+            pytest.skip("no loopback of version 6 here")
+        listening.listen()
+        opened = SocketLink(f"tcp://[::1]:{listening.getsockname()[1]}", [FEATURES])._open()
+        opened.close()
 
 
 @pytest.mark.parametrize(
