@@ -8,9 +8,9 @@ from urllib.parse import quote
 import msgspec
 import pyarrow.compute as pc
 
-from harness.errors import NotFound
 from harness.log.log import Log
 from harness.log.places import check_range
+from harness.log.points import check_point
 from harness.row_files import FORMATS, whole_folder
 from harness.sql.columns import DECISION_POINT
 from harness.sql.relation import KINDS, Relation, relations
@@ -41,7 +41,7 @@ def export_log(log: Log, selection: Selection, out: Path, form: str) -> dict[str
     """
     head = log.head()
     check_range(selection.start, selection.stop, head.position)
-    _check_point(log, selection.decision_point)
+    check_point(log, selection.decision_point)
     end = log.as_of(selection.stop - 1)
     with whole_folder(out) as partial:
         files = [
@@ -61,13 +61,6 @@ def export_log(log: Log, selection: Selection, out: Path, form: str) -> dict[str
         }
         write_json(partial / MANIFEST, manifest)
     return manifest
-
-
-def _check_point(log: Log, name: str | None) -> None:
-    """Refuse a decision point of which nothing was recorded: an empty folder would look whole."""
-    points = {point for _kind, point, *_ in log.rows("stats") if point}
-    if name is not None and name not in points:
-        raise NotFound("decision point", name, points)
 
 
 def _relations(log: Log, selection: Selection, form: str) -> list[tuple[str, str, str, Relation]]:

@@ -67,8 +67,9 @@ def head(folder: Path | None, json: bool) -> None:
 def show(position: str, folder: Path | None, json: bool) -> None:
     """Show the event at POSITION (a number, or a time: the last event recorded by then)."""
     from harness.errors import UnknownPosition, UsageError
-    from harness.log.lines import escaped, events_of, line
+    from harness.log.lines import escaped, event_at, line, opened_event
     from harness.log.places import parse
+    from recorders.errors import CorruptBatch, FeatureSetError, LinkUnavailable
 
     with opened(folder) as source:
         end, wanted = source.head().position, parse(position)
@@ -83,16 +84,23 @@ def show(position: str, folder: Path | None, json: bool) -> None:
                     'See "harness log show 1".',
                 )
             raise UnknownPosition(0, end, first=1)
-        (batch,) = source.latest(place.position + 1)
-        found = list(events_of(batch))
-        event = next((event for event in found if event["position"] == place.position), found[0])
+        event = event_at(source, place.position)
+        try:
+            event = opened_event(source, event)
+        except (LinkUnavailable, FeatureSetError, CorruptBatch) as error:
+            click.echo(f"Shown as it is kept, encrypted. {error}", err=True)
     emit(event, json=json, text=lambda: "\n".join([line(event), *map(escaped, fields(event))]))
 
 
 def fields(event: dict[str, Any]) -> Iterator[str]:
-    """Yield one line for each value of an event."""
+    """Yield one line for each value of an event; a feature that was not plainly served with its status.
+
+    >>> list(fields({"f.income": None, "statuses": [{"field": "income", "status": "erased"}]}))[0]
+    '  f.income             null (erased)'
+    """
+    told = {f"f.{one['field']}": f" ({one['status']})" for one in event.get("statuses") or ()}
     for name, value in event.items():
-        yield f"  {name:<20} {value if isinstance(value, str) else one_line(value)}"
+        yield f"  {name:<20} {value if isinstance(value, str) else one_line(value)}{told.get(name, '')}"
 
 
 @log.command()
@@ -101,18 +109,22 @@ def fields(event: dict[str, Any]) -> Iterator[str]:
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on as the log grows, until interrupted.")
 @click.option("--kind", type=KINDS, default=None, help="Only events of this kind.")
-@click.option("--decision-point", default=None, help="Only events of this decision point.")
+@click.option("--decision-point", "-d", default=None, help="Only events of this decision point.")
 @folder_option
 @json_option
 def tail(
     *, count: int, follow: bool, kind: str | None, decision_point: str | None, folder: Path | None, json: bool
 ) -> None:
-    """Show the last events, one a line."""
+    """Show the last events, one a line. With --follow a decision point may be one that is yet to come."""
     from harness.log.lines import after, last, line
+    from harness.log.points import check_point
 
     with opened(folder) as source:
         end = source.head().position
-        for event in last(source, end + 1, count, kind, decision_point):
+        found = last(source, end + 1, count, kind, decision_point)
+        if not found and not follow:
+            check_point(source, decision_point)
+        for event in found:
             click.echo(to_json(event) if json else line(event))
         while follow:
             time.sleep(POLL_S)

@@ -60,13 +60,14 @@ STATS = (
 AHEAD = ("kind", "decision_point", "writers", "batches", "first", "ahead_s")
 
 
-_STATS_LINE = "{:<10}{:<24}{:>9}{:>12}{:>13}{:>8}{:>12}{:>8}"
+_STATS_LINE = "{:<10}{:<24}{:>9}{:>12} |{:>12}{:>12} |{:>12}{:>12}"
+_SIDES = ("events", "bytes/event")
 
 
 def stats_lines(data: dict[str, Any]) -> Iterator[str]:
-    """Yield a table of what is in the database and in the store; bytes are those of an event there."""
-    names = ("kind", "decision point", "batches", "events", "in database", "bytes", "sealed", "bytes")
-    yield _STATS_LINE.format(*names)
+    """Yield a table of what there is, and how much of it is in the database and sealed in the store."""
+    yield f"{'':<55} |{' in the database':<24} |{' sealed in the store':<24}".rstrip()
+    yield _STATS_LINE.format("kind", "decision point", "batches", "events", *_SIDES, *_SIDES)
     for found in data["kinds"]:
         held, sealed = found["events"] - found["released"], found["sealed"]
         counts = (f"{count:,}" for count in (found["batches"], found["events"], held))

@@ -85,6 +85,19 @@ def duration(text: str) -> timedelta:
         ) from error
 
 
+def written(length: timedelta) -> str:
+    """Return a length of time as `duration` reads it, in the largest unit that it is a whole number of.
+
+    >>> written(timedelta(hours=36)), written(timedelta(days=7)), written(timedelta(seconds=0.5))
+    ('36h', '7d', '0.5s')
+    """
+    seconds = length.total_seconds()
+    for unit in "dhm":
+        if seconds % _UNITS[unit] == 0:
+            return f"{seconds / _UNITS[unit]:.0f}{unit}"
+    return f"{seconds:g}s"
+
+
 def names(text: str | None) -> tuple[str, ...] | None:
     """Return the names of a comma-separated list, None for None.
 

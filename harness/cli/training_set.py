@@ -9,7 +9,7 @@ from harness.cli.log import opened
 from harness.cli.output import emit, folder_option, json_option
 from harness.cli.places import duration, names, optional_range, range_of
 from harness.cli.training_set_life import check_proof, diff, extend, prove
-from harness.cli.training_set_text import summary
+from harness.cli.training_set_text import summary, told_by
 from harness.errors import UsageError
 
 _OUT = click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The set's own folder.")
@@ -153,16 +153,22 @@ def list_command(folder: Path | None, json: bool) -> None:
 
 
 @training_set.command()
-@click.argument("name", metavar="ID")
+@click.argument("target", metavar="ID|FOLDER")
 @folder_option
 @json_option
-def show(name: str, folder: Path | None, json: bool) -> None:
-    """Show what a training set holds, and what it left out."""
+def show(target: str, folder: Path | None, json: bool) -> None:
+    """Show what a training set holds, and what it left out: a folder as it says itself, without any log."""
+    from harness.training.files import MANIFEST, read_manifest
     from harness.training.registry import get_training_set
 
-    with opened(folder) as log:
-        event = get_training_set(log, name)
-    emit(event.body, json=json, text=summary(event.body))
+    if (Path(target) / MANIFEST).exists():
+        body = read_manifest(Path(target))
+        text = told_by(Path(target), body)
+    else:
+        with opened(folder) as log:
+            body = get_training_set(log, target).body
+        text = summary(body)
+    emit(body, json=json, text=text)
 
 
 @training_set.command()

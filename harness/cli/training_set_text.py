@@ -1,8 +1,15 @@
 """Training sets in words: the summary of one, with the funnel of what it left out."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import MsgspecError
+
+from harness.cli.places import written
+from harness.log.lines import escaped
+from harness.replay_errors import ManifestUnreadable
+from harness.training.files import MANIFEST
 from harness.training.spec import spec_of
 
 if TYPE_CHECKING:
@@ -15,14 +22,18 @@ _WIDE = 22
 def summary(body: dict[str, Any]) -> str:
     """Return what a set is, in lines: range, labels, features, splits, weights, funnel, digest."""
     spec, place, decisions = spec_of(body["cut"]), body["as_of"], body["counts"]["decisions"]
-    labels = ", ".join(f"{each.name}{_maturity(each.immature, each.window)}" for each in spec.labels)
     lines = [
         f"{body['id']}: {body['rows']:,} rows of {decisions:,} decisions of {spec.decision_point}",
         f"range    [{spec.start}, {spec.stop}) as of {place['position']} ({place['time']})",
-        f"label    {labels}",
+        *(f"label    {each.name}{_maturity(each.immature, each.window)}" for each in spec.labels),
         f"features {', '.join(spec.features or ())} ({body['feature_set']['label']})",
         f"splits   {', '.join(f'{rows:,} {name}' for name, rows in body['splits'].items())}",
     ]
+    if spec.split is not None and spec.split.folds is not None:
+        by = {"rolling": "one after the other in time", "unit_folds": "by unit"}[spec.split.by]
+        lines.append(
+            f'folds    {spec.split.folds} {by}: the column "fold" has the number of the one it tests'
+        )
     origin = [f"{name} {source}" for name, source in body.get("provenance", {}).items() if source != "served"]
     if origin:
         lines.append(f"borrowed {', '.join(origin)}")
@@ -35,6 +46,22 @@ def summary(body: dict[str, Any]) -> str:
     if "gates" in body:
         lines.append(f"gates    {len(body['gates'])} hold")
     return "\n".join([*lines, *funnel(body["counts"], body["rows"]), f"digest   {body['digest']}"])
+
+
+def told_by(folder: Path, manifest: dict[str, Any]) -> str:
+    """Return the summary that a folder's manifest gives, which anybody may have written.
+
+    Raises:
+        ManifestUnreadable: it lacks what ours have.
+    """
+    try:
+        parts = len(manifest["parts"])
+        lines = [escaped(line) for line in summary(manifest).splitlines()]
+    except (KeyError, TypeError, ValueError, AttributeError, MsgspecError) as error:
+        reason = f"what it says of its set is none of ours ({type(error).__name__}: {error})"
+        raise ManifestUnreadable(folder / MANIFEST, reason) from error
+    lines.append(f"folder   {folder}, {parts} {'part' if parts == 1 else 'parts'}")
+    return "\n".join([*lines, f'Only "harness training-set verify {folder}" compares it with the log.'])
 
 
 def taken_over(reused: "Reused") -> str:
@@ -73,4 +100,4 @@ def _bar(part: int, whole: int) -> str:
 
 def _maturity(immature: str, window: timedelta) -> str:
     treated = {"exclude": "", "censor": ", younger ones censored", "weight": ", younger ones weighted"}
-    return f", counted when the decision is {window} old{treated[immature]}"
+    return f", counted when the decision is {written(window)} old{treated[immature]}"

@@ -24,6 +24,8 @@ _WEB: Final = ("http://", "https://")
 def anchor(log: Log, note: Note, target: str, roots: bytes | None = None) -> ControlEvent:
     """Return the event which says that `note`, the checkpoint, is at `target`; a second time the first event.
 
+    A file that lost the note meanwhile gets it again.
+
     `target` is the path of a file that notes are added to, the URL of a webhook, or `rfc3161+` and the URL of
     a time-stamping service, whose token the event holds; `roots` (PEM) are what the token must lead to.
 
@@ -34,11 +36,13 @@ def anchor(log: Log, note: Note, target: str, roots: bytes | None = None) -> Con
     """
     checkpoint = parse_checkpoint(note.text)
     place = shown(target)
+    kind, put = _kind(target)
     for event in log.controls(ANCHORED, checkpoint.origin):
         if (event.body.get("size"), event.body.get("target")) == (checkpoint.size, place):
+            if kind == "file" and not _holds(target, note):
+                put(note, target, roots)
             return event
     body = {"size": checkpoint.size, "root": checkpoint.root.hex(), "target": place}
-    kind, put = _kind(target)
     return log.control(ANCHORED, checkpoint.origin, body | {"kind": kind} | put(note, target, roots))
 
 
@@ -84,6 +88,16 @@ def _written(note: Note, target: str, _roots: bytes | None) -> dict[str, Any]:
     except OSError as error:
         raise FileUnwritable(target, str(error.strerror)) from error
     return {}
+
+
+def _holds(target: str, note: Note) -> bool:
+    """Return whether a file still has the note; one that may only be added to is believed."""
+    try:
+        return note.render().encode() in Path(target.removeprefix("file:")).read_bytes()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def _posted(note: Note, target: str, _roots: bytes | None) -> dict[str, Any]:

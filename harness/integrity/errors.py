@@ -4,6 +4,7 @@ HarnessError (recorders.errors)
 ├── HistoryForked       the log is not the one that is remembered here              exit 40
 ├── MemoryDamaged       what this host remembers of the log cannot be read          exit 40
 ├── ProofInvalid        a proof, note or receipt that does not hold                 exit 40
+├── WitnessMissing      a folder that holds no witness, or one that lost a part     exit 2
 ├── WitnessRefused      a witness knows another history                             exit 40
 ├── OutsideUnavailable  a witness, webhook or time-stamping service does not answer exit 1
 ├── KeyUnusable         a key file that is missing, readable by others, or no key   exit 2
@@ -77,6 +78,22 @@ class WitnessRefused(HarnessError):
         )
         self.witness = witness
         self.reason = reason
+
+
+class WitnessMissing(HarnessError):
+    """A folder without a witness, or with one that lost its key or its book: `lacks` is the file."""
+
+    exit_code = 2
+
+    def __init__(self, folder: object, lacks: str) -> None:
+        super().__init__(
+            f"There is no witness in {folder}: it has no {lacks}.",
+            'Expected the folder of a "harness witness init FOLDER", whole.',
+            "Name that one, or make a witness in a new folder. One that lost its key or its book is retired, "
+            "name and key: an empty one would cosign a fork.",
+        )
+        self.folder = str(folder)
+        self.lacks = lacks
 
 
 class OutsideUnavailable(HarnessError):

@@ -11,12 +11,14 @@ from typing import Final, NamedTuple
 
 from harness.errors import FolderUnusable
 from harness.integrity.checkpoint import Checkpoint, open_checkpoint, parse_hashes
-from harness.integrity.errors import KeyUnusable, ProofInvalid
+from harness.integrity.errors import ProofInvalid, WitnessMissing
 from harness.integrity.keys import load_key, make_key
 from harness.integrity.note import COSIGNATURE, Note, PublicKey, Signer, parse_key
 from harness.log.merkle import EMPTY_ROOT, is_consistent
 from recorders.sidecar.segment import statements
 
+_BOOK: Final = "witness.db"
+_KEY: Final = "witness.pem"
 REQUEST_BYTES_MAX: Final = 64 * 2**10
 _SQL: Final = statements(Path(__file__).with_suffix(".sql"))
 
@@ -47,23 +49,23 @@ class WitnessBook:
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
-        self._path = folder / "witness.db"
+        self._path = folder / _BOOK
         self._clock = clock
-        if not self._path.is_file():
-            remedy = (
-                'Make a new one with "harness witness init". One that lost its book is retired, name and key.'
-            )
-            raise KeyUnusable(f"There is no book of a witness in {folder}", "witness.db is missing", remedy)
+        for needed in (_BOOK, _KEY):
+            if not (folder / needed).is_file():
+                raise WitnessMissing(folder, needed)
         with self._open() as book:
             (name,) = book.execute(_SQL["name"]).fetchone()
-        self.signer = Signer(name, load_key(folder / "witness.pem"), COSIGNATURE)
+        self.signer = Signer(name, load_key(folder / _KEY), COSIGNATURE)
 
     @classmethod
     def create(cls, folder: Path, name: str, clock: Callable[[], float]) -> "WitnessBook":
         """Return a new witness with a key of its own."""
-        private = make_key(folder / "witness.pem")
+        if (folder / _BOOK).exists() and not (folder / _KEY).exists():
+            raise WitnessMissing(folder, _KEY)
+        private = make_key(folder / _KEY)
         parse_key(Signer(name, private, COSIGNATURE).key.render())
-        with closing(sqlite3.connect(folder / "witness.db")) as book, book:
+        with closing(sqlite3.connect(folder / _BOOK)) as book, book:
             book.executescript(_SQL["tables"])
             book.execute(_SQL["call"], [name])
         return cls(folder, clock)

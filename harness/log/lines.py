@@ -7,12 +7,14 @@ from typing import Any
 from harness.log.log import Log
 from harness.log.payload import check, decoded
 from harness.log.stored import StoredBatch
+from recorders.columns import SEALED
 from recorders.errors import CorruptBatch
 
 SHOWN_BODY = 100
 SHOWN_FEATURES = 6
 FEATURE = "f."
 CHUNK = 200
+PLACE = ("position", "kind", "decision_point", "recorded_at")
 # What a line shows of each kind: a batch without it has no lines.
 SHOWN = {
     "decision": {"decision_id", "model", "model_version", "score", "decision"},
@@ -47,6 +49,29 @@ def after(
     for event in last(log, up_to + 1, up_to - position, kind, decision_point):
         if event["position"] > position:
             yield event
+
+
+def event_at(log: Log, position: int) -> dict[str, Any]:
+    """Return the event at `position` as it is kept; where its batch cannot be read, that, `unreadable`."""
+    (batch,) = log.latest(position + 1)
+    found = list(events_of(batch))
+    return next((event for event in found if event["position"] == position), found[0])
+
+
+def opened_event(log: Log, event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event with its encrypted fields open: null, with status `erased`, where the key is gone.
+
+    Raises:
+        LinkUnavailable, FeatureSetError: the keys cannot be had.
+        CorruptBatch: a sealed value is not what was sealed.
+    """
+    if SEALED not in event:
+        return event
+    position = event["position"]
+    place = {name: event[name] for name in PLACE}
+    found = log.read(position, position + 1, kind="decision")
+    row: dict[str, Any] = next(row for batch in found for row in batch.to_pylist())
+    return place | row | place
 
 
 def events_of(stored: StoredBatch) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Erasing a person from a real log: through a sidecar, with nothing of theirs in clear on any disk."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -254,6 +255,32 @@ def test_the_command_says_what_held_the_person(
     assert run(["subject-keys", "reapply", *folder]) == 0
     assert run(["subject-keys", "rewrap", *folder]) == 0
     assert len(shop.controls(ERASED)) == 1
+
+
+def test_an_event_is_shown_with_what_was_erased_of_it(
+    shop: Log, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def shown(*more: str) -> tuple[str, str]:
+        assert run(["log", "show", "2", *more, "-C", str(tmp_path)]) == 0
+        seen = capsys.readouterr()
+        return seen.out, seen.err
+
+    monkeypatch.setenv("HARNESS_DATABASE_URL", shop.url)
+    recorded(shop, "ada", "bob")
+    lines = dict(line.split(maxsplit=1) for line in shown()[0].splitlines()[1:])
+    assert (lines["f.customer"], lines["f.income"]) == ("ada", "1000.5")
+    assert run(["erase", "--subject", "ada", "-C", str(tmp_path)]) == 0
+    capsys.readouterr()
+    lines = dict(line.split(maxsplit=1) for line in shown()[0].splitlines()[1:])
+    assert "sealed" not in lines
+    assert (lines["f.customer"], lines["f.income"], lines["f.amount"]) == (*["null (erased)"] * 2, "0.0")
+    found = json.loads(shown("--json")[0])
+    assert {"field": "income", "status": "erased"} in found["statuses"]
+    monkeypatch.delenv("HARNESS_SUBJECT_SECRET")
+    out, told = shown()
+    assert "  sealed   " in out
+    assert "as it is kept, encrypted. " in told
+    assert "HARNESS_SUBJECT_SECRET" in told
 
 
 def test_segments_hold_nothing_in_clear_and_lose_a_person_too(

@@ -99,6 +99,17 @@ def test_a_checkpoint_is_anchored_once_in_a_file_and_at_a_webhook(fresh_log: Log
         assert len(got) == 3, "no redirect is followed"
 
 
+def test_a_file_that_lost_its_checkpoint_gets_it_again(fresh_log: Log, tmp_path: Path) -> None:
+    note, target = take(fresh_log, tmp_path / "host").note, tmp_path / "notes"
+    event = anchor(fresh_log, note, str(target))
+    target.unlink()
+    assert anchor(fresh_log, note, str(target)) == event, "the log says it once"
+    assert target.read_text() == f"{note.render()}\n"
+    target.write_text("of another log\n\n")
+    assert anchor(fresh_log, note, str(target)) == event
+    assert target.read_text() == f"of another log\n\n{note.render()}\n"
+
+
 def test_a_time_stamp_of_a_local_authority_holds(fresh_log: Log, tmp_path: Path) -> None:
     root = make_authority(tmp_path)
     taken = take(fresh_log, tmp_path / "host")

@@ -127,6 +127,10 @@ def test_a_remedy_can_be_followed(log: Log, said: Callable[..., str], tmp_path: 
     told = said("log", "export", str(tmp_path / "out"), "-d", "flights.lat", code=2)
     assert 'There is no decision point "flights.lat". Known: flights.late.' in told
     assert not (tmp_path / "out").exists()
+    assert 'There is no decision point "flights.lat". Known: flights.late.' in said(
+        "log", "tail", "-d", "flights.lat", code=2
+    )
+    assert said("log", "tail", "-d", "flights.late", "--kind", "control", code=0) == "", "known, and none"
     said("log", "checkpoint", code=0)
     for target in (tmp_path / "none" / "notes", tmp_path):
         told = said("log", "anchor", str(target), code=2)
@@ -180,6 +184,18 @@ def test_what_the_log_does_not_hold_is_not_said_to_be_unheard_of(
         get_historical_features(log, ASKED, ["flights.lat:distance"])
     with pytest.raises(UsageError, match="holds no training set"):
         TrainingSet.open(tmp_path)
+
+
+def test_the_table_of_what_there_is_tells_the_database_from_the_store(said: Callable[..., str]) -> None:
+    sides, names, *rows = said("log", "stats", code=0).splitlines()
+    whole, hot, sealed = (part.split() for part in names.split("|"))
+    assert whole == ["kind", "decision", "point", "batches", "events"]
+    assert hot == sealed == ["events", "bytes/event"]
+    assert [part.strip() for part in sides.split("|")] == ["", "in the database", "sealed in the store"]
+    bars = [place for place, letter in enumerate(names) if letter == "|"]
+    table = [row for row in rows if row.count("|") == 2]
+    assert {row.split()[0] for row in table} == {"control", "decision", "outcome"}
+    assert all([place for place, one in enumerate(row) if one == "|"] == bars for row in (sides, *table))
 
 
 def gone(path: Path) -> None:

@@ -71,6 +71,36 @@ def test_a_file_says_it_all_and_the_funnel_shows_where_rows_went(harness, tmp_pa
     assert "seed" not in harness("show", made["id"])
 
 
+def test_a_folder_is_shown_as_it_says_itself_without_any_log(harness, tmp_path, monkeypatch):
+    harness("create", "--spec", "spec.toml", "--out", "set")
+    made = json.loads((tmp_path / "set" / "manifest.json").read_text())
+    registered = harness("show", made["id"])
+    monkeypatch.setenv("HARNESS_DATABASE_URL", "postgresql://127.0.0.1:9/none")
+    shown = harness("show", "set")
+    assert shown.startswith(registered)
+    assert "folder   set, 1 part" in shown.removeprefix(registered)
+    assert json.loads(harness("show", "set", "--json")) == made
+    path = tmp_path / "set" / "manifest.json"
+    for harm in ({"cut": 7}, {"counts": {}}, {"rows": "many"}, {"parts": 1}, {"as_of": None}):
+        path.write_text(json.dumps(made | harm))
+        assert "cannot be used: " in harness("show", "set", code=40), harm
+    path.write_text(json.dumps(made | {"splits": {"train\x1b[2J": 1}}))
+    assert "\\x1b[2J" in harness("show", "set")
+
+
+def test_each_label_and_the_folds_are_told_in_a_line(harness, tmp_path):
+    several = SPEC.replace('by = "unit"\ntest = 0.25', 'by = "unit_folds"\nfolds = 3').replace(
+        "[where]", '[[labels]]\nname = "amount"\nwindow = "36h"\nimmature = "censor"\n\n[where]'
+    )
+    (tmp_path / "spec.toml").write_text(several)
+    shown = harness("create", "--spec", "spec.toml", "--out", "set").splitlines()
+    assert [line for line in shown if line.startswith(("label", "folds"))] == [
+        "label    fraud, counted when the decision is 3h old",
+        "label    amount, counted when the decision is 36h old, younger ones censored",
+        'folds    3 by unit: the column "fold" has the number of the one it tests',
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "said", "code"),
     [

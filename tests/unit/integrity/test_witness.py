@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.integrity.checkpoint import Checkpoint, render_hashes
-from harness.integrity.errors import KeyUnusable, OutsideUnavailable, WitnessRefused
+from harness.integrity.errors import KeyUnusable, OutsideUnavailable, WitnessMissing, WitnessRefused
 from harness.integrity.note import Note, Signer, cosigned_at, parse_note
 from harness.integrity.outside import post
 from harness.integrity.witness_book import Refusal, WitnessBook
@@ -99,10 +99,20 @@ def test_what_is_no_request_is_refused(book: WitnessBook, body: bytes) -> None:
 
 def test_it_does_not_begin_without_its_book(book: WitnessBook) -> None:
     book._path.unlink()
-    with pytest.raises(KeyUnusable, match="no book"):
-        WitnessBook(book._path.parent, lambda: AT)
+    folder = book._path.parent
+    with pytest.raises(WitnessMissing, match=r"no witness in .*: it has no witness.db. .* is retired"):
+        WitnessBook(folder, lambda: AT)
     with pytest.raises(KeyUnusable, match="exists"):
-        WitnessBook.create(book._path.parent, "w.example/1", lambda: AT)
+        WitnessBook.create(folder, "w.example/1", lambda: AT)
+
+
+def test_without_its_key_it_neither_begins_nor_gets_another(book: WitnessBook) -> None:
+    folder = book._path.parent
+    (folder / "witness.pem").unlink()
+    for begin in (WitnessBook, lambda *given: WitnessBook.create(given[0], "w.example/1", given[1])):
+        with pytest.raises(WitnessMissing, match=r"it has no witness.pem. .* is retired"):
+            begin(folder, lambda: AT)
+    assert not (folder / "witness.pem").exists()
 
 
 @pytest.fixture
