@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from recorders.sidecar import segment
 from recorders.sidecar.marks import Mark
-from recorders.sidecar.salvage import Salvaged
+from recorders.sidecar.salvage import Salvaged, Stored
 
 EVERY: Final = 2**62
 
@@ -82,6 +82,18 @@ class Carried:
             mark = self.marks.setdefault(frame.writer, Mark(0, stored.received_at))
             mark.advance(frame.sequence, frame.digest, stored.received_at)
         self.settled.add(found.name)
+
+    def lost_of(self, ordinal: int, after: int, salvaged: list[Stored]) -> int | None:
+        """Return how many events of a damaged segment behind id `after` are not among what was salvaged.
+
+        None where nobody can know it: no later segment says how far it went, or some of it is in batches.
+        """
+        if after == EVERY:
+            return 0
+        held = self.held.get(ordinal)
+        if held is None or after:
+            return None
+        return max(0, held.events - sum(stored.frame.events for stored in salvaged))
 
     def missed(self, found: dict[int, Held], composed: tuple[int, int], aside: Iterable[int]) -> list[Gone]:
         """Return what the segments held and do not hold any more, but for what is composed or put aside.

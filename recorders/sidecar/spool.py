@@ -369,7 +369,8 @@ class Spool:
             self._carried.take_over(found)
             details = {"file": found.name, "bytes": found.size_bytes, "what": found.what}
             counts = {"salvaged": len(found.frames), "unreadable": found.unreadable}
-            rows += [*found.frames, self._told("spool_damaged", None, **details, **counts)]
+            lost = self._carried.lost_of(ordinal, after, found.frames)
+            rows += [*found.frames, self._told("spool_damaged", lost, **details, **counts)]
         return rows
 
     def _told(self, reason: str, count: int | None, **details: Any) -> Stored:

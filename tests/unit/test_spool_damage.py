@@ -82,6 +82,23 @@ def test_a_flipped_byte_is_noticed_or_harmless(whole, tmp_path: Path) -> None:
         shutil.rmtree(to)
 
 
+@pytest.mark.parametrize(("composed", "lost"), [(Place(0, 0), 9), (Place(1, 2), None), (Place(2, 0), 0)])
+def test_what_a_later_segment_says_a_damaged_one_held_is_counted(
+    tmp_path: Path, composed: Place, lost: int | None
+) -> None:
+    spool = spool_in(tmp_path / "s")
+    writer = new_writer()
+    spool.commit([arrived(decisions(writer, sequence, 3)) for sequence in (1, 2, 3)])
+    spool.close()
+    spool_in(tmp_path / "s").close()  # a second segment, which says how far the first one went
+    (first, *_) = segment.numbered(tmp_path / "s", INBOX)
+    first[1].write_bytes(first[1].read_bytes()[:8192])
+    spool = spool_in(tmp_path / "s", composed=composed)
+    (report,) = [json.loads(item.frame.payload)["body"] for item in spool.read(Place(2, 0), **ALL)]
+    assert (report["reason"], report["count"]) == ("spool_damaged", lost)
+    spool.close()
+
+
 def test_settled_damage_is_reported_once(whole, tmp_path: Path) -> None:
     folder, _ = whole
     torn = damaged(folder, tmp_path / "s", lambda data: data[:8192])
