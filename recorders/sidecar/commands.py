@@ -14,10 +14,11 @@ from recorders.errors import HarnessError
 from recorders.sidecar import ops, segment
 from recorders.sidecar.disk import used_bytes
 from recorders.sidecar.errors import ExtraMissing, SettingsError
+from recorders.sidecar.house import House, ship_all
 from recorders.sidecar.outbox import SQL as OUTBOX_SQL
 from recorders.sidecar.recovery import OUTBOX
 from recorders.sidecar.salvage import QUARANTINE
-from recorders.sidecar.service import House, serve, ship_all
+from recorders.sidecar.service import serve
 from recorders.sidecar.settings import URL_VARIABLE, Settings
 from recorders.sidecar.spool import INBOX
 from recorders.sidecar.spool import SQL as INBOX_SQL

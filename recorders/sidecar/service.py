@@ -1,33 +1,26 @@
-"""Service: one sidecar, put together: folder, spool, outbox, doors, shipper, operations."""
+"""Service: one sidecar that runs: a house, its doors, its shipper's thread, its operations."""
 
 import asyncio
 import contextlib
 import logging
 import os
 import signal
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recorders.errors import HarnessError
-from recorders.sidecar import allocator, segment
-from recorders.sidecar.disk import Disk
+from recorders.sidecar import allocator
 from recorders.sidecar.door import Bounds, Connection, Reception
-from recorders.sidecar.errors import ShipperBroke, SpoolDamaged, SpoolTooNew, SpoolUnusable
+from recorders.sidecar.errors import ShipperBroke, SpoolDamaged
+from recorders.sidecar.house import House
 from recorders.sidecar.hub import Hub
 from recorders.sidecar.memory import Memory
 from recorders.sidecar.ops import REQUEST_BYTES_MAX, Ops
-from recorders.sidecar.outbox import Outbox
-from recorders.sidecar.recovery import OUTBOX
 from recorders.sidecar.sealed_frames import FrameSealer, open_keys
 from recorders.sidecar.settings import Settings, address
-from recorders.sidecar.ship import Door, Pace, Shipper, appender
-from recorders.sidecar.spool import INBOX, Rules, Spool
-from recorders.sidecar.stamp import Stamp
 
 if TYPE_CHECKING:
     from recorders.doors.server import Server
@@ -36,103 +29,6 @@ TICK_S: Final = 1.0
 # What SIGTERM leaves the shipper: what is on disk is safe, the next start ships it.
 STOP_S: Final = 5.0
 _logger = logging.getLogger("recorders.sidecar")
-
-
-class House:
-    """An open spool folder: what a sidecar works on. `copied` says that it is a copy of another."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        open_door: Callable[[str | None], Door] | None = None,
-        *,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self.settings = settings
-        self.clock = clock
-        spool = settings.spool
-        self.disk = Disk(
-            settings.path,
-            quota_bytes=spool.quota_bytes,
-            free_bytes_min=spool.free_bytes_min,
-            ballast_bytes=spool.ballast_bytes,
-        )
-        try:
-            self._open(open_door)
-        except (OSError, sqlite3.Error) as error:
-            # A sidecar that cannot start on a full disk could not make room on it either.
-            if not self.disk.drop_ballast():
-                raise SpoolUnusable(settings.path, str(error)) from error
-            self._open(open_door)
-
-    def _open(self, open_door: Callable[[str | None], Door] | None) -> None:
-        settings = self.settings
-        with contextlib.ExitStack() as opened:
-            self.stamp = Stamp(settings.path)
-            opened.callback(self.stamp.close)
-            _check_formats(settings.path)
-            spool, ship = settings.spool, settings.ship
-            self.outbox = Outbox(settings.path, segment_bytes=spool.segment_bytes, clock=self.clock)
-            opened.callback(self.outbox.close)
-            rules = Rules(spool.durability, spool.segment_bytes, spool.segment_age_s)
-            self.spool = Spool(
-                settings.path,
-                self.disk,
-                rules,
-                owner=self.outbox.identities[0].uuid,
-                composed=self.outbox.composed,
-                clock=self.clock,
-            )
-            opened.callback(self.spool.close)
-            self.copied = self.outbox.settle_in(self.stamp.place, self.spool.current)
-            pace = Pace(ship.target_events, ship.linger_s, ship.retain_s, ship.backoff_s, ship.backoff_max_s)
-            self.shipper = Shipper(
-                self.spool, self.outbox, self.stamp, open_door or appender(settings.url), pace
-            )
-            self.spool.release(self.outbox.composed)
-            self.spool.tick()
-            opened.pop_all()
-
-    def close(self) -> None:
-        """Close the files and give the folder back."""
-        self.shipper.close()
-        self.spool.close()
-        self.outbox.close()
-        self.stamp.close()
-
-    def status(self) -> dict[str, Any]:
-        """Return what the house knows of itself."""
-        shipper, outbox, space = self.shipper, self.outbox, self.disk.look()
-        receipt = outbox.receipts[-1] if outbox.receipts else None
-        return {
-            "spool_id": str(shipper.spool_id),
-            "folder": str(self.settings.path),
-            "durability": self.settings.spool.durability,
-            "spool": vars(self.spool.counts) | {"writers": self.spool.writers},
-            "disk": {
-                "used_bytes": space.used_bytes,
-                "quota_bytes": self.settings.spool.quota_bytes,
-                "free_bytes": space.free_bytes,
-                "refusal": self.spool.refusal,
-                "refusing": int(bool(self.spool.refusal)),
-                "ballast_dropped": self.disk.ballast_dropped,
-            },
-            "ship": vars(shipper.counts)
-            | {
-                "unusable": shipper.unusable,
-                "state": shipper.state,
-                "reason": shipper.reason,
-                "stopped": int(shipper.state == "stopped"),
-                "drained": shipper.drained,
-                "waiting": outbox.waiting,
-                "writer": str(outbox.identity.uuid),
-                "log_id": outbox.state.log_id,
-                "unlinked_uncovered": outbox.unlinked_uncovered,
-                "receipt": None
-                if receipt is None
-                else {"epoch": receipt.epoch, "position": receipt.position, "covered": receipt.covered},
-            },
-        }
 
 
 class Service:
@@ -302,26 +198,6 @@ def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> No
             _logger.error("%s", error)  # noqa: TRY400  # the message is the remedy
         else:
             return
-
-
-def ship_all(house: House, *, timeout_s: float) -> bool:
-    """Ship what a closed sidecar left, and return whether the log has all of it."""
-    house.shipper.draining = True
-    end = time.monotonic() + timeout_s
-    while not house.shipper.drained and time.monotonic() < end:
-        wait = house.shipper.step()
-        if house.shipper.state == "stopped":
-            break
-        time.sleep(min(wait, max(0.0, end - time.monotonic())))
-    return house.shipper.drained
-
-
-def _check_formats(folder: Path) -> None:
-    for prefix in (INBOX, OUTBOX):
-        for _, path in segment.numbered(folder, prefix):
-            found = segment.format_of(path)
-            if found > segment.FORMAT:
-                raise SpoolTooNew(path, found, segment.FORMAT)
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ import pytest
 from harness.database import create_log
 from harness.log.log import Log
 from recorders.frame import Frame
-from recorders.sidecar.service import House, ship_all
+from recorders.sidecar.house import House, ship_all
 from tests.support import servers
 from tests.support.sidecars import FEATURES, arrived, decision_ids, decisions, names, new_writer, settings_in
 

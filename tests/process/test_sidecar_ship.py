@@ -17,8 +17,8 @@ from psycopg import sql
 from harness.log.log import Log
 from recorders.frame import frame_of
 from recorders.sidecar import segment
+from recorders.sidecar.house import House, ship_all
 from recorders.sidecar.metrics import readiness
-from recorders.sidecar.service import House, ship_all
 from recorders.sidecar.stamp import Stamp
 from tests.support import servers
 from tests.support.backups import restorable

@@ -20,7 +20,7 @@ from harness.database import create_log
 from harness.log.log import Log
 from recorders.append import Batch
 from recorders.frame import Receipt
-from recorders.sidecar.service import House, ship_all
+from recorders.sidecar.house import House, ship_all
 from recorders.sidecar.ship import LONG_STOP_S
 from recorders.socket_link import LONG_STOP_S as SERVICE_STOP_S
 from recorders.socket_link import SocketLink

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from recorders.errors import WriterForked
 from recorders.frame import Frame
-from recorders.sidecar.service import House, ship_all
+from recorders.sidecar.house import House, ship_all
 from tests.support.fake_log import FakeLog
 from tests.support.sidecars import FEATURES, arrived, decisions, from_disk, names, settings_in
 

@@ -16,7 +16,7 @@ from harness.log.log import Log
 from recorders.errors import LinkUnavailable
 from recorders.frame import Frame, Receipt
 from recorders.limits import Limits
-from recorders.sidecar.service import House, ship_all
+from recorders.sidecar.house import House, ship_all
 from tests.simulation.sidecar_world import World
 from tests.support.fake_log import FakeLog
 from tests.support.recording import HeldClock, StillRecorder

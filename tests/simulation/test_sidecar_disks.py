@@ -14,10 +14,10 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from recorders.sidecar.house import ship_all
 from recorders.sidecar.hub import Hub
 from recorders.sidecar.marks import Answer
 from recorders.sidecar.sealed_frames import FrameSealer
-from recorders.sidecar.service import ship_all
 from recorders.sidecar.wire import Known
 from tests.simulation.sidecar_world import SCHEMA, STEPS, World, caught
 from tests.support.sidecars import arrived, decisions, names

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.log.log import Log
 from recorders.frame import Frame
-from recorders.sidecar.service import House, ship_all
+from recorders.sidecar.house import House, ship_all
 from tests.support.sidecars import FEATURES, arrived, decision_ids, names, settings_in
 
 SCHEMA = (bytes.fromhex(FEATURES.digest), FEATURES.canonical())

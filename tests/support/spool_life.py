@@ -19,7 +19,7 @@ from recorders.append import Batch
 from recorders.errors import HarnessError
 from recorders.frame import Frame
 from recorders.sidecar import segment
-from recorders.sidecar.service import House, ship_all
+from recorders.sidecar.house import House, ship_all
 from recorders.sidecar.stamp import Stamp
 from tests.support.fake_log import FakeLog
 from tests.support.sidecars import FEATURES, arrived, decisions, names, settings_in

@@ -8,8 +8,9 @@ import pytest
 
 from recorders.errors import AppendError, LinkUnavailable
 from recorders.sidecar.errors import ShipperBroke
+from recorders.sidecar.house import House, ship_all
 from recorders.sidecar.salvage import QUARANTINE
-from recorders.sidecar.service import House, serve, ship_all
+from recorders.sidecar.service import serve
 from recorders.sidecar.ship import Shipper
 from tests.support.fake_log import FakeLog
 from tests.support.sidecars import FEATURES, arrived, decisions, names, new_writer, settings_in, until
@@ -78,7 +79,7 @@ def test_a_house_that_cannot_be_opened_gives_back_what_it_opened(
 ) -> None:
     folder = tmp_path / "s"
     with monkeypatch.context() as patched:
-        patched.setattr("recorders.sidecar.service.Shipper", lambda *_: 1 / 0)
+        patched.setattr("recorders.sidecar.house.Shipper", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             House(settings_in(folder))
     assert not list(folder.glob("*-wal")), "a file is open still"
