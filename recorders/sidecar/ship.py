@@ -5,14 +5,14 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from recorders.errors import AppendError, LinkUnavailable, Rewound, SequenceGap, WriterForked, WrongLog
-from recorders.frame import CONTROL_SCHEMA_DIGEST, Receipt
 from recorders.sidecar import segment
 from recorders.sidecar.drafts import control
 from recorders.sidecar.errors import SpoolDamaged, SpoolTaken
+from recorders.sidecar.log_door import Door, log_behind
 from recorders.sidecar.outbox import Outbox
 from recorders.sidecar.records import Ready
 from recorders.sidecar.report import sidecar_loss
@@ -21,28 +21,12 @@ from recorders.sidecar.salvage import keep_aside
 from recorders.sidecar.spool import Spool
 from recorders.sidecar.stamp import Stamp
 
-if TYPE_CHECKING:
-    from recorders.append import Batch
-
 ShipState = Literal["shipping", "waiting", "stopped"]
 # After a pause of this length the log is asked before anything is sent: the world may have changed.
 LONG_STOP_S: Final = 60.0
 # What an operator can mend while the sidecar runs (a right, a migration) is tried again after this.
 REFUSED_RETRY_S: Final = 30.0
-_NIL: Final = UUID(int=0)
 _logger = logging.getLogger("recorders.sidecar")
-
-
-class Door(Protocol):
-    """The log's door as the shipper uses it."""
-
-    def append(self, batch: "Batch") -> Receipt:
-        """Return the receipt; raise LinkUnavailable or AppendError."""
-        ...
-
-    def close(self) -> None:
-        """Give the connection back."""
-        ...
 
 
 class Pace(NamedTuple):
@@ -195,13 +179,7 @@ class Shipper:
     def _connect(self) -> Door:
         """Return the door to the log that this spool belongs to; the first one that it meets is the one."""
         if not self._outbox.state.log_id:
-            door = self._open_door(str(_NIL))
-            try:
-                door.append(_question())
-            except WrongLog as error:
-                self._outbox.bind(error.found)
-            finally:
-                door.close()
+            self._outbox.bind(log_behind(self._open_door))
         return self._open_door(self._outbox.state.log_id)
 
     def _ask(self, door: Door) -> None:
@@ -320,21 +298,3 @@ class Shipper:
             _logger.error("Shipping stopped: %s", reason)
         self.state, self.reason = "stopped", reason
         self._retry_at = self._monotonic() + retry_s if retry_s else 0.0
-
-
-def _question() -> "Batch":
-    """Return a batch that no log takes: asked under no log's name, every log answers with its own."""
-    from recorders.append import Batch
-
-    return Batch("control", "", CONTROL_SCHEMA_DIGEST, _NIL, 1, 1, None, None, b"{}", CONTROL_SCHEMA_DIGEST)
-
-
-def appender(url: str) -> Callable[[str | None], Door]:
-    """Return what opens the log's door at `url`, for one log."""
-
-    def opened(log_id: str | None) -> Door:
-        from recorders.append import Appender
-
-        return Appender(url, log_id=None if log_id is None else UUID(log_id))
-
-    return opened
