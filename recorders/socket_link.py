@@ -8,15 +8,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
-from uuid import UUID, uuid4
 
 import msgspec
 
+from recorders.aliases import Aliases
 from recorders.errors import AddressInvalid, AppendError, CorruptBatch, HarnessError, LinkUnavailable
 from recorders.fields import FeatureSet
 from recorders.frame import Frame, Receipt
 from recorders.sidecar import wire
-from recorders.sidecar.wire import Known, Type, WireError
+from recorders.sidecar.wire import Type, WireError
 
 CONNECT_S: Final = 2.0
 ANSWER_S: Final = 15.0
@@ -42,25 +42,11 @@ class SidecarUnavailable(LinkUnavailable):
         self.address = address
 
 
-class Alias(msgspec.Struct):
-    """Under which writer a recorder's frames go to the sidecar: its own, until that was cloned or forgotten.
-
-    `offset` is what is taken from the recorder's sequences; `acked` and `digest` are of the last frame kept.
-    """
-
-    writer: UUID
-    offset: int = 0
-    acked: int = 0
-    digest: str = ""
-
-
 class Tally(msgspec.Struct):
-    """What the link went through: connections, frames found kept already, writers renewed and why."""
+    """What the link went through: connections, and frames that were found kept already."""
 
     connected: int = 0
     found: int = 0
-    forked: int = 0
-    rewound: int = 0
 
 
 class SocketLink:
@@ -89,7 +75,7 @@ class SocketLink:
         self._socket: socket.socket | None = None
         self._reader = wire.Reader()
         self._queue: list[tuple[Type, bytes]] = []
-        self._aliases: dict[UUID, Alias] = {}
+        self.aliases = Aliases()
         self._spoke_at = 0.0
         self.tally = Tally()
 
@@ -160,7 +146,7 @@ class SocketLink:
         receipts: dict[int, Receipt] = {}
         # A renewed writer is told once a send; a second time means that nothing helps now.
         for _ in range(3):
-            under_way = [self._as_sent(frame) for frame in frames]
+            under_way = [self.aliases.as_sent(frame) for frame in frames]
             connection.sendall(b"".join(wire.encode_frame(frame) for frame in under_way))
             renewed = False
             for frame, sent in zip(frames, under_way, strict=True):
@@ -170,7 +156,7 @@ class SocketLink:
                         self._renew(frame, answer)
                     renewed = True
                 else:
-                    self._kept(frame, sent)
+                    self.aliases.kept(frame, sent)
                     receipts[id(frame)] = _receipt(sent, duplicate=answer)
             if not renewed:
                 self._spoke_at = time.monotonic()
@@ -178,26 +164,12 @@ class SocketLink:
             frames = [frame for frame in frames if id(frame) not in receipts]
         raise SidecarUnavailable(self._address, "it refuses every writer")
 
-    def _as_sent(self, frame: Frame) -> Frame:
-        alias = self._aliases.setdefault(frame.writer, Alias(frame.writer))
-        return msgspec.structs.replace(frame, writer=alias.writer, sequence=frame.sequence - alias.offset)
-
-    def _kept(self, frame: Frame, sent: Frame) -> None:
-        alias = self._aliases[frame.writer]
-        if sent.sequence > alias.acked:
-            alias.acked, alias.digest = sent.sequence, sent.digest
-
     def _renew(self, frame: Frame, refused: wire.Refused) -> None:
         """Go on under a new writer, or say why not."""
-        if refused.reason == "forked":
-            self.tally.forked += 1
-        elif refused.reason == "gap":
-            self.tally.rewound += 1
-        elif refused.reason == "invalid":
+        if refused.reason == "invalid":
             raise CorruptBatch(refused.text)
-        else:
+        if not self.aliases.renew(frame, refused.reason):
             raise SidecarUnavailable(self._address, refused.text)
-        self._aliases[frame.writer] = Alias(uuid4(), frame.sequence - 1)
 
     # The connection.
 
@@ -206,14 +178,14 @@ class SocketLink:
         if self._socket is None:
             self._socket = self._open()
             self._reader = wire.Reader()
-            hello = wire.Hello(self._service, os.getpid(), self._token, self._known())
+            hello = wire.Hello(self._service, os.getpid(), self._token, self.aliases.known())
             self._socket.sendall(wire.encode(hello))
             self._compare(self._receive(self._socket, Type.WELCOME), frames)
             for feature_set in self._feature_sets.values():
                 self._socket.sendall(wire.message(Type.SCHEMA, feature_set.canonical()))
             self.tally.connected += 1
         elif time.monotonic() - self._spoke_at > LONG_STOP_S:
-            self._socket.sendall(wire.encode(wire.Ask(self._known())))
+            self._socket.sendall(wire.encode(wire.Ask(self.aliases.known())))
             self._compare(self._receive(self._socket, Type.MARKS), frames)
         return self._socket
 
@@ -232,13 +204,6 @@ class SocketLink:
         opened.settimeout(ANSWER_S)
         return opened
 
-    def _known(self) -> list[Known]:
-        return [
-            Known(alias.writer.bytes, alias.acked, bytes.fromhex(alias.digest))
-            for alias in self._aliases.values()
-            if alias.acked
-        ]
-
     def _compare(self, body: bytes, frames: Sequence[Frame]) -> None:
         """Renew each writer that the sidecar does not hold as far as it had acknowledged, or otherwise."""
         try:
@@ -246,16 +211,7 @@ class SocketLink:
             held = {bytes(writer): (int(sequence), bytes(digest)) for writer, sequence, digest in marks}
         except (msgspec.DecodeError, TypeError, ValueError, IndexError) as error:
             raise WireError(f"marks that cannot be read ({error})") from error
-        following = {frame.writer: frame.sequence for frame in reversed(frames)}
-        for own, alias in list(self._aliases.items()):
-            sequence, digest = held.get(alias.writer.bytes, (alias.acked, b""))
-            rewound = sequence < alias.acked
-            forked = sequence == alias.acked and digest and digest.hex() != alias.digest
-            if alias.acked and (rewound or forked):
-                self.tally.rewound += rewound
-                self.tally.forked += bool(forked)
-                acked = alias.acked + alias.offset
-                self._aliases[own] = Alias(uuid4(), following.get(own, acked + 1) - 1)
+        self.aliases.compare(held, frames)
 
     def _answer_to(self, connection: socket.socket, sent: Frame) -> "bool | wire.Refused":
         """Return whether the sidecar held the frame already, or its refusal."""

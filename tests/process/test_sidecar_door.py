@@ -226,7 +226,7 @@ def test_a_reply_lost_at_every_byte_is_asked_for_again(
     cutter.close()
     assert whole, "an exchange has more bytes than were tried"
     assert cuts == limit >= 60
-    assert link.tally.forked == link.tally.rewound == 0
+    assert link.aliases.forked == link.aliases.rewound == 0
     assert sidecar.run("inspect").returncode == 0
     again = SocketLink(sidecar.address, [FEATURES])
     assert again.send(decisions(writer, sequence, 2)).duplicate
@@ -248,7 +248,7 @@ def test_a_cloned_service_goes_on_under_a_writer_of_its_own(tmp_path: Path) -> N
             original.send(decisions(writer, n, salt="original"))
         for n in range(6, 9):
             clone.send(decisions(writer, n, salt="clone"))
-        assert (original.tally.forked, clone.tally.forked) == (0, 1)
+        assert (original.aliases.forked, clone.aliases.forked) == (0, 1)
         original.close()
         clone.close()
         assert running.run("status").stdout.count('"forked": 1') == 1
@@ -275,7 +275,7 @@ def test_a_spool_that_lost_what_it_acknowledged_is_told_and_told_of(tmp_path: Pa
                     time.sleep(0.02)
                 else:
                     break
-        assert link.tally.rewound == 1
+        assert link.aliases.rewound == 1
         link.close()
         running.stop()
     outbox = Outbox(folder, segment_bytes=2**20)

@@ -81,16 +81,16 @@ def test_unavailable_names_the_sidecar_and_crosses_processes(tmp_path: Path) -> 
 
 def test_a_child_begins_anew() -> None:
     link = SocketLink("nowhere", [FEATURES])
-    link._aliases[new_writer()] = object()
+    link.aliases.as_sent(decisions(new_writer(), 1))
     read, write = os.pipe()
     if os.fork() == 0:
         with pytest.raises(LinkUnavailable):
             link.send(decisions(new_writer(), 1))
-        os.write(write, str(len(link._aliases)).encode())
+        os.write(write, str(len(link.aliases._of)).encode())
         os._exit(0)
     os.wait()
     assert os.read(read, 10) == b"0"
-    assert len(link._aliases) == 1
+    assert len(link.aliases._of) == 1
     os.close(read)
     os.close(write)
 
