@@ -27,7 +27,8 @@ from recorders.fields import FeatureSet, Field
 from recorders.frame import Frame
 from recorders.sidecar import wire
 from recorders.sidecar.disk import Disk
-from recorders.sidecar.spool import Place, Rules, Spool
+from recorders.sidecar.place import Place
+from recorders.sidecar.spool import Rules, Spool
 from recorders.sidecar.wire import Arrived
 from recorders.socket_link import WINDOW, SocketLink
 

@@ -16,11 +16,11 @@ from recorders.sidecar.disk import used_bytes
 from recorders.sidecar.errors import ExtraMissing, SettingsError
 from recorders.sidecar.house import House, ship_all
 from recorders.sidecar.outbox import SQL as OUTBOX_SQL
+from recorders.sidecar.place import INBOX
 from recorders.sidecar.recovery import OUTBOX
 from recorders.sidecar.salvage import QUARANTINE
 from recorders.sidecar.service import serve
 from recorders.sidecar.settings import URL_VARIABLE, Settings
-from recorders.sidecar.spool import INBOX
 from recorders.sidecar.spool import SQL as INBOX_SQL
 
 POLL_S = 0.2

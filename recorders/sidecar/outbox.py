@@ -19,10 +19,10 @@ import msgspec
 from recorders.frame import Receipt
 from recorders.sidecar import segment
 from recorders.sidecar.drafts import Draft, control
+from recorders.sidecar.place import Place
 from recorders.sidecar.records import File, Identity, Ready, State, Witness, ready_of, row_of
 from recorders.sidecar.recovery import OUTBOX, recover
 from recorders.sidecar.report import sidecar_loss
-from recorders.sidecar.spool import Place
 
 SQL: Final = segment.statements(Path(__file__).with_suffix(".sql"))
 RECEIPTS: Final = 1_024

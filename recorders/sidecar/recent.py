@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+from recorders.sidecar.place import Place
 from recorders.sidecar.salvage import Stored
 
 BYTES_MAX: Final = 32 * 2**20
-Place = tuple[int, int]  # a segment and an id in it
 
 
 class Recent:
@@ -49,5 +49,5 @@ class Recent:
 
     def _drop(self) -> None:
         dropped = self._frames.popleft()
-        self._since = dropped[:2]
+        self._since = Place(*dropped[:2])
         self._bytes -= len(dropped.frame.payload)

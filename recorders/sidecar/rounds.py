@@ -5,9 +5,10 @@ from uuid import UUID
 
 from recorders.sidecar.drafts import Draft, control
 from recorders.sidecar.outbox import Outbox
+from recorders.sidecar.place import Place
 from recorders.sidecar.report import sidecar_loss
 from recorders.sidecar.salvage import Stored, keep_aside
-from recorders.sidecar.spool import Place, Spool
+from recorders.sidecar.spool import Spool
 
 # One round of composing: some batches of the target size, bounded in memory.
 ROUND_BATCHES: Final = 8

@@ -9,27 +9,21 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from recorders.sidecar import segment
-from recorders.sidecar.carried import EVERY, Carried, Held
+from recorders.sidecar import segment, taking
+from recorders.sidecar.carried import Carried, Held
 from recorders.sidecar.disk import Disk
 from recorders.sidecar.marks import Answer, Mark, judge
+from recorders.sidecar.place import INBOX, Place
 from recorders.sidecar.recent import Recent
+from recorders.sidecar.reopening import reopen
 from recorders.sidecar.report import own_frame, sidecar_loss
-from recorders.sidecar.salvage import QUARANTINE, Salvaged, Stored, quarantine_damaged, salvage
+from recorders.sidecar.salvage import Salvaged, Stored
 from recorders.sidecar.wire import Arrived, Known
 
 SQL: Final = segment.statements(Path(__file__).with_suffix(".sql"))
-INBOX: Final = "inbox-"
 # A writer that was silent for this long is forgotten; if it comes back it takes a new writer.
 SILENT_S: Final = 30 * 86_400.0
 SEGMENT_BYTES: Final = 16 * 2**20
-
-
-class Place(NamedTuple):
-    """A place in the inbox: a segment's number and a frame's id in it. Places are in order of arrival."""
-
-    segment: int
-    id: int
 
 
 class Rules(NamedTuple):
@@ -182,36 +176,11 @@ class Spool:
         recent = self._recent.after(after, events=events, payload_bytes=payload_bytes)
         if recent is not None:
             return recent
-        found: list[Stored] = []
-        for ordinal, path in segment.numbered(self.folder, INBOX):
-            if ordinal < after.segment:
-                continue
-            start = after.id if ordinal == after.segment else 0
-            with contextlib.closing(segment.open_reader(path)) as connection:
-                for row in connection.execute(SQL["frames"], (start, self._carried.limit(ordinal))):
-                    found.append(Stored.from_row(ordinal, row))
-                    events -= found[-1].frame.events
-                    payload_bytes -= len(found[-1].frame.payload)
-                    if events <= 0 or payload_bytes <= 0:
-                        return found
-        return found
+        return taking.read(self.folder, self._carried, after, SQL, events=events, payload_bytes=payload_bytes)
 
     def release(self, composed: Place) -> None:
         """Unlink every closed segment whose frames are all composed."""
-        current = self._ordinal
-        for ordinal, path in segment.numbered(self.folder, INBOX):
-            if ordinal >= current or ordinal > composed.segment:
-                return
-            if ordinal == composed.segment and self._last_in(ordinal, path) > composed.id:
-                return
-            if not segment.let_go(path):
-                return
-            self.counts.unlinked += 1
-
-    def _last_in(self, ordinal: int, path: Path) -> int:
-        with contextlib.closing(segment.open_reader(path)) as connection:
-            (last,) = connection.execute(SQL["last_id"]).fetchone()
-            return min(int(last), self._carried.limit(ordinal))
+        self.counts.unlinked += taking.release(self.folder, self._carried, self._ordinal, composed, SQL)
 
     # Inside.
 
@@ -322,64 +291,15 @@ class Spool:
         return ""
 
     def _open(self, composed: Place) -> None:
-        segment.sweep(self.folder, INBOX)
-        segment.settle(self.folder, INBOX)
-        self.counts.quarantined = len(quarantine_damaged(self.folder, INBOX))
-        segments = segment.numbered(self.folder, INBOX)
-        for _, path in segments:
-            self._carried.learn(path, SQL)
-        found = {ordinal: self._carried.learn_frames(ordinal, path, SQL) for ordinal, path in segments}
-        self._end = max([self._end, *(Place(n, held.last_id) for n, held in found.items() if held.last_id)])
-        aside = segment.numbered(self.folder / QUARANTINE, INBOX)
-        rows = [*self._settle(composed), *self._missed(found, composed, [number for number, _ in aside])]
-        highest = max((ordinal for ordinal, _ in [*segments, *aside]), default=composed.segment)
-        problem = self._begin(max(highest, composed.segment) + 1, rows=rows)
+        found = reopen(self.folder, self._carried, composed, SQL, owner=self.owner, now=self._clock())
+        self.salvaged = found.salvaged
+        self.counts.quarantined, self.counts.gone_back = found.quarantined, found.gone_back
+        self._end = max(self._end, found.end)
+        problem = self._begin(found.next_ordinal, rows=found.rows)
         if problem:
             raise OSError(problem)
-        for ordinal, path in segments:
-            if not found[
-                ordinal
-            ].last_id:  # each start makes one; where nothing comes nothing else removes it
-                self.counts.unlinked += segment.let_go(path)
-
-    def _missed(self, found: dict[int, Held], composed: Place, aside: list[int]) -> list[Stored]:
-        """Return a report for each segment that went back behind what an earlier start read in it."""
-        gone = self._carried.missed(found, composed, aside)
-        self.counts.gone_back += len(gone)
-        return [
-            self._told(
-                "spool_rewound",
-                one.events,
-                file=segment.name_of(INBOX, one.segment),
-                frames=one.last_id - one.first_id + 1,
-            )
-            for one in gone
-        ]
-
-    def _settle(self, composed: Place) -> list[Stored]:
-        """Return the frames of quarantined segments that nobody has counted yet and no batch holds."""
-        rows: list[Stored] = []
-        for ordinal, path in segment.numbered(self.folder / QUARANTINE, INBOX):
-            if path.name in self._carried.settled:
-                continue
-            after = composed.id if ordinal == composed.segment else 0
-            after = EVERY if ordinal < composed.segment else after
-            found = salvage(path, ordinal, after, self._carried.limit(ordinal), SQL)
-            self.salvaged.append(found)
-            self._carried.take_over(found)
-            details = {"file": found.name, "bytes": found.size_bytes, "what": found.what}
-            counts = {"salvaged": len(found.frames), "unreadable": found.unreadable}
-            lost = self._carried.lost_of(ordinal, after, found.frames)
-            rows += [*found.frames, self._told("spool_damaged", lost, **details, **counts)]
-        return rows
-
-    def _told(self, reason: str, count: int | None, **details: Any) -> Stored:
-        """Return the report of what an earlier start had and this one has not, as a frame to keep."""
-        frame = self.report(reason, self.owner, count, **details)
-        self._carried.marks.setdefault(frame.writer, Mark(0, self._clock())).advance(
-            frame.sequence, frame.digest, self._clock()
-        )
-        return Stored(0, 0, frame, self._clock())
+        for path in found.empty:  # each start makes one; where nothing comes nothing else removes it
+            self.counts.unlinked += segment.let_go(path)
 
 
 def _rows(frames: Sequence[Arrived], now: float) -> list[tuple[object, ...]]:

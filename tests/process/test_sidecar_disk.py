@@ -12,7 +12,7 @@ import pytest
 from harness.log.log import Log
 from recorders.errors import LinkUnavailable
 from recorders.sidecar.house import House, ship_all
-from recorders.sidecar.spool import Place
+from recorders.sidecar.place import Place
 from recorders.socket_link import SocketLink
 from tests.support.sidecars import (
     FEATURES,

@@ -8,7 +8,7 @@ import pytest
 from harness.log.log import Log
 from recorders.sidecar.errors import SpoolBusy, SpoolTaken
 from recorders.sidecar.house import House
-from recorders.sidecar.spool import Place
+from recorders.sidecar.place import Place
 from tests.support.houses import kept, once, opened, shipped
 from tests.support.sidecars import arrived, decision_ids, decisions, names, new_writer, settings_in
 

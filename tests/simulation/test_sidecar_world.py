@@ -11,7 +11,7 @@ import pytest
 
 from recorders.sidecar.drafts import Draft
 from recorders.sidecar.outbox import Outbox
-from recorders.sidecar.spool import Place
+from recorders.sidecar.place import Place
 from tests.simulation.sidecar_world import World, caught
 
 pytestmark = pytest.mark.usefixtures("one_place")

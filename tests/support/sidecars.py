@@ -18,9 +18,10 @@ from recorders.canonical import digest
 from recorders.fields import FeatureSet, Field
 from recorders.frame import Frame, Kind
 from recorders.sidecar.disk import Disk
+from recorders.sidecar.place import Place
 from recorders.sidecar.recent import Recent
 from recorders.sidecar.settings import Settings, ShipSettings, SpoolSettings
-from recorders.sidecar.spool import Place, Rules, Spool
+from recorders.sidecar.spool import Rules, Spool
 from recorders.sidecar.wire import KINDS, NO_SCHEMA, Arrived
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from recorders.sidecar import segment
+from recorders.sidecar.place import INBOX, Place
 from recorders.sidecar.salvage import QUARANTINE
-from recorders.sidecar.spool import INBOX, Place
 from tests.support.sidecars import arrived, decisions, new_writer, spool_in
 
 ALL = {"events": 10**9, "payload_bytes": 10**12}

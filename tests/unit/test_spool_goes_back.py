@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from recorders.sidecar import segment
-from recorders.sidecar.spool import INBOX, Place, Rules, Spool
+from recorders.sidecar.place import INBOX, Place
+from recorders.sidecar.spool import Rules, Spool
 from tests.support.sidecars import arrived, decisions, new_writer, spool_in
 
 ALL = {"events": 10**9, "payload_bytes": 10**12}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from recorders.sidecar import recent
-from recorders.sidecar.spool import Place, Rules, Spool
+from recorders.sidecar.place import Place
+from recorders.sidecar.spool import Rules, Spool
 from tests.support.sidecars import arrived, decisions, from_disk, new_writer, spool_in
 
 NOWHERE = Place(0, 0)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from recorders.sidecar.hub import Hub
+from recorders.sidecar.place import Place
 from recorders.sidecar.sealed_frames import FrameSealer
-from recorders.sidecar.spool import Place, Spool
+from recorders.sidecar.spool import Spool
 from recorders.sidecar.wire import Known
 from tests.support.sidecars import FEATURES, arrived, decisions, new_writer, spool_in, until
 from tests.support.subjects import HeldKeys

@@ -19,9 +19,10 @@ from recorders.sidecar import memory as module
 from recorders.sidecar.door import Bounds, Reception
 from recorders.sidecar.hub import Hub
 from recorders.sidecar.memory import Memory
+from recorders.sidecar.place import Place
 from recorders.sidecar.sealed_frames import FrameSealer
 from recorders.sidecar.settings import DoorSettings, Settings
-from recorders.sidecar.spool import Place, Spool
+from recorders.sidecar.spool import Spool
 from tests.support.recording import PLAIN, TWO, MemoryLink, StillRecorder, down
 from tests.support.sidecars import arrived, spool_in
 from tests.support.subjects import HeldKeys
