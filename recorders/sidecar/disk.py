@@ -51,8 +51,10 @@ class Disk:
         refusal = ""
         if used * factor > self._quota:
             refusal = f"the spool takes {used} bytes of its quota of {self._quota}"
+            refusal += f"; it takes frames again from {round(self._quota / HYSTERESIS)} bytes down"
         elif free < self._free_min * factor:
             refusal = f"the disk has {free} bytes left, {self._free_min} are for others"
+            refusal += f"; it takes frames again from {round(self._free_min * HYSTERESIS)} bytes up"
         self._refusing = bool(refusal)
         return Space(used, free, refusal)
 

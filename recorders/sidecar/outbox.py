@@ -222,8 +222,12 @@ class Outbox:
     def release(self, *, retain_s: float, pressed: bool) -> None:
         """Unlink closed files that are shipped and covered, shipped `retain_s` ago, or shipped when pressed.
 
-        The last two are counted: after a loss of the log their batches could not be given back.
+        The last two are counted: after a loss of the log their batches could not be given back. When pressed,
+        the file that is written goes as well, if all of it is shipped.
         """
+        current = self._files[self._number]
+        if pressed and self.waiting == 0 and current.first_ordinal <= current.last_ordinal:
+            self._rotate()
         covered = self.receipts[-1].covered if self.receipts else 0
         for number in sorted(self._files):
             file = self._files[number]
@@ -305,8 +309,10 @@ class Outbox:
         self.state = state
 
     def _rotate_if_due(self) -> None:
-        if segment.bytes_of(self._path(self._number)) - self._born_bytes < self._segment_bytes:
-            return
+        if segment.bytes_of(self._path(self._number)) - self._born_bytes >= self._segment_bytes:
+            self._rotate()
+
+    def _rotate(self) -> None:
         old = self._connection
         # On a disk too full for a new file the old one goes on; the next batch tries again.
         with contextlib.suppress(OSError, sqlite3.Error):

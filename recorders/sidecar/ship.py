@@ -112,6 +112,8 @@ class Shipper:
                 self._stop("another sidecar opened this spool")
                 raise SpoolTaken(self._spool.folder)
             wait = self._rounds.step(now, draining=self.draining)
+            if self._spool.refusal:
+                self._spool.release(self._outbox.composed)
         except (sqlite3.Error, OSError) as error:
             return self._disk_refuses(error)
         if self.state == "stopped" and self._retry_at == 0.0:

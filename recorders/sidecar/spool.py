@@ -148,11 +148,16 @@ class Spool:
         return answers
 
     def tick(self) -> None:
-        """Do what must be done without traffic: lay the ballast in again, begin a new segment in time."""
+        """Do what must be done without traffic: lay the ballast in again, begin a new segment in time.
+
+        Where there is no room: close the segment that is written, so that it can go once it is composed.
+        """
         self.refusal = self._disk.look().refusal
         if not self.refusal:
             self._disk.take_ballast()
             self._rotate_if_due()
+        elif self._last_id:
+            self._rotate()
 
     def drop_ballast(self) -> bool:
         """Give the ballast back to a full disk; False when it is gone already. From any thread."""
@@ -250,8 +255,10 @@ class Spool:
         if self._last_id == 0:
             return
         size = segment.bytes_of(self.folder / segment.name_of(INBOX, self._ordinal)) - self._born_bytes
-        if size < self._rules.segment_bytes and self._clock() - self._begun_at < self._rules.segment_age_s:
-            return
+        if size >= self._rules.segment_bytes or self._clock() - self._begun_at >= self._rules.segment_age_s:
+            self._rotate()
+
+    def _rotate(self) -> None:
         old = self._connection
         # On a disk too full for a new segment the old one goes on; the next commit tries again.
         if not self._begin(self._ordinal + 1) and old is not None:

@@ -14,6 +14,7 @@ from recorders.errors import LinkUnavailable
 from recorders.sidecar.house import House, ship_all
 from recorders.sidecar.place import Place
 from recorders.socket_link import SocketLink
+from tests.support.fake_log import FakeLog
 from tests.support.sidecars import (
     FEATURES,
     Running,
@@ -122,3 +123,26 @@ def test_the_quota_refuses_and_never_forgets(tmp_path: Path) -> None:
     assert 200 < kept < 1_200
     assert len(spool.read(Place(0, 0), events=10**9, payload_bytes=10**12)) == kept
     spool.close()
+
+
+def test_what_is_shipped_makes_room_also_in_the_files_that_are_written(tmp_path: Path) -> None:
+    """Below a few segments the quota was reached by files that nothing closed: it refused for ever."""
+    log, told = FakeLog(), []
+    settings = settings_in(tmp_path / "s", quota_bytes=3 * 2**20, segment_bytes=16 * 2**20)
+    house = House(settings, log.door)
+    try:
+        writer, sequence = new_writer(), 1
+        for _ in range(3):
+            before = sequence
+            sequence = fed(house, writer, sequence, told)
+            assert sequence > before
+            assert "quota" in house.spool.refusal
+            assert ship_all(house, timeout_s=30)
+            for _ in range(5):
+                house.spool.tick()
+                house.shipper.step()
+            house.spool.tick()
+            assert house.spool.refusal == ""
+        assert collections.Counter(log.held()) == collections.Counter(names(told))
+    finally:
+        house.close()
