@@ -19,6 +19,7 @@ import msgspec
 from recorders.frame import Receipt
 from recorders.sidecar import segment
 from recorders.sidecar.drafts import Draft, control
+from recorders.sidecar.kept_batches import KeptBatches
 from recorders.sidecar.place import Place
 from recorders.sidecar.records import File, Identity, Ready, State, Witness, ready_of, row_of
 from recorders.sidecar.recovery import OUTBOX, recover
@@ -43,9 +44,8 @@ class Outbox:
         self.unlinked = self.unlinked_uncovered = 0
         self._segment_bytes = segment_bytes
         self._clock = clock
-        self._files: dict[int, File] = {}
+        self._kept = KeptBatches(folder, SQL)
         self._settled: set[str] = set()
-        self._reader: tuple[int, sqlite3.Connection] | None = None
         self._connection: sqlite3.Connection | None = None
         self._number = 0
         self._open()
@@ -74,7 +74,8 @@ class Outbox:
     @property
     def first_kept(self) -> int:
         """The ordinal of the oldest batch that is still kept; the next one to come if there is none."""
-        return min((file.first_ordinal for file in self._files.values()), default=self.state.last_ordinal + 1)
+        files = self._kept.files.values()
+        return min((file.first_ordinal for file in files), default=self.state.last_ordinal + 1)
 
     def next_ready(self) -> Ready | None:
         """Return the next batch to ship, None when the log has all.
@@ -90,25 +91,11 @@ class Outbox:
         Raises:
             sqlite3.Error, LookupError: its row cannot be read, or was released.
         """
-        number = next((n for n, file in self._files.items() if _within(ordinal, file)), None)
-        if number is None:
-            raise LookupError(f"batch {ordinal} was released")
-        if self._reader is None or self._reader[0] != number:
-            self._close_reader()
-            self._reader = (number, segment.open_reader(self._path(number)))
-        row = self._reader[1].execute(SQL["batch"], (ordinal,)).fetchone()
-        if row is None:
-            raise LookupError(f"batch {ordinal} is missing")
-        return ready_of(row)
+        return ready_of(self._kept.row(ordinal))
 
     def ordinal_of(self, writer: bytes, sequence: int) -> int | None:
         """Return the ordinal of a writer's batch `sequence`, None when it is no longer kept."""
-        for number in sorted(self._files, reverse=True):
-            with contextlib.closing(segment.open_reader(self._path(number))) as connection:
-                row = connection.execute(SQL["ordinal_of"], (writer, sequence)).fetchone()
-                if row is not None:
-                    return int(row[0])
-        return None
+        return self._kept.ordinal_of(writer, sequence)
 
     # What changes it. Each is one transaction.
 
@@ -133,7 +120,7 @@ class Outbox:
         grown = msgspec.structs.replace(identity, sequence=identity.sequence + len(rows))
         self._transact(state, rows=rows, identities=[grown], durable=True)
         identity.sequence = grown.sequence
-        self._files[self._number].last_ordinal = state.last_ordinal
+        self._kept.files[self._number].last_ordinal = state.last_ordinal
         self._rotate_if_due()
 
     def shipped(self, ready: Ready, receipt: Receipt) -> None:
@@ -155,13 +142,13 @@ class Outbox:
         end = receipt.position + batch.events - 1
         changed = [
             msgspec.structs.replace(file, end_position=end, shipped_at=now)
-            for file in self._files.values()
+            for file in self._kept.files.values()
             if file.last_ordinal == ready.ordinal
         ]
         state = msgspec.structs.replace(self.state, shipped_ordinal=ready.ordinal)
         self._transact(state, receipts=[word], files=changed, durable=False)
         self.receipts.append(word)
-        self._files |= {file.number: file for file in changed}
+        self._kept.files |= {file.number: file for file in changed}
 
     def bind(self, log_id: str) -> None:
         """Bind the spool to one log, for good."""
@@ -215,7 +202,7 @@ class Outbox:
             self._put(connection, state, [identity])
         self.state = state
         self.identities.append(identity)
-        self._files[self._number].last_ordinal = state.last_ordinal
+        self._kept.files[self._number].last_ordinal = state.last_ordinal
         self._rotate_if_due()
         return identity.sequence
 
@@ -225,28 +212,25 @@ class Outbox:
         The last two are counted: after a loss of the log their batches could not be given back. When pressed,
         the file that is written goes as well, if all of it is shipped.
         """
-        current = self._files[self._number]
+        current = self._kept.files[self._number]
         if pressed and self.waiting == 0 and current.first_ordinal <= current.last_ordinal:
             self._rotate()
         covered = self.receipts[-1].covered if self.receipts else 0
-        for number in sorted(self._files):
-            file = self._files[number]
+        for number in sorted(self._kept.files):
+            file = self._kept.files[number]
             if number == self._number or file.last_ordinal > self.state.shipped_ordinal:
                 return
             safe = file.first_ordinal > file.last_ordinal or 0 < file.end_position <= covered
             if not (safe or pressed or self._clock() - file.shipped_at >= retain_s):
                 return
-            if self._reader is not None and self._reader[0] == number:
-                self._close_reader()
-            if not segment.let_go(self._path(number)):
+            if not self._kept.let_go(number):
                 return
-            del self._files[number]
             self.unlinked += 1
             self.unlinked_uncovered += not safe
 
     def close(self) -> None:
         """Close the files. Safe to call twice."""
-        self._close_reader()
+        self._kept.close()
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
@@ -254,23 +238,10 @@ class Outbox:
     # Inside.
 
     def _row(self, ordinal: int) -> tuple[Any, ...] | None:
-        number = next((n for n, file in self._files.items() if _within(ordinal, file)), None)
-        if number is None:
+        try:
+            return self._kept.row(ordinal)
+        except (sqlite3.Error, LookupError):
             return None
-        with contextlib.closing(segment.open_reader(self._path(number))) as connection:
-            try:
-                found: tuple[Any, ...] | None = connection.execute(SQL["batch"], (ordinal,)).fetchone()
-            except sqlite3.Error:
-                return None
-            return found
-
-    def _path(self, number: int) -> Path:
-        return self.folder / segment.name_of(OUTBOX, number)
-
-    def _close_reader(self) -> None:
-        if self._reader is not None:
-            self._reader[1].close()
-            self._reader = None
 
     @contextlib.contextmanager
     def _transaction(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
@@ -309,7 +280,7 @@ class Outbox:
         self.state = state
 
     def _rotate_if_due(self) -> None:
-        if segment.bytes_of(self._path(self._number)) - self._born_bytes >= self._segment_bytes:
+        if segment.bytes_of(self._kept.path(self._number)) - self._born_bytes >= self._segment_bytes:
             self._rotate()
 
     def _rotate(self) -> None:
@@ -326,7 +297,7 @@ class Outbox:
         Raises:
             OSError, sqlite3.Error: the disk refuses.
         """
-        kept = [file for n, file in self._files.items() if self._path(n).exists()]
+        kept = [file for n, file in self._kept.files.items() if self._kept.path(n).exists()]
 
         def fill(connection: sqlite3.Connection) -> None:
             for statement in SQL["tables"].split(";"):
@@ -337,18 +308,18 @@ class Outbox:
             connection.executemany(SQL["put_file"], [msgspec.structs.astuple(file) for file in kept])
             connection.executemany(SQL["put_settled"], [(name,) for name in sorted(self._settled)])
 
-        opened = segment.create(self._path(number), fill, "power")
+        opened = segment.create(self._kept.path(number), fill, "power")
         first = self.state.last_ordinal + 1 - len(rows)
-        self._files[number] = File(number, first, self.state.last_ordinal)
+        self._kept.files[number] = File(number, first, self.state.last_ordinal)
         self._connection, self._number = opened, number
-        self._born_bytes = segment.bytes_of(self._path(number))
+        self._born_bytes = segment.bytes_of(self._kept.path(number))
 
     def _open(self) -> None:
         segment.sweep(self.folder, OUTBOX)
         segment.settle(self.folder, OUTBOX)
         found = recover(self.folder, SQL)
         self.state, self.identities, self.damaged = found.state, found.identities, found.damaged
-        self._files, self._settled = found.files, found.settled
+        self._kept.files, self._settled = found.files, found.settled
         self.receipts.extend(found.receipts)
         rows = found.rows
         if not self.identities or self.damaged:
@@ -364,11 +335,10 @@ class Outbox:
 
         The last before this one stays: what it says counts where this one is damaged.
         """
-        for number in sorted(self._files)[:-2]:
-            file = self._files[number]
-            if file.first_ordinal > file.last_ordinal and segment.let_go(self._path(number)):
-                del self._files[number]
-                self.unlinked += 1
+        for number in sorted(self._kept.files)[:-2]:
+            file = self._kept.files[number]
+            if file.first_ordinal > file.last_ordinal:
+                self.unlinked += self._kept.let_go(number)
 
     def _told(self, name: str, kept: int) -> tuple[Any, ...]:
         """Return the report of a damaged file as a batch to ship.
@@ -381,7 +351,3 @@ class Outbox:
         self.state.last_ordinal += 1
         draft = control(sidecar_loss(owner, owner, "outbox_damaged", None, file=name, salvaged=kept))
         return row_of(self.state.last_ordinal, identity.writer, identity.sequence, draft, self._clock())
-
-
-def _within(ordinal: int, file: File) -> bool:
-    return file.first_ordinal <= ordinal <= file.last_ordinal

@@ -328,16 +328,16 @@ def test_what_is_covered_is_let_go_and_what_is_not_is_counted(fresh_log: Log, tm
         for n in range(1, 41):
             kept(house, [decisions(writer, n, 50, padding=2_000)])
             shipped(house)
-        files = len(house.outbox._files)
+        files = len(house.outbox._kept.files)
         assert files > 2
         house.outbox.release(retain_s=86_400.0, pressed=False)
-        assert len(house.outbox._files) == files
+        assert len(house.outbox._kept.files) == files
         with psycopg.connect(fresh_log.url, autocommit=True) as connection:
             connection.execute("update harness.log set covered = (select position from harness.head)")
         kept(house, [decisions(writer, 41)])
         shipped(house)
         house.outbox.release(retain_s=86_400.0, pressed=False)
-        assert len(house.outbox._files) == 2  # what came after, and the one that is written
+        assert len(house.outbox._kept.files) == 2  # what came after, and the one that is written
         assert house.outbox.unlinked_uncovered == 0
         for n in range(42, 60):
             kept(house, [decisions(writer, n, 50, padding=2_000)])

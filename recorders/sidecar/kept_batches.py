@@ -1,0 +1,69 @@
+"""Kept batches: the files of an outbox, and the rows of batches in them."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from recorders.sidecar import segment
+from recorders.sidecar.records import File
+from recorders.sidecar.recovery import OUTBOX
+
+
+class KeptBatches:
+    """The files of the outbox in `folder`, by number. For one thread. One file stays open for reading."""
+
+    def __init__(self, folder: Path, sql: dict[str, str]) -> None:
+        self.files: dict[int, File] = {}
+        self._folder = folder
+        self._sql = sql
+        self._reader: tuple[int, sqlite3.Connection] | None = None
+
+    def path(self, number: int) -> Path:
+        """Return where a file lies."""
+        return self._folder / segment.name_of(OUTBOX, number)
+
+    def row(self, ordinal: int) -> tuple[Any, ...]:
+        """Return the row of a batch.
+
+        Raises:
+            sqlite3.Error, LookupError: it cannot be read, or was released.
+        """
+        number = next((n for n, file in self.files.items() if _within(ordinal, file)), None)
+        if number is None:
+            raise LookupError(f"batch {ordinal} was released")
+        if self._reader is None or self._reader[0] != number:
+            self.close()
+            self._reader = (number, segment.open_reader(self.path(number)))
+        row: tuple[Any, ...] | None = self._reader[1].execute(self._sql["batch"], (ordinal,)).fetchone()
+        if row is None:
+            raise LookupError(f"batch {ordinal} is missing")
+        return row
+
+    def ordinal_of(self, writer: bytes, sequence: int) -> int | None:
+        """Return the ordinal of a writer's batch `sequence`, None when it is no longer kept."""
+        for number in sorted(self.files, reverse=True):
+            with contextlib.closing(segment.open_reader(self.path(number))) as connection:
+                row = connection.execute(self._sql["ordinal_of"], (writer, sequence)).fetchone()
+                if row is not None:
+                    return int(row[0])
+        return None
+
+    def let_go(self, number: int) -> bool:
+        """Unlink a file; False when the disk does not let it go now."""
+        if self._reader is not None and self._reader[0] == number:
+            self.close()
+        if not segment.let_go(self.path(number)):
+            return False
+        del self.files[number]
+        return True
+
+    def close(self) -> None:
+        """Close the file that is read. Safe to call twice."""
+        if self._reader is not None:
+            self._reader[1].close()
+            self._reader = None
+
+
+def _within(ordinal: int, file: File) -> bool:
+    return file.first_ordinal <= ordinal <= file.last_ordinal
