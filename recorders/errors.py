@@ -161,7 +161,8 @@ class Rewound(AppendError):
             f"The log holds writer {writer} up to sequence {have}, but had acknowledged {acked}.",
             f"Expected a log that holds sequence {acked}.",
             'The log was restored from a backup: run "harness log recover" where the log is, with what '
-            f'"harness sidecar receipts" prints. Then sequence {have + 1} and what follows can be sent.',
+            '"harness sidecar receipts" (or "python -m recorders.sidecar receipts") prints. '
+            f"Then sequence {have + 1} and what follows can be sent.",
         )
         self.writer = writer
         self.have = have

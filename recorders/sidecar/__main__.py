@@ -1,6 +1,7 @@
 """`python -m recorders.sidecar`: the sidecar's own command line, without the harness."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from recorders.sidecar import commands
 from recorders.sidecar.logs import write_json_lines
 from recorders.sidecar.settings import load
 
-VERBS = ("run", "status", "drain", "ship", "inspect")
+VERBS = ("run", "status", "drain", "ship", "inspect", "receipts")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,6 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
         settings = load(given.config)
         if given.verb == "run":
             commands.run(settings)
+            return 0
+        if given.verb == "receipts":
+            for one in commands.receipts(settings):
+                sys.stdout.write(json.dumps(one) + "\n")
             return 0
         if given.verb == "ship":
             document = commands.ship(

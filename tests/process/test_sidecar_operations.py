@@ -77,6 +77,8 @@ def test_drain_takes_no_more_ships_all_and_ends(fresh_log: Log, tmp_path: Path) 
         assert sidecar.run("drain").returncode == 0
         assert sidecar.process is not None
         assert sidecar.process.wait(10) == 0
+        told = [json.loads(line) for line in sidecar.run("receipts").stdout.splitlines()]
+        assert [(one["sequence"], one["position"], one["events"]) for one in told] == [(1, 1, 4)]
         with pytest.raises(LinkUnavailable):
             link.send(decisions(new_writer(), 1))
         link.close()
