@@ -150,7 +150,7 @@ class Spool:
     def tick(self) -> None:
         """Do what must be done without traffic: lay the ballast in again, begin a new segment in time.
 
-        Where there is no room: close the segment that is written, so that it can go once it is composed.
+        Where there is no room: close the segment that is written, so that it can go (docs/adr/0082).
         """
         self.refusal = self._disk.look().refusal
         if not self.refusal:
