@@ -1,12 +1,14 @@
 """Arrow columns as pandas columns, the same way in training sets and in scoring."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def to_frame(columns: pa.Table | pa.RecordBatch, *, widen: bool | None = None) -> pd.DataFrame:
+
+def to_frame(columns: pa.Table | pa.RecordBatch, *, widen: bool | None = None) -> "pd.DataFrame":
     """Return `columns` as a DataFrame with a fresh range index.
 
     int64 and bool become float64 where a null must fit: with `widen` always, without it never, and
@@ -17,6 +19,8 @@ def to_frame(columns: pa.Table | pa.RecordBatch, *, widen: bool | None = None) -
     >>> to_frame(pa.table({"n": pa.array([1, None])})).n.tolist()
     [1.0, nan]
     """
+    import pandas as pd  # a second that who hands over no frame need not wait
+
     kinds = set(columns.schema.types)
     if kinds == {pa.float64()} and isinstance(columns, pa.RecordBatch):
         values = columns.to_tensor(null_to_nan=True).to_numpy()

@@ -49,8 +49,8 @@ def _table(block: pa.RecordBatch) -> pa.Table:
     return pa.Table.from_batches([block])
 
 
-def matrix(block: pa.RecordBatch) -> npt.NDArray[np.float64]:
-    """Return the columns side by side as float64, row by row in memory; a null is NaN.
+def matrix(block: pa.RecordBatch, kind: type[np.generic] = np.float64) -> npt.NDArray[Any]:
+    """Return the columns side by side as numbers of a kind, row by row in memory; a null is NaN.
 
     Raises:
         TypeError: a column is no number.
@@ -58,10 +58,12 @@ def matrix(block: pa.RecordBatch) -> npt.NDArray[np.float64]:
     >>> matrix(pa.record_batch({"a": [1, None], "b": [True, False]})).tolist()
     [[1.0, 1.0], [nan, 0.0]]
     """
-    values = np.empty((block.num_rows, block.num_columns))
+    if kind is np.float64 and set(block.schema.types) == {pa.float64()}:
+        return np.asarray(block.to_tensor(null_to_nan=True, row_major=True).to_numpy())
+    values = np.empty((block.num_columns, block.num_rows), kind)
     for at, (name, column) in enumerate(zip(block.schema.names, block.columns, strict=True)):
-        values[:, at] = numbers(name, column)
-    return values
+        values[at] = numbers(name, column)
+    return np.ascontiguousarray(values.T)
 
 
 def numbers(name: str, column: pa.Array) -> npt.NDArray[np.float64]:
@@ -71,6 +73,8 @@ def numbers(name: str, column: pa.Array) -> npt.NDArray[np.float64]:
         TypeError: it is no number.
     """
     kind = column.type
+    if pa.types.is_float64(kind):
+        return np.asarray(column.to_numpy(zero_copy_only=False))
     if pa.types.is_boolean(kind):
         column = column.cast(pa.int8())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):

@@ -69,7 +69,7 @@ def _known(kind: str) -> bool:
 def _feed(declared: Any, names: tuple[str, ...]) -> Callable[[pa.RecordBatch], dict[str, Any]]:
     if len(declared) == 1 and (len(names) != 1 or declared[0].type != "tensor(string)"):
         name, kind = declared[0].name, _TYPES.get(declared[0].type, np.float32)
-        return lambda block: {name: matrix(block).astype(kind)}
+        return lambda block: {name: matrix(block, kind)}
     kinds = {entry.name: (entry.type, len(entry.shape)) for entry in declared}
     return lambda block: {
         name: _tensor(name, block.column(at), *kinds[name]) for at, name in enumerate(block.schema.names)
