@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import Row, at_least, at_most, publish
-from benchmarks.scale import MODEL, Highest, cpu_s, fill, peak_mb
+from benchmarks.scale import BATCH, MODEL, Highest, cpu_s, fill, peak_mb
 from harness.database import create_log
 from harness.engines.engine import Engine
 from harness.engines.local import Local
@@ -81,12 +81,13 @@ def one(folder: str, url: str, what: str) -> None:
     print(json.dumps(figures))
 
 
-def size(millions: int) -> dict[str, dict[str, float]]:
+def size(millions: float) -> dict[str, dict[str, float]]:
     """Return the figures of everything at one size."""
-    found = {}
+    found, rows = {}, round(millions * MILLION)
+    assert rows % BATCH == 0, f"{rows} decisions are not whole batches of {BATCH}"
     with tempfile.TemporaryDirectory() as name, servers.embedded(synced=False) as url:
         with create_log(name, url=url, clock="event") as log:
-            fill(log, Path(name), millions * MILLION)
+            fill(log, Path(name), rows)
             checked(log, Path(name))
             start, stop = range_at(log, get_experiment(log, "scale"), log.as_of(None))
         steps = ["replay", "look"]
@@ -99,34 +100,34 @@ def size(millions: int) -> dict[str, dict[str, float]]:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
             found[what] = json.loads(done.stdout.splitlines()[-1])
-            assert found[what]["rows"] == millions * MILLION, found[what]
+            assert found[what]["rows"] == rows, found[what]
             if what == "replay":
                 with create_log(name, url=url) as log:
                     seal(log)
     return found
 
 
-def rows_of(found: dict[int, dict[str, dict[str, float]]]) -> list[Row]:
+def rows_of(found: dict[float, dict[str, dict[str, float]]]) -> list[Row]:
     """Return the table: rates and memory at each size, then what they are to those of the first."""
     rows = []
     for millions, steps in found.items():
         for what, each in steps.items():
-            rows.append(Row(f"{millions}M: {what}", each["rows"] / each["wall"], "decisions/s", "wall"))
-            rows.append(Row(f"{millions}M: {what}, memory", each["peak"], "MB", "the largest process"))
+            rows.append(Row(f"{millions:g}M: {what}", each["rows"] / each["wall"], "decisions/s", "wall"))
+            rows.append(Row(f"{millions:g}M: {what}, memory", each["peak"], "MB", "the largest process"))
     first, last = found[min(found)], found[max(found)]
     for what in ("replay", "look"):
         per_row = [each[what]["wall"] / each[what]["rows"] for each in (first, last)]
-        against = f"{min(found)}M, time a decision"
-        rows.append(at_most(f"{max(found)}M: {what}", per_row[1] / per_row[0], "x", 1.2, against=against))
+        against = f"{min(found):g}M, time a decision"
+        rows.append(at_most(f"{max(found):g}M: {what}", per_row[1] / per_row[0], "x", 1.2, against=against))
     if KEPT in last:
         rate, said = (
             last[KEPT]["rows"] / last[KEPT]["wall"],
             "measured" if max(found) == LARGEST else "reckoned",
         )
-        rows.append(at_least(f"{max(found)}M: re-look", rate, "decisions/s", 3e6, against="wall"))
+        rows.append(at_least(f"{max(found):g}M: re-look", rate, "decisions/s", 3e6, against="wall"))
         rows.append(at_most(f"re-look of {LARGEST} million", LARGEST * MILLION / rate, "s", 20, against=said))
     most = max(each["peak"] for each in last.values())
-    rows.append(at_most(f"{max(found)}M: memory of any process", most, "MB", 2_000))
+    rows.append(at_most(f"{max(found):g}M: memory of any process", most, "MB", 2_000))
     if "replay, 2 workers" in last:
         ones, twos = (last[f"replay, {words}"]["wall"] for words in ("1 worker", "2 workers"))
         name, against = "replay by 2 workers", "1 worker, wall"
@@ -140,12 +141,12 @@ def rows_of(found: dict[int, dict[str, dict[str, float]]]) -> list[Row]:
     return rows
 
 
-def main(millions: list[int]) -> None:
+def main(millions: list[float]) -> None:
     """Measure, print the table and write it."""
     found = {each: size(each) for each in sorted(millions)}
-    sizes = " and ".join(f"{each} million" for each in found)
+    sizes = " and ".join(f"{each:g} million" for each in found)
     publish("growth", rows_of(found), notes=f"{sizes} decisions with an outcome each, sealed; one turn.")
 
 
 if __name__ == "__main__":
-    main([int(word) for word in sys.argv[1:]] or [1, 5])
+    main([float(word) for word in sys.argv[1:]] or [1, 5])
