@@ -112,6 +112,11 @@ def account_of_model(model: Model) -> Account:
     return model.account if isinstance(model, IsolatedModel | RememberedModel) else Account()
 
 
+def account_since(model: Model) -> Account:
+    """Return what the process of a model cost since this was asked last."""
+    return model.take_account() if isinstance(model, IsolatedModel) else account_of_model(model)
+
+
 def account_of(events: list[ControlEvent]) -> dict[str, Any]:
     """Return the accounts of `replay.measured` events added up, as plain values."""
     total = Account()

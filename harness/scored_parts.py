@@ -18,10 +18,11 @@ import pyarrow as pa
 
 from harness.appending import Appending
 from harness.budget import Meter, Used, used_here
-from harness.challengers import account_of_model, challenger
+from harness.challengers import account_since, challenger
 from harness.engines.engine import Engine
 from harness.engines.errors import EngineLost
 from harness.engines.shared import check_shared
+from harness.kept_models import kept_open, let_go, let_go_after
 from harness.kept_pairs import batches_of
 from harness.log.log import Address, Log
 from harness.model_check import may_join
@@ -134,7 +135,7 @@ class Parts:
 
     def _score(self, parts: Sequence[Part]) -> None:
         waiting, turn = dict[int, Scored](), 0
-        with owned_folder("harness-scores-") as folder:
+        with owned_folder("harness-scores-") as folder, let_go_after(folder):
             flag = folder / FLAG
             task = partial(_scored, self._log.address, self._ask, folder)
             with _raised_after(flag, self._meter.left_s()):
@@ -194,11 +195,10 @@ def _scored(address: Address, ask: Ask, folder: Path, part: Part) -> Scored:
     check_shared(folder, ask.folder)
     path, error, cut, seen = _path(folder, part), None, False, Summary()
     own = path.with_suffix(f".{uuid.uuid4().hex}")  # its name alone is by chance
+    how: dict[str, Any] = {"decision_point": ask.decision_point, "folder": ask.folder, "limits": ask.limits}
     with (
         address.open() as log,
-        challenger(
-            log, ask.model, decision_point=ask.decision_point, folder=ask.folder, limits=ask.limits
-        ) as model,
+        kept_open(folder, challenger(log, ask.model, **how)) as model,
         pa.ipc.new_file(str(own), _GROUPS) as writer,
     ):
         decisions = log.read(
@@ -214,7 +214,9 @@ def _scored(address: Address, ask: Ask, folder: Path, part: Part) -> Scored:
                     break
         except HarnessError as ended:
             error = ended
-        account = account_of_model(model)
+        account = account_since(model)
+    if error is not None:
+        let_go(folder)
     own.replace(path)
     mine = used_here()
     used = mine._replace(memory_mb=mine.memory_mb + account.resident_mb_max)

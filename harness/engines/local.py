@@ -46,10 +46,14 @@ class Local:
         idle: list[ProcessPoolExecutor] = []
         running: dict[Future[Result], tuple[int, ProcessPoolExecutor]] = {}
         try:
+            done: list[tuple[int, Result]] = []
             while todo or running:
                 while todo and len(running) < self.workers:
                     future, worker = self._handed(idle, fn, parts[todo[0]])
                     running[future] = (todo.popleft(), worker)
+                # Only now that all have something to do: whoever asks takes his time with a result.
+                yield from done
+                done = []
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     index, worker = running.pop(future)
                     try:
@@ -58,11 +62,13 @@ class Local:
                         worker.shutdown()
                         deaths[index] += 1
                         if deaths[index] == self.attempts:
+                            yield from done
                             raise PartPoisoned(index, len(parts), parts[index], self.attempts) from died
                         todo.appendleft(index)
                         continue
                     idle.append(worker)
-                    yield index, result
+                    done.append((index, result))
+            yield from done
         finally:
             for worker in (*idle, *(worker for _, worker in running.values())):
                 worker.shutdown()

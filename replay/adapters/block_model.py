@@ -62,6 +62,13 @@ class JoinedCalls:
         """Whether blocks are asked one by one from now on."""
         return self.mismatched > 0 or self.failed > 1
 
+    def since(self, before: "JoinedCalls") -> "JoinedCalls":
+        """Return what was seen since then."""
+        found = JoinedCalls()
+        for name, count in vars(self).items():
+            setattr(found, name, count - getattr(before, name))
+        return found
+
     def due(self, blocks: int) -> range:
         """Return the blocks of the next call to ask alone as well."""
         if not self.calls:

@@ -60,6 +60,7 @@ class IsolatedModel:
         self._cpu_us = 0
         self._unanswered = 0
         self._last = ""
+        self._told = JoinedCalls()
         try:
             own = self._start()
             self.info = info_of(spec, held, inputs_of(spec, own))
@@ -107,9 +108,15 @@ class IsolatedModel:
             ChallengerEnded: as `score`.
         """
         scores = self._model.score_joined(columns)
-        self.account.join(self._model.joined)
+        self.account.join(self._model.joined.since(self._told))
         self._check()
         return scores
+
+    def take_account(self) -> Account:
+        """Return the account since this was asked last: the next one begins at nothing."""
+        taken, self.account = self.account, Account()
+        self._told = self._model.joined.since(JoinedCalls())
+        return taken
 
     @property
     def joined(self) -> JoinedCalls:

@@ -10,7 +10,7 @@ import pytest
 
 from harness.engines.errors import PartPoisoned
 from harness.engines.local import Local
-from tests.support.parts import killed_once, poison
+from tests.support.parts import killed_once, poison, told
 from tests.support.sidecars import until
 
 LEFT_BEHIND = """
@@ -34,6 +34,14 @@ def test_a_poison_part_is_named_and_no_other() -> None:
         done.extend(Local(2, attempts=2).map(poison, range(4)))
     assert caught.value.index == 2
     assert (2, 2) not in done
+
+
+def test_a_worker_has_its_next_part_while_a_result_is_used(tmp_path: Path) -> None:
+    found = Local(1).map(told, [(number, str(tmp_path)) for number in range(3)])
+    assert next(found) == (0, 0)
+    until((tmp_path / "1").exists, 120.0)
+    assert not (tmp_path / "2").exists()
+    assert list(found) == [(1, 1), (2, 2)]
 
 
 def test_a_worker_ends_with_who_began_it(tmp_path: Path) -> None:

@@ -31,6 +31,13 @@ def killed_once(part: tuple[int, str]) -> int:
     return -1
 
 
+def told(part: tuple[int, str]) -> int:
+    """Tell that this part was run; return its number."""
+    number, folder = part
+    (Path(folder) / str(number)).touch()
+    return number
+
+
 def poison(part: int) -> int:
     if part == 2:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -47,7 +54,7 @@ def once_killed(folder: str, fn: Callable[[Any], Any], part: tuple[int, int]) ->
     """Return what `fn` says of a part; the first time die by kill -9 when all the work is done."""
     result = fn(part)
     try:
-        (Path(folder) / f"{part[0]}").touch(exist_ok=False)
+        (Path(folder) / f"{type(part).__name__}-{part[0]}").touch(exist_ok=False)
     except FileExistsError:
         return result
     os.kill(os.getpid(), signal.SIGKILL)
