@@ -31,6 +31,7 @@ from harness.kept_pairs import (
 from harness.log.log import Address, Log
 from harness.measured_part import MeasuredPart, Question, fold_part, pair_part
 from harness.owned_folder import owned_folder
+from harness.sorted_once import SortedOnce, sort_once
 from policies.groups import Grouped
 from policies.plan import Plan
 from policies.retrain_rule import RetrainRule
@@ -39,6 +40,8 @@ from replay.digest import Cells
 
 # A part's decisions and scores are held at once: some 300 bytes a position.
 POSITIONS_MAX = 2**21
+# Outcomes are sorted once for all parts of a range in a log that is so many times as long at most.
+SHARED_MAX = 8
 # What a file holds that has only the rows which no kept cell covers.
 FRINGE = ".fringe"
 
@@ -110,7 +113,8 @@ def map_parts(
     merged: MeasuredPart | None = None
     new: list[KeptPart] = []
     with owned_folder("harness-parts-") as folder:
-        done = engine.map(partial(_measured, log.address, question, str(folder)), pieces)
+        known = _read_before(log, question, str(folder), pieces, engine)
+        done = engine.map(partial(_measured, log.address, question, str(folder), known), pieces)
         digested = _Digested(log, question, str(folder))
         for index, (found, there) in _in_order(done, len(pieces)):
             merged = found if merged is None else merged.merge(found)
@@ -123,6 +127,21 @@ def map_parts(
         tell(log, pieces[0].key, new, instead=old)
     assert merged is not None, "there is a part at least"
     return merged, digested.digest()
+
+
+def _read_before(
+    log: Log, question: Question, folder: str, pieces: Sequence[Piece], engine: Engine
+) -> SortedOnce | None:
+    """Return what several parts will ask for, read and sorted once; None where each reads it by itself.
+
+    That is where one part asks, and where the range is a small piece of the log, whose outcomes fill a disk.
+    """
+    end = question.as_of.position + 1
+    small = end > SHARED_MAX * (question.stop - question.start)
+    if small or sum(piece.kept is None for piece in pieces) < 2:  # noqa: PLR2004  one has nobody to share with
+        return None
+    outcomes = cut(1, end, max(len(pieces), -(-end // POSITIONS_MAX)))
+    return sort_once(log, question, folder, engine, [piece.part for piece in pieces], outcomes)
 
 
 class _Digested:
@@ -170,13 +189,15 @@ class _Digested:
         return self._cells.digest()
 
 
-def _measured(address: Address, question: Question, folder: str, piece: Piece) -> Done:
+def _measured(
+    address: Address, question: Question, folder: str, known: SortedOnce | None, piece: Piece
+) -> Done:
     """Return what a part says. Its columns are where they are kept, or in their file, done twice or once."""
     check_shared(folder)
     with address.open() as log:
         pairs, kept = load(log, piece.kept, question), piece.kept
         if pairs is None:
-            pairs = pair_part(log, question, *piece.part)
+            pairs = pair_part(log, question, *piece.part, known)
             # The last part grows with the next look, unless no more can come.
             lasting = piece.part[1] < question.stop or pairs.settled
             kept = keep(log, piece.key, question, piece.part, pairs) if piece.key and lasting else None

@@ -15,7 +15,8 @@ from recorders.columns import DECISION_ENVELOPE, OUTCOME_SCHEMA
 from replay.columns import FEATURE, grouped, ids
 from replay.join import Joined
 
-_DECISION_COLUMNS = ("decision_id", "occurred_at", "unit", "score", "decision")
+_ID = "decision_id"
+_DECISION_COLUMNS = (_ID, "occurred_at", "unit", "score", "decision")
 # Who decided: read where the champion is scored again.
 _CHAMPION_COLUMNS = ("model", "model_version")
 # So many rows are matched at once at least.
@@ -69,33 +70,42 @@ def with_blocked(joined: Joined, plan: Plan) -> Joined:
     return dataclasses.replace(joined, table=more.sort_by("position"), reasons=reasons)
 
 
-def read_decisions(log: Log, experiment: Experiment, start: int, stop: int) -> pa.Table:
+def read_decisions(
+    log: Log, experiment: Experiment, start: int, stop: int, own: pa.Array | None = None
+) -> pa.Table:
     """Return the decisions of a range as one table, with the features that the experiment's plan reads.
 
-    A feature is null where a feature set lacks it; numbers and booleans are floats, all else is text.
+    A feature is null where a feature set lacks it; numbers and booleans are floats, all else is text. `own`:
+    the decisions' ids, where they were read already.
     """
     plan = experiment.plan
     champion = () if experiment.rescore is None else _CHAMPION_COLUMNS
-    wanted = {*_DECISION_COLUMNS, *champion, *beside(plan).values()}
+    wanted = {*_DECISION_COLUMNS, *champion, *beside(plan).values()} - ({_ID} if own is not None else set())
     schema = pa.schema([_POSITION, *(field for field in DECISION_ENVELOPE if field.name in wanted)])
     features = [f"{FEATURE}{name}" for name in plan.features]
     names = [name for name in (*schema.names, *features) if name != "position"]
     read = log.read(start, stop, kind="decision", decision_point=experiment.decision_point, columns=names)
     batches = list(read)
     table = pa.Table.from_batches([_plain(batch, schema) for batch in batches], schema=schema)
+    if own is not None:
+        table = table.add_column(1, _ID, own)
     for name in features:
         table = table.append_column(name, _feature(batches, name))
     return table
 
 
-def outcome_tables(log: Log, stop: int, decision_point: str, beside_rows: int) -> Iterator[pa.Table]:
-    """Yield the outcomes of a decision point before position `stop`, some at a time.
+def outcome_tables(
+    log: Log, start: int, stop: int, decision_point: str, beside_rows: int
+) -> Iterator[pa.Table]:
+    """Yield the outcomes of a decision point in a range of positions, some at a time.
 
     They are matched with `beside_rows` decisions, whose ids are hashed anew for each table: as many come
     at once.
     """
     schema = pa.schema([_POSITION, *OUTCOME_SCHEMA])
-    batches = log.read(1, stop, kind="outcome", decision_point=decision_point, columns=OUTCOME_SCHEMA.names)
+    batches = log.read(
+        start, stop, kind="outcome", decision_point=decision_point, columns=OUTCOME_SCHEMA.names
+    )
     for some in grouped((_plain(batch, schema) for batch in batches), max(_TOGETHER, beside_rows)):
         yield pa.Table.from_batches(some, schema=schema)
 

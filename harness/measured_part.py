@@ -1,10 +1,12 @@
 """One part of an experiment's range: its evidence and its account, which merge with those of others."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from harness.champion_again import champion_noise, merged_noise
@@ -27,8 +29,8 @@ from policies.evidence import Evidence
 from policies.fold import fold
 from policies.serving import LATENCIES
 from replay.columns import ids, mask_of
-from replay.id_index import NEVER, IdIndex
-from replay.join import Joined, join
+from replay.id_index import IdIndex
+from replay.join import Joined, OneLabel, join
 from replay.pairs import Paired, pair
 from replay.ranges import AsOf
 
@@ -105,6 +107,22 @@ class MeasuredPart:
         return replace(self, columns=None)
 
 
+class ReadBefore(Protocol):
+    """What a part asks of the log that other parts ask as well, where it was read for all of them."""
+
+    def outcomes_of_label(self) -> Iterator[OneLabel]:
+        """Yield all outcomes of the label."""
+        ...
+
+    def ids_of(self, part: tuple[int, int]) -> IdIndex:
+        """Return the ids of the decisions of a part."""
+        ...
+
+    def ids_before(self, part: tuple[int, int]) -> Iterator[IdIndex]:
+        """Yield the ids of the decisions of the question's range before a part, some at a time."""
+        ...
+
+
 class PairedPart(NamedTuple):
     """The pairs of a part and its account, before any metric; `settled`: only an outcome can change them."""
 
@@ -135,21 +153,30 @@ def fold_part(log: Log, question: Question, pairs: PairedPart) -> MeasuredPart:
     return MeasuredPart(pairs.account, fold(table, plan), pairs.noise, Columns(pairs.table, table))
 
 
-def pair_part(log: Log, question: Question, start: int, stop: int) -> PairedPart:
-    """Return the decisions of [start, stop) that count, beside their scores and outcomes."""
+def pair_part(
+    log: Log, question: Question, start: int, stop: int, known: ReadBefore | None = None
+) -> PairedPart:
+    """Return the decisions of [start, stop) that count, beside their scores and outcomes.
+
+    What is not `known` is read from the log.
+    """
     experiment, as_of = question.experiment, question.as_of
     point, plan = experiment.decision_point, experiment.plan
-    everything = read_decisions(log, experiment, start, stop)
-    decisions = _not_seen(log, question, everything, start)
+    own = None if known is None else known.ids_of((start, stop))
+    everything = read_decisions(log, experiment, start, stop, None if own is None else own.ids)
+    index = IdIndex(ids(everything.column("decision_id"), "decision_id")) if own is None else own
+    seen = _seen(index, _before(log, question, (start, stop), known, len(index)))
+    decisions = everything.filter(mask_of(~seen)) if seen.any() else everything
     codes = _codes(experiment, decisions, as_of)
     joined = join(
         decisions,
-        outcome_tables(log, as_of.position + 1, point, decisions.num_rows),
+        _outcomes(log, question, known, decisions.num_rows),
         as_of=as_of,
         window=experiment.label_window,
         label=experiment.declared.label.name,
         exclude=pa.array(codes != COUNTED),
         keep_missing=bool(blocking(plan)),
+        index=index if decisions is everything else None,
     )
     joined = with_blocked(joined, plan)
     until = question.scores_up_to
@@ -168,17 +195,36 @@ def pair_part(log: Log, question: Question, start: int, stop: int) -> PairedPart
     return PairedPart(account, noise, paired.table, settled)
 
 
-def _not_seen(log: Log, question: Question, decisions: pa.Table, start: int) -> pa.Table:
-    """Return the decisions whose id none before the part has: a repeated one is a duplicate there."""
-    if start == question.start or not decisions.num_rows:
-        return decisions
-    own = IdIndex(ids(decisions.column("decision_id"), "decision_id"))
-    first, seen = own.first_rows(), np.zeros(decisions.num_rows, dtype=np.bool_)
-    point = question.experiment.decision_point
-    for earlier in earlier_ids(log, question.start, start, point, decisions.num_rows):
-        rows = own.rows_of(earlier)
-        seen[first[rows[rows != NEVER]]] = True
-    return decisions.filter(mask_of(~seen[first])) if seen.any() else decisions
+def _outcomes(
+    log: Log, question: Question, known: ReadBefore | None, rows: int
+) -> Iterable[pa.Table | OneLabel]:
+    """Return the outcomes that were known at the question's place, for a part of so many rows."""
+    if known is not None:
+        return known.outcomes_of_label()
+    return outcome_tables(log, 1, question.as_of.position + 1, question.experiment.decision_point, rows)
+
+
+def _before(
+    log: Log, question: Question, part: tuple[int, int], known: ReadBefore | None, rows: int
+) -> Iterator[IdIndex]:
+    """Yield the ids of the decisions before a part of so many rows."""
+    if known is not None:
+        return known.ids_before(part)
+    span = (question.start, part[0])
+    return map(IdIndex, earlier_ids(log, *span, question.experiment.decision_point, rows))
+
+
+def _seen(own: IdIndex, before: Iterable[IdIndex]) -> npt.NDArray[np.bool_]:
+    """Return which rows have an id that came before the part: it counts there, and a repeated one nowhere."""
+    again = np.zeros(len(own), dtype=np.bool_)
+    for earlier in before:
+        _names, rows = own.matches(earlier)
+        again[rows] = True
+    if not again.any():
+        return again
+    first = own.first_rows()
+    again[first[again]] = True
+    return again[first]
 
 
 def _codes(experiment: Experiment, decisions: pa.Table, as_of: AsOf) -> Codes:

@@ -79,7 +79,7 @@ def _joined(log: Log, experiment: Experiment, places: tuple[int, int], as_of: As
     decisions = read_decisions(log, experiment, *places)
     return join(
         decisions,
-        outcome_tables(log, as_of.position + 1, point, decisions.num_rows),
+        outcome_tables(log, 1, as_of.position + 1, point, decisions.num_rows),
         as_of=as_of,
         window=experiment.label_window,
         label=experiment.declared.label.name,

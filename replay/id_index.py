@@ -4,6 +4,7 @@ A hash table of a million texts misses the caches at each step; keys are sorted 
 """
 
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,38 +19,54 @@ _MANY = 4
 # Beginnings of keys for each id, a byte each: so few of the names that are no id are looked up.
 _MARKS = 8
 _KEY_BITS = 64
+_NONE: Integers = np.zeros(0, dtype=np.int64)
+
+
+class ByKey(NamedTuple):
+    """The rows of a column of ids in the order of their keys, and the keys in that order."""
+
+    rows: npt.NDArray[np.integer[Any]]
+    keys: Fingerprints
 
 
 class IdIndex:
-    """A column of ids without nulls, and the rows where they stand.
+    """A column of ids without nulls, and the rows where they stand; `by_key` where they were sorted before.
 
     Keys are fingerprints, and nothing depends on them but time: ids whose keys are equal by chance or by ill
     will are told apart as texts.
     """
 
-    def __init__(self, ids: pa.ChunkedArray) -> None:
+    def __init__(self, ids: pa.ChunkedArray, by_key: ByKey | None = None) -> None:
         self.ids = ids
+        if by_key is not None:
+            self.by_key = by_key
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @cached_property
-    def _whole(self) -> pa.Array:
+    def whole(self) -> pa.Array:
+        """The ids as one array."""
         return _joined(self.ids)
 
     @cached_property
-    def _sorted(self) -> tuple[Integers, Fingerprints]:
-        """Return the rows in the order of their keys, and the keys in that order."""
-        keys = of_texts(self._whole)
+    def by_key(self) -> ByKey:
+        """The rows in the order of their keys."""
+        keys = of_texts(self.whole)
         order = np.argsort(keys)
-        return order, keys[order]
+        return ByKey(order, keys[order])
+
+    @property
+    def is_sorted(self) -> bool:
+        """Whether they were sorted already."""
+        return "by_key" in self.__dict__
 
     @cached_property
     def _marks(self) -> tuple[np.uint64, npt.NDArray[np.bool_]]:
         """Return how far to shift a key to its beginning, and which beginnings the ids have."""
         bits = (_MARKS * len(self.ids)).bit_length()
         shift, found = np.uint64(_KEY_BITS - bits), np.zeros(2**bits, dtype=np.bool_)
-        found[self._sorted[1] >> shift] = True
+        found[self.by_key.keys >> shift] = True
         return shift, found
 
     def first_rows(self) -> Integers:
@@ -58,7 +75,7 @@ class IdIndex:
         >>> IdIndex(pa.chunked_array([["a", "b", "a"]], pa.large_string())).first_rows().tolist()
         [0, 1, 0]
         """
-        order, keys = self._sorted
+        order, keys = self.by_key
         found = np.arange(order.size, dtype=np.int64)
         again = keys[1:] == keys[:-1]
         if again.any():
@@ -66,7 +83,7 @@ class IdIndex:
             alike[1:] |= again
             alike[:-1] |= again
             rows = np.sort(order[alike])
-            encoded = self._whole.take(pa.array(rows)).dictionary_encode()
+            encoded = self.whole.take(pa.array(rows)).dictionary_encode()
             codes = np.asarray(encoded.indices, dtype=np.int64)
             # Assignment through repeated indices keeps the last value: backwards for the first of an id.
             first = np.full(len(encoded.dictionary), NEVER)
@@ -81,41 +98,68 @@ class IdIndex:
         >>> IdIndex(ids).rows_of(pa.chunked_array([["b", "c"]], pa.large_string())).tolist()
         [1, -1]
         """
-        if not len(self.ids) or not len(names):
-            return np.full(len(names), NEVER)
-        if "_sorted" not in self.__dict__ and _MANY * len(names) <= len(self.ids):
-            return self._rows_of_few(names)
-        asked = _joined(names)
-        keys = of_texts(asked)
-        shift, marks = self._marks
-        # A part of a range is asked for all outcomes, and has the decisions of few.
-        likely = np.flatnonzero(marks[keys >> shift])
-        by_key = np.argsort(keys) if likely.size == keys.size else likely[np.argsort(keys[likely])]
-        keys = keys[by_key]
-        order, own = self._sorted
+        found = np.full(len(names), NEVER)
+        at, rows = self.matches(IdIndex(names))
+        found[at] = rows
+        return found
+
+    def matches(self, names: "IdIndex") -> tuple[Integers, Integers]:
+        """Return the rows of `names` that name an id, in order, and where the id of each stands here.
+
+        >>> here, names = (IdIndex(pa.chunked_array([each], pa.large_string())) for each in ("abc", "zcxa"))
+        >>> [found.tolist() for found in here.matches(names)]
+        [[1, 3], [2, 0]]
+        """
+        if not len(self) or not len(names):
+            return _NONE, _NONE
+        if not self.is_sorted and not names.is_sorted and _MANY * len(names) <= len(self):
+            return self._matches_of_few(names)
+        asked, keys = _likely(names, *self._marks)
+        order, own = self.by_key
         at = np.minimum(np.searchsorted(own, keys), own.size - 1)
-        rows = np.full(len(asked), NEVER)
-        rows[by_key] = np.where(own[at] == keys, order[at], NEVER)
-        return self._told_by_text(asked, rows)
+        hits = np.flatnonzero(own[at] == keys)
+        if not hits.size:
+            return _NONE, _NONE
+        rows = np.full(len(names), NEVER)
+        rows[asked[hits]] = order[at[hits]]
+        named = np.flatnonzero(rows != NEVER)
+        return self._told_by_text(names.whole, named, rows[named])
 
-    def _told_by_text(self, asked: pa.Array, rows: Integers) -> Integers:
-        """Return the rows whose ids are the names asked for, where until now keys alone were compared."""
-        hits = np.flatnonzero(rows != NEVER)
-        mine = asked if hits.size == rows.size else asked.take(pa.array(hits))
-        equal = pc.equal(mine, self._whole.take(pa.array(rows[hits])))
-        if not pc.all(equal, min_count=0).as_py():
-            odd = hits[~np.asarray(equal.to_numpy(zero_copy_only=False), dtype=np.bool_)]
-            found = pc.index_in(asked.take(pa.array(odd)), value_set=self._whole)
-            rows[odd] = found.fill_null(NEVER).to_numpy()
-        return rows
+    def _told_by_text(self, asked: pa.Array, named: Integers, rows: Integers) -> tuple[Integers, Integers]:
+        """Return what `matches` does, where until now keys alone were compared."""
+        texts = asked if named.size == len(asked) else asked.take(pa.array(named))
+        equal = pc.equal(texts, self.whole.take(pa.array(rows)))
+        if pc.all(equal, min_count=0).as_py():
+            return named, rows
+        odd = np.flatnonzero(~np.asarray(equal.to_numpy(zero_copy_only=False), dtype=np.bool_))
+        found = pc.index_in(texts.take(pa.array(odd)), value_set=self.whole)
+        rows[odd] = found.fill_null(NEVER).to_numpy()
+        there = rows != NEVER
+        return named[there], rows[there]
 
-    def _rows_of_few(self, names: pa.ChunkedArray) -> Integers:
-        distinct = pc.unique(names)
+    def _matches_of_few(self, names: "IdIndex") -> tuple[Integers, Integers]:
+        distinct = pc.unique(names.ids)
         there = pc.index_in(self.ids, value_set=distinct).fill_null(NEVER).to_numpy()
         rows = np.full(len(distinct), NEVER)
         at = np.flatnonzero(there != NEVER)
         rows[there[at]] = at
-        return rows[np.asarray(pc.index_in(names, value_set=distinct).to_numpy(), dtype=np.int64)]
+        found = rows[np.asarray(pc.index_in(names.ids, value_set=distinct).to_numpy(), dtype=np.int64)]
+        named = np.flatnonzero(found != NEVER)
+        return named, found[named]
+
+
+def _likely(names: IdIndex, shift: np.uint64, marks: npt.NDArray[np.bool_]) -> ByKey:
+    """Return the rows whose keys begin as one that is marked, by their keys.
+
+    A part of a range is asked for all outcomes, and has the decisions of few: the others are not sorted.
+    """
+    keys = names.by_key.keys if names.is_sorted else of_texts(names.whole)
+    # Every beginning has a mark: clipping does nothing, and is quicker than to look whether it must.
+    likely = np.flatnonzero(marks.take((keys >> shift).view(np.int64), mode="clip"))
+    if names.is_sorted:
+        return ByKey(names.by_key.rows[likely], keys[likely])
+    rows = np.argsort(keys) if likely.size == keys.size else likely[np.argsort(keys[likely])]
+    return ByKey(rows, keys[rows])
 
 
 def _joined(column: pa.ChunkedArray) -> pa.Array:

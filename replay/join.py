@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from replay.columns import INSTANT, instants, int64, mask_of, require, sorted_by
+from replay.columns import INSTANT, ids, instants, int64, mask_of, require, sorted_by
 from replay.errors import ColumnsError
-from replay.id_index import NEVER
+from replay.id_index import NEVER, IdIndex
 from replay.matching import Decided, Flags, Latest
 from replay.ranges import AsOf
 
@@ -44,15 +44,28 @@ class Joined:
     missing: pa.Table | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OneLabel:
+    """Outcomes of the label that is joined, in order of position, known by then, with an index of their ids.
+
+    `other_label` of those among which they stood were of others.
+    """
+
+    table: pa.Table
+    names: IdIndex
+    other_label: int
+
+
 def join(
     decisions: pa.Table,
-    outcomes: pa.Table | Iterable[pa.Table],
+    outcomes: pa.Table | Iterable[pa.Table | OneLabel],
     *,
     as_of: AsOf,
     window: timedelta,
     label: str,
     exclude: pa.Array | pa.ChunkedArray | None = None,
     keep_missing: bool = False,
+    index: IdIndex | None = None,
 ) -> Joined:
     """Return the mature decisions with their latest outcome as known at `as_of`.
 
@@ -65,7 +78,9 @@ def join(
     news from after it neither replaces a label nor takes one away. Reduced to one row per decision
     before anything is joined, so the result has no ties to break and no rows to multiply.
 
-    Outcomes may come in several tables, later ones later in the log, of which one is held at a time.
+    Outcomes may come in several tables, later ones later in the log, of which one is held at a time. Who
+    joins the same ones again and again hands them over sorted out. `index`: of the ids of `decisions`, which
+    are in order and up to `as_of` then.
 
     Laws (tests/laws/test_join_laws.py): equal to a slow oracle for any arrival order; a function of the
     prefix. Cost: ids only are hashed, once for each table of outcomes; the other columns are filtered once.
@@ -78,16 +93,13 @@ def join(
     excluded = _flags(decisions.column("__excluded"))
     decisions = decisions.drop_columns(["__excluded"])
 
-    decided = Decided.of(
-        decisions.column("decision_id"), instants(decisions.column("occurred_at"), "occurred_at")
-    )
+    occurred_us = instants(decisions.column("occurred_at"), "occurred_at")
+    decided = Decided.of(decisions.column("decision_id"), occurred_us, index)
     latest, other_label = Latest(decided, window), 0
-    for table in [outcomes] if isinstance(outcomes, pa.Table) else outcomes:
-        require(table, ("position", "decision_id", "label", "value", "occurred_at"), "outcomes")
-        known = _prefix(table, as_of.position)
-        of_label = _of_label(known, label)
-        latest.update(of_label)
-        other_label += known.num_rows - of_label.num_rows
+    for some in [outcomes] if isinstance(outcomes, pa.Table) else outcomes:
+        named = some if isinstance(some, OneLabel) else one_label(some, label, as_of.position)
+        latest.update(named.table, named.names)
+        other_label += named.other_label
     codes = judge(latest, excluded, as_of)
     used = codes == USED
     return Joined(
@@ -126,10 +138,19 @@ def _prefix(table: pa.Table, position: int) -> pa.Table:
     return sorted_by(table, at)
 
 
-def _of_label(outcomes: pa.Table, label: str) -> pa.Table:
+def one_label(outcomes: pa.Table, label: str, position: int) -> OneLabel:
+    """Return the outcomes of a label up to a position.
+
+    Raises:
+        ColumnsError: a column is missing, or an id is null.
+    """
+    require(outcomes, ("position", "decision_id", "label", "value", "occurred_at"), "outcomes")
+    outcomes = _prefix(outcomes, position)
     named = pc.equal(outcomes.column("label").cast(pa.large_string()), label)
     # Most logs have one label: nothing is copied to leave nothing out.
-    return outcomes if pc.all(named, skip_nulls=False).as_py() else outcomes.filter(named)
+    own = outcomes if pc.all(named, skip_nulls=False).as_py() else outcomes.filter(named)
+    names = IdIndex(ids(own.column("decision_id"), "decision_id"))
+    return OneLabel(own, names, outcomes.num_rows - own.num_rows)
 
 
 def judge(latest: Latest, excluded: Flags, as_of: AsOf) -> Codes:

@@ -33,9 +33,11 @@ class Decided:
     decided: Integers
 
     @classmethod
-    def of(cls, decision_ids: pa.ChunkedArray, occurred_us: Integers) -> "Decided":
-        """Return the decisions with these ids, in the order of the log."""
-        index = IdIndex(ids(decision_ids, "decision_id"))
+    def of(
+        cls, decision_ids: pa.ChunkedArray, occurred_us: Integers, index: IdIndex | None = None
+    ) -> "Decided":
+        """Return the decisions with these ids, in the order of the log; `index` of them, if there is one."""
+        index = IdIndex(ids(decision_ids, "decision_id")) if index is None else index
         first_row = index.first_rows()
         rows = np.arange(first_row.size, dtype=np.int64)
         first = first_row == rows
@@ -87,13 +89,17 @@ class Latest:
         self.came_late: Flags = np.zeros(size, dtype=np.bool_)
         self.within = self.late = self.orphan = 0
 
-    def update(self, outcomes: pa.Table) -> Flags:
-        """Take outcomes of this label, later in the log than all before; return which have no decision."""
-        codes = self.of.codes_of(ids(outcomes.column("decision_id"), "decision_id"))
-        unknown: Flags = codes == NEVER
-        rows = np.flatnonzero(~unknown)
-        self.orphan += int(codes.size - rows.size)
-        of, happened = codes[rows], instants(outcomes.column("occurred_at"), "occurred_at")[rows]
+    def update(self, outcomes: pa.Table, names: IdIndex | None = None) -> Flags:
+        """Take outcomes of this label, later in the log than all before; return which have no decision.
+
+        `names` is an index of their ids, if there is one.
+        """
+        names = IdIndex(ids(outcomes.column("decision_id"), "decision_id")) if names is None else names
+        rows, of = self.of.index.matches(names)
+        unknown: Flags = np.ones(outcomes.num_rows, dtype=np.bool_)
+        unknown[rows] = False
+        self.orphan += int(unknown.size - rows.size)
+        happened = instants(outcomes.column("occurred_at"), "occurred_at")[rows]
         late = happened > self.of.decided[of] + self.window_us
         self.came_late[of[late]] = True
         self.late += int(np.count_nonzero(late))

@@ -75,7 +75,7 @@ def matured(log: Log, point: str, day: DayRange, label: Outcomes, plan: Detector
     decisions = pa.Table.from_batches(plain, schema=_SCHEMA)
     joined = join(
         decisions,
-        outcome_tables(log, place.position + 1, point, decisions.num_rows),
+        outcome_tables(log, 1, place.position + 1, point, decisions.num_rows),
         as_of=place,
         window=duration(label.window),
         label=label.name,

@@ -23,7 +23,7 @@ Kill = Callable[..., Any]
 
 
 class Killing:
-    """An engine whose workers are killed, in the way of `kill`, when they have scored a part."""
+    """An engine whose workers are killed, in the way of `kill`, when they have done a part."""
 
     def __init__(self, engine: Engine, kill: Kill, marks: Path) -> None:
         self.engine, self.kill, self.marks = engine, kill, marks

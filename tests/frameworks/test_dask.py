@@ -49,7 +49,7 @@ def test_killed_workers_change_no_byte(
 ) -> None:
     with client.get_executor() as executor:
         looked_alike(Futures(executor), database_url, migrated, tmp_path)
-    assert len(list((tmp_path / "marks").iterdir())) == PARTS
+    assert len(list((tmp_path / "marks").iterdir())) == 2 * PARTS
 
 
 def test_a_challenger_scored_there_has_the_batches_of_one_process(

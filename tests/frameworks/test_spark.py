@@ -29,7 +29,7 @@ def test_killed_workers_change_no_byte(
     spark: SparkSession, database_url: str, migrated: str, tmp_path: Path
 ) -> None:
     looked_alike(Spark(spark), database_url, migrated, tmp_path)
-    assert len(list((tmp_path / "marks").iterdir())) == PARTS
+    assert len(list((tmp_path / "marks").iterdir())) == 2 * PARTS
 
 
 def test_a_challenger_scored_there_has_the_batches_of_one_process(

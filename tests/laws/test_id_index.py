@@ -38,6 +38,21 @@ def test_a_name_is_found_where_its_text_stands(ids, names, cut, built):
     assert index.rows_of(chunked(asked, cut)).tolist() == [rows.get(name, NEVER) for name in asked]
 
 
+@given(texts, texts, st.booleans(), st.sampled_from([3, 2**20]))
+def test_names_that_are_sorted_before_are_found_alike(ids, names, built, keys):
+    asked = [*names, *ids[::2]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replay.id_index, "of_texts", lambda column: lengths(column) % keys)
+        index, plain = IdIndex(chunked(ids, 3)), IdIndex(chunked(asked, 3))
+        if built:
+            index.first_rows()
+        before = IdIndex(chunked(asked, 5), IdIndex(chunked(asked, 9)).by_key)
+        at, rows = index.matches(before)
+        assert at.tolist() == [row for row, name in enumerate(asked) if name in ids]
+        assert [ids[row] for row in rows] == [name for name in asked if name in ids]
+        assert at.tolist() == index.matches(plain)[0].tolist()
+
+
 @given(texts, st.integers(0, 40))
 def test_the_first_row_of_an_id_is_the_first_with_its_text(ids, cut):
     first = {}

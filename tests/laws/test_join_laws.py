@@ -3,10 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replay.join import OUTCOMES, REASONS, join
+from replay.columns import ids
+from replay.id_index import IdIndex
+from replay.join import OUTCOMES, REASONS, OneLabel, join, one_label
 from replay.ranges import AsOf
 
 T0 = datetime(2013, 1, 1, tzinfo=UTC)
@@ -114,6 +117,23 @@ def test_it_equals_the_oracle_and_accounts_for_every_row(history, position, minu
     assert set(joined.outcomes) == set(OUTCOMES)
     assert sum(joined.outcomes.values()) == sum(kind == "outcome" for kind, *_ in history[:position])
     assert joined.outcomes["used"] == joined.table.num_rows
+
+
+@given(histories, st.integers(0, 45), st.integers(0, 20), st.integers(0, 40))
+def test_outcomes_that_were_sorted_before_join_alike(history, position, minute, cut):
+    at, (decisions, outcomes, _excluded) = as_of(position, minute), tables(history)
+    how = {"as_of": at, "window": timedelta(minutes=3), "label": "late"}
+    expected = join(decisions, outcomes, **how)
+    before = []
+    for table in (outcomes.slice(0, cut), outcomes.slice(cut)):
+        of_label = one_label(table, "late", position)
+        keys = IdIndex(of_label.names.ids).by_key
+        before.append(OneLabel(of_label.table, IdIndex(of_label.names.ids, keys), of_label.other_label))
+    decisions = decisions.filter(pc.less_equal(decisions.column("position"), position))
+    index = IdIndex(ids(decisions.column("decision_id"), "decision_id"))
+    found = join(decisions, before, **how, index=index)
+    assert rows(found) == rows(expected)
+    assert (found.reasons, found.outcomes) == (expected.reasons, expected.outcomes)
 
 
 @given(histories, st.integers(0, 45), st.integers(0, 20), st.randoms(use_true_random=False))

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+import harness.mapped_parts
+import harness.measured_part
+import harness.sorted_once
 from harness.engines.engine import InProcess
 from harness.engines.errors import EngineLost
 from harness.engines.local import Local
 from harness.experiment_lint import read_experiment
 from harness.experiments import get_experiment, register
-from harness.looks import take_look
-from harness.mapped_parts import undivided
+from harness.looks import range_at, take_look
+from harness.mapped_parts import cut, undivided
 from tests.support import servers
 from tests.support.parted_shop import BRIER, DAY_UNIT, as_bytes, declared, measured, parted_shop
 from tests.support.parts import once_killed
@@ -105,7 +108,47 @@ def test_workers_that_are_killed_change_nothing(shop: Shop, tmp_path: Path) -> N
     expected = measured(shop.log, "killed", InProcess(), 1)
     found = measured(shop.log, "killed", Killing(marks), 3)
     assert as_bytes(found) == as_bytes(expected)
-    assert len(list(marks.iterdir())) == 3
+    assert len(list(marks.iterdir())) == 2 * 3, "what they share is read in as many pieces"
+
+
+def test_what_parts_share_is_read_once(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared(shop, tmp_path, "once", unit=DAY_UNIT)
+    take_look(shop.log, "once", folder=tmp_path)
+    expected = as_bytes(measured(shop.log, "once", InProcess(), 1))
+    read: list[tuple[str, int, int]] = []
+
+    def counted(module: Any, name: str) -> None:
+        real = getattr(module, name)
+
+        def asked(log: Any, start: int, stop: int, *more: Any) -> Any:
+            read.append((name, start, stop))
+            return real(log, start, stop, *more)
+
+        monkeypatch.setattr(module, name, asked)
+
+    for module in (harness.measured_part, harness.sorted_once):
+        for name in ("outcome_tables", "earlier_ids"):
+            counted(module, name)
+    place = shop.log.as_of(None)
+    start, stop = range_at(shop.log, get_experiment(shop.log, "once"), place)
+    assert as_bytes(measured(shop.log, "once", InProcess(), 4)) == expected
+    assert sorted(span for name, *span in read if name == "outcome_tables") == [
+        list(part) for part in cut(1, place.position + 1, 4)
+    ]
+    assert sorted(span for name, *span in read if name == "earlier_ids") == [
+        list(part) for part in cut(start, stop, 4)
+    ]
+
+
+def test_a_small_range_of_a_long_log_is_not_written_down(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared(shop, tmp_path, "small", unit=DAY_UNIT)
+    take_look(shop.log, "small", folder=tmp_path)
+    expected = as_bytes(measured(shop.log, "small", InProcess(), 1))
+    monkeypatch.setattr(harness.mapped_parts, "SHARED_MAX", 0)
+    monkeypatch.delattr(harness.mapped_parts, "sort_once")
+    assert as_bytes(measured(shop.log, "small", Shuffled(1), 7)) == expected
 
 
 def test_a_part_that_never_comes_is_no_smaller_evidence(shop: Shop, tmp_path: Path) -> None:
