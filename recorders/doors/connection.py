@@ -7,12 +7,14 @@ no application protocol in between (docs/adr/0020).
 import asyncio
 from collections import Counter, deque
 from functools import partial
+from time import monotonic  # the clock of asyncio's event loops
 from typing import Final, NamedTuple
 
 import httptools
 
 from recorders.doors.heads import HEAD_BYTES, Form, Forms, Head
 from recorders.doors.http import Answer, Doors, rendered
+from recorders.doors.readiness import Reader, Readiness
 
 # Answers that a sender does not read, and requests that wait for theirs on one connection.
 UNREAD_BYTES: Final = 1 * 2**20
@@ -40,6 +42,7 @@ class Reception:
         self.counts = counts
         self.forms = Forms()
         self.open: set[Connection] = set()
+        self.readiness: Readiness | None = None  # where there is none, each transport reads for itself
 
     def sweep(self, now: float) -> None:
         """Cut off who takes too long over a request, or sends none."""
@@ -69,13 +72,14 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, reception: Reception) -> None:
         self._reception = reception
-        self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
+        self._source: asyncio.Transport | Reader | None = None  # what reads
         self._slots: deque[_Slot] = deque()
-        self._since = self._idle_since = self._loop.time()
+        self._since = self._idle_since = monotonic()
         self._head_bytes = 0
-        self._in_head = self._may_be_long = False
+        self._in_head = self._may_be_long = self._follows = False
+        self._clogged = False  # more waits to be written than a transport likes
         self._ended = False  # nothing more is read: it was refused, or is the last
         self._form: Form | None = None  # that of the last head, once it is known
         self._begin()
@@ -92,11 +96,14 @@ class Connection(asyncio.Protocol):
             transport.abort()
             return
         reception.open.add(self)
+        readiness = reception.readiness
+        self._source = transport if readiness is None else readiness.reader(transport, self.data_received)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection. What it sent and was not answered for may be kept all the same."""
         del exc
         self._ended = True
+        self._stop_reading()
         self._reception.open.discard(self)
 
     def data_received(self, data: bytes) -> None:
@@ -106,23 +113,29 @@ class Connection(asyncio.Protocol):
         if self._ended or not data:
             return
         if not self._since:
-            self._since = self._loop.time()
+            self._since = monotonic()
         self._may_be_long = self._head_bytes + len(data) > HEAD_BYTES
+        self._follows = False
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._refuse(Answer(400, f"This is not HTTP/1.1 as it is taken here ({error}).\n".encode()))
             return
-        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
+        if not self._in_head:
+            self._head_bytes = 0
+        else:  # most of these bytes may be those of the requests that it follows
+            self._head_bytes = self._head_size() if self._follows else self._head_bytes + len(data)
         if self._head_bytes > HEAD_BYTES:
             self._refuse(Answer(431, f"The head is longer than {HEAD_BYTES} bytes.\n".encode()))
 
     def pause_writing(self) -> None:
         """Take nothing from a sender that does not read its answers."""
+        self._clogged = True
         self._pace()
 
     def resume_writing(self) -> None:
         """Take from it again."""
+        self._clogged = False
         self._pace()
 
     # httptools
@@ -132,7 +145,7 @@ class Connection(asyncio.Protocol):
         self._begin()
         self._in_head = True
         if not self._since:  # it follows another one in the same bytes
-            self._since = self._loop.time()
+            self._since = monotonic()
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the target."""
@@ -170,6 +183,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Hand the request over; the answer goes out in its turn."""
         self._since = 0.0
+        self._follows = True
         if self._ended:
             return
         self._ended = not self._parser.should_keep_alive()
@@ -197,15 +211,26 @@ class Connection(asyncio.Protocol):
         self._ended = True
         if self._slots:
             self._slots[-1].last = True
-        elif self._transport is not None:
-            self._transport.close()
+        else:
+            self._close()
 
     def abort(self) -> None:
         """End it now."""
+        self._stop_reading()
         if self._transport is not None:
             self._transport.abort()
 
     # Inside
+
+    def _stop_reading(self) -> None:
+        if self._source is not None:
+            self._source.pause_reading()
+
+    def _close(self) -> None:
+        """End it once all that was written has gone out."""
+        self._stop_reading()
+        if self._transport is not None:
+            self._transport.close()
 
     def _head_size(self) -> int:
         return len(self._url) + sum(len(name) + len(value) for name, value in self._headers)
@@ -237,7 +262,7 @@ class Connection(asyncio.Protocol):
 
     def _take(self, head: Head, body: bytes) -> None:
         """Hand a whole request over; the answer goes out in its turn."""
-        self._idle_since = self._loop.time()
+        self._idle_since = monotonic()
         slot = _Slot(last=self._ended)
         self._slots.append(slot)
         answer = self._reception.doors.take(head, body, partial(self._answer, slot))
@@ -259,30 +284,30 @@ class Connection(asyncio.Protocol):
         if answer.status != _OK:
             self._reception.counts[f"answered.{answer.status}"] += 1
         slot.data = rendered(answer, last=slot.last)
-        transport = self._transport
-        if transport is None or transport.is_closing():
+        transport, source = self._transport, self._source
+        if transport is None or source is None or transport.is_closing():
             return
         while self._slots and self._slots[0].data:
             sent = self._slots.popleft()
             transport.write(sent.data)
             if sent.last:
                 self._ended = True
-                transport.close()
+                self._close()
                 return
-        if transport.get_write_buffer_size() > UNREAD_BYTES:
+        if self._clogged and transport.get_write_buffer_size() > UNREAD_BYTES:
             self._reception.counts["deaf"] += 1
-            transport.abort()
+            self.abort()
             return
-        if self._slots or not transport.is_reading():
+        if self._slots or not source.is_reading():
             self._pace()
 
     def _pace(self) -> None:
         """Read as long as answers are read, and not too many are awaited."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
+        transport, source = self._transport, self._source
+        if transport is None or source is None or transport.is_closing():
             return
         busy = len(self._slots) >= PIPELINED or transport.get_write_buffer_size() > UNREAD_BYTES // 4
-        if busy and transport.is_reading():
-            transport.pause_reading()
-        elif not busy and not transport.is_reading():
-            transport.resume_reading()
+        if busy and source.is_reading():
+            source.pause_reading()
+        elif not busy and not source.is_reading():
+            source.resume_reading()

@@ -42,6 +42,21 @@ def test_a_sender_that_pipelines_without_end_is_not_read_for_a_while(tmp_path: P
     run(tmp_path, story)
 
 
+@pytest.mark.parametrize("size", [HEAD_BYTES - 1, 2 * HEAD_BYTES + 7, 3 * HEAD_BYTES + 301])
+def test_a_head_is_not_as_long_as_the_requests_before_it_in_the_same_bytes(tmp_path: Path, size: int) -> None:
+    async def story(house: House) -> None:
+        _, headers, body = kserve(1, "request")
+        lines = [b"POST / HTTP/1.1", b"content-length: %d" % len(body), *(b"%s: %s" % one for one in headers)]
+        whole = b"\r\n".join(lines) + b"\r\n\r\n" + body
+        count = 4 * HEAD_BYTES // len(whole) + 1
+        wire = Wire(house.reception)
+        for start in range(0, count * len(whole), size):  # each piece ends in another place of a request
+            wire.feed((whole * count)[start : start + size])
+        assert [(await wire.answer())[0] for _ in range(count)] == [200] * count
+
+    run(tmp_path, story)
+
+
 @pytest.mark.parametrize("size", [1, 7, 4_096])
 def test_a_head_without_end_is_refused_however_it_comes(tmp_path: Path, size: int) -> None:
     async def story(house: House) -> None:

@@ -54,7 +54,7 @@ def taken(house: House, pieces: list[bytes], monkeypatch: pytest.MonkeyPatch, le
         wire = Wire(house.reception)
         for piece in pieces:
             wire.feed(piece)
-        late = wire.connection.late(wire.connection._loop.time() + 11)
+        late = wire.connection.late(asyncio.get_running_loop().time() + 11)
     return Taken(found, bytes(wire.sent), wire.closed, late)
 
 
