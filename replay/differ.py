@@ -16,13 +16,14 @@ KINDS = ("added", "matured", "corrected", "relabelled", "erased", "removed")
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One set: its rows by position, and what each decision of its range was (USED or a reason)."""
+    """One set: its rows by position, what each decision of its range was (USED or a reason), the rules."""
 
     rows: pa.Table
     positions: Integers
     codes: Codes
     labels: Sequence[str]
     features: Sequence[str]
+    rules: object = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,14 @@ class Difference:
     `added`: decisions that the first set's range did not hold. `matured`: they were immature there.
     `corrected`: an outcome came, or was withdrawn, for a decision that was old enough. `relabelled`: rows of
     both with another label. `erased`: rows of both with other features, which nothing but an erasure
-    changes. `removed`: rows of the first that the second one's words leave out.
+    changes. `removed`: rows of the first that the second one's words leave out. Where the sets have other
+    rules for their labels nothing tells an outcome from a rule: rows are `added` and `removed` alone.
+    `apart` names what else the specifications have other than the end of the range.
     """
 
     counts: dict[str, int]
     rows: pa.Table
+    apart: tuple[str, ...] = ()
 
 
 def difference(before: Side, after: Side) -> Difference:
@@ -49,6 +53,8 @@ def difference(before: Side, after: Side) -> Difference:
     erased = differs(both_old, both_new, shared)
     relabelled = differs(both_old, both_new, labels) & ~erased
     came, went = _reason(before, new[fresh]), _reason(after, old[gone])
+    if before.rules != after.rules:
+        came, went = np.zeros_like(came), np.zeros_like(went)
     parts = [
         _changed(
             after.rows.filter(mask_of(fresh)), np.select([came == IMMATURE, came > IMMATURE], [1, 2], 0)

@@ -204,10 +204,9 @@ def agreement(seen: Any) -> Iterator[str]:
         f"({seen.added:,} of them new), and {seen.checkpoints:,} checkpoints hold."
     )
     if seen.lost_batches or seen.lost_checkpoints:
-        yield (
-            f"{seen.lost_batches:,} batches verified here and {seen.lost_checkpoints:,} checkpoints "
-            "were lost since: the log was restored and recovered."
-        )
+        lost = [f"{seen.lost_batches:,} batches verified here"] if seen.lost_batches else []
+        lost += [f"{seen.lost_checkpoints:,} checkpoints"] if seen.lost_checkpoints else []
+        yield f"{' and '.join(lost)} were lost since: the log was restored and recovered."
     if seen.foreign:
         yield (
             f"{len(seen.foreign)} events claim to be a checkpoint or a key of this log and are not signed "
@@ -245,17 +244,18 @@ def findings(found: Any) -> Iterator[str]:
 def gaps(start: str, stop: str | None, folder: Path | None, json: bool) -> None:
     """Show every loss that is known: whose, where and when, why, and how many events.
 
-    Recorders and sidecars report what they could not keep, imports what they left out; the log holds that.
+    Recorders and sidecars report what they could not keep, imports what they left out, recoveries what a
+    restore lost; the log holds that.
     """
     from harness.cli.places import edge
-    from harness.log.gaps import IMPORT, LOSS, find, lines
+    from harness.log.gaps import TOLD, find, lines
     from harness.log.places import check_range
 
     with opened(folder) as source:
         head = source.head().position
         first, last = edge(source, start), head + 1 if stop is None else edge(source, stop)
         check_range(first, last, head)
-        told = [one for kind in (LOSS, IMPORT) for one in source.controls(kind, up_to=last - 1)]
+        told = [one for kind in TOLD for one in source.controls(kind, up_to=last - 1)]
         found = find(told, first, last)
     emit(found, json=json, text=lambda: "\n".join(lines(found)))
 

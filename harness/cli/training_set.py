@@ -9,7 +9,7 @@ from harness.cli.log import opened
 from harness.cli.output import emit, folder_option, json_option
 from harness.cli.places import duration, names, optional_range, range_of
 from harness.cli.training_set_life import check_proof, diff, extend, prove
-from harness.cli.training_set_text import summary, told_by
+from harness.cli.training_set_text import counted, summary, told_by
 from harness.errors import UsageError
 
 _OUT = click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The set's own folder.")
@@ -209,9 +209,7 @@ def export(target: str, out: Path | None, rows_per_part: int, folder: Path | Non
         made = export_training_set(
             log, name, out or Path(name), rows_per_part=rows_per_part, backfill=backfill
         )
-    text = (
-        f"{made.id}: {made.manifest['rows']:,} rows in {len(made.manifest['parts'])} parts in {made.folder}"
-    )
+    text = f"{made.id}: {made.manifest['rows']:,} rows in {counted(made.manifest['parts'])} in {made.folder}"
     emit({"folder": made.folder, **made.manifest}, json=json, text=text)
 
 

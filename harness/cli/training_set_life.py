@@ -30,8 +30,11 @@ def diff(before: str, after: str, out: Path | None, folder: Path | None, json: b
             pq.write_table(found.rows, out)
         except OSError as error:
             raise ExportFailed(out, str(error)) from error
-    text = "\n".join(f"{kind:<12}{rows:>12,}" for kind, rows in found.counts.items())
-    emit({"before": before, "after": after, "counts": found.counts, "rows": out}, json=json, text=text)
+    lines = [f"{kind:<12}{rows:>12,}" for kind, rows in found.counts.items()]
+    if found.apart:
+        lines.append(f"The specifications differ in {', '.join(found.apart)}: rows come and go by that too.")
+    data = {"before": before, "after": after, "counts": found.counts, "rows": out, "apart": found.apart}
+    emit(data, json=json, text="\n".join(lines))
 
 
 @click.command()

@@ -55,13 +55,22 @@ def told_by(folder: Path, manifest: dict[str, Any]) -> str:
         ManifestUnreadable: it lacks what ours have.
     """
     try:
-        parts = len(manifest["parts"])
+        parts = counted(manifest["parts"])
         lines = [escaped(line) for line in summary(manifest).splitlines()]
     except (KeyError, TypeError, ValueError, AttributeError, MsgspecError) as error:
         reason = f"what it says of its set is none of ours ({type(error).__name__}: {error})"
         raise ManifestUnreadable(folder / MANIFEST, reason) from error
-    lines.append(f"folder   {folder}, {parts} {'part' if parts == 1 else 'parts'}")
+    lines.append(f"folder   {folder}, {parts}")
     return "\n".join([*lines, f'Only "harness training-set verify {folder}" compares it with the log.'])
+
+
+def counted(parts: list[Any]) -> str:
+    """Return how many parts there are.
+
+    >>> counted([{}]), counted([])
+    ('1 part', '0 parts')
+    """
+    return "1 part" if len(parts) == 1 else f"{len(parts):,} parts"
 
 
 def taken_over(reused: "Reused") -> str:

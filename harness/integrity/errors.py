@@ -114,8 +114,9 @@ class KeyUnusable(HarnessError):
 
     exit_code = 2
 
-    def __init__(self, what: str, reason: str, remedy: str) -> None:
-        super().__init__(f"{what}: {reason}.", "Expected an Ed25519 key that is ours alone.", remedy)
+    def __init__(self, what: str, reason: str, remedy: str, expected: str = "") -> None:
+        expected = expected or "Expected an Ed25519 key that is ours alone."
+        super().__init__(f"{what}: {reason}.", expected, remedy)
         self.reason = reason
 
 

@@ -149,18 +149,22 @@ def parse_key(text: str) -> PublicKey:
     Raises:
         KeyUnusable: it is none, or its id is not that of the key.
     """
+    expected = "Expected a name without spaces, the id and the public key, name+id+key."
     remedy = 'Copy the whole line that "harness log key show" or "harness witness show" prints.'
     name, _, rest = text.strip().partition("+")
     identifier, _, encoded = rest.partition("+")
     try:
         data = base64.b64decode(encoded, validate=True)
     except binascii.Error as error:
-        raise KeyUnusable("The public key cannot be read", str(error), remedy) from error
+        raise KeyUnusable("The public key cannot be read", str(error), remedy, expected) from error
     if len(data) != _KEY_BYTES or data[0] not in {SIGNATURE, COSIGNATURE}:
-        raise KeyUnusable("The public key cannot be read", "it is no name+id+key of Ed25519", remedy)
+        raise KeyUnusable(
+            "The public key cannot be read", "it is no name+id+key of Ed25519", remedy, expected
+        )
     key = PublicKey(name, data[0], data[1:])
     if not name or any(character.isspace() for character in name) or key.key_id.hex() != identifier:
-        raise KeyUnusable("The public key cannot be used", "its id is not that of name and key", remedy)
+        reason = "its id is not that of name and key"
+        raise KeyUnusable("The public key cannot be used", reason, remedy, expected)
     return key
 
 

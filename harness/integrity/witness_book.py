@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from harness.errors import FolderUnusable
+from harness.errors import FolderUnusable, UsageError
 from harness.integrity.checkpoint import Checkpoint, open_checkpoint, parse_hashes
 from harness.integrity.errors import ProofInvalid, WitnessMissing
 from harness.integrity.keys import load_key, make_key
@@ -63,8 +63,14 @@ class WitnessBook:
         """Return a new witness with a key of its own."""
         if (folder / _BOOK).exists() and not (folder / _KEY).exists():
             raise WitnessMissing(folder, _KEY)
-        private = make_key(folder / _KEY)
-        parse_key(Signer(name, private, COSIGNATURE).key.render())
+        # Refused before there is a key under it, which nothing would ever replace.
+        if not name or "+" in name or any(letter.isspace() for letter in name):
+            raise UsageError(
+                f"No witness can be called {name!r}.",
+                "Expected a name without spaces and without +.",
+                "Write it as an address that is yours, such as witness.example/w1.",
+            )
+        make_key(folder / _KEY)
         with closing(sqlite3.connect(folder / _BOOK)) as book, book:
             book.executescript(_SQL["tables"])
             book.execute(_SQL["call"], [name])

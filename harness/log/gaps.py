@@ -1,4 +1,4 @@
-"""Gaps: what the log says is missing from it: what recorders lost, and rows that imports left out. Pure."""
+"""Gaps: what the log says is missing from it: lost by recorders or a restore, left out by imports. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,6 +10,8 @@ from harness.log.events import ControlEvent
 
 LOSS: Final = "recorder.loss"
 IMPORT: Final = "import.completed"
+REWOUND: Final = "log.rewound"
+TOLD: Final = (LOSS, IMPORT, REWOUND)
 _NAMED: Final = ("writer", "decision_point", "reason", "count", "first", "last", "sequences")
 _SHOWN: Final = 8
 _REASON_MAX: Final = 32
@@ -81,7 +83,33 @@ def find(events: Iterable[ControlEvent], start: int, stop: int) -> Gaps:
 def _gaps(event: ControlEvent) -> list[Gap]:
     if event.type == LOSS:
         return [_gap(event)]
+    if event.type == REWOUND:
+        return _rewound(event)
     return _left_out(event) if event.type == IMPORT else []
+
+
+def _rewound(event: ControlEvent) -> list[Gap]:
+    """Return what a restore lost. How many events stay lost nobody can count: sidecars ship theirs again."""
+    lost = event.body.get("lost")
+    first, last = (_count(lost.get(edge)) if isinstance(lost, dict) else None for edge in ("first", "last"))
+    if first is None or last is None or last < first:
+        return []
+    known = {"epoch": event.body.get("previous"), "first_position": first, "last_position": last}
+    return [
+        Gap(
+            position=event.position,
+            recorded_at=event.recorded_at,
+            writer="",
+            decision_point="",
+            reason="log_rewound",
+            count=None,
+            first="",
+            last="",
+            sequences=None,
+            reported_by=event.actor,
+            known=known,
+        )
+    ]
 
 
 def _left_out(event: ControlEvent) -> list[Gap]:

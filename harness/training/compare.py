@@ -1,6 +1,8 @@
 """Two training sets of one log, compared row by row."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +12,12 @@ from harness.training.errors import SpecUnusable
 from harness.training.files import MANIFEST, read_backfill
 from harness.training.folder import TrainingSet
 from harness.training.registry import get_training_set, recut
+from harness.training.spec import spec_of
 from replay.columns import int64
 from replay.differ import Difference, Side, difference
+
+# What a specification calls it in its file.
+_WORDS: Final = {"start": "from"}
 
 
 def diff_training_sets(log: Log, before: str | Path, after: str | Path) -> Difference:
@@ -24,12 +30,15 @@ def diff_training_sets(log: Log, before: str | Path, after: str | Path) -> Diffe
         NotFound: no such set.
         SpecUnusable: they are of different decision points, so they share no decision.
     """
-    points = [get_training_set(log, _id_of(name)).body["cut"]["decision_point"] for name in (before, after)]
-    if points[0] != points[1]:
+    old, new = (spec_of(get_training_set(log, _id_of(name)).body["cut"]) for name in (before, after))
+    if old.decision_point != new.decision_point:
         raise SpecUnusable(
-            f"The sets are of {points[0]} and {points[1]}.", "Expected two sets of one decision point."
+            f"The sets are of {old.decision_point} and {new.decision_point}.",
+            "Expected two sets of one decision point.",
         )
-    return difference(_side(log, before), _side(log, after))
+    said = [name for name in old.__struct_fields__ if name != "stop"]
+    apart = [_WORDS.get(name, name) for name in said if getattr(old, name) != getattr(new, name)]
+    return replace(difference(_side(log, before), _side(log, after)), apart=tuple(apart))
 
 
 def _id_of(name: str | Path) -> str:
@@ -49,4 +58,5 @@ def _side(log: Log, name: str | Path) -> Side:
         codes=np.asarray(cut.codes),
         labels=labels,
         features=cut.schemas.features,
+        rules=(cut.spec.labels, cut.spec.weights),
     )

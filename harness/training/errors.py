@@ -89,7 +89,7 @@ class GatesFailed(HarnessError):
         super().__init__(
             f"{len(findings)} of the gates failed: {' '.join(findings)}",
             "Expected every gate to hold; no set was written, and the log says so.",
-            "Find out what happened to the feature, or leave those rows out with --where.",
+            "Find out what happened to the feature, or leave those rows out by where.",
         )
         self.findings = tuple(findings)
 

@@ -10,11 +10,14 @@ import pyarrow.compute as pc
 from harness.log.log import Log
 from harness.training.borrowed import Scores, scores_of
 from harness.training.spec import Spec
+from replay.errors import WeightsUnusable
 from replay.join import LATE, MISSING
 from replay.matching import Flags, Floats
 from replay.ranges import AsOf
 from replay.training import Chosen
 from replay.weights import Weights, chances, doubly_robust, weighed
+
+NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,10 @@ def _acts(log: Log, spec: Spec, as_of: AsOf, keys: pa.Table) -> tuple[Flags, Fla
         return np.ones(rows, dtype=np.bool_), np.ones(rows, dtype=np.bool_)
     done = keys.column("decision").combine_chunks()
     if kind == "decision":
+        known = sorted(pc.unique(done.drop_null()).to_pylist())
+        if name not in known:
+            expected = f"Expected one of {', '.join(known[:NAMED])}." if known else "Expected decisions."
+            raise WeightsUnusable(f"nobody decided {name!r}.", expected)
         return _true(pc.equal(done, name)), np.ones(rows, dtype=np.bool_)
     scores: Scores = scores_of(log, spec, as_of, name, keys)
     return _true(pc.equal(done, scores.decision)), np.asarray(scores.decision.is_valid())

@@ -1,4 +1,5 @@
 import json
+import logging
 
 import mlcroissant
 import pytest
@@ -8,9 +9,11 @@ from tests.support.training import handed_off
 
 # It calls what the libraries that it reads JSON-LD and Parquet with have deprecated.
 @pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning", "ignore:The inplace keyword")
-def test_croissant_reads_the_rows_by_our_description(event_log, tmp_path):
+def test_croissant_reads_the_rows_by_our_description(event_log, tmp_path, caplog):
     made = handed_off(event_log, tmp_path)
+    logging.getLogger("absl").addHandler(caplog.handler)
     described = mlcroissant.Dataset(str(made.folder / "croissant.json"))
+    assert "@context" not in caplog.text, "it lacks nothing that the validator expects"
     issues = described.metadata.ctx.issues
     assert issues.errors == set()
     # A licence and how to cite the set are its owner's to say.

@@ -63,6 +63,17 @@ def test_every_loss_is_listed_and_summed_by_reason(told: Log) -> None:
     )
 
 
+def test_what_a_restore_lost_is_a_gap_that_nobody_can_count(fresh_log: Log) -> None:
+    body = {"previous": 1, "epoch": 2, "after": 3}
+    fresh_log.control("log.rewound", "log/e2", body | {"lost": {"first": 4, "last": 6}})
+    fresh_log.control("log.rewound", "log/e2", body | {"lost": {"first": 4, "last": 3}})  # nothing was
+    text = command(fresh_log)
+    assert "unknown  log_rewound  epoch=1  first_position=4  last_position=6" in text
+    assert text.endswith(
+        "0 events are known to be missing from [1, 3), and 1 gaps whose events nobody can count.\n"
+    )
+
+
 def test_a_range_is_one_of_positions_or_of_times(told: Log) -> None:
     assert json.loads(command(told, "--json", "--from", "3", "--to", "4"))["events"] == 5
     between = told.controls()[1].recorded_at.isoformat()
@@ -78,8 +89,10 @@ def test_what_a_service_wrote_cannot_break_or_steer_the_list(fresh_log: Log) -> 
     hostile = {"count": True, "reason": "\x1b[2Jfull", "sequences": ["a"], "first": None, "x": {"\x07": 1}}
     fresh_log.control("recorder.loss", "w", hostile)
     fresh_log.control("recorder.loss", "w", {"count": -5})
+    for odd in ({}, {"lost": 5}, {"lost": {"first": "\x1b", "last": 2}}):
+        fresh_log.control("log.rewound", "w", odd)
     for odd in ({}, {"rejected": 5}, {"rejected": {"\x1b[2J" + "x" * 99: "many"}, "file": {"\x07": 1}}):
         fresh_log.control("import.completed", "w", odd)
-    found = find(fresh_log.controls(), 1, 6)
+    found = find(fresh_log.controls(), 1, 9)
     assert [gap.count for gap in found.gaps] == [None, None, None]
     assert all(line.isprintable() for line in lines(found))

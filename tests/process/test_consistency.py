@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.cli.main import run
 from tests.support.history import POINT, History
 
 SOURCE = """
@@ -37,7 +36,7 @@ def short(raw):
 
 
 @pytest.fixture
-def harness(event_log, tmp_path, monkeypatch, capsys):
+def harness(event_log, tmp_path, monkeypatch, command):
     History(event_log).decisions(0, 1_000)
     (tmp_path / "shop_features.py").write_text(SOURCE)
     rows = {"decision_id": [f"d{n}" for n in range(1_000)], "n": np.arange(1_000)}
@@ -47,12 +46,9 @@ def harness(event_log, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HARNESS_DATABASE_URL", event_log.url)
 
     def call(function, *words, raw="raw.parquet", code=0):
-        capsys.readouterr()
         given = ["--raw", raw] if raw else []
-        command = ["consistency", "check", f"py:shop_features:{function}", "-d", POINT, *given, *words]
-        assert run(command) == code, capsys.readouterr().err
-        found = capsys.readouterr()
-        return found.out or found.err
+        asked = ("consistency", "check", f"py:shop_features:{function}", "-d", POINT)
+        return command(*asked, *given, *words, code=code)
 
     return call
 

@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from harness.cli.main import run
 from tests.support.history import POINT, History
 
 SOURCE = """
@@ -31,15 +30,10 @@ def shop(event_log, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def harness(shop, capsys):
+def harness(shop, command):
     def call(*words, code=0):
-        capsys.readouterr()
-        found = run(list(words))
-        out = capsys.readouterr()
-        assert found == code, out.err
-        if "--json" in words:
-            return json.loads(out.out if code == 0 else out.err)
-        return out.out if code == 0 else out.err
+        said = command(*words, code=code)
+        return json.loads(said) if "--json" in words else said
 
     call.part = [str(edge) for edge in shop.part]
     return call

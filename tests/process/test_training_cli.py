@@ -2,10 +2,10 @@
 
 import json
 import sys
+from functools import partial
 
 import pytest
 
-from harness.cli.main import run
 from tests.support.history import POINT, History
 
 SPEC = f"""
@@ -33,7 +33,7 @@ max_null = 0.02
 
 
 @pytest.fixture
-def harness(event_log, tmp_path, monkeypatch, capsys):
+def harness(event_log, tmp_path, monkeypatch, command):
     history = History(event_log)
     history.decisions(0, 1_000)
     history.outcomes(0, 900)
@@ -42,14 +42,7 @@ def harness(event_log, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HARNESS_DATABASE_URL", event_log.url)
     (tmp_path / "spec.toml").write_text(SPEC)
 
-    def call(*words, code=0):
-        capsys.readouterr()
-        found = run(["training-set", *words])
-        out = capsys.readouterr()
-        assert found == code, out.err
-        return out.out if code == 0 else out.err
-
-    return call
+    return partial(command, "training-set")
 
 
 def test_a_file_says_it_all_and_the_funnel_shows_where_rows_went(harness, tmp_path):
@@ -111,6 +104,11 @@ def test_each_label_and_the_folds_are_told_in_a_line(harness, tmp_path):
         (('name = "fraud"', 'name = "froud"'), "Known: fraud", 2),
         (('window = "3h"', 'window = "90d"'), "Expected decisions as old as the window", 2),
         (("max_null = 0.02", "max_null = 0.001"), "gates failed", 30),
+        (
+            ("[[gates]]", '[weights]\npolicy = "ips"\ntarget = "decision:blok"\n[[gates]]'),
+            "nobody decided 'blok'",
+            2,
+        ),
         (("decision_point", "decision_pint"), "Every key must be known", 2),
     ],
 )

@@ -19,14 +19,14 @@ from tests.support.history import MINUTE, POINT, START, History
 WINDOW = timedelta(hours=3)
 
 
-def made(log, part, out):
+def made(log, part, out, window=WINDOW):
     return create_training_set(
         log,
         decision_point=POINT,
         start=part[0],
         stop=part[1],
         label="fraud",
-        window=WINDOW,
+        window=window,
         out_dir=out,
     )
 
@@ -103,6 +103,22 @@ def test_values_that_the_log_no_longer_has_are_erased(event_log, grown, tmp_path
     found = diff_training_sets(event_log, str(before.folder), before.id)
     assert found.counts == dict.fromkeys(found.counts, 0) | {"erased": 3}
     assert np.array_equal(found.rows["position"], before.to_arrow()["position"][:3])
+
+
+def test_rows_that_a_rule_takes_away_are_no_corrections(event_log, grown, tmp_path, monkeypatch, capsys):
+    _before, after = grown
+    cut = after.manifest["cut"]
+    # Most outcomes come two hours later: with this window they are late.
+    short = made(event_log, (cut["start"], cut["stop"]), tmp_path / "short", timedelta(minutes=90))
+    gone = after.manifest["rows"] - short.manifest["rows"]
+    assert gone > 100
+    found = diff_training_sets(event_log, after.id, short.id)
+    assert (found.counts["corrected"], found.counts["removed"], found.apart) == (0, gone, ("labels",))
+    back = diff_training_sets(event_log, short.id, after.id)
+    assert (back.counts["corrected"], back.counts["added"]) == (0, gone)
+    monkeypatch.setenv("HARNESS_DATABASE_URL", event_log.url)
+    assert run(["training-set", "diff", after.id, short.id, "-C", str(tmp_path)]) == 0
+    assert "The specifications differ in labels: rows come and go by that too." in capsys.readouterr().out
 
 
 def test_the_command_writes_the_rows_and_names_what_is_not_there(

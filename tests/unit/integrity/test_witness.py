@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from harness.errors import UsageError
 from harness.integrity.checkpoint import Checkpoint, render_hashes
 from harness.integrity.errors import KeyUnusable, OutsideUnavailable, WitnessMissing, WitnessRefused
 from harness.integrity.note import Note, Signer, cosigned_at, parse_note
@@ -104,6 +105,13 @@ def test_it_does_not_begin_without_its_book(book: WitnessBook) -> None:
         WitnessBook(folder, lambda: AT)
     with pytest.raises(KeyUnusable, match="exists"):
         WitnessBook.create(folder, "w.example/1", lambda: AT)
+
+
+@pytest.mark.parametrize("name", ["", "two words", "a+b", "line\n"])
+def test_a_name_that_no_key_can_have_leaves_no_key_behind(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="No witness can be called"):
+        WitnessBook.create(tmp_path, name, lambda: AT)
+    assert WitnessBook.create(tmp_path, "w.example/1", lambda: AT).signer.key.name == "w.example/1"
 
 
 def test_without_its_key_it_neither_begins_nor_gets_another(book: WitnessBook) -> None:
