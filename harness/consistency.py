@@ -1,6 +1,7 @@
 """The consistency check: recompute features on a sample of decisions and compare with what was served."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from harness.errors import UsageError
+from harness.errors import NotFound, UsageError
 from harness.log.log import Log
-from harness.replay_errors import FeatureUnknown, NothingToScore
+from harness.replay_errors import FeatureUnknown, MixedFeatureSets, NothingToScore
+from harness.training.source import digest_of
 from recorders.fields import FeatureSet
 from replay.adapters.guard import guard
 from replay.adapters.opening import read_artefact
@@ -47,13 +49,17 @@ class Consistency(msgspec.Struct, frozen=True):
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """Which decisions are recomputed: a `share` of those in [start, stop), the same for the same seed."""
+    """Which decisions are recomputed: a `share` of those in [start, stop), the same for the same seed.
+
+    Of one feature set: a column must mean one thing. `feature_set` (name:version) chooses it of several.
+    """
 
     decision_point: str
     start: int
     stop: int
     share: float = 0.05
     seed: str = ""
+    feature_set: str | None = None
 
 
 def check_consistency(
@@ -73,6 +79,7 @@ def check_consistency(
 
     Raises:
         NothingToScore: no decision in the range, or none in the sample.
+        MixedFeatureSets: the range holds several, and none of them was chosen. NotFound: not the chosen one.
         FeatureUnknown: it answers a feature that was never served.
         UsageError: the function raised, or answered something else.
     """
@@ -122,27 +129,35 @@ def read_raw(path: Path) -> pa.Table:
 
 
 def _served(log: Log, sample: Sample) -> tuple[pa.Table, int]:
-    """Return the sampled decisions with their fields by plain name, and how many decisions there are."""
+    """Return the sampled decisions with their fields by plain name, and of how many."""
     split = None if sample.share == 1.0 else Split(by="unit", test=sample.share, seed=sample.seed)
-    known, decisions = log.feature_sets(), 0
-    tables, sets = [], dict[str, FeatureSet]()
+    known, wanted = log.feature_sets(), sample.feature_set
+    tables, sets, held = [], dict[str, FeatureSet](), Counter[str]()
     source = log.read(sample.start, sample.stop, kind="decision", decision_point=sample.decision_point)
     for batch in source:
-        decisions += batch.num_rows
+        digest = digest_of(batch)
+        label = known[digest].label if digest in known else digest[:12]
+        held[label] += batch.num_rows
+        if wanted not in {None, label}:
+            continue
         table = pa.Table.from_batches([batch])
         names = table.column("decision_id")
         chosen = parted(split, np.zeros(batch.num_rows, np.int64), names, names)
         table = table.filter(pa.array(chosen.test if split else chosen.stays))
-        digest = (batch.schema.metadata or {}).get(b"schema_digest", b"").decode()
         if digest in known:
             sets[digest] = known[digest]
         own = [n for n in table.schema.names if n.startswith(FEATURE) or n in {"decision_id", "statuses"}]
         tables.append(table.select(own).replace_schema_metadata(None))
+    if wanted is not None and held and wanted not in held:
+        raise NotFound("feature set", wanted, held)
+    if wanted is None and len(held) > 1:
+        raise MixedFeatureSets(held)
     if not any(table.num_rows for table in tables):
         raise NothingToScore(sample.decision_point, sample.start, sample.stop)
     together = pa.concat_tables(tables, promote_options="default")
     context = [f.name for found in sets.values() for f in found.fields if f.role == "context"]
     named = together.rename_columns([name.removeprefix(FEATURE) for name in together.schema.names])
+    decisions = held.total() if wanted is None else held[wanted]
     return named.replace_schema_metadata({"context": ",".join(dict.fromkeys(context))}), decisions
 
 

@@ -112,8 +112,8 @@ class MixedFeatureSets(HarnessError):
         super().__init__(
             f"The range holds snapshots of {len(found)} feature sets: {listed}.",
             "Expected one, since a column must mean one thing.",
-            f"Choose one, with --feature-set {next(iter(found))} or as feature_set of a specification: the "
-            "others are excluded and counted, but for those that [[changes]] there make one with it.",
+            f"Choose one with --feature-set {next(iter(found))}, or as feature_set of a set's specification, "
+            "whose [[changes]] may make others one with it. What is left is left out.",
         )
         self.found = dict(found)
 

@@ -25,6 +25,7 @@ def consistency() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Parquet of raw inputs with decision_id. Default: the recorded fields of role context.",
 )
+@click.option("--feature-set", help="name:version, when the range holds several.")
 @click.option("--sample", default=0.05, show_default=True, help="The share of decisions to recompute.")
 @click.option("--seed", default="", help="Another seed is another sample.")
 @click.option(
@@ -45,7 +46,9 @@ def check(transformation: str, folder: Path | None, json: bool, **given: Any) ->
     raw = None if given["raw"] is None else read_raw(given["raw"])
     with opened(folder) as log:
         first, after = range_of(log, given["decision_point"], given["start"], given["stop"])
-        sample = Sample(given["decision_point"], first, after, given["sample"], given["seed"])
+        sample = Sample(
+            given["decision_point"], first, after, given["sample"], given["seed"], given["feature_set"]
+        )
         found = check_consistency(
             log, transformation, sample, raw=raw, tolerances=tolerances, folder=folder or Path.cwd()
         )

@@ -7,8 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.history import POINT, History
+from recorders.fields import FeatureSet, Field
+from tests.support.history import FEATURES, POINT, History
 
+RETYPED = {"items": "float64"}
 SOURCE = """
 import numpy as np
 
@@ -37,7 +39,8 @@ def short(raw):
 
 @pytest.fixture
 def harness(event_log, tmp_path, monkeypatch, command):
-    History(event_log).decisions(0, 1_000)
+    history = History(event_log)
+    history.decisions(0, 1_000)
     (tmp_path / "shop_features.py").write_text(SOURCE)
     rows = {"decision_id": [f"d{n}" for n in range(1_000)], "n": np.arange(1_000)}
     pq.write_table(pa.table(rows), tmp_path / "raw.parquet")
@@ -50,6 +53,7 @@ def harness(event_log, tmp_path, monkeypatch, command):
         asked = ("consistency", "check", f"py:shop_features:{function}", "-d", POINT)
         return command(*asked, *given, *words, code=code)
 
+    call.history = history
     return call
 
 
@@ -84,6 +88,19 @@ def test_what_moved_is_counted_with_its_worst_rows(harness):
 def test_decisions_without_raw_inputs_are_counted(harness):
     shown = harness("good", "--sample", "1", raw="some.parquet", code=30)
     assert "300 sampled decisions have no raw inputs." in shown
+
+
+def test_of_several_feature_sets_one_is_chosen(harness):
+    fields = tuple(Field(field.name, RETYPED.get(field.name, field.type)) for field in FEATURES.fields)
+    later = FeatureSet(FEATURES.name, 2, fields)
+    harness.history.decisions(1_000, 1_010, feature_set=later)
+    told = harness("good", "--sample", "1", code=2)
+    assert f"{FEATURES.label} (1,000 decisions), {later.label} (10 decisions)" in told
+    assert f"--feature-set {FEATURES.label}" in told
+    shown = harness("good", "--sample", "1", "--feature-set", FEATURES.label)
+    assert "1,000 of 1,000 decisions" in shown
+    assert shown.endswith("They agree.\n")
+    assert f"Known: {FEATURES.label}, {later.label}." in harness("good", "--feature-set", "x:1", code=2)
 
 
 @pytest.mark.parametrize(
