@@ -39,21 +39,23 @@ def uncompressed_bytes(metadata: bytes, body: bytes, *, limit: int) -> int:
     if not first:
         return total
     vector = _table(header, first)
-    count = struct.unpack_from("<I", header, vector)[0]
-    for index in range(count):
-        offset, length = _BUFFER.unpack_from(header, vector + 4 + index * _BUFFER_BYTES)
-        total += _claimed(view, offset, length, compressed=compressed)
+    count, end = struct.unpack_from("<I", header, vector)[0], len(body)
+    buffers = header[vector + 4 :][: count * _BUFFER_BYTES]
+    if len(buffers) < count * _BUFFER_BYTES:
+        raise ValueError(f"a list of {count} buffers in {len(buffers)} bytes")
+    for offset, length in _BUFFER.iter_unpack(buffers):
+        if offset < 0 or length < 0 or offset + length > end:
+            raise ValueError(f"a buffer of {length} bytes at {offset} of {end}")
+        total += _claimed(view, offset, length) if compressed and length else length
         if total > limit:
             break
     return total
 
 
-def _claimed(body: memoryview, offset: int, length: int, *, compressed: bool) -> int:
-    if offset < 0 or length < 0 or offset + length > len(body):
-        raise ValueError(f"a buffer of {length} bytes at {offset} of {len(body)}")
-    if not compressed or not length:
-        return length
-    claim: int = _LENGTH.unpack_from(body[offset : offset + length])[0]
+def _claimed(body: memoryview, offset: int, length: int) -> int:
+    if length < _LENGTH.size:
+        raise ValueError(f"a compressed buffer of {length} bytes")
+    claim: int = _LENGTH.unpack_from(body, offset)[0]
     if claim < -1:
         raise ValueError(f"a buffer of {claim} bytes")
     return length if claim == -1 else claim  # -1: this buffer was left as it was

@@ -233,6 +233,8 @@ def _chained(first: pa.RecordBatch, rest: Iterable[pa.RecordBatch]) -> Iterable[
 def _canonical(name: str, tag: str, batch: pa.RecordBatch) -> pa.Array:
     """Return the column in the one layout of its tag."""
     column = batch.column(batch.schema.get_field_index(name))
+    if column.type.equals(_PLAIN[tag]):
+        return column
     if tag_of(name, column.type) != tag:
         raise ColumnsError(f"Column {name!r} is {column.type} in a later batch.", f"Expected tag {tag}.")
-    return column if column.type.equals(_PLAIN[tag]) else column.cast(_PLAIN[tag])
+    return column.cast(_PLAIN[tag])

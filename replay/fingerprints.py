@@ -37,12 +37,13 @@ def fingerprints(column: pa.ChunkedArray) -> Fingerprints:
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint64)
 
 
-def first_shared(wanted: Fingerprints, sorted_print: Fingerprints) -> bool:
-    """Return whether any of `wanted` is among the others, which are sorted."""
-    if not sorted_print.size or not wanted.size:
+def first_shared(one: Fingerprints, other: Fingerprints) -> bool:
+    """Return whether both have a fingerprint in common; each is sorted."""
+    few, many = sorted((one, other), key=len)
+    if not few.size:
         return False
-    at = np.minimum(np.searchsorted(sorted_print, wanted), sorted_print.size - 1)
-    return bool((sorted_print[at] == wanted).any())
+    at = np.minimum(np.searchsorted(many, few), many.size - 1)
+    return bool((many[at] == few).any())
 
 
 def of_texts(texts: pa.Array) -> Fingerprints:

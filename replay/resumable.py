@@ -12,7 +12,14 @@ from typing import Any, Final, Protocol, Self
 import numpy as np
 
 _BLOCK: Final = 64
-_STATE: Final = struct.Struct(">Q8I")
+_DIGEST: Final = 32
+_STATE, _TAKEN = struct.Struct(">Q8I"), struct.Struct(">Q")
+# What FIPS 180-4 begins with, and the digest of nothing.
+_FIRST: Final = (
+    0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19,
+)  # fmt: skip
+_EMPTY: Final = _STATE.pack(0, *_FIRST)
+_NOTHING: Final = hashlib.sha256().digest()
 
 
 class Hash(Protocol):
@@ -60,8 +67,9 @@ class Resumable:
     """A SHA-256 with a state; only where `AVAILABLE`."""
 
     def __init__(self) -> None:
-        self._context = _Context()
-        _LIBRARY.SHA256_Init(ctypes.byref(self._context))
+        # Of a column's four streams three are mostly empty: the library is asked when the first byte comes.
+        self._context: _Context | None = None
+        self._state = _EMPTY
 
     @classmethod
     def of(cls, state: bytes) -> Self:
@@ -72,33 +80,52 @@ class Resumable:
         """
         if len(state) < _STATE.size:
             raise ValueError(f"{len(state)} bytes are no state")
-        taken, *words = _STATE.unpack_from(state)
-        rest = state[_STATE.size :]
-        if len(rest) != taken % _BLOCK:
-            raise ValueError(f"{len(rest)} bytes are left of {taken}")
+        (taken,) = _TAKEN.unpack_from(state)
+        rest = len(state) - _STATE.size
+        if rest != taken % _BLOCK:
+            raise ValueError(f"{rest} bytes are left of {taken}")
         found = cls()
-        found._context.words[:] = words
-        found._context.bits_low, found._context.bits_high = taken * 8 % 2**32, taken * 8 // 2**32
-        found._context.rest[: len(rest)] = list(rest)
-        found._context.rest_bytes = len(rest)
+        found._state = bytes(state)
         return found
 
     def state(self) -> bytes:
         """Return what `of` takes the hash up from; the last bytes of what was taken are in it, below 64."""
         inner = self._context
+        if inner is None:
+            return self._state
         taken = (inner.bits_high * 2**32 + inner.bits_low) // 8
         return _STATE.pack(taken, *inner.words) + bytes(inner.rest[: taken % _BLOCK])
 
     def update(self, data: Any, /) -> None:
         """Take bytes: `bytes`, or a buffer that lies in one piece."""
         taken = np.frombuffer(data, dtype=np.uint8)
+        if not taken.size:
+            return
+        if self._context is None:
+            self._context = _context_of(self._state)
         _LIBRARY.SHA256_Update(ctypes.byref(self._context), taken.ctypes.data, taken.size)
 
     def digest(self) -> bytes:
         """Return the digest of all that was taken; more can be taken after it."""
-        ended, found = _Context.from_buffer_copy(self._context), ctypes.create_string_buffer(32)
+        inner = self._context
+        if inner is None and self._state == _EMPTY:
+            return _NOTHING
+        ended = _context_of(self._state) if inner is None else _Context.from_buffer_copy(inner)
+        found = ctypes.create_string_buffer(_DIGEST)
         _LIBRARY.SHA256_Final(found, ctypes.byref(ended))
         return found.raw
+
+
+def _context_of(state: bytes) -> _Context:
+    """Return a context of the library that has this state."""
+    taken, *words = _STATE.unpack_from(state)
+    rest, found = state[_STATE.size :], _Context()
+    _LIBRARY.SHA256_Init(ctypes.byref(found))
+    found.words[:] = words
+    found.bits_low, found.bits_high = taken * 8 % 2**32, taken * 8 // 2**32
+    found.rest[: len(rest)] = list(rest)
+    found.rest_bytes = len(rest)
+    return found
 
 
 def _agrees() -> bool:

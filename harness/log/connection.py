@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -31,7 +32,7 @@ class Connection:
         self._role = role
         self._open: psycopg.Connection[TupleRow] | None = None
 
-    @property
+    @cached_property
     def address(self) -> str:
         """The address without its password."""
         return shown_url(self.url)

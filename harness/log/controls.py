@@ -86,6 +86,11 @@ class Controls:
         self._read: list[tuple[int, datetime, str, str, bytes]] = []
         self._up_to = 0
 
+    @property
+    def up_to(self) -> int:
+        """The position up to which they were fetched, 0 where none ever were."""
+        return self._up_to
+
     def select(self, type_: str | None, subject: str | None, up_to: int | None) -> list[ControlEvent]:
         """Return the events with position <= `up_to` in order; None is the end of the log."""
         with self._lock:

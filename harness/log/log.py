@@ -204,10 +204,18 @@ class Log:
             ValueError: `body` has no canonical JSON.
         """
         batch = control_batch(type, subject, body, key, actor)
-        receipt = self._appender.append(batch)
+        receipt = self.append(batch)
         _first, recorded_at, _chain = self._connection.row(query("batch_at"), position=receipt.position)
         event = msgspec.json.decode(batch.payload)
         return ControlEvent(receipt.position, utc(recorded_at), type, subject, event["actor"], event["body"])
+
+    def say(self, type: str, subject: str, body: Mapping[str, Any], *, key: str) -> Receipt:  # noqa: A002
+        """Append one control event, once under its `key`, and return where it is; `control` reads it again.
+
+        Raises:
+            WriterForked: another event was stored under this `key`.
+        """
+        return self.append(control_batch(type, subject, body, key, None))
 
     def controls(
         self,
@@ -221,6 +229,13 @@ class Log:
         `up_to` is the last position that exists for the caller; None is the end of the log.
         """
         return self._controls.select(type, subject, up_to)
+
+    def heard(self, type: str, subject: str) -> list[ControlEvent]:  # noqa: A002 - the event's own word
+        """Return those of the control events that were fetched already; the first time they are.
+
+        Enough for who would say the same again under its key: what is said twice is stored once.
+        """
+        return self._controls.select(type, subject, self._controls.up_to or None)
 
     def feature_sets(self) -> dict[str, FeatureSet]:
         """Return the registered feature sets by digest."""

@@ -76,12 +76,11 @@ def edge_at(as_of: Callable[[datetime], AsOf], place: int | datetime) -> int:
 
 def _place(connection: Connection, position: int) -> AsOf:
     # The epoch that it was written in: a recovery changes nothing that was said of what it kept.
-    (epoch,) = connection.row(query("epoch_at"), position=position)
     if position == 0:
         log_id, _epoch, clock, _covered, created_at = connection.row(query("identity"))
         time = datetime.fromtimestamp(0, UTC) if clock == "event" else utc(created_at)
-        return AsOf(epoch, 0, time, genesis(log_id, clock).hex())
-    _first, recorded_at, chain = connection.row(query("batch_at"), position=position)
+        return AsOf(1, 0, time, genesis(log_id, clock).hex())
+    epoch, recorded_at, chain = connection.row(query("place"), position=position)
     return AsOf(epoch, position, utc(recorded_at), chain.hex())
 
 

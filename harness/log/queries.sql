@@ -14,10 +14,6 @@ select e.epoch, e.after from harness.epoch e order by e.epoch
 -- Whether a recovery has begun and not ended.
 select l.fenced from harness.log l
 
--- name: epoch_at
--- The epoch that a position was written in.
-select coalesce(max(e.epoch), 1) from harness.epoch e where e.after < %(position)s
-
 -- name: position_of
 -- Where the log has a writer's batch.
 select b.position, b.chain from harness.batch b where b.writer = %(writer)s and b.sequence = %(sequence)s
@@ -25,6 +21,11 @@ select b.position, b.chain from harness.batch b where b.writer = %(writer)s and 
 -- name: head
 -- The end of the log and what it is, in one snapshot.
 select l.epoch, h.position, h.chain, h.recorded_at, l.log_id from harness.head h cross join harness.log l
+
+-- name: place
+-- When the batch that holds a position was recorded, its chain, and the epoch that it was written in.
+select (select coalesce(max(e.epoch), 1) from harness.epoch e where e.after < %(position)s), b.recorded_at, b.chain
+from harness.batch b where b.position <= %(position)s order by b.position desc limit 1
 
 -- name: batch_at
 -- The batch that holds a position.

@@ -100,7 +100,7 @@ class Kept:
         blocks, edges = self.index.blocks, edges_of(decisions)
         window = max(rule.window for rule in spec.labels) // MICROSECOND
         settled = microseconds(self.index.as_of) - window
-        wanted, found = np.sort(news), 0
+        wanted, found = _distinct(news), 0
         for block, end in zip(blocks[:-1], edges[1:], strict=False):
             whole = block.first + block.decisions == end
             if not whole or block.newest > settled or first_shared(wanted, read_ids(self.folder, block)):
@@ -180,6 +180,12 @@ def read_kept(folder: Path, name: str) -> Kept:
         raise Unusable("no folder of it is here that keeps what it was cut from") from error
     except (OSError, KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
         raise Unusable from error
+
+
+def _distinct(news: Fingerprints) -> Fingerprints:
+    """Return each once, sorted; numpy's `unique` takes six times as long."""
+    found = np.sort(news)
+    return found[np.concatenate([[True], found[1:] != found[:-1]])] if found.size else found
 
 
 def _checked(path: Path, file: File) -> bytes:

@@ -83,9 +83,9 @@ def rows_of(log: Log, name: str) -> pa.Table:
 
 def register(log: Log, core: dict[str, Any]) -> None:
     """Register what a set is, once; its id names its values."""
-    if log.controls(CREATED, core["id"]):
+    if log.heard(CREATED, core["id"]):
         return
     try:
-        log.control(CREATED, core["id"], core, key=f"training_set:{core['id']}")
+        log.say(CREATED, core["id"], core, key=f"training_set:{core['id']}")
     except WriterForked:  # somebody registered it since we looked: its id names the same values
         get_training_set(log, core["id"])

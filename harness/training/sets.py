@@ -119,7 +119,7 @@ def build_training_set(
     at = log.as_of(as_of)
     if place.out_dir is not None:
         files.check_free(place.out_dir)
-    declared, erased = declare(log, spec, at), erasures(log)
+    erased, declared = erasures(log), declare(log, spec, at)
     rows = cut_rows(log, spec, at, limits=place.limits, backfill=backfill)
     gates = _gates(log, spec, rows)
     with files.beside(place.folder("new")) as partial:
@@ -168,8 +168,8 @@ def declare(log: Log, spec: Spec, at: AsOf) -> str:
     form, cut = document(spec)
     body = {"format": form, "as_of": msgspec.to_builtins(at), "cut": cut}
     name = digest(canonical_json(body))
-    if not log.controls(DECLARED, name):
-        log.control(DECLARED, name, body, key=f"{DECLARED}:{name}")
+    if not log.heard(DECLARED, name):
+        log.say(DECLARED, name, body, key=f"{DECLARED}:{name}")
     return name
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -75,6 +76,11 @@ class Source:
                 break
         return self
 
+    @cached_property
+    def known(self) -> dict[str, FeatureSet]:
+        """The registered feature sets by digest, asked for once."""
+        return self.log.feature_sets()
+
     def stream(self, columns: Sequence[str], start: int, stop: int) -> Iterator[pa.RecordBatch]:
         """Yield the decisions of [start, stop) again, with these columns at least where they have them."""
         if self.kept is None or start < self.begin:
@@ -97,7 +103,9 @@ class Source:
             None if columns is None else tuple(columns),
             recent=self.begin > self.spec.start,
         )
-        return self.log.scan(start, self.spec.stop if stop is None else stop, wanted)
+        # Where no field is kept encrypted there is nothing to open, and the log need not look for it again.
+        closed = not any(one.sealed for one in self.known.values())
+        return self.log.scan(start, self.spec.stop if stop is None else stop, wanted, closed=closed)
 
     def _key_columns(self) -> list[str]:
         """Return the columns by which rows are chosen, split and weighed; each perhaps a feature's."""
@@ -117,7 +125,7 @@ class Source:
         spec = self.spec
         names = spec.features
         if names is None:
-            fields = [field for each in self.log.feature_sets().values() for field in each.fields]
+            fields = [field for each in self.known.values() for field in each.fields]
             names = tuple(field.name for field in fields if field.role == "feature")
         renamed = [change.rename.get(name, name) for change in spec.changes for name in names]
         features = [FEATURE + name for name in (*names, *renamed)]
@@ -143,7 +151,7 @@ def schemas_of(source: Source, before: Mapping[str, int] | None = None) -> Schem
 
     `before` are those of decisions before it: how many rows each label has.
     """
-    known, counted = source.log.feature_sets(), before or {}
+    known, counted = source.known, before or {}
     rows = {name: counted[each.label] for name, each in known.items() if each.label in counted}
     for batch in source.batches:
         rows[digest_of(batch)] = rows.get(digest_of(batch), 0) + batch.num_rows

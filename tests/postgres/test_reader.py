@@ -218,6 +218,19 @@ def test_control_events_are_heard_in_order_and_up_to_a_place(fresh_log: Log) -> 
     assert fresh_log.controls("look.taken")[-1].body == {"n": 9}
 
 
+def test_what_was_heard_is_not_asked_for_again_and_said_again_it_is_there_once(fresh_log: Log) -> None:
+    fresh_log.control("look.missed", "e", {})
+    assert len(fresh_log.heard("look.missed", "e")) == 1
+    with Log(fresh_log.url) as other:
+        first = other.say("look.taken", "e", {"n": 1}, key="one")
+        assert fresh_log.heard("look.taken", "e") == []
+        assert fresh_log.say("look.taken", "e", {"n": 1}, key="one").position == first.position
+        assert [event.position for event in fresh_log.controls("look.taken")] == [first.position]
+        assert fresh_log.heard("look.taken", "e") == other.heard("look.taken", "e") != []
+        with pytest.raises(WriterForked):
+            fresh_log.say("look.taken", "e", {"n": 2}, key="one")
+
+
 def test_control_events_are_readable_in_sql(fresh_log: Log) -> None:
     fresh_log.append(stored(decisions(3), uuid.uuid4(), 1))
     event = fresh_log.control("look.taken", "e", {"n": 1}, actor="ada")

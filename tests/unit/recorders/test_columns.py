@@ -133,6 +133,17 @@ def test_a_small_batch_that_would_become_a_large_one_is_refused_before_it_does()
     assert decode_batch(bomb, max_bytes=60_000_000).num_rows == 1
 
 
+@pytest.mark.parametrize("rows", [1, 2**17 - 1, 2**17])
+def test_a_batch_comes_back_whether_other_threads_help_or_not(rows: int) -> None:
+    """One of a megabyte is decompressed by several."""
+    values = pa.array([number / 3 for number in range(rows)])
+    batch = pa.record_batch([values], schema=pa.schema([("f.x", pa.float64())], metadata={"k": "v"}))
+    found = decode_batch(encode_batch(batch))
+    assert found.equals(batch, check_metadata=True)
+    with pytest.raises(CorruptBatch, match="after the record batch"):
+        decode_batch(encode_batch(batch) + b"x")
+
+
 def test_rows_without_bytes_cannot_claim_memory() -> None:
     batch = pa.RecordBatch.from_arrays([], schema=pa.schema([]))
     assert decode_batch(encode_batch(batch)).num_rows == 0

@@ -1,11 +1,12 @@
 """Fingerprints are stored: plain integers give the same by their definition, whatever holds the ids."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.fingerprints import fingerprints
+from replay.fingerprints import fingerprints, first_shared
 
 BITS = 2**64
 
@@ -36,3 +37,10 @@ def test_they_are_what_is_defined(texts: list[str], skipped: int, kind: pa.DataT
 def test_the_edges_of_words_and_ends_are_taken_in(size: int) -> None:
     text = "".join(chr(33 + at % 90) for at in range(size))
     assert fingerprints(pa.chunked_array([[text]])).tolist() == [by_definition(text)]
+
+
+@given(st.lists(st.integers(0, BITS - 1), max_size=9), st.lists(st.integers(0, 3) | st.integers(0, BITS - 1)))
+def test_one_that_two_have_in_common_is_found_whichever_is_longer(one: list[int], other: list[int]) -> None:
+    left, right = (np.sort(np.array(each, dtype=np.uint64)) for each in (one, other))
+    shared = bool(set(one) & set(other))
+    assert first_shared(left, right) is first_shared(right, left) is shared
