@@ -15,6 +15,7 @@ HarnessError
     ├── ScoresDisagree          scores that name other decisions than the log does  (exit 40)
     └── ModelError
         ├── UnknownModelUri     no adapter for it, or an option that the adapter does not know (exit 2)
+        ├── (replay/loading_errors.py: what is there, and cannot be used here)
         ├── ModelNotFound       the module, attribute or file is not there
         ├── NotAModel           an object without predict_proba, predict or score
         ├── RemembersNothing    a key for an object that cannot observe, snapshot and restore

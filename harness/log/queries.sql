@@ -53,6 +53,17 @@ select b.position from harness.batch b
 where b.kind = %(kind)s and b.decision_point = %(decision_point)s and b.position <= %(start)s
 order by b.position desc limit 1
 
+-- name: first_of_point
+-- The first place from a position on that holds an event of one kind and decision point.
+select greatest(b.position, %(start)s) from harness.batch b
+where b.kind = %(kind)s and b.decision_point = %(decision_point)s and b.position < %(stop)s
+    and b.position + b.events > %(start)s and b.position >= coalesce((
+        select c.position from harness.batch c
+        where c.kind = %(kind)s and c.decision_point = %(decision_point)s and c.position <= %(start)s
+        order by c.position desc limit 1
+    ), %(start)s)
+order by b.position limit 1
+
 -- name: next_of_kind
 -- The next batches of one kind in a range, up to a budget of rows and bytes. Payloads are out of line, so that the
 -- running total costs no read of them.

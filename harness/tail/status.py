@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from harness.lease import is_held
+from harness.log.events import Head
 from harness.log.log import Log
 from harness.tail.follower import place_of
 from harness.tail.tails import ASKED, BROKEN, STOPPED, Tail, list_tails
@@ -15,7 +16,8 @@ from harness.tail.worker import LEASE
 class TailStatus(msgspec.Struct, frozen=True):
     """One tail at the end of the log.
 
-    `behind` counts positions up to `head` that it has not seen, `behind_s` the log's own time over them.
+    `behind` counts positions from the first decision that waits for it up to `head`, `behind_s` the log's own
+    time over them; both are 0 where none waits, whatever else was appended.
     `followed`: some worker has its lease now. `last` is the type of the newest control event of its own,
     `reason` what that says of an end.
     """
@@ -60,8 +62,9 @@ def ask(log: Log, tail: Tail, what: str) -> int:
 def _status(log: Log, tail: Tail) -> TailStatus:
     place, head = place_of(log, tail), log.head()
     newest = [event for event in log.controls("tail.*", tail.id) if event.type != ASKED][-1]
-    behind = max(0, head.position - place.through)
-    seen = log.as_of(min(place.through, head.position)).time
+    first = {"kind": "decision", "decision_point": tail.decision_point, "start": place.through + 1}
+    waits = log.rows("first_of_point", **first, stop=head.position + 1)
+    behind = head.position + 1 - waits[0][0] if waits else 0
     return TailStatus(
         id=tail.id,
         model=tail.model,
@@ -70,7 +73,7 @@ def _status(log: Log, tail: Tail) -> TailStatus:
         head=head.position,
         through=place.through,
         behind=behind,
-        behind_s=max(0.0, (head.recorded_at - seen) / dt.timedelta(seconds=1)) if behind else 0.0,
+        behind_s=_age_s(log, waits[0][0], head) if waits else 0.0,
         rows=place.rows,
         failed=place.failed,
         shed=place.shed,
@@ -78,3 +81,8 @@ def _status(log: Log, tail: Tail) -> TailStatus:
         last=newest.type,
         reason=newest.body.get("reason") if newest.type in (STOPPED, BROKEN) else None,
     )
+
+
+def _age_s(log: Log, position: int, head: Head) -> float:
+    """Return how long before the end of the log an event was appended, by the log's clock."""
+    return max(0.0, (head.recorded_at - log.as_of(position).time) / dt.timedelta(seconds=1))

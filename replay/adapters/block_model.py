@@ -51,11 +51,13 @@ class JoinedCalls:
     """What was seen of calls that held several canonical blocks.
 
     All blocks of the first call are asked alone as well, then one block of every eighth call, each time the
-    next one. Other bits once, or a second failure, and no more calls are joined.
+    next one. Other bits once, or a second failure, and no more calls are joined; `apart`
+    is then what differed.
     """
 
     def __init__(self) -> None:
         self.calls = self.verified = self.mismatched = self.failed = 0
+        self.apart: tuple[pa.RecordBatch, pa.RecordBatch] | None = None
 
     @property
     def ended(self) -> bool:
@@ -80,7 +82,9 @@ class JoinedCalls:
         """Return whether both are the same bits, and count it."""
         self.verified += 1
         equal = canonical_digest([joined]) == canonical_digest([alone])
-        self.mismatched += not equal
+        if not equal:
+            self.mismatched += 1
+            self.apart = joined, alone
         return equal
 
 

@@ -1,9 +1,10 @@
 """`lightgbm:file.txt`: a booster from LightGBM's own text, predicted on one thread."""
 
 from replay.adapters.adapter import Artefact, Loaded, read_file
-from replay.adapters.matrix_model import loaded_by, matrix_call, not_installed
+from replay.adapters.matrix_model import loaded_by, matrix_call
 from replay.adapters.uri import ModelUri
 from replay.errors import UntrustedModel
+from replay.loading_errors import LibraryMissing
 
 VERSION = 1
 read = read_file
@@ -17,7 +18,7 @@ def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Load
     try:
         import lightgbm
     except ImportError as error:
-        raise not_installed(uri, error, "lightgbm") from error
+        raise LibraryMissing(uri.text, str(error.name), "lightgbm") from error
     text = held.content.decode(errors="strict")
     booster = loaded_by(uri, "lightgbm", lambda: lightgbm.Booster(model_str=text))
     names = tuple(booster.feature_name())

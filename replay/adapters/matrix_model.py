@@ -10,7 +10,7 @@ from replay.adapters.forms import matrix
 from replay.adapters.guard import guard
 from replay.adapters.python import column_of
 from replay.adapters.uri import ModelUri
-from replay.errors import ModelNotFound
+from replay.loading_errors import ModelNotLoaded
 
 
 def matrix_call(uri: ModelUri, predict: Callable[[Any], Any]) -> Callable[[pa.RecordBatch], Answer]:
@@ -23,14 +23,9 @@ def loaded_by(uri: ModelUri, library: str, load: Callable[..., Any], *arguments:
     """Return what a library's own loader makes of the artefact.
 
     Raises:
-        ModelNotFound: it makes nothing of it.
+        ModelNotLoaded: it makes nothing of it.
     """
     found, failed = guard(load, *arguments)
     if failed is not None:
-        raise ModelNotFound(uri.text, f"{library} does not load it: {failed.reason}")
+        raise ModelNotLoaded(uri.text, f"{library} does not load it: {failed.reason}")
     return found
-
-
-def not_installed(uri: ModelUri, error: ImportError, extra: str) -> ModelNotFound:
-    """Return the error that names the extra to install."""
-    return ModelNotFound(uri.text, f"{error.name} is not installed (pip install 'shadow-harness[{extra}]')")

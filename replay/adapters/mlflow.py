@@ -7,11 +7,11 @@ from typing import Any
 
 from replay.adapters.adapter import Artefact, Loaded
 from replay.adapters.bundle import folder_files, pack, unpack, write_files
-from replay.adapters.matrix_model import loaded_by, not_installed
+from replay.adapters.matrix_model import loaded_by
 from replay.adapters.pickled import require_pin
 from replay.adapters.python import call_of, column_of
 from replay.adapters.uri import ModelUri
-from replay.errors import ModelNotFound
+from replay.loading_errors import LibraryMissing, ModelNotLoaded, ModelNotServed
 
 VERSION = 1
 _MODEL = "MLmodel"
@@ -23,7 +23,8 @@ def read(uri: ModelUri, folder: Path | None) -> tuple[str, bytes]:
     """Return the version that the URI means now and the files of that version; nothing of them is run.
 
     Raises:
-        ModelNotFound: no such model, or no MLmodel file in it.
+        ModelNotServed: the registry has no such model, or does not answer.
+        ModelNotLoaded: no MLmodel file in it.
     """
     local = Path(folder or ".") / uri.target
     if local.is_dir():
@@ -31,7 +32,7 @@ def read(uri: ModelUri, folder: Path | None) -> tuple[str, bytes]:
     else:
         name, files = _fetched(uri)
     if _MODEL not in files:
-        raise ModelNotFound(uri.text, f"no file {_MODEL} in it")
+        raise ModelNotLoaded(uri.text, f"no file {_MODEL} in it")
     return f"{name}.bundle", pack(uri.text, files)
 
 
@@ -39,7 +40,7 @@ def _fetched(uri: ModelUri) -> tuple[str, dict[str, bytes]]:
     try:
         import mlflow
     except ImportError as error:
-        raise not_installed(uri, error, "mlflow") from error
+        raise LibraryMissing(uri.text, str(error.name), "mlflow") from error
     resolved = uri.target
     name, at, alias = uri.target.removeprefix("models:/").partition("@")
     try:
@@ -50,7 +51,7 @@ def _fetched(uri: ModelUri) -> tuple[str, dict[str, bytes]]:
             fetched = mlflow.artifacts.download_artifacts(artifact_uri=resolved, dst_path=place)
             return resolved, folder_files(Path(fetched))
     except (mlflow.exceptions.MlflowException, OSError) as error:
-        raise ModelNotFound(uri.text, str(error)) from error
+        raise ModelNotServed(uri.text, str(error)) from error
 
 
 def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Loaded:
@@ -67,7 +68,7 @@ def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Load
     try:
         import mlflow.pyfunc
     except ImportError as error:
-        raise not_installed(uri, error, "mlflow") from error
+        raise LibraryMissing(uri.text, str(error.name), "mlflow") from error
     place = Path(tempfile.mkdtemp(prefix="model-"))
     write_files(files, place)
     model: Any = loaded_by(uri, "mlflow", mlflow.pyfunc.load_model, str(place))

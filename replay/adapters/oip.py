@@ -18,7 +18,8 @@ from replay.adapters.http_client import Server
 from replay.adapters.json_values import json_values
 from replay.adapters.python import column_of
 from replay.adapters.uri import ModelUri
-from replay.errors import ModelNotFound, UnknownModelUri
+from replay.errors import UnknownModelUri
+from replay.loading_errors import ModelNotServed
 
 VERSION = 1
 _DATATYPES = {"float": "FP64", "double": "FP64", "int64": "INT64", "bool": "BOOL", "string": "BYTES"}
@@ -30,7 +31,7 @@ def read(uri: ModelUri, _folder: Path | None) -> tuple[str, bytes]:
     """Return the model's metadata: its name, versions, inputs and outputs are what can be pinned of it.
 
     Raises:
-        ModelNotFound: the server does not know it, or does not answer.
+        ModelNotServed: the server does not know it, or does not answer.
         UnknownModelUri: nulls=pass, for the protocol has no null.
     """
     if uri.nulls == "pass":
@@ -41,7 +42,7 @@ def read(uri: ModelUri, _folder: Path | None) -> tuple[str, bytes]:
         with closing(Server(uri)) as server:
             return "metadata.json", canonical_json(_plain(server.ask("GET", server.path)))
     except (CallFailed, ValueError, TypeError) as error:
-        raise ModelNotFound(uri.text, str(error)) from error
+        raise ModelNotServed(uri.text, str(error)) from error
 
 
 def _plain(metadata: Any) -> dict[str, Any]:

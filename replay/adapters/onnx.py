@@ -9,10 +9,11 @@ import pyarrow as pa
 from replay.adapters.adapter import Artefact, Loaded, read_file
 from replay.adapters.answers import Answer, Output, read_answer
 from replay.adapters.forms import matrix, numbers
-from replay.adapters.matrix_model import loaded_by, not_installed
+from replay.adapters.matrix_model import loaded_by
 from replay.adapters.python import column_of
 from replay.adapters.uri import ModelUri
 from replay.errors import NotAModel, UnknownModelUri
+from replay.loading_errors import LibraryMissing
 
 VERSION = 1
 read = read_file
@@ -34,7 +35,7 @@ def load(uri: ModelUri, held: Artefact, inputs: tuple[str, ...] | None) -> Loade
     try:
         import onnxruntime as ort
     except ImportError as error:
-        raise not_installed(uri, error, "onnx") from error
+        raise LibraryMissing(uri.text, str(error.name), "onnx") from error
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4

@@ -28,7 +28,8 @@ from replay.adapters.in_order import WAVE_ROWS
 from replay.adapters.recorded import RecordedModel
 from replay.adapters.remembering import RememberingBlocks
 from replay.adapters.uri import ModelUri, parse_uri
-from replay.errors import ModelChanged, ModelInputsError, UntrustedModel
+from replay.errors import ModelChanged, UntrustedModel
+from replay.loading_errors import InputsNotNamed, KeyNotAnInput
 from replay.model import Model, ModelInfo
 from replay.score import BLOCK_ROWS
 
@@ -94,7 +95,7 @@ def open_model(
 
     Raises:
         UnknownModelUri, ModelNotFound, NotAModel, UntrustedModel: see there.
-        ModelInputsError: nobody says which features the model wants.
+        InputsNotNamed: nobody says which features the model wants.
     """
     spec = ModelSpec(uri, name, version, None if inputs is None else tuple(inputs), trained_until)
     parsed = parse_uri(uri)
@@ -107,7 +108,7 @@ def open_model(
     model = block_model(info_of(spec, held, inputs_of(spec, loaded.inputs)), loaded.call)
     if parsed.key is None or loaded.memory is None:
         return model
-    check_key(parsed.key, model.info.inputs)
+    check_key(uri, parsed.key, model.info.inputs)
     return RememberingBlocks(model, parsed.key, loaded.memory)
 
 
@@ -132,18 +133,18 @@ def inputs_of(spec: ModelSpec, own: Sequence[str] | None) -> tuple[str, ...]:
     """Return the inputs: those of the registration, else the model's own.
 
     Raises:
-        ModelInputsError: neither names any.
+        InputsNotNamed: neither names any.
     """
     wanted = tuple(spec.inputs if spec.inputs is not None else own or ())
     if not wanted:
-        raise ModelInputsError(("(inputs not named)",), ())
+        raise InputsNotNamed(spec.uri)
     return wanted
 
 
-def check_key(key: str, inputs: Sequence[str]) -> None:
-    """Raise ModelInputsError unless the key of a model that remembers is one of its inputs."""
+def check_key(uri: str, key: str, inputs: Sequence[str]) -> None:
+    """Raise KeyNotAnInput unless the key of a model that remembers is one of its inputs."""
     if key not in inputs:
-        raise ModelInputsError([key], inputs)
+        raise KeyNotAnInput(uri, key, inputs)
 
 
 def check_digest(model: Model, registered: str) -> None:

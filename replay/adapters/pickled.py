@@ -2,26 +2,27 @@
 
 import io
 import pickle
-import pickletools
-from typing import Any
+from typing import Any, Self
 
 from replay.adapters.adapter import Artefact, Loaded, read_file
+from replay.adapters.guard import guard
 from replay.adapters.matrix_model import loaded_by
 from replay.adapters.python import call_of
 from replay.adapters.sklearn import class_column, inputs_of
 from replay.adapters.uri import ModelUri
 from replay.errors import PickleRefused
+from replay.loading_errors import PinnedOtherwise
 
 VERSION = 1
 read = read_file
-_NAMES_MAX = 8
+_NAMES_MAX = 20
 
 
 def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Loaded:
     """Return the unpickled object as a model, when the URI pins its digest.
 
     Raises:
-        PickleRefused: it does not, or pins another.
+        PickleRefused, PinnedOtherwise: it does not, or pins another.
     """
     require_pin(uri, held, imported_names(held.content))
     found = loaded_by(uri, "pickle", _unpickled, held)
@@ -29,9 +30,12 @@ def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Load
 
 
 def require_pin(uri: ModelUri, held: Artefact, would_import: list[str]) -> None:
-    """Raise PickleRefused unless the URI's option `pickle` is the digest of these bytes."""
-    if uri.options.get("pickle") != held.digest:
+    """Raise PickleRefused or PinnedOtherwise unless the option `pickle` is the digest of these bytes."""
+    pinned = uri.options.get("pickle")
+    if pinned is None:
         raise PickleRefused(uri.text, held.digest, would_import)
+    if pinned != held.digest:
+        raise PinnedOtherwise(uri.text, held.digest)
 
 
 def _unpickled(held: Artefact) -> Any:
@@ -43,21 +47,43 @@ def _unpickled(held: Artefact) -> Any:
 
 
 def imported_names(content: bytes) -> list[str]:
-    """Return what unpickling would import, from its opcodes; nothing is loaded. Empty when it is no pickle.
+    """Return what unpickling would import, empty when it is no pickle; nothing of it is imported or run.
+
+    Where it cannot be followed to its end, and where there is too much to name, the last entry says so.
 
     >>> imported_names(pickle.dumps(io.BytesIO))
     ['_io.BytesIO']
     """
-    names: set[str] = set()
-    texts: list[str] = []
-    try:
-        for opcode, argument, _position in pickletools.genops(content):
-            if opcode.name == "GLOBAL":
-                names.add(str(argument).replace(" ", "."))
-            elif opcode.name == "STACK_GLOBAL" and len(texts) > 1:
-                names.add(".".join(texts[-2:]))
-            elif isinstance(argument, str):
-                texts.append(argument)
-    except (ValueError, IndexError, UnicodeDecodeError):
-        return sorted(names)[:_NAMES_MAX]
-    return sorted(names)[:_NAMES_MAX]
+    followed = _Followed(io.BytesIO(content))
+    _nothing, lost = guard(followed.load)
+    names = sorted(followed.names)
+    more = len(names) > _NAMES_MAX or (lost is not None and names)
+    return [*names[:_NAMES_MAX], *(["and more"] if more else [])]
+
+
+class _Followed(pickle.Unpickler):
+    """Goes the way of the unpickler, which alone knows its stack and memo; what it makes is nothing."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self.names: set[str] = set()
+
+    def find_class(self, module: str, name: str, /) -> Any:
+        """Return a class that does nothing."""
+        self.names.add(f"{module}.{name}")
+        return _Nothing
+
+    def persistent_load(self, _name: Any, /) -> Any:
+        """Return nothing."""
+        return _Nothing()
+
+
+class _Nothing:
+    def __new__(cls, *_given: Any, **_named: Any) -> Self:
+        return super().__new__(cls)
+
+    @staticmethod
+    def _ignored(*_given: Any) -> None:
+        return None
+
+    __setstate__ = __setitem__ = append = extend = add = _ignored

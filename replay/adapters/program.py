@@ -28,6 +28,7 @@ from replay.adapters.json_values import json_values
 from replay.adapters.python import column_of
 from replay.adapters.uri import ModelUri
 from replay.errors import ModelNotFound, NotAModel, UnknownModelUri
+from replay.loading_errors import ModelNotLoaded
 
 VERSION = 1
 _LENGTH = struct.Struct("<I")
@@ -72,7 +73,7 @@ def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Load
             command, cwd=place, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(os.environ)
         )
     except OSError as error:
-        raise ModelNotFound(uri.text, f"it does not start: {error}") from error
+        raise ModelNotLoaded(uri.text, f"it does not start: {error}") from error
     program = _Program(running)
     try:
         own = json.loads(program.line()).get("inputs")

@@ -17,6 +17,7 @@ from replay.adapters.forms import form_of
 from replay.adapters.guard import guard
 from replay.adapters.uri import METHODS, ModelUri
 from replay.errors import ModelNotFound, NotAModel, RemembersNothing, UnknownModelUri
+from replay.loading_errors import ModelNotLoaded
 
 VERSION = 1
 _REMEMBERS = ("observe", "snapshot", "restore")
@@ -132,7 +133,8 @@ def load_attribute(uri: ModelUri, path: str, source: bytes, digest: str) -> Any:
     The module is registered under a name of its own, so two versions of one file can live in one process.
 
     Raises:
-        ModelNotFound: the source does not run, or lacks the attribute.
+        ModelNotFound: the source lacks the attribute.
+        ModelNotLoaded: it does not run, or the class cannot be made.
     """
     name, _, attribute = uri.target.partition(":")
     alias = f"{name}@{digest[:16]}"
@@ -147,7 +149,7 @@ def load_attribute(uri: ModelUri, path: str, source: bytes, digest: str) -> Any:
         return found
     made, failed = guard(found)
     if failed is not None:
-        raise ModelNotFound(uri.text, f"{attribute}() failed: {failed.reason}")
+        raise ModelNotLoaded(uri.text, f"{attribute}() failed: {failed.reason}")
     return made
 
 
@@ -161,7 +163,7 @@ def _run(uri: ModelUri, alias: str, name: str, path: str, source: bytes) -> Modu
     _nothing, failed = guard(spec.loader.exec_module, module)
     if failed is not None:
         del sys.modules[alias]
-        raise ModelNotFound(uri.text, f"{path} does not run: {failed.reason}")
+        raise ModelNotLoaded(uri.text, f"{path} does not run: {failed.reason}")
     return module
 
 

@@ -12,7 +12,8 @@ from replay.adapters.allowed import ALLOWED_NODES, ALLOWED_TYPES
 from replay.adapters.python import call_of
 from replay.adapters.trees import unsound_trees
 from replay.adapters.uri import ModelUri
-from replay.errors import ModelNotFound, NotAModel, UnknownModelUri, UntrustedModel
+from replay.errors import NotAModel, UnknownModelUri, UntrustedModel
+from replay.loading_errors import LibraryMissing, ModelNotLoaded
 
 VERSION = 1
 read = read_file
@@ -36,7 +37,8 @@ def load_estimator(uri: ModelUri, content: bytes) -> Any:
 
     Raises:
         UntrustedModel: types, nodes or content that we do not load, all of them named.
-        ModelNotFound: scikit-learn or skops is not installed, or another version made the file.
+        LibraryMissing: scikit-learn or skops is not installed.
+        ModelNotLoaded: another version made the file.
     """
     types, refused = named_parts(uri, content)
     if refused:
@@ -45,8 +47,7 @@ def load_estimator(uri: ModelUri, content: bytes) -> Any:
         import skops.io
         from sklearn.exceptions import InconsistentVersionWarning
     except ImportError as error:
-        missing = "scikit-learn and skops are not installed (pip install 'shadow-harness[sklearn]')"
-        raise ModelNotFound(uri.text, missing) from error
+        raise LibraryMissing(uri.text, str(error.name), "sklearn") from error
     with warnings.catch_warnings():
         warnings.simplefilter("error", InconsistentVersionWarning)
         try:
@@ -55,7 +56,7 @@ def load_estimator(uri: ModelUri, content: bytes) -> Any:
         except InconsistentVersionWarning as warning:
             made, here = warning.original_sklearn_version, warning.current_sklearn_version
             reason = f"scikit-learn {made} made it and {here} is installed, which may score otherwise"
-            raise ModelNotFound(uri.text, reason) from warning
+            raise ModelNotLoaded(uri.text, reason) from warning
         except (ValueError, TypeError, KeyError, AttributeError, ImportError, OSError) as error:
             raise UntrustedModel(uri.text, [f"content that does not load ({error})"]) from error
     unsound = unsound_trees(model)

@@ -10,9 +10,10 @@ import msgspec
 from replay.adapters import python
 from replay.adapters.adapter import Artefact, Loaded, read_file
 from replay.adapters.bundle import pack, unpack
-from replay.adapters.matrix_model import loaded_by, matrix_call, not_installed
+from replay.adapters.matrix_model import loaded_by, matrix_call
 from replay.adapters.uri import ModelUri
 from replay.errors import NotAModel, UnknownModelUri
+from replay.loading_errors import LibraryMissing
 
 VERSION = 1
 _BUILDER = "builder.py"
@@ -46,7 +47,7 @@ def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Load
                 uri, "torch", lambda: torch.load(weights, weights_only=True, map_location="cpu")
             )
     except ImportError as error:
-        raise not_installed(uri, error, "torch") from error
+        raise LibraryMissing(uri.text, str(error.name), "torch") from error
     torch.set_num_threads(1)
     source = files[_BUILDER]
     found = python.load_attribute(_builder(uri), _BUILDER, source, hashlib.sha256(source).hexdigest())

@@ -3,9 +3,10 @@
 from typing import Any
 
 from replay.adapters.adapter import Artefact, Loaded, read_file
-from replay.adapters.matrix_model import loaded_by, matrix_call, not_installed
+from replay.adapters.matrix_model import loaded_by, matrix_call
 from replay.adapters.uri import ModelUri
 from replay.errors import UntrustedModel
+from replay.loading_errors import LibraryMissing
 
 VERSION = 1
 read = read_file
@@ -19,7 +20,7 @@ def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Load
     try:
         import xgboost
     except ImportError as error:
-        raise not_installed(uri, error, "xgboost") from error
+        raise LibraryMissing(uri.text, str(error.name), "xgboost") from error
 
     def read_booster() -> Any:
         booster = xgboost.Booster({"nthread": 1})

@@ -67,7 +67,8 @@ def fuzz(model: IsolatedModel, rows: pa.Table, examples: int) -> Finding:
             n.removeprefix(FEATURE): v for n, v in harmed.row.items() if v not in base.column(n).to_pylist()
         }
         shown = ", ".join(f"{name}={value!r:.40}" for name, value in odd.items())
-        return Finding("odd values", "fail", f"a row with {shown} {harmed.harm}", {"row": _plain(odd)})
+        words = f"a row with {shown or 'recorded values'} {harmed.harm}"
+        return Finding("odd values", "fail", words, {"row": _plain(odd)})
     except Flaky:
         return Finding("odd values", "fail", "the same odd row came out otherwise the second time")
     except ModelError as error:

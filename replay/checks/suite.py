@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -12,14 +13,14 @@ from replay.checks.finding import Finding
 from replay.checks.fuzz import BESIDE, fuzz
 from replay.errors import ModelError
 from replay.isolation import IsolatedModel, RememberingModel
-from replay.score import JOINED
+from replay.score import BLOCK_ROWS, JOINED
 
-# After this, no further part is begun: the check takes about a minute at most.
+# No part is begun that would go beyond it by scoring the rows once: the check takes a minute at most.
 PATIENCE_S = 45.0
-# What the slow parts may take together of a minute, in microseconds.
-FUZZ_US, GROWTH_US, JOINED_US = 15_000_000, 10_000_000, 10_000_000
-FUZZ_ROWS = (20, 150)
-GROWTH_BLOCKS = (8, 100)
+# What the slow parts may take together of a minute, in microseconds; which takes more is not tried.
+FUZZ_US, GROWTH_US, JOINED_US, CUTS_US = 15_000_000, 10_000_000, 10_000_000, 10_000_000
+FUZZ_ROWS = (5, 150)
+GROWTH_BLOCKS = (4, 100)
 GROWTH_WARN_MB, GROWTH_FAIL_MB = 16, 64
 
 Open = Callable[[], IsolatedModel]
@@ -40,13 +41,17 @@ def check_model(
     evaluated on, `latency_us` what the champion's recorded answers took. A model that is stopped for good
     ends the check with that finding.
     """
-    findings, begun = [_look_ahead(model, first_position)], time.monotonic()
+    findings, begun, once_s = [_look_ahead(model, first_position)], time.monotonic(), 0.0
     try:
         for finding in _tried(model, again, rows, threshold):
             findings.append(finding)
-            if time.monotonic() - begun > PATIENCE_S:
-                words = f"more than {PATIENCE_S:g} s had gone after {finding.check}; the rest was not tried"
-                findings.append(Finding("time", "fail", words))
+            gone_s = time.monotonic() - begun
+            once_s = once_s or gone_s
+            if finding.check != "memory" and gone_s + once_s > PATIENCE_S:
+                words = (
+                    f"{gone_s:.0f} s had gone after {finding.check}, scoring all rows takes {once_s:.0f} s"
+                )
+                findings.append(Finding("time", "fail", f"{words}: the rest was not tried"))
                 break
     except ModelError as error:
         findings.append(Finding("survival", "fail", error.happened, {"kills": model.account.kills}))
@@ -67,7 +72,9 @@ def _tried(model: IsolatedModel, again: Open, rows: pa.Table, threshold: float |
     with again() as second:
         fresh = invariance.scores_of(second, rows)
     yield invariance.repeated("fresh process", "another process answers the same bits", first, fresh)
-    yield invariance.cut(model, rows, first)
+    block_us = model.account.blocks.percentile(0.5) or 1
+    slow = block_us * -(-rows.num_rows // BLOCK_ROWS) * len(invariance.CUTS) > CUTS_US
+    yield invariance.cut(model, rows, first, sizes=invariance.CUTS[-1:] if slow else invariance.CUTS)
     yield invariance.columns(model, rows, first)
     beside = list(invariance.neighbours(model, rows, first))
     yield from beside
@@ -77,7 +84,6 @@ def _tried(model: IsolatedModel, again: Open, rows: pa.Table, threshold: float |
     if isinstance(model, RememberingModel):
         yield memory.remembers(model, rows, first)
         yield memory.snapshots(model, again, rows, first)
-    block_us = model.account.blocks.percentile(0.5) or 1
     if not isinstance(model, RememberingModel) and block_us < JOINED_US / (2 * JOINED):
         yield invariance.joined(model, rows)
     if find_spec("hypothesis") is None:
@@ -86,12 +92,21 @@ def _tried(model: IsolatedModel, again: Open, rows: pa.Table, threshold: float |
     else:
         # A model that remembers is asked row by row when they have one key.
         calls = 2 if not isinstance(model, RememberingModel) else 4 * (BESIDE + 1)
-        yield fuzz(model, rows, _within(FUZZ_ROWS, FUZZ_US // (calls * block_us)))
-    yield _growth(model, rows, _within(GROWTH_BLOCKS, GROWTH_US // block_us))
+        yield _afforded("odd values", FUZZ_ROWS, FUZZ_US, calls * block_us, partial(fuzz, model, rows))
+    yield _afforded("memory", GROWTH_BLOCKS, GROWTH_US, block_us, partial(_growth, model, rows))
 
 
-def _within(bounds: tuple[int, int], wanted: int) -> int:
-    return max(bounds[0], min(bounds[1], wanted))
+def _afforded(
+    check: str, bounds: tuple[int, int], most_us: int, each_us: int, part: Callable[[int], Finding]
+) -> Finding:
+    """Return what a part finds in as many tries as its time holds, up to a bound; too few are none."""
+    count = min(bounds[1], most_us // each_us)
+    if count >= bounds[0]:
+        return part(count)
+    words = (
+        f"not tried: {count} tries of {_ms(each_us)} fit into {most_us / 1e6:g} s, {bounds[0]} are the least"
+    )
+    return Finding(check, "fail", words)
 
 
 def _growth(model: IsolatedModel, rows: pa.Table, blocks: int) -> Finding:

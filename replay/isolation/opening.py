@@ -32,7 +32,7 @@ def open_isolated(
     gets no process.
 
     Raises:
-        ModelError: see `open_model`; loading that hangs or crashes is `ModelNotFound`.
+        ModelError: see `open_model`; loading that hangs or crashes is `ModelNotLoaded`.
     """
     spec = ModelSpec(uri, name, version, None if inputs is None else tuple(inputs), trained_until)
     parsed = parse_uri(uri)

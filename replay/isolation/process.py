@@ -14,12 +14,11 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-import replay.errors
 from recorders.errors import CorruptBatch, HarnessError
 from replay.adapters.answers import Answer
 from replay.adapters.guard import CallFailed, plain
 from replay.adapters.reasons import BAD_ANSWER, CRASH, MEMORY, TIMEOUT
-from replay.errors import ModelError, ModelNotFound
+from replay.errors import ModelError
 from replay.isolation import wire
 from replay.isolation.limits import Limits
 from replay.isolation.messages import (
@@ -32,6 +31,7 @@ from replay.isolation.messages import (
     measured_of,
 )
 from replay.isolation.nursery import NurseryLost, nursery_for, search_path
+from replay.loading_errors import ModelNotLoaded
 
 _PIPE_BYTES = 2**20
 _SET_PIPE_SIZE = 1031
@@ -98,7 +98,7 @@ class ChildProcess:
         """Load the model.
 
         Raises:
-            ModelError: what loading says; a load that hangs, crashes or swells is `ModelNotFound`.
+            ModelError: what loading says; a load that hangs, crashes or swells is `ModelNotLoaded`.
         """
         payload = msgspec.msgpack.encode(asked)
         try:
@@ -107,7 +107,7 @@ class ChildProcess:
                 raise _error_of(msgspec.msgpack.decode(reply, type=Refused))
             return msgspec.msgpack.decode(reply, type=Opened)
         except (CallFailed, msgspec.DecodeError) as failed:
-            raise ModelNotFound(asked.uri, f"loading it failed: {plain(str(failed))}") from failed
+            raise ModelNotLoaded(asked.uri, plain(str(failed))) from failed
 
     def score(
         self, blocks: Sequence[pa.RecordBatch], *, probe: bool = False
@@ -224,8 +224,10 @@ def _widen(fd: int) -> int:
 
 def _error_of(refused: Refused) -> ModelError:
     """Return the error that the child raised, of its own class; the words are a stranger's."""
-    kind: Any = getattr(replay.errors, refused.error, ModelNotFound)
-    kind = kind if isinstance(kind, type) and issubclass(kind, ModelError) else ModelNotFound
+    known: list[type[ModelError]] = [ModelError]
+    for error_class in known:
+        known += error_class.__subclasses__()
+    kind = next((one for one in known if one.__name__ == refused.error), ModelNotLoaded)
     error: ModelError = kind.__new__(kind)
     HarnessError.__init__(
         error, *(text[:2000] for text in (refused.happened, refused.expected, refused.remedy))

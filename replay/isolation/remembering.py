@@ -33,7 +33,7 @@ class RememberingModel(IsolatedModel):
         self._since_rows = 0
         super().__init__(spec, held, limits)
         try:
-            check_key(key, self.info.inputs)
+            check_key(self.info.uri, key, self.info.inputs)
             self._loaded = self._tell(wire.SNAPSHOT)
         except ModelError:
             self.close()

@@ -7,8 +7,9 @@ import safetensors.torch
 import torch
 
 from replay.adapters import open_model
-from replay.errors import ModelNotFound, UnknownModelUri, UntrustedModel
+from replay.errors import UnknownModelUri, UntrustedModel
 from replay.isolation import Limits, open_isolated
+from replay.loading_errors import ModelNotLoaded
 from replay.score import BLOCK_ROWS, score_blocks
 
 BUILDER = """
@@ -69,14 +70,14 @@ class Evil:
 def test_weights_that_are_a_pickle_of_code_are_refused(network, tmp_path):
     torch.save({"weight": Evil()}, tmp_path / "evil.pt")
     with pytest.raises(
-        ModelNotFound, match="torch does not load it: UnpicklingError: Weights only load failed"
+        ModelNotLoaded, match="torch does not load it: UnpicklingError: Weights only load failed"
     ):
         open_isolated("torch:evil.pt?builder=late_network:network", folder=tmp_path, limits=LIMITS)
 
 
 def test_other_weights_than_the_networks_are_refused(network, tmp_path):
     safetensors.torch.save_file({"other": torch.zeros(2)}, tmp_path / "other.safetensors")
-    with pytest.raises(ModelNotFound, match="its network does not load it"):
+    with pytest.raises(ModelNotLoaded, match="its network does not load it"):
         open_isolated("torch:other.safetensors?builder=late_network:network", folder=tmp_path, limits=LIMITS)
 
 

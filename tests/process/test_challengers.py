@@ -13,8 +13,9 @@ import pyarrow as pa
 import pytest
 
 from replay.adapters.reasons import reason_code
-from replay.errors import ChallengerEnded, ModelNotFound, NotAModel
+from replay.errors import ChallengerEnded, NotAModel
 from replay.isolation import Limits, crowd, nursery, open_isolated
+from replay.loading_errors import ModelNotLoaded
 from replay.score import BLOCK_ROWS
 from tests.support import zoo
 
@@ -157,7 +158,7 @@ def test_forking_for_ever_ends_at_the_limit_and_nothing_of_it_is_left():
 
 def test_a_model_that_hangs_while_it_is_loaded_is_refused(tmp_path):
     (tmp_path / "stuck.py").write_text("import time\ntime.sleep(3600)\n")
-    with pytest.raises(ModelNotFound, match=r"loading it failed: timeout: no answer in 0\.3 s"):
+    with pytest.raises(ModelNotLoaded, match=r"cannot be loaded: timeout: no answer in 0\.3 s"):
         open_isolated("py:stuck:f", inputs=["x"], folder=tmp_path, limits=Limits(open_timeout_s=0.3))
 
 

@@ -10,7 +10,6 @@ import pytest
 from replay.adapters import open_model, read_artefact
 from replay.adapters.bundle import pack, unpack
 from replay.errors import (
-    ModelNotFound,
     ModelUnavailable,
     NotAModel,
     PickleRefused,
@@ -18,6 +17,7 @@ from replay.errors import (
     UntrustedModel,
 )
 from replay.isolation import Limits, open_isolated
+from replay.loading_errors import ModelNotLoaded, ModelNotServed, PinnedOtherwise
 from tests.support import model_zoo
 
 LIMITS = Limits(timeout_s=20.0)
@@ -53,24 +53,49 @@ def test_a_pickle_is_refused_named_and_not_run(tmp_path):
     (tmp_path / "evil.pkl").write_bytes(pickle.dumps(Marker(str(mark))))
     with pytest.raises(PickleRefused, match=r"\(_?io\.open\)"):
         opened("pickle:evil.pkl", tmp_path)
-    with pytest.raises(PickleRefused):
+    with pytest.raises(PinnedOtherwise, match="Restore the pinned file"):
         opened("pickle:evil.pkl?pickle=" + "0" * 64, tmp_path)
     with pytest.raises(UntrustedModel, match="outside a process of its own"):
         open_model("pickle:evil.pkl", inputs=["x"], folder=tmp_path)
     pinned = hashlib.sha256((tmp_path / "evil.pkl").read_bytes()).hexdigest()
-    with pytest.raises(ModelNotFound, match="pickle does not load it: PermissionError"):
+    with pytest.raises(ModelNotLoaded, match="pickle does not load it: PermissionError"):
         opened(f"pickle:evil.pkl?pickle={pinned}", tmp_path)
     assert not mark.exists()
+
+
+def text(value):
+    return b"\x8c" + bytes([len(value)]) + value.encode()
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        text("posix")
+        + b"\x94"
+        + text("system")
+        + b"\x94"
+        + text("late")
+        + text("model")
+        + b"00h\x00h\x01\x93",
+        text("posix") + text("system") + text("late") + text("model") + b"00\x93",
+        b"".join(b"cpickle\nn%d\n0" % number for number in range(40)) + b"cposix\nsystem\n",
+    ],
+    ids=["from the memo", "beneath others", "among many"],
+)
+def test_what_a_pickle_would_import_is_named_however_it_is_spelled(tmp_path, evil):
+    (tmp_path / "evil.pkl").write_bytes(b"\x80\x04" + evil + text("ls") + b"\x85R.")
+    with pytest.raises(PickleRefused, match=r"\((posix\.system|pickle\.n0, .*, and more)\)"):
+        opened("pickle:evil.pkl", tmp_path)
 
 
 @pytest.mark.parametrize(
     ("uri", "content", "error"),
     [
-        ("onnx:m.onnx", b"\x08\x07garbage", ModelNotFound),
+        ("onnx:m.onnx", b"\x08\x07garbage", ModelNotLoaded),
         ("lightgbm:m.txt", b"\x80\x04cpickle", UntrustedModel),
-        ("lightgbm:m.txt", b"tree\nversion=v4\nnum_class=1\n", ModelNotFound),
+        ("lightgbm:m.txt", b"tree\nversion=v4\nnum_class=1\n", ModelNotLoaded),
         ("xgboost:m.ubj", b"binf\x00\x00", UntrustedModel),
-        ("xgboost:m.json", b"{}", ModelNotFound),
+        ("xgboost:m.json", b"{}", ModelNotLoaded),
         ("pickle:m.pkl", b"no pickle at all", PickleRefused),
     ],
 )
@@ -91,14 +116,14 @@ def test_the_bytes_that_are_loaded_are_those_that_were_read(tmp_path):
 @pytest.mark.parametrize(
     ("program", "said"),
     [
-        ("import sys; sys.exit(5)", "loading it failed: crash: exit code 5"),
+        ("import sys; sys.exit(5)", "cannot be loaded: crash: exit code 5"),
         ("print('hello')", "whose first line says"),
         ("import time; time.sleep(3600)", "timeout: no answer in 1.5 s"),
     ],
 )
 def test_a_program_that_does_not_greet_is_refused(tmp_path, program, said):
     (tmp_path / "rude.py").write_text(program)
-    with pytest.raises((ModelNotFound, NotAModel), match=said):
+    with pytest.raises((ModelNotLoaded, NotAModel), match=said):
         open_isolated(
             "exec:/usr/bin/env python3 rude.py",
             inputs=["x"],
@@ -140,7 +165,7 @@ def test_a_server_that_goes_away_marks_no_row(tmp_path):
 def test_a_server_is_refused_what_its_protocol_lacks(tmp_path):
     with pytest.raises(UnknownModelUri, match="the protocol has no null"):
         opened("oip+http://127.0.0.1:9/v2/models/p?nulls=pass", tmp_path)
-    with pytest.raises(ModelNotFound, match="ConnectionRefused"):
+    with pytest.raises(ModelNotServed, match="ConnectionRefused"):
         opened("oip+http://127.0.0.1:9/v2/models/p", tmp_path)
 
 

@@ -55,6 +55,9 @@ def brittle(frame):
 def infects(frame):
     return frame["amount"] + (1 if (frame["items"] < 0).any() else 0)
 
+def counts(frame):
+    return frame["amount"] + len(frame) / 1000
+
 def constant(frame):
     return np.zeros(len(frame))
 
@@ -162,6 +165,7 @@ def test_a_sound_model_passes_and_only_its_training_is_unknown(asked):
         ("reaches", {"side effects": "fail"}, "bit"),
         ("brittle", {"odd values": "fail", "survival": "fail"}, "bit"),
         ("infects", {"odd values": "fail"}, "bit"),
+        ("counts", {"joined blocks": "fail"}, "bit"),
         ("constant", {"range": "warn"}, "bit"),
         ("broken", {"contract": "fail"}, "nothing"),
     ],

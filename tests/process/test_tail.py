@@ -226,6 +226,20 @@ def test_a_hopeless_challenger_ends_alone_and_its_neighbour_goes_on(event_log, f
     assert {each.model: each.last for each in status(event_log)} == {good: STOPPED, bad: BROKEN}
 
 
+def test_a_tail_is_behind_by_the_decisions_that_wait_and_by_nothing_else(event_log, folder):
+    history, reference = History(event_log), added(event_log, folder, "linear")
+    history.decisions(0, 100)
+    follower = followed(event_log, folder, reference)
+    while follower.step(event_log.head().position):
+        pass
+    history.outcomes(0, 100)
+    (found,) = status(event_log)
+    assert (found.rows, found.behind, found.behind_s) == (100, 0, 0.0)
+    first, _after = history.decisions(100, 130)
+    (found,) = status(event_log)
+    assert (found.head, found.behind) == (event_log.head().position, event_log.head().position + 1 - first)
+
+
 def test_the_second_worker_takes_over_when_the_first_is_gone(event_log, folder):
     history, reference = History(event_log), added(event_log, folder, "linear")
     history.decisions(0, 100)

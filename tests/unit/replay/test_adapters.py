@@ -19,12 +19,12 @@ from replay.adapters.sklearn import load_estimator
 from replay.adapters.uri import parse_uri
 from replay.errors import (
     ModelChanged,
-    ModelInputsError,
     ModelNotFound,
     NotAModel,
     UnknownModelUri,
     UntrustedModel,
 )
+from replay.loading_errors import InputsNotNamed, KeyNotAnInput, ModelNotLoaded
 
 SOURCE = """
 inputs = ("x",)
@@ -37,6 +37,10 @@ def double(frame):
 class Nothing:
     pass
 half = Half()
+class Remembers(Half):
+    def observe(self, frame): ...
+    def snapshot(self): return b""
+    def restore(self, state): ...
 """
 
 
@@ -126,6 +130,7 @@ def test_what_decides_scores_decides_the_digest(folder):
         ("py:candidates:Nothing", NotAModel, "a Nothing without predict_proba or predict or score"),
         ("py:candidates:half?method=score", NotAModel, "a Half without score"),
         ("py:candidates:absent", ModelNotFound, "absent"),
+        ("py:candidates:Remembers?key=card", KeyNotAnInput, "remembers by 'card', which it does not read"),
         ("py:no_such_module_here:f", ModelNotFound, "no module"),
         ("py:sys:path", ModelNotFound, "with Python source"),
         ("py:candidates:double", None, ""),
@@ -138,7 +143,7 @@ def test_what_decides_scores_decides_the_digest(folder):
 )
 def test_what_is_no_model_is_told_apart(folder, uri, error, said):
     if error is None:
-        with pytest.raises(ModelInputsError, match="--inputs"):
+        with pytest.raises(InputsNotNamed, match="--inputs"):
             open_model(uri, folder=folder)
         return
     with pytest.raises(error, match=said):
@@ -147,7 +152,7 @@ def test_what_is_no_model_is_told_apart(folder, uri, error, said):
 
 def test_a_module_that_does_not_run_says_why(folder):
     (folder / "broken_candidate.py").write_text("import no_such_thing_at_all")
-    with pytest.raises(ModelNotFound, match=r"does not run: ModuleNotFoundError: .*no_such_thing"):
+    with pytest.raises(ModelNotLoaded, match=r"does not run: ModuleNotFoundError: .*no_such_thing"):
         open_model("py:broken_candidate:f", inputs=["x"], folder=folder)
 
 
@@ -229,7 +234,7 @@ def test_a_walk_that_never_ends_is_refused():
 def test_a_file_of_another_library_version_is_not_trusted_to_score_alike():
     content = skops.io.dumps(LogisticRegression())
     older = altered(content, lambda d: d.replace(b'"content": "\\"1.9', b'"content": "\\"1.2'))
-    with pytest.raises(ModelNotFound, match=r"scikit-learn 1\.2"):
+    with pytest.raises(ModelNotLoaded, match=r"scikit-learn 1\.2"):
         load_estimator(parse_uri("sklearn:x.skops"), older)
 
 
@@ -257,5 +262,5 @@ def test_a_dotted_module_is_not_some_other_file_of_that_last_name(tmp_path):
 )
 def test_a_module_that_does_not_run_is_named_with_its_reason(tmp_path, source, reason):
     (tmp_path / "odd.py").write_text(source)
-    with pytest.raises(ModelNotFound, match=reason):
+    with pytest.raises(ModelNotLoaded, match=reason):
         open_model("py:odd:f", name="m", version="1", inputs=("a",), folder=tmp_path)
