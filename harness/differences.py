@@ -13,7 +13,7 @@ from harness.challengers import challenger
 from harness.diff_noise import COLUMNS, below_noise, champions_noise
 from harness.errors import UsageError
 from harness.flip_search import smallest_changes
-from harness.known_differences import KnownDifference, covered, known_differences
+from harness.known_differences import RECORDED, KnownDifference, covered, known_differences
 from harness.log.log import Log
 from harness.models import get_model
 from harness.replay_errors import FeatureUnknown, NothingToScore
@@ -24,7 +24,6 @@ from replay.columns import FEATURE
 from replay.differences import DIFFERS, LACKING, Differences, Floats, Sides, states
 from replay.tolerance import Tolerance
 
-RECORDED = "recorded"
 NOT_SCORED = "not scored"
 
 

@@ -14,9 +14,13 @@ from harness.errors import UsageError
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.log.places import parse
+from harness.models import get_model
+from harness.replay_errors import FeatureUnknown
 from replay.columns import FEATURE
 
 KNOWN = "difference.known"
+# The side of a comparison that is no model: what was decided live.
+RECORDED = "recorded"
 
 
 class KnownDifference(msgspec.Struct, frozen=True):
@@ -49,6 +53,8 @@ def register_known(
 
     Raises:
         UsageError: no feature, no reason, or an end that is no time or has passed.
+        FeatureUnknown: a feature of no feature set: the difference would never apply.
+        NotFound: a model that is not registered.
     """
     end = parse(until)
     now = log.head().recorded_at
@@ -64,6 +70,12 @@ def register_known(
             "Expected a time with offset, later than that.",
             "Write --until 2027-01-01T00:00:00Z.",
         )
+    features = sorted({field.name for one in log.feature_sets().values() for field in one.fields})
+    if unknown := sorted(set(where) - set(features)):
+        raise FeatureUnknown(unknown, features)
+    for reference in models:
+        if reference != RECORDED:
+            get_model(log, reference)
     a, b = models
     body = {"a": a, "b": b, "where": dict(where), "reason": reason.strip(), "until": end.isoformat()}
     return log.control(KNOWN, decision_point, body, actor=actor)

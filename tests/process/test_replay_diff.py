@@ -7,7 +7,7 @@ import pytest
 
 from harness.cli.main import run
 from harness.differences import Question, compare_models
-from harness.errors import UsageError
+from harness.errors import NotFound, UsageError
 from harness.known_differences import known_differences, register_known
 from harness.models import add_model
 from harness.replay_errors import FeatureUnknown
@@ -80,6 +80,12 @@ def test_a_known_difference_is_counted_apart_until_it_ends(world):
         register_known(log, **said, where={"kind": "coin"}, until="2024-01-01T00:00:00Z")
     with pytest.raises(UsageError, match="needs features"):
         register_known(log, **said, where={}, until="2025-01-01T00:00:00Z")
+    with pytest.raises(FeatureUnknown, match="no 'colour'"):
+        register_known(log, **said, where={"kind": "coin", "colour": "red"}, until="2025-01-01T00:00:00Z")
+    with pytest.raises(NotFound):
+        register_known(
+            log, **{**said, "models": ("bent:1", "b:1")}, where={"kind": "coin"}, until="2025-01-01T00:00:00Z"
+        )
     register_known(log, **said, where={"kind": "coin"}, until="2024-03-10T00:00:00Z")
     found = asked(world, tolerance=Tolerance("absolute", 1e-9))
     assert found.account.by_state["differs"] == 0
