@@ -65,6 +65,8 @@ def _check_order(answer: Any, rows: int) -> None:
 
 
 def _column(answer: Any, output: Output) -> Scores:
+    if np.iscomplexobj(answer):  # what is imaginary would be thrown away, with a warning that nobody reads
+        raise ValueError("answer of complex numbers")
     values = np.asarray(answer, dtype=np.float64)
     if values.ndim == 2:  # noqa: PLR2004  rows and classes
         width = values.shape[1]

@@ -59,6 +59,7 @@ HOSTILE = [
     ("short", "bad_answer", "ValueError: answer of shape (1023,) for 1024 rows"),
     ("nan", "not_finite", "score is nan"),
     ("infinite", "not_finite", "score is inf"),
+    ("complexes", "bad_answer", "ValueError: answer of complex numbers"),
     ("text", "raised", "ValueError: could not convert string to float: 'much'"),
     ("garbles", "bad_answer", "bad answer: a reply of 18446744073709551615 bytes"),
 ]

@@ -113,6 +113,10 @@ def infinite(frame):
     return (frame.x * 2).where(frame.x != 3, np.inf)
 
 
+def complexes(frame):
+    return frame.x * (2 + 1j) if _bad(frame) else frame.x * 2
+
+
 def text(frame):
     return pd.DataFrame({"score": ["much"] * len(frame)}) if _bad(frame) else frame.x * 2
 
