@@ -19,7 +19,7 @@ from harness.training.files import linked
 from harness.training.folder import TrainingSet
 from harness.training.kept import Kept
 from harness.training.parts import Entry, PartWriter, cuts, marks
-from harness.training.stream import Own
+from harness.training.stream import Own, whole_batch
 from harness.training.tail import Tail
 from replay.columns import int64
 from replay.differ import differs
@@ -79,7 +79,8 @@ def rewritten(kept: Kept, base: TrainingSet, tail: Tail, partial: Path) -> tuple
         if begin > at:
             _resume(found, begin, kept)
         fresh = rows.batches(still - first, end - first) if still < end else ()
-        for batch in writer.through(chain(stored.rows(begin, still), fresh), begin):
+        together = [whole_batch(chain(stored.rows(begin, still), fresh))] if begin < end else ()
+        for batch in writer.through(together, begin):
             found.add(batch)
         read += end - still
     return writer, found, Reused(len(taken), len(edges) - 1, read, rows.codes.size)

@@ -88,12 +88,13 @@ def _chunks(batches: Iterable[pa.RecordBatch], first: int) -> Iterator[pa.Record
         held += batch.num_rows
         while held >= room:
             table = pa.Table.from_batches(rest)
-            yield _whole_batch(table.slice(0, room))
+            yield whole_batch(table.slice(0, room).to_batches())
             rest = table.slice(room).to_batches()
             held, room = held - room, CHUNK_ROWS
     if held:
-        yield _whole_batch(pa.Table.from_batches(rest))
+        yield whole_batch(rest)
 
 
-def _whole_batch(table: pa.Table) -> pa.RecordBatch:
-    return table.combine_chunks().to_batches()[0]
+def whole_batch(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
+    """Return the rows of some batches as one; a single one is not copied."""
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.fingerprints import fingerprints, first_shared
+import replay.fingerprints
+from replay.fingerprints import News, fingerprints
 
 BITS = 2**64
 
@@ -39,8 +40,17 @@ def test_the_edges_of_words_and_ends_are_taken_in(size: int) -> None:
     assert fingerprints(pa.chunked_array([[text]])).tolist() == [by_definition(text)]
 
 
-@given(st.lists(st.integers(0, BITS - 1), max_size=9), st.lists(st.integers(0, 3) | st.integers(0, BITS - 1)))
-def test_one_that_two_have_in_common_is_found_whichever_is_longer(one: list[int], other: list[int]) -> None:
-    left, right = (np.sort(np.array(each, dtype=np.uint64)) for each in (one, other))
-    shared = bool(set(one) & set(other))
-    assert first_shared(left, right) is first_shared(right, left) is shared
+@given(
+    st.lists(st.integers(0, 3) | st.integers(0, BITS - 1)),
+    st.lists(st.integers(0, 3) | st.integers(0, BITS - 1)),
+    st.sampled_from([0, 1, 1000]),
+)
+def test_news_are_found_among_others_however_many_each_are(
+    news: list[int], others: list[int], fewer: int
+) -> None:
+    """Few are searched for one by one; of many the beginnings are looked up first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replay.fingerprints, "_FEWER", fewer)
+        known = News(np.array([*news, *news], dtype=np.uint64))
+        found = known.any_among(np.sort(np.array(others, dtype=np.uint64)))
+    assert found is bool(set(news) & set(others))
