@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from harness.cli.budgets import budget_options, meter_of
 from harness.cli.log import opened
@@ -18,6 +19,7 @@ from harness.cli.replay_race import race
 from recorders.errors import HarnessError
 
 INTERRUPTED = 130
+_KEPT = frozenset({"workers", "in_process", "timeout", "memory", "folder", "json"})
 
 
 @click.group()
@@ -166,9 +168,21 @@ def _interruptible(references: Sequence[str], decision_point: str, start: int, s
     except KeyboardInterrupt:
         words = ["harness", "replay", "run", *(w for each in references for w in ("--model", each))]
         words += ["--decision-point", decision_point]
-        words += ["--from", str(start), "--to", str(stop)]
+        words += ["--from", str(start), "--to", str(stop), *_given_beside()]
         click.echo("Stopped. What was scored is in the log; go on with:\n  " + shlex.join(words), err=True)
         sys.exit(INTERRUPTED)
+
+
+def _given_beside() -> Iterator[str]:
+    """Yield the options of this command that decide neither what is scored nor when it ends, as given."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        name = str(option.name)
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name in _KEPT:
+            yield option.opts[-1]
+            if not getattr(option, "is_flag", False):
+                yield str(context.params[name])
 
 
 def _told(references: Sequence[str], found: Sequence[Any], *, json: bool) -> int:

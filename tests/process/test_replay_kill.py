@@ -102,12 +102,13 @@ def test_killed_with_its_workers_it_ends_with_the_digest_of_an_undisturbed_run(
 
 def test_stopped_by_a_person_it_says_how_to_go_on(world):
     log, part, folder = world
-    process = command(log, folder, *replay_words(part))
+    process = command(log, folder, *replay_words(part), "--timeout", "30")
     wait_for_batches(log, 2)
     process.send_signal(signal.SIGINT)
     _out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "go on with:\n  harness replay run --model slow:1" in err
+    assert err.rstrip().endswith(f"--to {part[1]} --timeout 30.0")
     again = command(log, folder, *replay_words(part))
     out, err = again.communicate(timeout=120)
     assert again.returncode == 0, err
