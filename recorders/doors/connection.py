@@ -16,7 +16,8 @@ from recorders.doors.heads import HEAD_BYTES, Form, Forms, Head
 from recorders.doors.http import Answer, Doors, rendered
 from recorders.doors.readiness import Reader, Readiness
 
-# Answers that a sender does not read, and requests that wait for theirs on one connection.
+# Answers that a sender does not read (looked at once a transport has told of 64 KiB), and
+# requests that wait for theirs on one connection.
 UNREAD_BYTES: Final = 1 * 2**20
 PIPELINED: Final = 64
 IDLE_S: Final = 30.0

@@ -5,13 +5,13 @@ import select
 import socket
 import struct
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recorders.doors import desk
+from recorders.doors import connection, desk
 from recorders.doors import server as doors_server
 from recorders.doors.connection import PIPELINED, Connection
 from recorders.doors.mapping import Mapping
@@ -123,6 +123,25 @@ def test_who_pipelines_without_end_is_read_as_it_is_answered(tmp_path: Path) -> 
     serve(tmp_path, story)
 
 
+def test_who_reads_no_answers_is_not_answered_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "UNREAD_BYTES", 2**18)
+
+    async def story(server: Server, kept: Kept) -> None:
+        with closing(socket.socket()) as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            one.connect(("127.0.0.1", server.port))
+            one.setblocking(False)
+            asked = asyncio.create_task(asyncio.get_running_loop().sock_sendall(one, ALIVE * 200_000))
+            await until(lambda: server.desk.counts["deaf"] == 1)
+            await until(lambda: not server.reception.open)
+            with suppress(ConnectionError):
+                await asked
+
+    serve(tmp_path, story)
+
+
 def test_who_goes_is_forgotten_and_its_number_may_be_anothers(tmp_path: Path) -> None:
     async def story(server: Server, kept: Kept) -> None:
         loop = asyncio.get_running_loop()
@@ -208,11 +227,7 @@ def test_doors_that_stop_leave_nothing_open(tmp_path: Path, reads: str) -> None:
     serve(tmp_path, story)
 
 
-def test_who_comes_while_others_are_waited_for_is_read_at_the_end_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: str
-) -> None:
-    monkeypatch.setattr(desk, "GATHER_EACH_S", 0.5)
-    monkeypatch.setattr(desk, "GATHER_MAX_S", 0.5)
+def test_who_comes_while_others_are_waited_for_is_read_at_the_end_of_it(tmp_path: Path, reads: str) -> None:
     senders = 8
 
     async def story(server: Server, kept: Kept) -> None:
@@ -224,6 +239,7 @@ def test_who_comes_while_others_are_waited_for_is_read_at_the_end_of_it(
                 one.sendall(half(number, "request"))
             assert [await answers(one, 1) for one in ones] == [[b"HTTP/1.1 200 OK"]] * senders
             commits = server.desk.counts["commits"]
+            server.desk._commit_from = loop.time() + 2.0
             ones[0].sendall(half(0, "response"))
             await until(lambda: bool(server.desk._pending))
             for number, one in enumerate(ones[1:], start=1):
