@@ -162,15 +162,20 @@ class SliceOfNumbers(HarnessError):
         self.found = found
 
 
+_IMMATURE = "Widen the range, choose a later --as-of, or check the label's name and window."
+_EXCLUDED = "Check what where asks for, and which feature set was chosen: they leave out what is excluded."
+
+
 class EmptyTrainingSet(HarnessError):
     """No decision of the range counts: the reasons say why."""
 
     def __init__(self, counts: Mapping[str, int], label: str) -> None:
         reasons = ", ".join(f"{rows:,} {reason}" for reason, rows in counts.items() if rows)
+        excluded = 0 < counts.get("decisions", 0) == counts.get("excluded", 0)
         super().__init__(
             f"None of the decisions has a mature label {label!r}: {reasons or 'there are none'}.",
             "Expected at least one row.",
-            "Widen the range, choose a later --as-of, or check the label's name and window.",
+            _EXCLUDED if excluded else _IMMATURE,
         )
         self.counts = dict(counts)
 
@@ -224,6 +229,7 @@ class ManifestUnreadable(HarnessError):
         super().__init__(
             f"The manifest {path} cannot be used: {reason}.",
             "Expected the JSON object that was written with the training set.",
-            'Write it anew: "harness training-set list", then "harness training-set export ID --out FOLDER".',
+            'Move the folder away, and write it anew: "harness training-set list" has the ids for '
+            '"harness training-set export ID --out FOLDER".',
         )
         self.path, self.reason = path, reason

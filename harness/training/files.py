@@ -159,9 +159,9 @@ def read_batches(folder: Path, manifest: dict[str, Any]) -> Iterator[pa.RecordBa
         TrainingSetDiffers: a part is missing or has other bytes.
         ManifestUnreadable: the list of parts is none.
     """
+    if not _listed(manifest):
+        raise ManifestUnreadable(folder / MANIFEST, "its list of parts is damaged")
     for part in manifest["parts"]:
-        if not isinstance(part, dict) or not {"file", "sha256"} <= set(part):
-            raise ManifestUnreadable(folder / MANIFEST, "its list of parts is damaged")
         path = folder / part["file"]
         found = sha256_of(path) if path.is_file() else "nothing"
         if found != part["sha256"]:
@@ -177,8 +177,18 @@ def read_backfill(folder: Path) -> pa.Table | None:
 
 def _whole(folder: Path, manifest: dict[str, Any]) -> bool:
     """Return whether every part is there with the bytes that the manifest names."""
+    if not _listed(manifest):
+        return False
     parts = [(folder / part["file"], part["sha256"]) for part in manifest["parts"]]
     return all(path.is_file() and sha256_of(path) == expected for path, expected in parts)
+
+
+def _listed(manifest: dict[str, Any]) -> bool:
+    """Return whether the list of parts is one."""
+    return isinstance(manifest["parts"], list) and all(
+        isinstance(part, dict) and all(isinstance(part.get(key), str) for key in ("file", "sha256"))
+        for part in manifest["parts"]
+    )
 
 
 def _beside(folder: Path) -> tuple[Path, int]:

@@ -105,6 +105,11 @@ def test_each_label_and_the_folds_are_told_in_a_line(harness, tmp_path):
         (('window = "3h"', 'window = "90d"'), "Expected decisions as old as the window", 2),
         (("max_null = 0.02", "max_null = 0.001"), "gates failed", 30),
         (
+            ('["card", "bank"]', '["crad"]'),
+            "1,000 excluded. Expected at least one row. Check what where asks for",
+            1,
+        ),
+        (
             ("[[gates]]", '[weights]\npolicy = "ips"\ntarget = "decision:blok"\n[[gates]]'),
             "nobody decided 'blok'",
             2,
@@ -127,9 +132,21 @@ def test_a_manifest_that_lies_about_its_form_is_refused(harness, tmp_path):
     harness("create", "--spec", "spec.toml", "--out", "set")
     path = tmp_path / "set" / "manifest.json"
     manifest = json.loads(path.read_text())
-    for change, said in (({"format": "training-set/9"}, "its format is"), ({"parts": [1]}, "list of parts")):
+    for change, said in (
+        ({"format": "training-set/9"}, "its format is"),
+        ({"parts": 1}, "list of parts"),
+        ({"parts": [{"file": 1, "sha256": ""}]}, "list of parts"),
+        ({"parts": [1]}, "list of parts"),
+    ):
         path.write_text(json.dumps(manifest | change))
         assert said in harness("verify", "set", code=40)
+        harness("export", manifest["id"], "--out", "set", code=0 if "parts" in change else 40)
+    path.write_text("{")
+    # As the remedy says: where nobody can read whose folder it is, nothing is written before it is away.
+    harness("export", manifest["id"], "--out", "set", code=40)
+    (tmp_path / "set").rename(tmp_path / "damaged")
+    harness("export", manifest["id"], "--out", "set")
+    assert "hold" in harness("verify", "set")
 
 
 def test_spark_is_asked_for_by_name_and_its_absence_says_what_to_install(harness, monkeypatch):
