@@ -60,15 +60,20 @@ class JoinedCalls:
         self.apart: tuple[pa.RecordBatch, pa.RecordBatch] | None = None
 
     @property
+    def counts(self) -> dict[str, int]:
+        """What an account has of it."""
+        return {name: getattr(self, name) for name in ("calls", "verified", "mismatched", "failed")}
+
+    @property
     def ended(self) -> bool:
         """Whether blocks are asked one by one from now on."""
         return self.mismatched > 0 or self.failed > 1
 
     def since(self, before: "JoinedCalls") -> "JoinedCalls":
-        """Return what was seen since then."""
-        found = JoinedCalls()
-        for name, count in vars(self).items():
-            setattr(found, name, count - getattr(before, name))
+        """Return what was counted since then; what differed stays with the one that saw it."""
+        found, earlier = JoinedCalls(), before.counts
+        for name, count in self.counts.items():
+            setattr(found, name, count - earlier[name])
         return found
 
     def due(self, blocks: int) -> range:

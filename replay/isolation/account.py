@@ -47,7 +47,7 @@ class Account:
 
     def join(self, calls: JoinedCalls) -> None:
         """Take over what was seen of calls that held several blocks; nothing when there was none."""
-        self.joined = dict(vars(calls)) if any(vars(calls).values()) else {}
+        self.joined = calls.counts if any(calls.counts.values()) else {}
 
     def merge(self, other: "Account") -> None:
         """Add another account, of the same model in another run."""

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from replay.adapters import open_model
 from replay.adapters.in_order import waves
-from replay.errors import ModelInputsError, RemembersNothing, StateLost
+from replay.errors import RemembersNothing, StateLost
+from replay.loading_errors import KeyNotAnInput
 from replay.score import score_blocks
 
 SOURCE = """
@@ -162,7 +163,7 @@ def test_what_fails_to_remember_says_so_and_is_no_row_error(folder):
         model.restore(b"{")
     with pytest.raises(RemembersNothing, match="its function lacks observe, snapshot, restore"):
         open_model("py:memory:forgetful?key=who", folder=folder)
-    with pytest.raises(ModelInputsError, match="'whom'"):
+    with pytest.raises(KeyNotAnInput, match="'whom'"):
         open_model("py:memory:Since?key=whom", folder=folder)
 
 
