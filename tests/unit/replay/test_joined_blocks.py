@@ -49,7 +49,7 @@ def test_a_call_has_the_rows_of_all_its_blocks_and_the_first_is_verified_whole()
     assert seen.sizes.count(CALL) == 10
     # All of the first call, one block of the ninth, and what is left at the end.
     assert seen.sizes.count(BLOCK_ROWS) == JOINED + 1 + 2
-    assert vars(seen.model.joined) == {"calls": 10, "verified": JOINED + 1, "mismatched": 0, "failed": 0}
+    assert seen.model.joined.counts == {"calls": 10, "verified": JOINED + 1, "mismatched": 0, "failed": 0}
 
 
 def test_other_bits_in_company_are_seen_before_any_score_is_given_out():
