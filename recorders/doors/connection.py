@@ -14,7 +14,6 @@ import httptools
 
 from recorders.doors.heads import HEAD_BYTES, Form, Forms, Head
 from recorders.doors.http import Answer, Doors, rendered
-from recorders.doors.readiness import Reader, Readiness
 
 # Answers that a sender does not read (looked at once a transport has told of 64 KiB), and
 # requests that wait for theirs on one connection.
@@ -43,7 +42,6 @@ class Reception:
         self.counts = counts
         self.forms = Forms()
         self.open: set[Connection] = set()
-        self.readiness: Readiness | None = None  # where there is none, each transport reads for itself
 
     def sweep(self, now: float) -> None:
         """Cut off who takes too long over a request, or sends none."""
@@ -75,7 +73,6 @@ class Connection(asyncio.Protocol):
         self._reception = reception
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
-        self._source: asyncio.Transport | Reader | None = None  # what reads
         self._slots: deque[_Slot] = deque()
         self._since = self._idle_since = monotonic()
         self._head_bytes = 0
@@ -97,14 +94,11 @@ class Connection(asyncio.Protocol):
             transport.abort()
             return
         reception.open.add(self)
-        readiness = reception.readiness
-        self._source = transport if readiness is None else readiness.reader(transport, self.data_received)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection. What it sent and was not answered for may be kept all the same."""
         del exc
         self._ended = True
-        self._stop_reading()
         self._reception.open.discard(self)
 
     def data_received(self, data: bytes) -> None:
@@ -212,26 +206,15 @@ class Connection(asyncio.Protocol):
         self._ended = True
         if self._slots:
             self._slots[-1].last = True
-        else:
-            self._close()
+        elif self._transport is not None:
+            self._transport.close()
 
     def abort(self) -> None:
         """End it now."""
-        self._stop_reading()
         if self._transport is not None:
             self._transport.abort()
 
     # Inside
-
-    def _stop_reading(self) -> None:
-        if self._source is not None:
-            self._source.pause_reading()
-
-    def _close(self) -> None:
-        """End it once all that was written has gone out."""
-        self._stop_reading()
-        if self._transport is not None:
-            self._transport.close()
 
     def _head_size(self) -> int:
         return len(self._url) + sum(len(name) + len(value) for name, value in self._headers)
@@ -285,30 +268,30 @@ class Connection(asyncio.Protocol):
         if answer.status != _OK:
             self._reception.counts[f"answered.{answer.status}"] += 1
         slot.data = rendered(answer, last=slot.last)
-        transport, source = self._transport, self._source
-        if transport is None or source is None or transport.is_closing():
+        transport = self._transport
+        if transport is None or transport.is_closing():
             return
         while self._slots and self._slots[0].data:
             sent = self._slots.popleft()
             transport.write(sent.data)
             if sent.last:
                 self._ended = True
-                self._close()
+                transport.close()
                 return
         if self._clogged and transport.get_write_buffer_size() > UNREAD_BYTES:
             self._reception.counts["deaf"] += 1
-            self.abort()
+            transport.abort()
             return
-        if self._slots or not source.is_reading():
+        if self._slots or not transport.is_reading():
             self._pace()
 
     def _pace(self) -> None:
         """Read as long as answers are read, and not too many are awaited."""
-        transport, source = self._transport, self._source
-        if transport is None or source is None or transport.is_closing():
+        transport = self._transport
+        if transport is None or transport.is_closing():
             return
         busy = len(self._slots) >= PIPELINED or transport.get_write_buffer_size() > UNREAD_BYTES // 4
-        if busy and source.is_reading():
-            source.pause_reading()
-        elif not busy and not source.is_reading():
-            source.resume_reading()
+        if busy and transport.is_reading():
+            transport.pause_reading()
+        elif not busy and not transport.is_reading():
+            transport.resume_reading()

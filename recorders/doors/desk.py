@@ -57,14 +57,9 @@ class _Commit(NamedTuple):
     rejected: list[InvalidEvent]
 
 
-def _as_ever() -> None:
-    """Read on."""
-
-
 class Desk:
     """Pairs, packs and submits. For one event loop.
 
-    `hold` is called when reading may wait, for a moment, and `release` when it must not.
     A frame whose submission failed is never sent again: its senders are told to come again, and the next
     frames have a new writer. What comes twice that way has the same decision ids, and counts once.
     """
@@ -82,8 +77,6 @@ class Desk:
         self.table = PairingTable(bounds)
         self.counts: Counter[str] = Counter()
         self.samples: deque[str] = deque(maxlen=SAMPLES)
-        self.hold: Callable[[], None] = _as_ever
-        self.release: Callable[[], None] = _as_ever
         self._intake = intake
         self._journal = journal
         self._clock = clock
@@ -142,18 +135,11 @@ class Desk:
     async def _gather(self) -> None:
         """Wait for those who shared the last commit: they were answered, and most are about to send again.
 
-        A commit costs the same for one as for thirty. A sender that is alone never waits (docs/adr/0063). All
-        that comes meanwhile is read at the end: to be woken for each costs as much as to take it (0081).
+        A commit costs the same for one as for thirty. A sender that is alone never waits (docs/adr/0063).
         """
         left = self._commit_from - asyncio.get_running_loop().time()
-        if left <= 0:
-            return
-        self.hold()
-        try:
+        if left > 0:
             await asyncio.sleep(left)
-        finally:
-            self.release()
-        await asyncio.sleep(0)  # what has come is read before the commit is made
 
     async def _tick(self) -> None:
         """Wake the desk for what is due though nothing comes."""

@@ -1,7 +1,6 @@
 """Server: the HTTP doors of one sidecar: what listens, what pairs, what is kept."""
 
 import asyncio
-import select
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +12,6 @@ from recorders.doors.intake import Intake, SpoolIntake
 from recorders.doors.journal import Journal
 from recorders.doors.mapping import Mapping
 from recorders.doors.pairing import Bounds
-from recorders.doors.readiness import Readiness
 from recorders.doors.router import Router
 from recorders.sidecar.errors import SettingsError
 from recorders.sidecar.hub import Hub
@@ -69,10 +67,6 @@ class Server:
                 "Expected an address of this machine that nobody listens on.",
                 "Choose another port, or end what has it.",
             ) from error
-        if hasattr(select, "epoll"):
-            readiness = Readiness()
-            self.reception.readiness = readiness
-            self.desk.hold, self.desk.release = readiness.hold, readiness.release
         self._commits = asyncio.create_task(self.desk.run())
 
     def sweep(self, now: float) -> None:
@@ -105,8 +99,6 @@ class Server:
         await asyncio.sleep(0)  # the answers of its last commit go out
         for connection in list(self.reception.open):
             connection.abort()
-        if self.reception.readiness is not None:
-            self.reception.readiness.close()
 
 
 async def opened(settings: Settings, hub: Hub) -> Server:

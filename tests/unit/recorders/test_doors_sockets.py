@@ -1,7 +1,6 @@
-"""What reads the doors' connections, over real sockets: one look at all of them, and asyncio's transports."""
+"""The doors over real sockets: how they are read, answered and ended."""
 
 import asyncio
-import select
 import socket
 import struct
 from collections.abc import Callable, Coroutine, Iterator
@@ -23,16 +22,6 @@ from tests.support.doors_house import Kept, kserve
 WAIT_S = 60
 ALIVE = b"GET /healthz HTTP/1.1\r\n\r\n"
 Story = Callable[[Server, Kept], Coroutine[Any, Any, None]]
-
-
-@pytest.fixture(params=["epoll", "transports"], autouse=True)
-def reads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Have connections read in both ways; the second is that of a system without epoll."""
-    if request.param == "transports":
-        monkeypatch.delattr(select, "epoll", raising=False)
-    elif not hasattr(select, "epoll"):
-        pytest.skip("this system has no epoll")
-    return str(request.param)
 
 
 def serve(folder: Path, story: Story) -> Kept:
@@ -180,7 +169,7 @@ def test_one_that_is_taken_from_wrongly_is_cut_off_alone(
         loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
         with caller(server) as bad, caller(server) as good:
             await until(lambda: len(server.reception.open) == 2)
-            bad.sendall(b"planted")  # both are there at the next look
+            bad.sendall(b"planted")  # both are there in the next turn
             good.sendall(ALIVE)
             assert await answers(good, 1) == [b"HTTP/1.1 200 OK"]
             assert await ended(bad)
@@ -190,7 +179,7 @@ def test_one_that_is_taken_from_wrongly_is_cut_off_alone(
     assert [str(error) for error in told] == ["planted"]
 
 
-def test_one_that_another_one_ends_in_the_same_look_is_not_read(
+def test_one_that_another_one_ends_in_the_same_turn_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[bytes] = []
@@ -214,12 +203,11 @@ def test_one_that_another_one_ends_in_the_same_look_is_not_read(
     assert taken == [ALIVE]
 
 
-def test_doors_that_stop_leave_nothing_open(tmp_path: Path, reads: str) -> None:
+def test_doors_that_stop_leave_nothing_open(tmp_path: Path) -> None:
     async def story(server: Server, kept: Kept) -> None:
         with caller(server) as one:
             await asyncio.get_running_loop().sock_sendall(one, ALIVE)
             await answers(one, 1)
-            assert (server.reception.readiness is not None) == (reads == "epoll")
             await server.stop()
             assert await ended(one)
         await server.stop()
@@ -227,7 +215,7 @@ def test_doors_that_stop_leave_nothing_open(tmp_path: Path, reads: str) -> None:
     serve(tmp_path, story)
 
 
-def test_who_comes_while_others_are_waited_for_is_read_at_the_end_of_it(tmp_path: Path, reads: str) -> None:
+def test_who_comes_while_others_are_waited_for_shares_their_commit(tmp_path: Path) -> None:
     senders = 8
 
     async def story(server: Server, kept: Kept) -> None:
@@ -244,9 +232,6 @@ def test_who_comes_while_others_are_waited_for_is_read_at_the_end_of_it(tmp_path
             await until(lambda: bool(server.desk._pending))
             for number, one in enumerate(ones[1:], start=1):
                 one.sendall(half(number, "response") if number > 1 else ALIVE)
-            await asyncio.sleep(0.05)
-            if reads == "epoll" and server.desk.counts["commits"] == commits:
-                assert len(server.desk._pending) == 1
             assert [await answers(one, 1) for one in ones] == [[b"HTTP/1.1 200 OK"]] * senders
             assert server.desk.counts["commits"] == commits + 1
             await loop.sock_sendall(ones[0], ALIVE)
