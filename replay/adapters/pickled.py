@@ -24,7 +24,8 @@ def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Load
     Raises:
         PickleRefused, PinnedOtherwise: it does not, or pins another.
     """
-    require_pin(uri, held, imported_names(held.content))
+    pinned = "pickle" in uri.options  # nobody is told its names then: it is not gone through twice
+    require_pin(uri, held, [] if pinned else imported_names(held.content))
     found = loaded_by(uri, "pickle", _unpickled, held)
     return Loaded(inputs_of(found), call_of(uri, found, class_column(uri, found)))
 
