@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.tools import readme
+from benchmarks.tools.pace import pace
 
 FOLDER = Path(__file__).parent / "results"
 LIBRARIES = ("numpy", "pandas", "psycopg", "pyarrow", "duckdb", "msgspec", "scikit-learn", "sqlalchemy")
@@ -66,7 +67,7 @@ def publish(
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures depend on: processor, cores, memory, load now."""
+    """Return what the figures depend on: processor, cores, memory, load now, pace now (us, see `pace`)."""
     model = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -79,6 +80,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gib": round(memory / 2**30, 1),
         "load": [round(value, 2) for value in os.getloadavg()],
+        "pace_us": round(pace(), 1),
         "system": f"{platform.system()} {platform.release()}",
     }
 

@@ -10,6 +10,9 @@ HEAD = """# Benchmarks
 
 `make bench-NAME` measures and writes `results/NAME.json`; `make bench` runs them all. This file is made of
 those by `python -m benchmarks.tools.readme`, and a test holds it to them. A target that is missed stays.
+
+Ratios are of one run. Absolute figures of two runs are only comparable by their pace: what a fixed record of
+30 fields takes through `json` and back on that machine, at that moment (`benchmarks/tools/pace.py`).
 """
 
 
@@ -22,11 +25,12 @@ def text() -> str:
 def section(report: dict[str, Any]) -> str:
     """Return the table of one benchmark."""
     machine = report["machine"]
+    pace = f"pace {machine['pace_us']:g} us, " if "pace_us" in machine else ""
     lines = [
         f"## {report['benchmark']}",
         "",
         f"{report['at']}, {machine['processor']}, {machine['cores']} cores, load {machine['load'][0]:g}, "
-        f"commit {report['versions'].get('commit', 'unknown')}. {report['notes']}".strip(),
+        f"{pace}commit {report['versions'].get('commit', 'unknown')}. {report['notes']}".strip(),
         "",
         "| what | figure | unit | target | | against |",
         "|---|--:|---|---|---|---|",
