@@ -68,6 +68,11 @@ def drain(folder: Path = FOLDER, *, passed: Collection[UUID] = ()) -> Iterator[A
             yield owed
 
 
+def closed_to_us(folder: Path) -> list[Path]:
+    """Return the files in `folder` that this user may not read: nobody here will know what they hold."""
+    return [path for path in sorted(folder.glob(f"*{SUFFIX}")) if not os.access(path, os.R_OK)]
+
+
 def _files(folder: Path, writer: str) -> list[Path]:
     return sorted(folder.glob(f"{writer}-*{SUFFIX}"))
 

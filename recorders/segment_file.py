@@ -10,6 +10,7 @@ file), CRC-32 of the body (u32), body. Body: one byte of type, then msgpack, or 
 
 import contextlib
 import fcntl
+import logging
 import mmap
 import os
 import threading
@@ -38,6 +39,7 @@ _OPENING, _CUT, _ACKED, _LOST = b"S", b"C", b"A", b"L"
 _CRC: Final = {mark: zlib.crc32(mark) for mark in (*_EVENT.values(), _OPENING, _CUT, _ACKED, _LOST)}
 # A recorder without a sidecar drops for hours: a megabyte an hour is what saying so takes.
 _LOST_EVERY_S: Final = 0.25
+_logger = logging.getLogger("recorders")
 
 
 class Opening(msgspec.Struct, frozen=True, array_like=True):
@@ -62,6 +64,14 @@ class Cut(msgspec.Struct, frozen=True, array_like=True):
     first: int
     events: int
     payload: bytes
+
+
+def _of_another_user(address: str) -> bool:
+    """Whether a sidecar's socket is another user's. Of one that is not there yet nothing is known."""
+    try:
+        return not address.startswith("tcp://") and os.stat(address).st_uid != os.geteuid()  # noqa: PTH116  # "" too
+    except OSError:
+        return False
 
 
 class _File:
@@ -118,6 +128,13 @@ class SegmentFile:
             raise FileNotFoundError(
                 f"{folder} is no folder. Expected one in memory for crash_proof. "
                 "Make it, so that the service and its sidecar can write there."
+            )
+        if folder == FOLDER and _of_another_user(address):
+            _logger.warning(
+                "The sidecar at %s is another user: it takes over nothing of this one's from %s. Expected "
+                "the same user, or a folder for both. Pass crash_proof=Path(...): see docs/recorder.md.",
+                address,
+                folder,
             )
         self._folder = folder
         self._lock = threading.Lock()

@@ -42,6 +42,19 @@ class SidecarUnavailable(LinkUnavailable):
         self.address = address
 
 
+class SocketForbidden(SidecarUnavailable):
+    """The sidecar's socket is closed to the user that the service runs as."""
+
+    def __init__(self, address: str, what: str) -> None:
+        HarnessError.__init__(
+            self,
+            f"The socket {address} is closed to user {os.geteuid()}: {what}.",
+            "Expected one that this user may connect to, in a folder that it may pass.",
+            "Put it into the socket's group, and the socket (door.socket) elsewhere than into the spool.",
+        )
+        self.what, self.address = what, address
+
+
 class Tally(msgspec.Struct):
     """What the link went through: connections, and frames that were found kept already."""
 
@@ -98,6 +111,9 @@ class SocketLink:
         with self._lock:
             try:
                 return self._exchange(frames)
+            except PermissionError as error:
+                self._drop()
+                raise SocketForbidden(self._address, str(error)) from error
             except (OSError, WireError) as error:
                 self._drop()
                 raise SidecarUnavailable(self._address, str(error)) from error

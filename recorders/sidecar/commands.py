@@ -11,11 +11,12 @@ from typing import Any
 from uuid import UUID
 
 from recorders.errors import HarnessError
-from recorders.sidecar import ops, segment
+from recorders.sidecar import ops, rights, segment
 from recorders.sidecar.disk import used_bytes
 from recorders.sidecar.errors import ExtraMissing, SettingsError
 from recorders.sidecar.house import House, ship_all
 from recorders.sidecar.outbox import SQL as OUTBOX_SQL
+from recorders.sidecar.outbox import Outbox
 from recorders.sidecar.place import INBOX
 from recorders.sidecar.recovery import OUTBOX
 from recorders.sidecar.salvage import QUARANTINE
@@ -37,8 +38,8 @@ def run(settings: Settings) -> None:
     """
     _need_extra(*SHIPPING, *(DOORS if settings.doors.http else ()))
     _need_url(settings)
-    settings.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    serve(settings, ready=lambda: _say(f"ready: {settings.door_socket}"))
+    with rights.private():
+        serve(settings, ready=lambda: _say(f"ready: {settings.door_socket}"))
 
 
 def status(settings: Settings) -> dict[str, Any]:
@@ -82,23 +83,13 @@ def ship(
     """
     _need_extra(*SHIPPING)
     _need_url(settings)
-    house = House(settings)
-    try:
-        outbox = house.outbox
+    with rights.private(), contextlib.closing(House(settings)) as house:
         if again_from is not None:
-            if not outbox.first_kept <= again_from <= outbox.state.last_ordinal:
-                raise SettingsError(
-                    f"Batch {again_from} is not kept.",
-                    f"Expected one from {outbox.first_kept} to {outbox.state.last_ordinal}.",
-                    "See `harness sidecar inspect`.",
-                )
-            outbox.ship_again_after(again_from - 1)
-        if new_writer and outbox.waiting:
-            outbox.rewrite(outbox.state.shipped_ordinal + 1, "an operator's decision")
+            _ship_again(house.outbox, again_from)
+        if new_writer and house.outbox.waiting:
+            house.outbox.rewrite(house.outbox.state.shipped_ordinal + 1, "an operator's decision")
         done = ship_all(house, timeout_s=timeout_s)
         found = house.status() | {"shipped_all": done}
-    finally:
-        house.close()
     if not done:
         raise HarnessError(
             f"{found['ship']['waiting']} batches are not shipped: {found['ship']['reason'] or 'time is up'}.",
@@ -108,17 +99,24 @@ def ship(
     return found
 
 
+def _ship_again(outbox: Outbox, first: int) -> None:
+    if not outbox.first_kept <= first <= outbox.state.last_ordinal:
+        raise SettingsError(
+            f"Batch {first} is not kept.",
+            f"Expected one from {outbox.first_kept} to {outbox.state.last_ordinal}.",
+            "See `harness sidecar inspect`.",
+        )
+    outbox.ship_again_after(first - 1)
+
+
 def inspect(settings: Settings) -> dict[str, Any]:
     """Return what a spool's files hold, running or not. Changes nothing.
 
     Raises:
         SettingsError: there is no such folder.
+        SpoolForbidden: it is closed to this user.
     """
-    folder = settings.path
-    if not folder.is_dir():
-        raise SettingsError(
-            f"{folder} is no folder.", "Expected a spool.", "Name its settings with --config."
-        )
+    folder = _readable(settings)
     files = [_inbox(path) for _, path in segment.numbered(folder, INBOX)]
     files += [_outbox(path) for _, path in segment.numbered(folder, OUTBOX)]
     aside = sorted(path.name for path in (folder / QUARANTINE).glob("*") if path.is_file())
@@ -132,13 +130,10 @@ def receipts(settings: Settings) -> list[dict[str, Any]]:
 
     Raises:
         SettingsError: there is no such folder.
+        SpoolForbidden: it is closed to this user.
     """
-    if not settings.path.is_dir():
-        raise SettingsError(
-            f"{settings.path} is no folder.", "Expected a spool.", "Name its settings with --config."
-        )
     found: dict[int, dict[str, Any]] = {}
-    for _, path in segment.numbered(settings.path, OUTBOX):
+    for _, path in segment.numbered(_readable(settings), OUTBOX):
         with contextlib.suppress(sqlite3.Error), contextlib.closing(segment.open_reader(path)) as connection:
             for row in connection.execute(OUTBOX_SQL["receipts"]):
                 ordinal, writer, sequence, epoch, position, chain, _covered, _at = row
@@ -153,6 +148,15 @@ def receipts(settings: Settings) -> list[dict[str, Any]]:
                     "events": events,
                 }
     return [found[ordinal] for ordinal in sorted(found)]
+
+
+def _readable(settings: Settings) -> Path:
+    rights.check(settings.path, write=False)
+    if not settings.path.is_dir():
+        raise SettingsError(
+            f"{settings.path} is no folder.", "Expected a spool.", "Name its settings with --config."
+        )
+    return settings.path
 
 
 def _inbox(path: Path) -> dict[str, Any]:

@@ -59,10 +59,10 @@ class Disk:
         return Space(used, free, refusal)
 
     def drop_ballast(self) -> bool:
-        """Give the ballast's bytes back to the disk; False when it is gone already."""
+        """Give the ballast's bytes back to the disk; False when there is none to be had."""
         try:
             self.ballast.unlink()
-        except FileNotFoundError:
+        except OSError:
             return False
         self.ballast_dropped += 1
         return True

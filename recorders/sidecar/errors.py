@@ -6,10 +6,12 @@ HarnessError (recorders.errors)
 ├── SpoolBusy               another sidecar has the folder                          exit 1
 ├── SpoolTaken              another sidecar took the folder while this one slept    exit 40
 ├── SpoolDamaged            a spool file went bad while it was in use               exit 40
+├── SpoolForbidden          a spool, or a file in it, that is closed to this user       exit 1
 ├── SpoolUnusable           the disk does not let a spool be opened                 exit 1
 ├── ShipperBroke            the shipper's thread ended, and not as it should        exit 1
 ├── SpoolTooNew             a folder that a newer sidecar wrote                     exit 1
-└── SidecarUnreachable      no sidecar answers                                      exit 1
+├── SidecarUnreachable      no sidecar answers                                      exit 1
+└── SidecarForbidden        a sidecar that answers another user                     exit 1
 """
 
 # ruff: noqa: N818  # the names say what happened; what derives from HarnessError is an error
@@ -77,6 +79,18 @@ class SpoolDamaged(HarnessError):
         self.what = what
 
 
+class SpoolForbidden(HarnessError):
+    """A spool, or a file in it, that is closed to this user."""
+
+    def __init__(self, folder: Path, whose: str, user: str) -> None:
+        super().__init__(
+            f"The spool {folder} is closed to {user}: {whose}.",
+            "Expected a folder, with all that is in it, where this user may work.",
+            f"Run this as that user. Or make it {user}'s, while no sidecar runs: chown -R {user} {folder}.",
+        )
+        self.folder = folder
+
+
 class SpoolUnusable(HarnessError):
     """The disk does not let a spool be opened."""
 
@@ -123,5 +137,17 @@ class SidecarUnreachable(HarnessError):
             f"No sidecar answers at {where}: {why}.",
             "Expected one that runs.",
             "Start it with `harness sidecar run`, or see its log for why it stopped.",
+        )
+        self.where = where
+
+
+class SidecarForbidden(HarnessError):
+    """A sidecar that answers another user."""
+
+    def __init__(self, where: Path, owner: str, user: str) -> None:
+        super().__init__(
+            f"The sidecar's socket {where} is closed to {user}: it belongs to {owner}.",
+            "Expected the user that the sidecar runs as.",
+            f"Run this as {owner}.",
         )
         self.where = where

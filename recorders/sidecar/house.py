@@ -14,6 +14,7 @@ from recorders.sidecar.log_door import Door, appender
 from recorders.sidecar.outbox import Outbox
 from recorders.sidecar.place import INBOX
 from recorders.sidecar.recovery import OUTBOX
+from recorders.sidecar.rights import check
 from recorders.sidecar.settings import Settings
 from recorders.sidecar.ship import Pace, Shipper
 from recorders.sidecar.spool import Rules, Spool
@@ -21,7 +22,12 @@ from recorders.sidecar.stamp import Stamp
 
 
 class House:
-    """An open spool folder: what a sidecar works on. `copied` says that it is a copy of another."""
+    """An open spool folder: what a sidecar works on. `copied` says that it is a copy of another.
+
+    Raises:
+        SpoolForbidden: something of it is closed to this user; nothing was touched.
+        SpoolBusy, SpoolTooNew, SpoolUnusable: it cannot be opened now, or not by this.
+    """
 
     def __init__(
         self,
@@ -30,6 +36,7 @@ class House:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        check(settings.path)
         self.settings = settings
         self.clock = clock
         spool = settings.spool

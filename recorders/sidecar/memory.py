@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from recorders import abandoned
 from recorders.abandoned import Abandoned, drain
 from recorders.errors import HarnessError
 from recorders.fields import FeatureSet
@@ -22,6 +23,10 @@ from recorders.sidecar.settings import Settings
 from recorders.sidecar.wire import Arrived
 
 LOOK_S: Final = 1.0
+MEMORY: Final = (
+    "Give services and sidecar a folder of memory and a group of their own, whose files have that group: "
+    "install -d -m 2770 -g GROUP FOLDER; Recorder(crash_proof=FOLDER), door.memory."
+)
 _logger = logging.getLogger("recorders.sidecar")
 
 
@@ -39,6 +44,7 @@ class Memory:
         self._hub = hub
         self._reception = reception
         self._passed: set[UUID] = set()
+        self._closed: set[Path] = set()
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -51,6 +57,7 @@ class Memory:
 
     async def sweep(self) -> None:
         """Take what is there. What does not go in now, on a full disk, is there the next time."""
+        self._miss_closed()
         found = drain(self._folder, passed=self._passed)
         while not (self._hub.draining or self._hub.spool.refusal):
             owed = await asyncio.to_thread(next, found, None)
@@ -67,8 +74,23 @@ class Memory:
         if not address or not self._shared:
             return bool(address)
         door = address if address.startswith("tcp://") else os.path.realpath(address)
+        if door not in self._doors:
+            return False
         # Anybody may write there: another user's file is another user's word.
-        return door in self._doors and all(path.stat().st_uid == os.geteuid() for path in owed.files)
+        if any(path.stat().st_uid != os.geteuid() for path in owed.files):
+            _logger.error("What writer %s left is another user's. %s", owed.writer, MEMORY)
+            return False
+        return True
+
+    def _miss_closed(self) -> None:
+        """Say which files cannot be read, while the services that write them still run."""
+        if self._shared:
+            return  # they are for the sidecars of their users
+        for path in abandoned.closed_to_us(self._folder):
+            if path not in self._closed:
+                self._closed.add(path)
+                self._reception.counts["closed_memory"] += 1
+                _logger.error("%s is closed to this user: what it holds is not taken over. %s", path, MEMORY)
 
     async def _keep(self, owed: Abandoned, frames: list[Arrived]) -> bool:
         """Return whether the disk has all that is owed, and the report of what could not be read."""

@@ -57,6 +57,12 @@ SERIES: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("door_timeouts_total", "counter", "door.timeouts", "Connections ended for taking too long."),
     ("door_lost_writers_total", "counter", "door.lost_writers", "Writers that vanished without a goodbye."),
     ("door_recovered_writers_total", "counter", "door.recovered_writers", "Killed services taken over."),
+    (
+        "door_closed_memory_total",
+        "counter",
+        "door.closed_memory",
+        "Files of crash-proof services that the sidecar may not read.",
+    ),
     ("door_turned_away_total", "counter", "door.turned_away", "Connections beyond the limit."),
 )
 

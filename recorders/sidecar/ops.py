@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from recorders.sidecar.errors import SidecarUnreachable
 from recorders.sidecar.metrics import prometheus, readiness
+from recorders.sidecar.rights import refused
 
 REQUEST_BYTES_MAX: Final = 8_192
 REQUEST_S: Final = 5.0
@@ -117,12 +118,15 @@ def ask(path: Path, method: str, resource: str) -> dict[str, Any]:
 
     Raises:
         SidecarUnreachable: nothing answers there.
+        SidecarForbidden: it is closed to this user.
     """
     connection = _Unix(path)
     try:
         connection.request(method, resource)
         answer = connection.getresponse()
         found: dict[str, Any] = json.loads(answer.read())
+    except PermissionError as error:
+        raise refused(path) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise SidecarUnreachable(str(path), str(error) or type(error).__name__) from error
     else:

@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +16,10 @@ from recorders.sidecar.door import Bounds, Connection, Reception
 from recorders.sidecar.errors import ShipperBroke, SpoolDamaged
 from recorders.sidecar.house import House
 from recorders.sidecar.hub import Hub
+from recorders.sidecar.listening import on_address, on_path
 from recorders.sidecar.memory import Memory
 from recorders.sidecar.ops import REQUEST_BYTES_MAX, Ops
+from recorders.sidecar.rights import umask
 from recorders.sidecar.sealed_frames import FrameSealer, open_keys
 from recorders.sidecar.settings import Settings, address
 
@@ -140,17 +141,18 @@ class Service:
     async def _open_doors(self, loop: asyncio.AbstractEventLoop) -> list[asyncio.AbstractServer]:
         door = self.settings.door
         path = self.settings.door_socket
-        path.unlink(missing_ok=True)
-        with _umask(0o777 & ~int(door.socket_mode, 8)):
+        ours = path.parent == self.settings.path
+        with umask(0o777 & ~int(door.socket_mode, 8)), on_path("door.socket", path, ours=ours) as name:
             unix = await loop.create_unix_server(
-                lambda: Connection(self.reception, trusted=True), str(path), backlog=512
+                lambda: Connection(self.reception, trusted=True), name, backlog=512
             )
         servers: list[asyncio.AbstractServer] = [unix]
         if door.tcp:
             host, port = address(door.tcp)
-            servers.append(
-                await loop.create_server(lambda: Connection(self.reception, trusted=False), host, port)
-            )
+            with on_address("door.tcp", door.tcp):
+                servers.append(
+                    await loop.create_server(lambda: Connection(self.reception, trusted=False), host, port)
+                )
         return servers
 
     async def _close_http(self, *, alone: bool) -> None:
@@ -160,21 +162,20 @@ class Service:
 
     async def _open_ops(self) -> list[asyncio.AbstractServer]:
         ops = Ops(self.status, self.drain, self.settings.token)
-        path = self.settings.ops_socket
-        path.unlink(missing_ok=True)
-        with _umask(0o177):
+        with umask(0o177), on_path("ops.sock", self.settings.ops_socket, ours=True) as name:
             servers: list[asyncio.AbstractServer] = [
                 await asyncio.start_unix_server(
-                    lambda r, w: ops.serve(r, w, operator=True), str(path), limit=REQUEST_BYTES_MAX
+                    lambda r, w: ops.serve(r, w, operator=True), name, limit=REQUEST_BYTES_MAX
                 )
             ]
         if self.settings.ops.http:
             host, port = address(self.settings.ops.http)
-            servers.append(
-                await asyncio.start_server(
-                    lambda r, w: ops.serve(r, w, operator=False), host, port, limit=REQUEST_BYTES_MAX
+            with on_address("ops.http", self.settings.ops.http):
+                servers.append(
+                    await asyncio.start_server(
+                        lambda r, w: ops.serve(r, w, operator=False), host, port, limit=REQUEST_BYTES_MAX
+                    )
                 )
-            )
         return servers
 
 
@@ -198,12 +199,3 @@ def serve(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> No
             _logger.error("%s", error)  # noqa: TRY400  # the message is the remedy
         else:
             return
-
-
-@contextlib.contextmanager
-def _umask(mask: int) -> Iterator[None]:
-    before = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(before)

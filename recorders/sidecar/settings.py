@@ -165,7 +165,13 @@ def _placed(settings: Settings, path: Path | None) -> Settings:
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read: {error}.",
+            "Expected a file that this user may read.",
+            "Name it with --config, or let this user read it.",
+        ) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(
             f"{path} cannot be read: {error}.", "Expected TOML.", "Correct the file."
         ) from error
