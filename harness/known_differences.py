@@ -16,6 +16,7 @@ from harness.log.log import Log
 from harness.log.places import parse
 from harness.models import get_model
 from harness.replay_errors import FeatureUnknown
+from harness.spoken import NAME_MAX, sentence
 from replay.columns import FEATURE
 
 KNOWN = "difference.known"
@@ -52,12 +53,14 @@ def register_known(
     """Return the event that makes a difference known from here on, until a time.
 
     Raises:
-        UsageError: no feature, no reason, or an end that is no time or has passed.
+        UsageError: no feature, no reason or one that is no sentence, an end that is no time or has passed.
         FeatureUnknown: a feature of no feature set: the difference would never apply.
         NotFound: a model that is not registered.
     """
     end = parse(until)
     now = log.head().recorded_at
+    if reason.strip():
+        reason = sentence(reason, "The reason")
     if not where or not reason.strip():
         raise UsageError(
             "A known difference needs features that say where, and a reason.",
@@ -77,8 +80,9 @@ def register_known(
         if reference != RECORDED:
             get_model(log, reference)
     a, b = models
-    body = {"a": a, "b": b, "where": dict(where), "reason": reason.strip(), "until": end.isoformat()}
-    return log.control(KNOWN, decision_point, body, actor=actor)
+    body = {"a": a, "b": b, "where": dict(where), "reason": reason, "until": end.isoformat()}
+    by = None if actor is None else sentence(actor, "Who says so", NAME_MAX)
+    return log.control(KNOWN, decision_point, body, actor=by)
 
 
 def known_differences(log: Log, decision_point: str, models: tuple[str, str]) -> list[KnownDifference]:

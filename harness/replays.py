@@ -9,7 +9,7 @@ from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.replay_batches import GROUP_BLOCKS
 from harness.replay_errors import BudgetSpent, NothingToScore
-from harness.stored_scores import Summary, first_of_each, own_scores, scored_through, summary
+from harness.stored_scores import Summary, counts, first_of_each, own_scores, scored_through, summary
 from harness.tail.tails import NO_END, list_tails
 from recorders.canonical import canonical_json, digest
 from recorders.errors import WriterForked
@@ -28,8 +28,8 @@ class ReplayRun(msgspec.Struct, frozen=True):
 
     `ranges` are the parts of [start, stop) that this run scored; earlier runs of the same model digest had
     scored the others. `digest` is the canonical digest of this run's scores, in the order of positions;
-    it, `rows` and the counts are None or 0 until the run is completed. `stopped` is the budget that was spent
-    when it last ended before that, None when none was.
+    it, `rows` and the counts are None or 0 until the run is completed (`so_far` has them). `stopped`
+    is the budget that was spent when it last ended before that, None when none was.
     """
 
     id: str
@@ -53,6 +53,14 @@ def list_replays(log: Log) -> list[ReplayRun]:
     """Return all runs in the order in which they began."""
     ends = {event.subject: event for kind in (STOPPED, COMPLETED) for event in log.controls(kind)}
     return [_run_of(event, ends.get(event.subject)) for event in log.controls(STARTED)]
+
+
+def so_far(log: Log, run: ReplayRun) -> ReplayRun:
+    """Return the run with its counts, also of one that is not completed; that has no digest yet."""
+    if run.completed_at is not None:
+        return run
+    found = counts(log, run)
+    return msgspec.structs.replace(run, **found)
 
 
 def read_scores(

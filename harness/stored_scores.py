@@ -126,11 +126,19 @@ class Summary:
     def _count(self) -> None:
         held = pa.Table.from_batches(self._held, schema=SCORE_SCHEMA).combine_chunks()
         self._held, self._rows = [], 0
-        errors = held.column("error")
-        if errors.null_count < len(errors):
-            self._fail(count_values(errors))
+        self.fail(held.column("error"))
         for batch in held.to_batches():
             self._cells.add(batch)
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """How many rows failed of which."""
+        return self._reasons
+
+    def fail(self, errors: pa.Array | pa.ChunkedArray) -> None:
+        """Count the failures of a batch, null where there is none."""
+        if errors.null_count < len(errors):
+            self._fail(count_values(errors))
 
     def _fail(self, reasons: Mapping[str, int]) -> None:
         for reason, count in reasons.items():
@@ -158,14 +166,26 @@ class Summary:
         The reasons that are most frequent are listed, the rest is `other`.
         """
         self._count()
-        rows, failed = self._cells.rows, sum(self._reasons.values())
-        ranked = sorted(self._reasons.items(), key=lambda pair: (-pair[1], pair[0]))
-        listed = dict(ranked[:REASONS_MAX])
-        rest = failed - sum(listed.values())
-        if rest:
-            listed[OTHER] = listed.get(OTHER, 0) + rest
-        digest = self._cells.digest()
-        return {"rows": rows, "scored": rows - failed, "failed": failed, "errors": listed, "digest": digest}
+        return {**_listed(self._cells.rows, self._reasons), "digest": self._cells.digest()}
+
+
+def _listed(rows: int, reasons: Mapping[str, int]) -> dict[str, Any]:
+    failed = sum(reasons.values())
+    ranked = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    listed = dict(ranked[:REASONS_MAX])
+    rest = failed - sum(listed.values())
+    if rest:
+        listed[OTHER] = listed.get(OTHER, 0) + rest
+    return {"rows": rows, "scored": rows - failed, "failed": failed, "errors": listed}
+
+
+def counts(log: Log, run: Run) -> dict[str, Any]:
+    """Return rows and failures by reason of what a run has scored so far; no score is read."""
+    found, rows = Summary(), 0
+    for batch in own_scores(log, run, columns=["error"]):
+        rows += batch.num_rows
+        found.fail(batch.column("error"))
+    return _listed(rows, found.reasons)
 
 
 def summary(log: Log, run: Run) -> dict[str, Any]:

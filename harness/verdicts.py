@@ -19,6 +19,7 @@ from harness.looks import (
     stored_looks,
 )
 from harness.recovery.invalid import Invalid, invalid, refuse_lost
+from harness.spoken import NAME_MAX, sentence
 from harness.wealth import ledger
 from recorders.errors import WriterForked
 
@@ -136,7 +137,9 @@ def approve(log: Log, name: str, *, by: str, reason: str) -> tuple[ControlEvent,
 
     Raises:
         ApprovalRefused: the verdict is not a recorded PROMOTE, or somebody else approved it.
+        UsageError: nobody's name, or a reason that is no sentence.
     """
+    by, reason = sentence(by, "Who approves", NAME_MAX), sentence(reason, "The reason")
     experiment = get_experiment(log, name)
     verdict = conclusion(log, name)
     state = None if verdict is None else verdict.body["state"]

@@ -71,7 +71,7 @@ class ToleranceUnknown(ReplayError):
     def __init__(self, found: str) -> None:
         super().__init__(
             f"{found!r} is no tolerance.",
-            "Expected exact, decision, or absolute:X, relative:X, ulp:N or rank:X with a number from 0 on.",
+            "Expected exact, decision, or absolute:X, relative:X, ulp:N or rank:X: from 0 on, N a whole one.",
             "Write relative:1e-9, for example.",
         )
         self.found = found

@@ -48,12 +48,16 @@ class Tolerance:
             limit = float(found[3])
         except ValueError as error:
             raise ToleranceUnknown(text) from error
-        if not math.isfinite(limit) or limit < 0:
+        if not math.isfinite(limit) or limit < 0 or (found[2] == "ulp" and limit % 1):
             raise ToleranceUnknown(text)
         return cls(found[2], limit)  # type: ignore[arg-type]  # as above
 
     def __str__(self) -> str:
-        return self.kind if self.kind in {"exact", "decision"} else f"{self.kind}:{self.limit:g}"
+        return (
+            self.kind
+            if self.kind in {"exact", "decision"}
+            else f"{self.kind}:{repr(self.limit).removesuffix('.0')}"
+        )
 
     def within(self, a: Floats, b: Floats) -> Flags:
         """Return where two scores count as the same. NaN is the same as NaN, and as nothing else.

@@ -100,10 +100,10 @@ replay.add_command(race)
 @json_option
 def list_command(folder: Path | None, json: bool) -> None:
     """List the replays of this log."""
-    from harness.replays import list_replays
+    from harness.replays import list_replays, so_far
 
     with opened(folder) as log:
-        runs = list_replays(log)
+        runs = [so_far(log, found) for found in list_replays(log)]
     lines = [f"{'run':<14}{'model':<24}{'decision point':<20}{'range':<20}{'rows':>10}{'failed':>8}  state"]
     for found in runs:
         span = f"[{found.start}, {found.stop})"
@@ -125,7 +125,7 @@ def show(name: str, folder: Path | None, json: bool) -> None:
     from harness.challengers import MEASURED, account_of
     from harness.errors import NotFound
     from harness.recovery.invalid import refuse_lost
-    from harness.replays import list_replays
+    from harness.replays import list_replays, so_far
 
     with opened(folder) as log:
         runs = {found.id: found for found in list_replays(log)}
@@ -133,8 +133,9 @@ def show(name: str, folder: Path | None, json: bool) -> None:
         if len(matching) != 1:
             refuse_lost(log, name, ["replay.started"])
             raise NotFound("replay", name, [run_id[:12] for run_id in runs])
-        cost = account_of(log.controls(MEASURED, matching[0].id))
-    emit(_with_cost(matching[0], cost), json=json, text="\n".join([_summary(matching[0]), *_cost(cost)]))
+        run = so_far(log, matching[0])
+        cost = account_of(log.controls(MEASURED, run.id))
+    emit(_with_cost(run, cost), json=json, text="\n".join([_summary(run), *_cost(cost)]))
 
 
 @replay.command("noise-floor")
@@ -216,13 +217,17 @@ def _summary(run: Any) -> str:
     lines.append(f"range    [{run.start}, {run.stop}) of {run.decision_point}")
     if run.completed_at is None:
         why = "not completed" if run.stopped is None else f"out of its budget of {run.stopped}"
+        lines += _counts(run) if run.rows else []
         return "\n".join([*lines, f"state    {why}: run the same command again to go on"])
     earlier = (run.stop - run.start) - sum(after - first for first, after in run.ranges)
     if earlier:
         lines.append(f"earlier  {earlier:,} positions were scored by earlier runs of this model")
-    lines.append(f"scored   {run.scored:,} of {run.rows:,} decisions, {run.failed:,} failed")
-    lines += [f"         {count:,} x {reason}" for reason, count in run.errors.items()]
-    return "\n".join([*lines, f"digest   {run.digest}"])
+    return "\n".join([*lines, *_counts(run), f"digest   {run.digest}"])
+
+
+def _counts(run: Any) -> list[str]:
+    scored = f"scored   {run.scored:,} of {run.rows:,} decisions, {run.failed:,} failed"
+    return [scored, *(f"         {count:,} x {reason}" for reason, count in run.errors.items())]
 
 
 def _with_cost(run: Any, cost: dict[str, Any]) -> dict[str, Any]:

@@ -80,11 +80,13 @@ def start(
 @json_option
 def drain(*, folder: Path | None, json: bool, **named: Any) -> int:
     """Score all that waits up to the present end of the log, then end: here, or where it is followed."""
+    from harness.log.points import check_point
     from harness.tail.status import ask, tails_of
     from harness.tail.worker import Pace
 
     with opened(folder) as log:
         head = log.head().position
+        check_point(log, named["decision_point"])  # nothing waits where nothing was recorded
         for tail in tails_of(log, _keys(log, named)):
             ask(log, tail, "drain")
     return _serve(folder, named, Pace(until=head), json=json)

@@ -7,6 +7,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from recorders.events import IDENTIFIER_MAX
+from replay.adapters.reasons import BAD_ANSWER
+
 Scores = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.object_]
 Answer = tuple[Scores, Texts]
@@ -90,6 +93,23 @@ def absent(values: Texts) -> npt.NDArray[np.bool_]:
     import pandas as pd  # a second that who only reads scores need not wait
 
     return np.asarray(pd.isna(values), dtype=np.bool_)
+
+
+def unusable(decisions: Texts) -> dict[int, str]:
+    """Return by row why a decision is none that the log keeps: one made live is no longer either.
+
+    >>> unusable(np.array(["yes", None, "y" * 300], dtype=object))
+    {2: 'bad answer: a decision of 300 characters'}
+    """
+    found = {}
+    for at, text in enumerate(decisions.tolist()):
+        if text is None or (len(text) <= IDENTIFIER_MAX and text.isascii()):
+            continue
+        if len(text) > IDENTIFIER_MAX:
+            found[at] = f"{BAD_ANSWER}a decision of {len(text)} characters"
+        elif any("\ud800" <= one <= "\udfff" for one in text):
+            found[at] = f"{BAD_ANSWER}a decision with half a surrogate pair"
+    return found
 
 
 def _checked(values: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:

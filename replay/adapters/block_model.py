@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recorders.columns import SCORE_SCHEMA
-from replay.adapters.answers import Answer, Output, Scores, Texts, absent
+from replay.adapters.answers import Answer, Output, Scores, Texts, absent, unusable
 from replay.adapters.forms import VALUE, fill_nulls
 from replay.adapters.guard import CallFailed, guard
 from replay.adapters.reasons import GIVEN_UP, MISSING
@@ -271,9 +271,13 @@ class BlockModel:
 
     def _read(self, answer: Answer, rows: int) -> tuple[Scores, Texts, Texts]:
         scores, decisions = answer[0][:rows], answer[1][:rows]
-        bad = np.isinf(scores) | (np.isnan(scores) & absent(decisions))
+        none = absent(decisions)
+        bad = np.isinf(scores) | (np.isnan(scores) & none)
         errors = np.full(rows, None, dtype=object)
         errors[bad] = [f"score is {value}" for value in scores[bad]]
+        if not none.all():
+            for at, why in unusable(decisions).items():
+                errors[at] = why
         return scores, self._decided(scores, decisions, bad), errors
 
     def _decided(self, scores: Scores, decisions: Texts, bad: npt.NDArray[np.bool_]) -> Texts:

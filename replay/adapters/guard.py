@@ -32,6 +32,8 @@ def guard(call: Callable[..., Any], *arguments: Any) -> tuple[Any, CallFailed | 
     except CallFailed as failed:
         return None, failed
     except (Exception, SystemExit) as error:  # noqa: BLE001  see above
+        if call is _words:  # nor can what it raised be told without raising
+            return "", None
         return None, CallFailed(reason_of(error))
 
 
@@ -41,11 +43,21 @@ def reason_of(error: BaseException) -> str:
     >>> reason_of(ValueError("bad <X at 0x7f3a>"))
     'ValueError: bad <X at 0x>'
     """
-    return f"{type(error).__name__}: {plain(str(error))}"[:ERROR_CHARACTERS]
+    words, _raised = guard(_words, error)
+    return f"{type(error).__name__}: {words}"[:ERROR_CHARACTERS]
+
+
+def _words(error: BaseException) -> str:
+    return plain(str(error))
 
 
 def plain(text: str) -> str:
-    """Return a stranger's text as one line without controls and addresses, of at most ERROR_CHARACTERS."""
-    return _ADDRESS.sub("0x", " ".join(_CONTROL.sub(" ", text[: 4 * ERROR_CHARACTERS]).split()))[
-        :ERROR_CHARACTERS
-    ]
+    r"""Return a stranger's text as one line without controls and addresses, of at most ERROR_CHARACTERS.
+
+    Half of a surrogate pair is no character, and no file or database takes it: it is spelled.
+
+    >>> plain("a\ud800b")
+    'a\\ud800b'
+    """
+    whole = text[: 4 * ERROR_CHARACTERS].encode(errors="backslashreplace").decode()
+    return _ADDRESS.sub("0x", " ".join(_CONTROL.sub(" ", whole).split()))[:ERROR_CHARACTERS]

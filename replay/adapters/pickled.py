@@ -62,8 +62,13 @@ def imported_names(content: bytes) -> list[str]:
     return [*names[:_NAMES_MAX], *(["and more"] if more else [])]
 
 
-class _Followed(pickle.Unpickler):
-    """Goes the way of the unpickler, which alone knows its stack and memo; what it makes is nothing."""
+class _Followed(pickle._Unpickler):  # noqa: SLF001  see below
+    """Goes the way of the unpickler, which alone knows its stack and memo; what it makes is nothing.
+
+    Of the standard library's two it is the one in Python. The other keeps its memo in an array as long as
+    the highest place in it, which a file of twelve bytes may say is the 2^32nd: gigabytes. This one's is as
+    long as what was put there.
+    """
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from recorders.events import IDENTIFIER_MAX
 from replay.adapters.forms import FORMS, VALUE
 from replay.errors import UnknownModelUri
 
@@ -135,7 +136,7 @@ _RULES: dict[str, tuple[Callable[[str], bool], str]] = {
     "builder": (_names_attribute, "module:attr of the function that builds the network"),
     "pickle": (_is_digest, "the SHA-256 of the artefact, in 64 hex digits: what may be unpickled"),
     "decisions": (
-        lambda text: len([name for name in text.split(",") if name]) == 2,  # noqa: PLR2004  above and below
-        "two names, at or above the threshold first",
+        lambda text: [1 <= len(name) <= IDENTIFIER_MAX for name in text.split(",")] == [True, True],
+        f"two names of at most {IDENTIFIER_MAX} characters, at or above the threshold first",
     ),
 }

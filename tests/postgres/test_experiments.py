@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from harness import looks
-from harness.errors import NotFound
+from harness.errors import NotFound, UsageError
 from harness.experiment_errors import (
     ApprovalRefused,
     ExperimentChanged,
@@ -118,6 +118,9 @@ def test_approval_is_bound_to_the_verdict_and_records_the_promotion(shop: Shop, 
     shop.days(0, 41)
     taken = look(shop)
     record_verdict(shop.log, "returned-1")
+    for by, reason in (("Ada", "it wins " * 1_000), ("Ada", " "), ("A" * 300, "it wins"), ("Ada", "\udcff")):
+        with pytest.raises(UsageError, match=r"Who approves|The reason"):
+            approve(shop.log, "returned-1", by=by, reason=reason)
     approval, promotion = approve(shop.log, "returned-1", by="Ada", reason="it wins")
     assert approval.body["verdict_digest"] == taken.look.verdict_digest
     assert promotion.subject == POINT

@@ -138,3 +138,32 @@ def test_the_commands_start_without_loading_what_they_do_not_use():
     code = f"import sys, {modules}; print('pandas' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "False"
+
+
+def test_a_stopped_run_is_listed_with_what_it_has_scored(harness):
+    harness("model", "add", "py:cli_models:half", "--name", "half", "--version", "1")
+    run = (
+        "replay",
+        "run",
+        "--model",
+        "half:1",
+        "-d",
+        POINT,
+        "--to",
+        harness.part[1],
+        "--max-time",
+        "0.0001s",
+    )
+    harness(*run, code=75)
+    (found,) = harness("replay", "list", "--json")
+    assert (found["rows"], found["scored"], found["failed"]) == (2_000, 1_980, 20)
+    assert (found["errors"], found["digest"]) == ({"missing input: amount": 20}, None)
+    (line,) = harness("replay", "list").splitlines()[1:]
+    assert re.search(r"2,000 +20  out of its budget of time", line)
+    assert "1,980 of 2,000 decisions, 20 failed" in harness("replay", "show", found["id"][:8])
+
+
+def test_nothing_is_drained_where_nothing_was_recorded(harness):
+    harness("model", "add", "py:cli_models:half", "--name", "half", "--version", "1")
+    said = harness("shadow", "drain", "--model", "half:1", "-d", POINT + "s", "--from", "1", code=2)
+    assert f'no decision point "{POINT}s". Known: {POINT}.' in said

@@ -86,6 +86,9 @@ def test_a_known_difference_is_counted_apart_until_it_ends(world):
         register_known(
             log, **{**said, "models": ("bent:1", "b:1")}, where={"kind": "coin"}, until="2025-01-01T00:00:00Z"
         )
+    endless = {**said, "reason": "coins " * 2_000_000}
+    with pytest.raises(UsageError, match=r"reason has 11,999,999 characters\. Expected 1 to 2,000"):
+        register_known(log, **endless, where={"kind": "coin"}, until="2025-01-01T00:00:00Z")
     register_known(log, **said, where={"kind": "coin"}, until="2024-03-10T00:00:00Z")
     found = asked(world, tolerance=Tolerance("absolute", 1e-9))
     assert found.account.by_state["differs"] == 0

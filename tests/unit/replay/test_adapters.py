@@ -77,6 +77,8 @@ def folder(tmp_path):
         ("py:m:f?threshold=high", "Expected a number"),
         ("py:m:f?nulls=maybe", "nulls=error, nulls=pass or nulls=value:NUMBER"),
         ("py:m:f?decisions=a,b", "beside a threshold"),
+        ("py:m:f?threshold=1&decisions=a,,b", "two names"),
+        (f"py:m:f?threshold=1&decisions=a,{'b' * 257}", "of at most 256 characters"),
         ("py:m:f?method=fit", "method='fit'"),
         ("py:m:f?class=1&class=2", "given twice"),
         ("py:m:f?", None),

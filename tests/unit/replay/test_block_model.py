@@ -190,3 +190,31 @@ def test_reasons_are_short_and_on_one_line():
 def test_a_model_that_exits_costs_its_rows_alone():
     result, failed = guard(sys.exit, 3)
     assert (result, failed.reason) == (None, "SystemExit: 3")
+
+
+class MuteError(Exception):
+    def __str__(self):
+        raise MuteError
+
+
+def test_what_is_raised_without_words_or_with_half_a_character_is_a_reason():
+    def torn(frame):
+        raise ValueError("half \ud800 of it")
+
+    def mute(frame):
+        raise MuteError
+
+    assert scored(torn, [1.0])["error"] == ["ValueError: half \\ud800 of it"]
+    assert scored(mute, [1.0])["error"] == ["MuteError: "]
+
+
+def test_a_decision_that_the_log_does_not_keep_costs_its_row():
+    texts = ["yes", "y" * 257, "é" * 256, "\ud800"]
+    out = scored(lambda frame: texts[: len(frame)] + ["no"] * (len(frame) - 4), [1.0, 2.0, 3.0, 4.0])
+    assert out["decision"] == ["yes", None, "é" * 256, None]
+    assert out["error"] == [
+        None,
+        "bad answer: a decision of 257 characters",
+        None,
+        "bad answer: a decision with half a surrogate pair",
+    ]

@@ -14,7 +14,9 @@ MIXED = FLOATS.append_column("n", pa.array([2**53 + 1, None, -3])).append_column
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
-@pytest.mark.parametrize("block", [FLOATS, MIXED, FLOATS.slice(1), FLOATS.slice(3), FLOATS.select(["b"]), LONG, LONG.select(["a"])])
+@pytest.mark.parametrize(
+    "block", [FLOATS, MIXED, FLOATS.slice(1), FLOATS.slice(3), FLOATS.select(["b"]), LONG, LONG.select(["a"])]
+)
 def test_it_has_the_bits_of_each_column(block: pa.RecordBatch, kind: type[np.floating]) -> None:
     with np.errstate(over="ignore"):
         found = matrix(block, kind)

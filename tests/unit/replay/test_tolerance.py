@@ -12,7 +12,7 @@ floats = st.floats(allow_nan=True, allow_infinity=True)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "near", "exact:1", "absolute", "ulp:-1", "rank:nan", "relative:1e999", "ulp:e"]
+    "text", ["", "near", "exact:1", "absolute", "ulp:-1", "rank:nan", "relative:1e999", "ulp:e", "ulp:1.5"]
 )
 def test_what_is_no_tolerance_is_refused_with_what_would_be(text: str) -> None:
     with pytest.raises(ToleranceUnknown, match="Expected exact, decision, or absolute:X"):
@@ -20,7 +20,7 @@ def test_what_is_no_tolerance_is_refused_with_what_would_be(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["exact", "decision", "absolute:0.5", "relative:1e-09", "ulp:4", "rank:0.01"]
+    "text", ["exact", "decision", "absolute:0.5", "relative:1e-09", "ulp:4", "ulp:12345678", "rank:0.01"]
 )
 def test_a_tolerance_is_written_as_it_is_read(text: str) -> None:
     assert str(Tolerance.parse(text)) == text
