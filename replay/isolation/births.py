@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import pandas as pd
 
 from replay.isolation import child, crowd, serving
+from replay.keeper import end_children
 
 assert pd, "it is imported here so that no child has to, as serving is"
 assert serving
@@ -73,7 +74,7 @@ class _Nursery:
             crowd.close(pid)
             _kill(pid)
             os.waitpid(pid, 0)
-        self._end_adopted()
+        end_children()
         for pid in ended:
             crowd.remove(pid)
         for home in self._homes:
@@ -137,28 +138,14 @@ class _Nursery:
             _kill(pid)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             self._living.remove(pid)
-            self._end_adopted()
+            # What a child that is gone left behind is ours then, and ends as well.
+            end_children(frozenset(self._living))
             crowd.remove(pid)
             self._say({"died": pid, "status": status})
-
-    def _end_adopted(self) -> None:
-        """End what a child that is gone left behind; its own children are ours then, and end as well."""
-        while adopted := _children_of_ours() - self._living:
-            for pid in adopted:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
 
     def _say(self, message: dict[str, int]) -> None:
         with suppress(ConnectionError):  # killed meanwhile; the end of what it tells us is read next
             self._control.sendall(json.dumps(message).encode() + b"\n")
-
-
-def _children_of_ours() -> set[int]:
-    """Return the process ids of our children, those that we adopted among them; none where nobody says."""
-    try:
-        return set(map(int, Path("/proc/self/task", str(os.getpid()), "children").read_text().split()))
-    except OSError:
-        return set()
 
 
 def _kill(pid: int) -> None:

@@ -8,6 +8,7 @@ also the parent of its children: it alone knows which process id is still whose,
 import atexit
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from replay.isolation.limits import Limits, environment
 ROOT = Path(replay.__file__).parents[1]
 _BOOT = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
+    "from replay.keeper import keep; keep(int(sys.argv[2])); "
     "from replay.isolation.births import main; main(int(sys.argv[2]))"
 )
 _START_S = 60.0
@@ -114,8 +116,12 @@ class Nursery:
 
     @property
     def alive(self) -> bool:
-        """Whether its process runs."""
-        return self._process.poll() is None
+        """Whether its process runs; its keeper may have to end yet what it left."""
+        if self._process.poll() is not None:
+            return False
+        ends = select.poll()
+        ends.register(self._socket, 0)
+        return not ends.poll(0)
 
     def close(self) -> None:
         """Let it end, with all its children."""

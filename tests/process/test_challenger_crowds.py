@@ -56,16 +56,39 @@ def test_an_ordinary_folder_is_no_group_and_is_not_said_to_hold(
     assert not list(tmp_path.glob("**/harness-challenger-*"))
 
 
+LEAVES = """
+import os, signal
+from pathlib import Path
+from tests.process.test_challengers import children_of, nursery_of, opened, rows
+with opened("leaves_some") as model:
+    assert model.score(rows())["score"].null_count == 0
+    own = model._process
+    left = children_of(own._child)
+    os.kill(nursery_of(own._nursery), signal.SIGKILL)
+    ended = own._nursery._process.wait()
+    print(bool(left), ended, [pid for pid in left if Path("/proc", pid, "exe").exists()])
+    with opened("good") as next_one:
+        print(next_one.score(rows())["score"].null_count)
+"""
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="nobody here can become another user")
+@pytest.mark.parametrize("before", [AS_NOBODY, "env"])
+def test_what_a_challenger_left_goes_with_its_nursery_whoever_runs_it(before: str) -> None:
+    assert run(LEAVES, *before.split()) == "True 0 []\n0\n"
+
+
 @as_root
 def test_what_a_challenger_left_goes_with_the_next_when_its_nursery_was_killed() -> None:
+    """With the nursery's keeper, which would have ended it, as it ends it where there are no groups."""
     with opened("leaves_some") as model:
         assert model.score(rows())["score"].null_count == 0
         assert model.account.sandbox["forks"] == crowd.HELD
         child, home = model._process._child, model._process._folder
         (group,) = GROUPS.glob(f"**/harness-challenger-*-{child}")
-        its_nursery = nursery.nursery_for(1)._process
-        its_nursery.kill()
-        its_nursery.wait()
+        keeper = nursery.nursery_for(1)._process
+        keeper.kill()
+        keeper.wait()
         home.cleanup()
         gone(child, home.name)
         left = crowd._members(group)

@@ -168,11 +168,22 @@ def test_what_is_no_model_is_told_apart_across_the_process():
         open_isolated("py:zoo:inputs", inputs=["x"], folder=FOLDER)
 
 
+def nursery_of(kept):
+    """Return the process id of a nursery, whose parent is its keeper."""
+    (pid,) = children_of(kept._process.pid)
+    return int(pid)
+
+
+def children_of(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
 def test_the_nurserys_end_costs_one_start_and_nothing_else():
     with opened("good") as model:
         before = model.score(rows())
-        nursery.nursery_for(1)._process.kill()
-        nursery.nursery_for(1)._process.wait()
+        killed = nursery.nursery_for(1)
+        os.kill(nursery_of(killed), signal.SIGKILL)
+        assert killed._process.wait() == 0
         assert model.score(rows()).equals(before)
     assert model.account.starts == 2
 
@@ -210,7 +221,7 @@ def owner_of(name, then):
         "from tests.process.test_challengers import *\n"
         f"model = opened({name!r}, Limits(timeout_s=3600))\n"
         "own = model._process\n"
-        "print(own._child, own._nursery._process.pid, own._folder.name, flush=True)\n"
+        "print(own._child, nursery_of(own._nursery), own._folder.name, flush=True)\n"
         f"{then}\n"
     )
     return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)

@@ -75,7 +75,7 @@ def test_tail_follows_until_interrupted(folder: Path) -> None:
         log.control("a.b", "followed", {}, key="followed")
     assert "followed" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate()  # however long a busy machine takes: its end is what is waited for
     assert (process.returncode, "Traceback" in said) == (130, False)
 
 
