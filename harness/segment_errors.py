@@ -73,7 +73,7 @@ class StoreFull(StoreError):
         super().__init__(
             f"The store {address} has no room for {path}.",
             "Expected room for the segment beside those that are there.",
-            'Free some and run "harness log seal" again: nothing was registered, and the log has it all.',
+            "Free some and run the same command again: nothing of it was registered, and the log has it all.",
         )
         self.address = address
         self.path = path

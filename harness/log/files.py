@@ -58,7 +58,7 @@ def _digest(store: Store, part: Part) -> str:
 
 def _first_altered(store: Store, part: Part) -> int:
     """Return the first position whose bytes are not what was sealed; the part's own if it cannot be told."""
-    data = store.read(part.path)
+    data = store.read(part.path, size=part.bytes)
     footer = data[len(data) - part.footer_bytes :]
     if len(data) != part.bytes or hashlib.sha256(footer).hexdigest() != part.footer_digest:
         return part.first

@@ -6,7 +6,7 @@ registers after somebody else did is refused: a sealer that slept cannot build o
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import msgspec
@@ -21,7 +21,7 @@ from harness.log.publish import draft_folder, publish
 from harness.log.segments import SEALED, SWEPT, Manifest, Segment
 from harness.log.store import Found, translated
 from harness.log.stored import StoredBatch
-from harness.segment_errors import ChainBroken, SealBusy
+from harness.segment_errors import ChainBroken, SealBusy, StoreError, StoreFull
 from recorders.append import Batch
 from recorders.errors import WriterForked
 
@@ -71,13 +71,21 @@ def seal(
 def sealing(log: Log) -> Iterator[None]:
     """Be the only one who seals, compacts, releases or sweeps this log while the block runs.
 
+    Where the store is full, what the block began is swept: each further try, of a log that has grown, would
+    leave files of other names, and take the room that somebody freed for it.
+
     Raises:
         SealBusy: somebody else is.
     """
     with Lease(log.url, "seal", str(log.sealed.log_id)) as lease:
         if not lease.held:
             raise SealBusy
-        yield
+        try:
+            yield
+        except StoreFull:
+            with suppress(StoreError, SealBusy):  # the one that is raised is what is to be mended
+                sweep(log)
+            raise
 
 
 def make(

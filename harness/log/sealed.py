@@ -100,7 +100,7 @@ class Sealed:
     def file(self, file: File, first: int) -> bytes:
         """Return a whole file, checked; `first` is a position that it stands for."""
         try:
-            data = self.store.read(file.path)
+            data = self.store.read(file.path, size=file.bytes)
         except FileNotFoundError as error:
             raise SegmentMissing(self.store.shown, file.path, first) from error
         if len(data) != file.bytes or hashlib.sha256(data).hexdigest() != file.digest:

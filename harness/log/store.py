@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -42,6 +43,7 @@ _CLIENTS: Final = (
 _SLOWEST_BYTES_PER_S: Final = 256 * 2**10
 _UNKNOWN_BYTES: Final = 64 * 2**20
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -87,26 +89,41 @@ class Store:
 
         Raises:
             StoreFull, StoreRefused, StoreUnreachable: nothing is at `path` that was not there before.
+            StoreUnknown: there is no such bucket.
         """
         with translated(self.shown, path):
             if self.local:
                 self._put_local(Path(self._at(path)), source)
-            else:
-                self._call("put_file", str(source), self._at(path), size=source.stat().st_size)
+                return
+            size = source.stat().st_size
+            try:
+                self._call("put_file", str(source), self._at(path), size=size)
+            except FileNotFoundError as error:
+                remedy = "Make the bucket, or correct [store] in harness.toml."
+                raise StoreUnknown(self.shown, _reason(error), remedy) from error
 
-    def read(self, path: str, start: int = 0, stop: int | None = None) -> bytes:
-        """Return the bytes [start, stop) of a file.
+    def read(self, path: str, start: int = 0, stop: int | None = None, *, size: int | None = None) -> bytes:
+        """Return the bytes [start, stop) of a file: fewer where it ends before.
+
+        `size` is what a whole file should have: it says how long to wait for it.
 
         Raises:
             FileNotFoundError: there is none. StoreRefused, StoreUnreachable.
         """
+        patient = (size or _UNKNOWN_BYTES) if stop is None else stop - start
         with translated(self.shown, path):
-            size = _UNKNOWN_BYTES if stop is None else stop - start
-            data: bytes = self._call("cat_file", self._at(path), start=start, end=stop, size=size)
+            try:
+                data: bytes = self._call("cat_file", self._at(path), start=start, end=stop, size=patient)
+            except _failures() as error:
+                if _ends_before(error):
+                    return b""
+                raise
             return data
 
     def ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return the bytes of several ranges of a file, fetched side by side where the store can.
+
+        Of a file that ends before one of them begins, none of any.
 
         Raises:
             FileNotFoundError: there is none. StoreRefused, StoreUnreachable.
@@ -118,7 +135,14 @@ class Store:
                 [b for _, b in ranges],
             )
             size = sum(stops) - sum(starts)
-            found: list[bytes] = self._call("cat_ranges", places, starts, stops, on_error="raise", size=size)
+            try:
+                found: list[bytes] = self._call(
+                    "cat_ranges", places, starts, stops, on_error="raise", size=size
+                )
+            except _failures() as error:
+                if _ends_before(error):
+                    return [b""] * len(ranges)
+                raise
             return found
 
     def mapped(self, path: str) -> mmap.mmap | None:
@@ -205,11 +229,11 @@ def translated(place: str, path: str) -> Iterator[None]:
         raise
     except IsADirectoryError as error:
         raise FileNotFoundError(error.errno, "no file is there", path) from error
-    except PermissionError as error:
-        raise StoreRefused(place, _reason(error)) from error
     except OSError as error:
         if error.errno in _FULL:
             raise StoreFull(place, path) from error
+        if error.errno in _REFUSED:
+            raise StoreRefused(place, _reason(error)) from error
         raise StoreUnreachable(place, _reason(error)) from error
     except _client_errors() as error:
         raise StoreUnreachable(place, _reason(error)) from error
@@ -220,6 +244,27 @@ def _client_errors() -> tuple[type[Exception], ...]:
     return tuple(
         getattr(module, name) for module, name in modules if module is not None and hasattr(module, name)
     )
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    return (OSError, *_client_errors())
+
+
+def _ends_before(error: BaseException | None) -> bool:
+    """Return whether a store says that a file ends before the range that was asked for begins.
+
+    A file on a disk gives no bytes then; an object store that answered with an error was said to be silent,
+    and a file that was cut short to be no fault of its bytes.
+    """
+    while error is not None:
+        told = getattr(error, "response", None)  # botocore's has a mapping, Azure's an object
+        answer = told.get("ResponseMetadata", {}) if isinstance(told, Mapping) else {}
+        codes = [answer.get("HTTPStatusCode")]
+        codes += [getattr(error, name, None) for name in ("status_code", "code")]
+        if HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE in codes:
+            return True
+        error = error.__cause__
+    return False
 
 
 def _reason(error: Exception) -> str:

@@ -157,7 +157,14 @@ def refused(*_: Any, **__: Any) -> None:
     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
-@pytest.mark.parametrize(("fails", "error"), [(full, StoreFull), (refused, StoreRefused)])
+def read_only(*_: Any, **__: Any) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+FAULTS = [(full, StoreFull), (refused, StoreRefused), (read_only, StoreRefused)]
+
+
+@pytest.mark.parametrize(("fails", "error"), FAULTS)
 def test_a_store_that_takes_nothing_harms_nothing(
     log: Log, monkeypatch: pytest.MonkeyPatch, fails: Any, error: type[Exception]
 ) -> None:
