@@ -67,6 +67,28 @@ def cells(start: int, stop: int, positions: int) -> list[Range]:
     return list(pairwise(ends))
 
 
+def even_end(parts: Sequence[Range], anew: int, workers: int) -> list[Range]:
+    """Return the parts, the last of them cut so that so many workers end together.
+
+    `anew` parts at the end have to be paired. Beyond whole rounds they are cut evenly, where that
+    takes an eighth of the largest part off the last round: a part more is a pass over all outcomes more.
+
+    >>> even_end([(1, 9), (9, 17), (17, 21)], 3, 2)
+    [(1, 9), (9, 17), (17, 19), (19, 21)]
+    """
+    if not anew:
+        return list(parts)
+    rest = (anew - 1) % workers + 1
+    last = parts[-rest:]
+    even = cut(last[0][0], last[-1][1], workers)
+    gained = _longest(last) - _longest(even)
+    return [*parts[:-rest], *even] if gained > _longest(parts) // 8 else list(parts)
+
+
+def _longest(parts: Sequence[Range]) -> int:
+    return max(stop - start for start, stop in parts)
+
+
 def undivided(plan: Plan) -> str | None:
     """Return why a plan is measured in one piece, None when it can be in parts."""
     if isinstance(plan.slices, SlicePlan):

@@ -4,6 +4,7 @@ A function of the log alone: the same experiment at the same place gives the sam
 """
 
 from collections.abc import Mapping
+from itertools import takewhile
 
 import msgspec
 
@@ -12,7 +13,7 @@ from harness.experiments import Experiment
 from harness.intake_counts import intake_counts
 from harness.kept_pairs import kept_parts, key_of
 from harness.log.log import Log
-from harness.mapped_parts import POSITIONS_MAX, Piece, cells, cut, map_parts, undivided
+from harness.mapped_parts import POSITIONS_MAX, Piece, cells, cut, even_end, map_parts, undivided
 from harness.measured_part import Account, MeasuredPart, Question, measure_part
 from harness.rivalry import rivalry_of
 from harness.scoring import failure_of
@@ -109,14 +110,17 @@ def measure(
 
 
 def _pieces(log: Log, question: Question, where: Spread) -> list[Piece]:
-    """Return the parts: cells that stay when the range grows, or fewer than asked for, then equal ones."""
+    """Return the parts: cells that stay when the range grows, but for the last; equal ones where few."""
     start, stop = question.start, question.stop
     parts = cells(start, stop, where.positions)
     if len(parts) < where.parts or len(parts) == 1:
         return [Piece(part) for part in cut(start, stop, where.parts)]
     key = key_of(log, question) if where.keep else None
     if key is None:
-        return [Piece(part) for part in parts]
+        return [Piece(part) for part in even_end(parts, len(parts), where.parts)]
+    kept = kept_parts(log, key, question, parts)
+    anew = len(list(takewhile(lambda found: found is None, reversed(kept))))
+    parts = even_end(parts, anew, where.parts)
     kept = kept_parts(log, key, question, parts)
     return [Piece(part, found, key) for part, found in zip(parts, kept, strict=True)]
 

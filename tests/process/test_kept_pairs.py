@@ -75,6 +75,22 @@ def test_a_second_look_at_a_place_pairs_nothing_and_says_the_same(
     assert len(paired) == parts - len(events)
 
 
+def test_an_even_end_for_two_workers_is_kept_as_well(
+    shop: Shop, tmp_path: Path, paired: list[tuple[int, int]]
+) -> None:
+    declared(shop, tmp_path, "even", unit=REQUEST)
+    take_look(shop.log, "even", folder=tmp_path)
+    place, expected = shop.log.head().position, fresh(shop, "even")
+    counts = []
+    for _again in range(2):
+        paired.clear()
+        found = measured(shop.log, "even", InProcess(), 2, POSITIONS, keep=True, at=place)
+        assert as_bytes(found) == expected
+        counts.append(len(paired))
+    assert counts[0] > 3
+    assert counts[1] <= 2  # what is not settled at the end
+
+
 def test_after_corrections_only_what_they_name_is_paired_anew(
     shop: Shop, tmp_path: Path, paired: list[tuple[int, int]]
 ) -> None:
