@@ -13,8 +13,11 @@ from setuptools.command.bdist_wheel import bdist_wheel
 RECORDERS = Path(os.path.relpath(Path(__file__).parent)) / "recorders"
 HOT_PATH = Extension(
     "recorders._hotpath",
-    [(RECORDERS / name).as_posix() for name in ("_hotpath.c", "_cut.c", "_heads.c", "_picks.c")],
-    depends=[(RECORDERS / name).as_posix() for name in ("_plain.h", "_cut.h", "_doors.h")],
+    [
+        (RECORDERS / name).as_posix()
+        for name in ("_hotpath.c", "_cut.c", "_heads.c", "_picks.c", "_rows.c", "_transpose.c")
+    ],
+    depends=[(RECORDERS / name).as_posix() for name in ("_plain.h", "_cut.h", "_doors.h", "_rows.h")],
     optional=True,
 )
 

@@ -1,16 +1,21 @@
-/* What _hotpath.c offers to the doors: `read_head` of _heads.c and `find_values` of _picks.c. */
+/* What _hotpath.c offers to the doors: `read_head` of _heads.c and `find_values` of _picks.c; and to who composes:
+ * `transpose` of _transpose.c. */
 #ifndef RECORDERS_DOORS_H
 #define RECORDERS_DOORS_H
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-extern PyMethodDef heads_methods[], picks_methods[];
+extern PyMethodDef heads_methods[], picks_methods[], transpose_methods[];
 
 static inline int
 add_doors(PyObject *module)
 {
-    return PyModule_AddFunctions(module, heads_methods) < 0 ? -1 : PyModule_AddFunctions(module, picks_methods);
+    PyMethodDef *offered[] = {heads_methods, picks_methods, transpose_methods};
+    for (int n = 0; n < 3; n++)
+        if (PyModule_AddFunctions(module, offered[n]) < 0)
+            return -1;
+    return 0;
 }
 
 #endif

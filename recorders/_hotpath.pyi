@@ -17,6 +17,9 @@ def read_head(
 def find_values(
     picks: tuple[tuple[tuple[tuple[str | int, ...], ...], Any], ...], document: object, absent: object, /
 ) -> list[Any] | None: ...
+def transpose(
+    payload: bytes, events: int, kinds: bytes, /
+) -> list[tuple[int, bytes | None, Any, bytes | None, bool]] | None: ...
 
 class HotPath:
     def __new__(

@@ -1,5 +1,6 @@
 """Columns: frames as Arrow record batches, and the bytes that the log keeps of them."""
 
+import functools
 import struct
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,11 +14,12 @@ from recorders.errors import CorruptBatch
 from recorders.fields import FeatureSet
 from recorders.flatbuffer import uncompressed_bytes
 from recorders.frame import Frame
+from recorders.hotpath import COMPILED
 from recorders.transpose import transpose
 
 BATCH_BYTES_MAX: Final = 64 * 2**20
-# Fewer events are read faster one by one (docs/adr/0066).
-TRANSPOSED_MIN: Final = 500
+# Fewer events are read faster one by one (docs/adr/0066, docs/adr/0087).
+TRANSPOSED_MIN: Final = 8 if COMPILED else 500
 SEALED: Final = "sealed"
 INSTANT: Final = pa.timestamp("us", tz="UTC")
 STATUSES: Final = pa.list_(pa.struct([pa.field("field", pa.string()), pa.field("status", pa.string())]))
@@ -70,6 +72,7 @@ SCORE_SCHEMA: Final = pa.schema(
 )
 
 
+@functools.lru_cache(maxsize=64)
 def decision_schema(feature_set: FeatureSet) -> pa.Schema:
     """Return the Arrow schema of a decision batch: the envelope, one `f.<name>` per field, `statuses`.
 

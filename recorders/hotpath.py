@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PURE_VARIABLE: Final = "HARNESS_RECORDER_PURE"
 _NO: Final = ("", "0", "false", "no")
-_FORM: Final = 4  # as recorders/_hotpath.c has it
+_FORM: Final = 5  # as recorders/_hotpath.c has it
 # What the compiled path calls a kind of value; upper case where None is not allowed.
 _CODES: Final = {
     "float64": "f",
@@ -69,6 +69,12 @@ read_head: Final[_ReadHead | None] = _found.read_head if COMPILED else None
 _Pick = tuple[tuple[tuple[str | int, ...], ...], Any]
 _FindValues = Callable[[tuple[_Pick, ...], Any, object], list[Any] | None]
 find_values: Final[_FindValues | None] = _found.find_values if COMPILED else None
+
+# A payload, its events, the kind of each of their values (recorders/buffers.py); of each column come how many
+# are null, which are valid, its values, what they are ends in, whether all is ASCII. None: decline.
+Column = tuple[int, bytes | None, Any, bytes | None, bool]
+_Transpose = Callable[[bytes, int, bytes], "list[Column] | None"]
+transpose: Final[_Transpose | None] = _found.transpose if COMPILED else None
 
 
 def which() -> str:

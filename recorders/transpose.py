@@ -1,8 +1,9 @@
 """Transpose: events as msgpack rows become Arrow columns, without a Python object for any value.
 
-All events are walked at once, column by column: a cursor in each event stands at its next value, and a few
-numpy operations read that value in all of them. What is not encoded as our recorders do it is left to the
-patient way of `recorders.columns`, which takes it or says what it is (docs/adr/0020).
+Compiled code reads them row by row (recorders/buffers.py). Without it, all events are walked at once, column
+by column: a cursor in each event stands at its next value, and a few numpy operations read that value in all
+of them. What is not encoded as our recorders do it is left to the patient way of `recorders.columns`, which
+takes it or says what it is (docs/adr/0020, docs/adr/0087).
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from recorders.buffers import pairs_of, read_rows
 from recorders.walk import FIXARRAY, NIL, Numbers, Table, Unusual, Walk
 
 _FALSE, _TRUE, _FLOAT64 = 0xC2, 0xC3, 0xCB
@@ -44,7 +46,7 @@ def transpose(payload: bytes, events: int, schema: pa.Schema) -> list[pa.Array] 
     None when a row is not of that schema, or not encoded as our recorders do it.
     """
     try:
-        return _columns(Walk(payload, events, len(schema)), schema)
+        return read_rows(payload, events, schema) or _columns(Walk(payload, events, len(schema)), schema)
     except (Unusual, IndexError, pa.ArrowException, msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
 
@@ -176,10 +178,14 @@ def _instants(walk: Walk, kind: pa.DataType) -> pa.Array:
         else:
             nanos[rows], seconds[rows] = walk.words[first + 2], walk.longs[first + 6]
     micros, rest = np.divmod(nanos, 1000)
-    if not steps.all() or rest.any() or (nanos >= 10**9).any() or (abs(seconds) > _SECONDS_MAX).any():
+    if not steps.all() or rest.any() or (nanos >= 10**9).any() or _far(seconds).any():
         raise Unusual
     walk.at = at + steps
     return _masked(seconds * 10**6 + micros, nil, kind)
+
+
+def _far(seconds: Numbers) -> Flags:
+    return (seconds > _SECONDS_MAX) | (seconds < -_SECONDS_MAX)  # -2**63 has no absolute value
 
 
 def _lists(walk: Walk, kind: pa.DataType) -> pa.Array:
@@ -202,10 +208,8 @@ def _structs(walk: Walk, kind: pa.DataType) -> pa.Array:
     """What is rare (statuses), value by value; it stands last."""
     rare = np.flatnonzero(walk.tags != NIL)
     values: list[Any] = [None] * len(walk.at)
-    names = [field.name for field in kind.value_type.fields]
     for row in rare:
-        pairs = msgspec.msgpack.decode(walk.data[walk.at[row] : walk.stops[row]], type=list[tuple[str, str]])
-        values[row] = [dict(zip(names, pair, strict=True)) for pair in pairs]
+        values[row] = pairs_of(walk.data[walk.at[row] : walk.stops[row]], kind)
     steps = np.ones(len(values), np.int64)
     steps[rare] = (walk.stops - walk.at)[rare]
     walk.at = walk.at + steps
