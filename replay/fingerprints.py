@@ -1,6 +1,6 @@
 """Fingerprints: 64 bits an id, by which it is told that an id is not among many others, and where it may be.
 
-They are stored beside training sets (`kept/2`), so that their definition stays for ever.
+They are stored beside training sets (`kept/3`), so that their definition stays for ever.
 """
 
 from functools import cached_property
@@ -42,7 +42,7 @@ def fingerprints(column: pa.ChunkedArray) -> Fingerprints:
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint64)
 
 
-class News:
+class Sought:
     """Fingerprints that are looked for among many others."""
 
     def __init__(self, prints: Fingerprints) -> None:

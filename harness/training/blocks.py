@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from harness.training.candidates import Candidates
 from harness.training.files import linked
+from harness.training.news import Ends, ends_of
 from harness.training.parts import Entry, cuts
 from harness.training.spec import Spec
 from replay.columns import instants, mask_of
@@ -49,13 +50,15 @@ class File(msgspec.Struct, frozen=True):
 class Block(msgspec.Struct, frozen=True, kw_only=True):
     """Decisions from number `first` on. `fresh` of them are the first with their id.
 
-    `newest`: when the last of them to occur occurred, in microseconds since 1970.
+    `newest`: when the last of them to occur occurred, in microseconds since 1970. `ends`: between which ids
+    theirs are.
     """
 
     first: int
     decisions: int
     fresh: int
     newest: int
+    ends: Ends | None
     columns: File
     ids: File
 
@@ -86,6 +89,7 @@ def write_blocks(folder: Path, of: Candidates, first: int) -> list[Block]:
             decisions=end - begin,
             fresh=int(np.count_nonzero(of.decided.first[here])),
             newest=int(of.decided.occurred_us[here].max()),
+            ends=ends_of(table.column("decision_id")),
             columns=write_file(folder / _name("columns", begin), sink.getvalue()),
             ids=write_file(folder / _name("ids", begin), np.sort(prints[here]).astype("<u8").data),
         )

@@ -5,6 +5,7 @@ labels; of features no more than the last bytes of a text, in the states of the 
 checked against its digest, and the cells against the registration.
 """
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,17 +29,17 @@ from harness.training.blocks import (
     write_file,
 )
 from harness.training.candidates import Candidates
+from harness.training.news import News
 from harness.training.rows import Rows
 from harness.training.spec import Spec
 from recorders.canonical import canonical_json, digest
 from replay import resumable
 from replay.digest import Cells
-from replay.fingerprints import Fingerprints, News
 from replay.join import microseconds
 from replay.matching import MICROSECOND
 from replay.ranges import AsOf
 
-FORMAT: Final = "kept/2"
+FORMAT: Final = "kept/3"
 # What destroys values of the log, whatever place it is read at.
 ERASURES: Final = "subject.*"
 _INDEX, _ORPHANS, _CELLS, _STATES = "kept.json", "orphans.arrow", "cells", "states"
@@ -90,7 +91,7 @@ class Kept:
     cells: bytes
     states: Mapping[int, bytes]
 
-    def open_from(self, spec: Spec, decisions: int, news: Fingerprints) -> int:
+    def open_from(self, spec: Spec, decisions: int, news: News) -> int:
         """Return the first block that may differ in the set of `decisions` decisions; one is open at least.
 
         All before it are settled: every decision there was as old as each window when the set was cut, and
@@ -99,10 +100,12 @@ class Kept:
         blocks, edges = self.index.blocks, edges_of(decisions)
         window = max(rule.window for rule in spec.labels) // MICROSECOND
         settled = microseconds(self.index.as_of) - window
-        wanted, found = News(news), 0
+        found = 0
         for block, end in zip(blocks[:-1], edges[1:], strict=False):
             whole = block.first + block.decisions == end
-            if not whole or block.newest > settled or wanted.any_among(read_ids(self.folder, block)):
+            if not whole or block.newest > settled:
+                break
+            if news.any_in(block.ends, functools.partial(read_ids, self.folder, block)):
                 break
             found += 1
         while found and not any(block.fresh for block in blocks[found:]):

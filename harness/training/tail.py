@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.training.blocks import NOT_REGISTERED, Block, Unusable
 from harness.training.candidates import continued, outcomes_of
 from harness.training.kept import Kept
+from harness.training.news import News
 from harness.training.rows import Judged, Outline, Rows, judged, rows_of
 from harness.training.source import Source, schemas_of
 from harness.training.spec import Spec
-from replay.fingerprints import Fingerprints, fingerprints
 from replay.ranges import AsOf
 
 
@@ -66,15 +65,15 @@ def _weighted(spec: Spec) -> bool:
     return spec.weights is not None or any(rule.immature == "weight" for rule in spec.labels)
 
 
-def _news(source: Source, spec: Spec, outcomes: list[pa.Table]) -> Fingerprints:
-    """Return the fingerprints of the new decisions' ids, and of those that new outcomes of the set have."""
+def _news(source: Source, spec: Spec, outcomes: list[pa.Table]) -> News:
+    """Return the new decisions' ids, and those that new outcomes of the set have."""
     labels = pa.array([rule.name for rule in spec.labels], pa.large_string())
     ids = [batch.column("decision_id") for batch in source.batches]
-    found = [fingerprints(pa.chunked_array(ids, pa.string()))]
+    found = [pa.chunked_array(ids, pa.string())]
     for table in outcomes:
         own = pc.is_in(table.column("label").cast(labels.type), value_set=labels)
-        found.append(fingerprints(table.filter(own).column("decision_id")))
-    return np.concatenate(found)
+        found.append(table.filter(own).column("decision_id"))
+    return News(found)
 
 
 def _outline(rows: Rows, registered: Mapping[str, Any], was: Judged) -> Outline:

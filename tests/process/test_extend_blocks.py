@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from harness.training import blocks, tail
+from harness.training import blocks, kept, news
 from harness.training.extend import extend_training_set
 from harness.training.sets import Place, build_training_set
 from harness.training.spec import Spec
@@ -24,12 +24,12 @@ BLOCK = 128
 class Grown:
     """A set of `count` decisions, whose blocks are settled but for the last ones, and what comes after."""
 
-    def __init__(self, log, folder, monkeypatch, count=512, late=()):
+    def __init__(self, log, folder, monkeypatch, count=512, late=(), first=0):
         small(monkeypatch)
-        self.log, self.folder, self.count = log, folder, count
+        self.log, self.folder, self.count = log, folder, first + count
         self.history = History(log, size=97)
-        self.numbers(np.arange(count), late)
-        self.history.outcomes(0, count)
+        self.numbers(np.arange(first, first + count), late)
+        self.history.outcomes(first, first + count)
         self.later(4_000)
         self.spec = Spec(decision_point=POINT, start=1, stop=log.head().position + 1, labels=PLAIN)
         self.made = build_training_set(log, self.spec, place=Place(folder / "0", rows_per_part=BLOCK))
@@ -112,7 +112,7 @@ def test_ids_that_share_a_fingerprint_cost_time_and_nothing_else(event_log, tmp_
         return fingerprints(column) & np.uint64(2**bits - 1)
 
     monkeypatch.setattr(blocks, "fingerprints", few)
-    monkeypatch.setattr(tail, "fingerprints", few)
+    monkeypatch.setattr(news, "fingerprints", few)
     grown = Grown(event_log, tmp_path, monkeypatch)
     grown.history.outcomes(300, 301, flip=True)
     assert grown.extended(20).decisions == 512 + 20
@@ -125,3 +125,48 @@ def test_where_no_hash_can_be_taken_up_the_set_is_the_same(event_log, tmp_path, 
     grown = Grown(event_log, tmp_path, monkeypatch, 490)
     monkeypatch.setattr(resumable, "AVAILABLE", has and "now" in there)
     assert grown.extended(5).decisions == 10 + 5
+
+
+@pytest.mark.parametrize(
+    ("late", "read", "judged"),
+    [
+        (None, [], 128 + 5),  # new ids follow those of all blocks
+        (1_300, [256], 256 + 5),
+        (1_000, [0], 512 + 5),
+        (1_383, [256], 256 + 5),  # the last of its block
+        (1_384, [], 128 + 5),
+    ],
+)
+def test_blocks_whose_ids_all_come_before_the_new_ones_are_not_read(
+    event_log, tmp_path, monkeypatch, late, read, judged
+):
+    looked = []
+
+    def reading(folder, block):
+        looked.append(block.first)
+        return blocks.read_ids(folder, block)
+
+    monkeypatch.setattr(kept, "read_ids", reading)
+    grown = Grown(event_log, tmp_path, monkeypatch, first=1_000)
+    if late is not None:
+        grown.history.outcomes(late, late + 1, flip=True)
+    assert grown.extended(5).decisions == judged
+    assert looked == read
+
+
+@pytest.mark.parametrize("longest", [4, 5])
+def test_long_ids_have_no_ends_and_their_blocks_are_read(event_log, tmp_path, monkeypatch, longest):
+    monkeypatch.setattr(news, "ID_MAX", longest)
+    grown = Grown(event_log, tmp_path, monkeypatch, first=1_000)
+    index = kept.read_kept(grown.made.folder, grown.made.id).index
+    assert {block.ends is None for block in index.blocks} == {longest < len("d1000")}
+    assert grown.extended(5).decisions == 128 + 5
+
+
+def test_what_an_older_form_keeps_is_not_read_and_the_set_is_built_anew(event_log, tmp_path, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr(kept, "FORMAT", "kept/2")
+        grown = Grown(event_log, tmp_path, monkeypatch, first=1_000)
+    longer, reused = extend_training_set(event_log, grown.made.folder, place=Place(tmp_path / "1"))
+    assert reused.why == f"its folder keeps kept/2 of {grown.made.id}"
+    assert longer.verify(event_log)["holds"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import replay.fingerprints
-from replay.fingerprints import News, fingerprints
+from replay.fingerprints import Sought, fingerprints
 
 BITS = 2**64
 
@@ -51,6 +51,6 @@ def test_news_are_found_among_others_however_many_each_are(
     """Few are searched for one by one; of many the beginnings are looked up first."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replay.fingerprints, "_FEWER", fewer)
-        known = News(np.array([*news, *news], dtype=np.uint64))
+        known = Sought(np.array([*news, *news], dtype=np.uint64))
         found = known.any_among(np.sort(np.array(others, dtype=np.uint64)))
     assert found is bool(set(news) & set(others))
