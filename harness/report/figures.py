@@ -146,13 +146,18 @@ class LatencyRow:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Times and failures: `failures` are (reason, decisions, note) of the challenger."""
+    """Times and failures: `failures` are (reason, decisions, note) of the challenger.
+
+    `timed`: how many of the champion's times were recorded. `alone`: how many rows the challenger was asked
+    alone, which its times are from; None where nobody counted them.
+    """
 
     latency: tuple[LatencyRow, ...] | Absent
     timed: int
     slo_ms: float | None
     failures: tuple[tuple[str, int, str], ...]
     scorings: int
+    alone: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

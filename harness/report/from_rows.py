@@ -282,4 +282,5 @@ def serving(rows: Rows) -> Serving | Absent:
         else Absent("No serving times were recorded; they come with latency_us in the decision events.")
     )
     failures = tuple((reason, count, "") for reason, count in rows.errors.items())
-    return Serving(latency, int(rows.champion_ms.size), None, failures, rows.scored)
+    timed, alone = int(rows.champion_ms.size), int(rows.challenger_ms.size)
+    return Serving(latency, timed, None, failures, rows.scored, alone)

@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64encode
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,6 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness.report.data import ReportData
+from harness.report.figures import Serving
 from harness.report.page import render
 from tests.support.report_states import STATES
 
@@ -216,3 +218,11 @@ def test_what_a_user_named_is_escaped() -> None:
     assert "<script" not in made
     assert "&lt;script&gt;" in made
     assert "a&lt;b" in made
+
+
+def test_times_of_a_few_rows_are_not_told_as_those_of_all() -> None:
+    data = STATES["promote"]()
+    assert isinstance(data.serving, Serving)
+    assert "asked alone" not in render(data)
+    few = replace(data, serving=replace(data.serving, alone=4))
+    assert "4 times of the challenger, each of one row asked alone." in render(few)

@@ -18,6 +18,9 @@ def serving(data: ReportData) -> Markup:
     rail = (
         f"{n.count(found.scorings)} scorings of recorded snapshots.",
         f"{n.count(found.timed)} times of the champion, as recorded live." if found.timed else "",
+        f"{n.count(found.alone)} times of the challenger, each of one row asked alone."
+        if found.alone
+        else "",
     )
     return section(
         "serving", "Cost of serving", pair(_latency(data, found), _failures(data, found)), rail=rail
