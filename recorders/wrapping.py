@@ -1,9 +1,11 @@
 """Wrapping: the keys of subjects are kept encrypted under a key that is never beside them."""
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from importlib import import_module
+from queue import Empty, SimpleQueue
 from typing import Any, Final, Protocol
 
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
@@ -16,6 +18,8 @@ SECRET_VARIABLE: Final = "HARNESS_SUBJECT_SECRET"  # noqa: S105 - the variable's
 OLDER_VARIABLE: Final = "HARNESS_SUBJECT_SECRET_OLD"
 _CHARACTERS_MIN: Final = 32
 _KEY_BYTES: Final = 32
+# A service that takes longer for a key does not answer: everybody's frames wait while one is asked for.
+PATIENCE_S: Final = 10.0
 
 
 class Wrapper(Protocol):
@@ -57,12 +61,14 @@ class SecretWrapper:
 class Foreign:
     """A wrapper that somebody else wrote, such as a key management service: what it raises harms nobody.
 
-    Its ValueError says that bytes are not of its key; anything else that it did not answer.
+    Its ValueError says that bytes are not of its key; anything else that it did not answer. So does silence:
+    the call is then left to itself, and until it ends nothing more is asked, so that they do not add up.
     """
 
     def __init__(self, theirs: Wrapper) -> None:
         self._theirs = theirs
         self.name = theirs.name
+        self._left: threading.Thread | None = None
 
     def wrap(self, key: bytes) -> bytes:
         """Return 32 bytes, wrapped."""
@@ -76,10 +82,7 @@ class Foreign:
         return key
 
     def _answer(self, ask: Callable[[bytes], bytes], data: bytes) -> bytes:
-        errors: list[Exception] = []
-        found: Any = None
-        with Guard(errors.append):
-            found = ask(data)
+        errors, found = self._in_time(ask, data)
         for error in errors:
             if isinstance(error, ValueError):
                 raise error
@@ -89,6 +92,29 @@ class Foreign:
         if not isinstance(found, bytes):
             raise KeysUnavailable(f"the keys' wrapper {self.name} gave {type(found).__name__}, not bytes")
         return found
+
+    def _in_time(self, ask: Callable[[bytes], bytes], data: bytes) -> tuple[list[Exception], Any]:
+        """Return what was raised and what was answered."""
+        if self._left is not None and self._left.is_alive():
+            raise KeysUnavailable(f"the keys' wrapper {self.name} has not answered an earlier call yet")
+        answers: SimpleQueue[tuple[list[Exception], Any]] = SimpleQueue()
+
+        def call() -> None:
+            errors: list[Exception] = []
+            found: Any = None
+            with Guard(errors.append):
+                found = ask(data)
+            answers.put((errors, found))
+
+        asked = threading.Thread(target=call, name="harness-keys-wrapper", daemon=True)
+        asked.start()
+        try:
+            return answers.get(timeout=PATIENCE_S)
+        except Empty as error:
+            self._left = asked
+            raise KeysUnavailable(
+                f"the keys' wrapper {self.name} did not answer in {PATIENCE_S:g} s"
+            ) from error
 
 
 def wrappers(environment: Mapping[str, str] = os.environ) -> tuple[Wrapper, ...]:

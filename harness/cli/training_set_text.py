@@ -11,6 +11,7 @@ from harness.log.lines import escaped
 from harness.replay_errors import ManifestUnreadable
 from harness.training.files import MANIFEST
 from harness.training.spec import spec_of
+from recorders.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.training.reuse import Reused
@@ -57,7 +58,15 @@ def told_by(folder: Path, manifest: dict[str, Any]) -> str:
     try:
         parts = counted(manifest["parts"])
         lines = [escaped(line) for line in summary(manifest).splitlines()]
-    except (KeyError, TypeError, ValueError, AttributeError, MsgspecError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        AttributeError,
+        MsgspecError,
+        HarnessError,
+    ) as error:
         reason = f"what it says of its set is none of ours ({type(error).__name__}: {error})"
         raise ManifestUnreadable(folder / MANIFEST, reason) from error
     lines.append(f"folder   {folder}, {parts}")

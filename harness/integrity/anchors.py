@@ -59,6 +59,17 @@ def shown(target: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2].partition('?')[0]}{slash}{path.partition('?')[0]}"
 
 
+def placed(target: str, folder: Path) -> str:
+    """Return a target whose file, if it is one, is below `folder` unless it says where it is itself.
+
+    >>> placed("notes", Path("/srv/log")), placed("/mnt/notes", Path("/srv/log"))
+    ('/srv/log/notes', '/mnt/notes')
+    >>> placed("https://hook.example/x", Path("/srv/log"))
+    'https://hook.example/x'
+    """
+    return target if "://" in target else str(folder / target.removeprefix("file:"))
+
+
 Put = Callable[[Note, str, bytes | None], dict[str, Any]]
 
 

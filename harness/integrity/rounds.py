@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.config import Config
 from harness.errors import ConfigError
-from harness.integrity.anchors import anchor
+from harness.integrity.anchors import anchor, placed
 from harness.integrity.checkpoints import Taken, take
 from harness.integrity.settings import read_integrity
 from harness.log.events import ControlEvent
@@ -17,14 +17,17 @@ def round_of(
 ) -> tuple[Taken, list[ControlEvent]]:
     """Return the checkpoint and the events of its anchors, as the harness.toml in `folder` asks for them.
 
-    Done again it goes on where it failed: what is cosigned and anchored already stays as it is.
+    Done again it goes on where it failed: what is cosigned and anchored already stays as it is. The names of
+    files are relative to that harness.toml, wherever the scheduler was started.
 
     Raises:
         HistoryForked, WitnessRefused, OutsideUnavailable: see harness/integrity/errors.py.
     """
-    settings = read_integrity(Config.load(folder))
+    config = Config.load(folder)
+    settings = read_integrity(config)
+    named = settings.timestamp_roots
     try:
-        roots = Path(settings.timestamp_roots).read_bytes() if settings.timestamp_roots else None
+        roots = (config.folder / named).read_bytes() if named else None
     except OSError as error:
         raise ConfigError(
             f"The file integrity.timestamp_roots cannot be read: {error}.",
@@ -32,4 +35,6 @@ def round_of(
             "Correct its name.",
         ) from error
     taken = take(log, home, settings.witnesses(), progress)
-    return taken, [anchor(log, taken.note, target, roots) for target in settings.anchors]
+    return taken, [
+        anchor(log, taken.note, placed(target, config.folder), roots) for target in settings.anchors
+    ]

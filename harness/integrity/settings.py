@@ -26,7 +26,9 @@ class Integrity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     witness: Annotated[tuple[WitnessTable, ...], Meta(description="Who cosigns.")] = ()
     anchors: Annotated[
         tuple[str, ...],
-        Meta(description="Where each checkpoint is put: a file's path, a URL, or rfc3161+ and a URL."),
+        Meta(
+            description="Where each checkpoint is put: a file's path from here, a URL, or rfc3161+ and a URL."
+        ),
     ] = ()
     timestamp_roots: Annotated[
         str | None, Meta(description="A PEM file with the roots that time-stamps must lead to.")

@@ -22,6 +22,7 @@ from recorders.version import VERSION
 
 MANIFEST, BACKFILL = "manifest.json", "backfill.parquet"
 BUILDING = ".building-"
+_NAME_BYTES_MAX = 255  # of one file on the usual systems; ours are short
 
 
 @contextmanager
@@ -186,7 +187,9 @@ def _whole(folder: Path, manifest: dict[str, Any]) -> bool:
 def _listed(manifest: dict[str, Any]) -> bool:
     """Return whether the list of parts is one."""
     return isinstance(manifest["parts"], list) and all(
-        isinstance(part, dict) and all(isinstance(part.get(key), str) for key in ("file", "sha256"))
+        isinstance(part, dict)
+        and all(isinstance(part.get(key), str) for key in ("file", "sha256"))
+        and len(part["file"].encode(errors="replace")) <= _NAME_BYTES_MAX
         for part in manifest["parts"]
     )
 

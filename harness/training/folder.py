@@ -5,17 +5,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.errors import NotFound
 from harness.log.log import Log
-from harness.replay_errors import TrainingSetDiffers
+from harness.replay_errors import ManifestUnreadable, TrainingSetDiffers
 from harness.training import files, frameworks
 from harness.training.registry import get_training_set, verify_training_set
 from harness.training.spec import spec_of
 from recorders.canonical import canonical_json, digest
+from recorders.errors import HarnessError
 from replay.digest import canonical_digest
 from replay.frames import to_frame
 
@@ -88,13 +90,20 @@ class TrainingSet:
         """Return the training rows and the test rows of fold `number`, from 1.
 
         Raises:
-            NotFound: the set has no such fold.
+            NotFound: the set has no such fold. ManifestUnreadable: the manifest's cut is none.
         """
-        split = spec_of(self.manifest["cut"]).split
+        try:
+            split = spec_of(self.manifest["cut"]).split
+        except (msgspec.ValidationError, TypeError, HarnessError) as error:
+            raise ManifestUnreadable(self.folder / files.MANIFEST, f"its cut is none ({error})") from error
         folds = 0 if split is None or split.folds is None else split.folds
         if split is None or not 1 <= number <= folds:
             raise NotFound("fold", str(number), map(str, range(1, folds + 1)))
         table = self.to_arrow()
+        if "fold" not in table.column_names:
+            raise ManifestUnreadable(
+                self.folder / files.MANIFEST, "its rows have none of the folds it tells of"
+            )
         fold = table.column("fold")
         test = table.filter(pc.equal(fold, number))
         if split.by == "unit_folds":

@@ -175,6 +175,31 @@ def test_a_schedule_takes_checkpoints_and_none_of_its_own_events(fresh_log: Log,
     assert (tmp_path / "notes").read_text().count("\n\n\N{EM DASH} ") == 2
 
 
+def test_an_anchor_is_where_the_folder_is_and_not_where_the_scheduler_was_started(
+    fresh_log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    absolute = tmp_path / "absolute"
+    (home / "harness.toml").write_text(
+        f'[integrity]\nanchors = ["notes", "file:more", "{absolute}"]\ntimestamp_roots = "roots.pem"\n'
+    )
+    (home / "roots.pem").write_bytes(b"")
+    grow(fresh_log)
+    monkeypatch.chdir(elsewhere)
+    _taken, events = round_of(fresh_log, home, home)
+    assert [event.body["target"] for event in events] == [
+        str(home / "notes"),
+        str(home / "more"),
+        str(absolute),
+    ]
+    assert (home / "notes").read_bytes() == (home / "more").read_bytes() == absolute.read_bytes() != b""
+    assert list(elsewhere.iterdir()) == []
+    monkeypatch.chdir(home)
+    assert round_of(fresh_log, Path(), home)[1] == events, "no second event from another place"
+
+
 class SlotClock:
     """A clock that stands at a minute of one hour."""
 

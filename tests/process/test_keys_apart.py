@@ -1,7 +1,9 @@
 """The keys of persons apart from the log: in another database, under a service; and what a receipt names."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 
 import psycopg
@@ -24,6 +26,9 @@ from tests.support.subjects import SECRET, SHOP, snapshot
 
 POINT, FIRST = "shop.checkout", datetime(2026, 1, 1, tzinfo=UTC)
 VAULT = """
+import threading
+
+
 class Vault:
     name = "vault:persons/1"
 
@@ -41,6 +46,15 @@ class Away(Vault):
         raise TimeoutError("no answer from https://vault.example/?token=secret")
 
     unwrap = wrap
+
+
+class Hanging(Vault):
+    ended, calls = threading.Event(), 0
+
+    def wrap(self, key):
+        Hanging.calls += 1
+        Hanging.ended.wait(10)
+        return super().wrap(key)
 
 
 class Short(Vault):
@@ -165,6 +179,27 @@ def test_a_service_that_does_not_answer_costs_nobody_a_frame(
         recorder.close()
         monkeypatch.setenv("HARNESS_SUBJECT_WRAPPER", "vault_of_tests:Vault")
         until(lambda: customers(shop) == ["ada"])
+
+
+def test_a_service_that_hangs_is_not_waited_for(
+    shop: Log, vault: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was, for ever, in the transaction that makes keys: nobody's frames were taken meanwhile."""
+    monkeypatch.setenv("HARNESS_SUBJECT_WRAPPER", "vault_of_tests:Hanging")
+    monkeypatch.setattr("recorders.wrapping.PATIENCE_S", 0.2)
+    keys = SubjectKeys.from_environment(shop.url)
+    keys.create()
+    with pytest.raises(KeysUnavailable, match=r"did not answer in 0\.2 s"):
+        keys.of(["ada"])
+    for _ in range(3):
+        with pytest.raises(KeysUnavailable, match="has not answered an earlier call yet"):
+            keys.of(["ada"])
+    hanging = import_module("vault_of_tests").Hanging
+    assert hanging.calls == 1, "calls that hang do not add up"
+    hanging.ended.set()
+    until(lambda: not any(one.name == "harness-keys-wrapper" for one in threading.enumerate()))
+    recorded(shop, "ada")
+    assert customers(shop) == ["ada"]
 
 
 def test_a_service_that_gives_back_another_key_opens_nothing(

@@ -1,11 +1,17 @@
 """`harness training-set` with a specification of its own: the file, the funnel, what is refused and how."""
 
+import contextlib
+import copy
 import json
 import sys
-from functools import partial
+from functools import partial, reduce
+from operator import getitem
 
 import pytest
 
+from harness.cli.main import run
+from harness.training.folder import TrainingSet
+from recorders.errors import HarnessError
 from tests.support.history import POINT, History
 
 SPEC = f"""
@@ -147,6 +153,30 @@ def test_a_manifest_that_lies_about_its_form_is_refused(harness, tmp_path):
     (tmp_path / "set").rename(tmp_path / "damaged")
     harness("export", manifest["id"], "--out", "set")
     assert "hold" in harness("verify", "set")
+
+
+def test_a_manifest_with_a_key_that_cannot_be_is_never_a_traceback(harness, tmp_path):
+    """Each key at any depth is gone, of another type, or huge."""
+    harness("create", "--spec", "spec.toml", "--out", "set")
+    path = tmp_path / "set" / "manifest.json"
+    whole = json.loads(path.read_text())
+    for keys in list(places(whole)):
+        for value in (None, True, -1, 10**30, 1.5, "x" * 1_000, [], {}, [None], {"a": None}):
+            manifest = copy.deepcopy(whole)
+            reduce(getitem, keys[:-1], manifest)[keys[-1]] = value
+            path.write_text(json.dumps(manifest))
+            assert run(["training-set", "show", str(tmp_path / "set")]) in {0, 40}, (keys, value)
+            for read in (lambda made: next(made.batches(), None), lambda made: made.fold(1)):
+                with contextlib.suppress(HarnessError):
+                    read(TrainingSet.open(tmp_path / "set"))
+
+
+def places(value, before=()):
+    """Yield the keys that lead to everything in a JSON value."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in pairs:
+        yield (*before, key)
+        yield from places(inner, (*before, key))
 
 
 def test_spark_is_asked_for_by_name_and_its_absence_says_what_to_install(harness, monkeypatch):
