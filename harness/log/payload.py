@@ -48,5 +48,5 @@ def placed(batch: pa.RecordBatch, position: int, recorded_at: Any) -> pa.RecordB
     rows = batch.num_rows
     places = pa.array(np.arange(position, position + rows, dtype=np.int64))
     times = pa.repeat(pa.scalar(recorded_at, RECORDED_AT.type), rows)
-    schema = pa.schema([POSITION, RECORDED_AT, *batch.schema], metadata=batch.schema.metadata)
+    schema = batch.schema.insert(0, RECORDED_AT).insert(0, POSITION)
     return pa.RecordBatch.from_arrays([places, times, *batch.columns], schema=schema)
