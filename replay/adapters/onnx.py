@@ -68,7 +68,7 @@ def load(uri: ModelUri, held: Artefact, inputs: tuple[str, ...] | None) -> Loade
 def _by_blocks(call: Callable[[pa.RecordBatch], Answer], block: pa.RecordBatch) -> Answer:
     """Return the answer to several canonical blocks, each with a run of its own.
 
-    A run costs a few microseconds, and what 16 blocks have between two layers fits no cache (docs/adr/0092).
+    So a row has the bits that it has in its block alone, whatever the graph does (docs/adr/0092: the cost).
     """
     if block.num_rows <= BLOCK_ROWS:
         return call(block)
