@@ -1,7 +1,6 @@
 """`onnx:file.onnx`: a graph run by onnxruntime on one thread; no custom operators, no external data."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from replay.adapters.python import column_of
 from replay.adapters.uri import ModelUri
 from replay.errors import NotAModel, UnknownModelUri
 from replay.loading_errors import LibraryMissing
-from replay.score import BLOCK_ROWS
 
 VERSION = 1
 read = read_file
@@ -62,19 +60,7 @@ def load(uri: ModelUri, held: Artefact, inputs: tuple[str, ...] | None) -> Loade
     def call(block: pa.RecordBatch) -> Answer:
         return read_answer(session.run([output], feed(block))[0], column, block.num_rows)
 
-    return Loaded(own, partial(_by_blocks, call))
-
-
-def _by_blocks(call: Callable[[pa.RecordBatch], Answer], block: pa.RecordBatch) -> Answer:
-    """Return the answer to several canonical blocks, each with a run of its own.
-
-    So a row has the bits that it has in its block alone, whatever the graph does (docs/adr/0092: the cost).
-    """
-    if block.num_rows <= BLOCK_ROWS:
-        return call(block)
-    found = [call(block.slice(at, BLOCK_ROWS)) for at in range(0, block.num_rows, BLOCK_ROWS)]
-    scores, texts = zip(*found, strict=True)
-    return np.concatenate(scores), np.concatenate(texts)
+    return Loaded(own, call)
 
 
 def _known(kind: str) -> bool:
