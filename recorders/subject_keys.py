@@ -124,26 +124,42 @@ class SubjectKeys:
                 return count
 
     def _fetch(self, subjects: Sequence[str]) -> None:
+        found: dict[str, SubjectKey] = {}
+        made: dict[bytes, bytes] = {}
         with self._connected() as connection:
             tags = {self._tag(connection, subject): subject for subject in subjects}
             missing = set(tags)
             for _ in range(2):
                 for tag, key_id, wrapped, name in connection.execute(_SQL["live"], {"tags": list(tags)}):
-                    key = SubjectKey.of(key_id, self._unwrapped(wrapped, name))
-                    self._by_subject[tags[tag]] = self._by_id[key_id] = key
+                    secret = self._unwrapped(wrapped, name)
+                    self._same(made.get(key_id, secret), secret)
+                    found[tags[tag]] = SubjectKey.of(key_id, secret)
                     missing.discard(tag)
                 if missing:
-                    self._add(connection, sorted(missing))
+                    made = self._add(connection, sorted(missing))
+        # Only now: what a refused transaction made is in no store.
+        self._by_subject.update(found)
+        self._by_id.update((key.id, key) for key in found.values())
 
-    def _add(self, connection: psycopg.Connection[Any], tags: list[bytes]) -> None:
-        made = [secrets.token_bytes(_SECRET_BYTES) for _ in tags]
+    def _add(self, connection: psycopg.Connection[Any], tags: list[bytes]) -> dict[bytes, bytes]:
+        """Return what was made, by id; of a tag that somebody else was first with it is not in the store."""
+        made = {secrets.token_bytes(ID_BYTES): secrets.token_bytes(_SECRET_BYTES) for _ in tags}
         values = {
-            "ids": [secrets.token_bytes(ID_BYTES) for _ in tags],
+            "ids": list(made),
             "tags": tags,
-            "wrapped": [self._now.wrap(secret) for secret in made],
+            "wrapped": [self._now.wrap(secret) for secret in made.values()],
             "wrapping": self._now.name,
         }
         connection.execute(_SQL["add"], values)
+        return made
+
+    def _same(self, made: bytes, unwrapped: bytes) -> None:
+        """Refuse a wrapper that gives other bytes than it was given; the transaction adds nothing then."""
+        if made != unwrapped:
+            self._pepper = None
+            raise KeysUnavailable(
+                f"{self._now.name} gave other bytes back than it wrapped: correct the wrapper"
+            )
 
     def _tag(self, connection: psycopg.Connection[Any], subject: str) -> bytes:
         pepper = self._secret_pepper(connection)
@@ -151,13 +167,17 @@ class SubjectKeys:
 
     def _secret_pepper(self, connection: psycopg.Connection[Any]) -> bytes:
         if self._pepper is None:
-            wrapped = self._now.wrap(secrets.token_bytes(_SECRET_BYTES))
+            made = secrets.token_bytes(_SECRET_BYTES)
+            wrapped = self._now.wrap(made)
             row = connection.execute(_SQL["pepper"]).fetchone()
             if row is None:
                 connection.execute(_SQL["add_pepper"], {"wrapped": wrapped, "wrapping": self._now.name})
                 row = connection.execute(_SQL["pepper"]).fetchone()
             assert row is not None, "there is a pepper after one was added"
-            self._pepper = self._unwrapped(*row)
+            pepper = self._unwrapped(*row)
+            if bytes(row[0]) == wrapped:
+                self._same(made, pepper)
+            self._pepper = pepper
         return self._pepper
 
     def _unwrapped(self, wrapped: bytes, name: str) -> bytes:
