@@ -17,7 +17,7 @@ from recorders.append import PATIENCE
 from recorders.errors import KeysUnavailable
 from recorders.sealing import ID_BYTES, SubjectKey
 from recorders.sidecar.segment import statements
-from recorders.wrapping import Wrapper, wrappers
+from recorders.wrapping import Checked, Wrapper, wrappers
 
 URL_VARIABLE: Final = "HARNESS_KEYS_URL"
 # For so long a process goes on with a key after somebody destroyed it; what it encrypts then nobody can read.
@@ -38,8 +38,8 @@ class SubjectKeys:
         self, url: str, wrapping: Sequence[Wrapper], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._url = url
-        self._wrapping = {one.name: one for one in wrapping}
-        self._now = wrapping[0]
+        self._wrapping = {one.name: Checked(one) for one in wrapping}
+        self._now = Checked(wrapping[0])
         self._clock = clock
         self._lock = threading.RLock()
         self._pepper: bytes | None = None
@@ -111,12 +111,11 @@ class SubjectKeys:
         count = 0
         while True:
             with self._connected() as connection:
-                self._secret_pepper(connection)
-                pepper = self._now.wrap(self._pepper or b"")
+                pepper = self._wrapped(self._secret_pepper(connection))
                 connection.execute(_SQL["rewrap_pepper"], {"wrapped": pepper, "wrapping": self._now.name})
                 found = connection.execute(_SQL["wrapped_otherwise"], {"wrapping": self._now.name}).fetchall()
                 for key_id, wrapped, name in found:
-                    again = self._now.wrap(self._unwrapped(wrapped, name))
+                    again = self._wrapped(self._unwrapped(wrapped, name))
                     values = {"id": key_id, "wrapped": again, "wrapping": self._now.name}
                     connection.execute(_SQL["rewrap"], values)
             count += len(found)
@@ -125,41 +124,27 @@ class SubjectKeys:
 
     def _fetch(self, subjects: Sequence[str]) -> None:
         found: dict[str, SubjectKey] = {}
-        made: dict[bytes, bytes] = {}
         with self._connected() as connection:
             tags = {self._tag(connection, subject): subject for subject in subjects}
             missing = set(tags)
             for _ in range(2):
                 for tag, key_id, wrapped, name in connection.execute(_SQL["live"], {"tags": list(tags)}):
-                    secret = self._unwrapped(wrapped, name)
-                    self._same(made.get(key_id, secret), secret)
-                    found[tags[tag]] = SubjectKey.of(key_id, secret)
+                    found[tags[tag]] = SubjectKey.of(key_id, self._unwrapped(wrapped, name))
                     missing.discard(tag)
                 if missing:
-                    made = self._add(connection, sorted(missing))
+                    self._add(connection, sorted(missing))
         # Only now: what a refused transaction made is in no store.
         self._by_subject.update(found)
         self._by_id.update((key.id, key) for key in found.values())
 
-    def _add(self, connection: psycopg.Connection[Any], tags: list[bytes]) -> dict[bytes, bytes]:
-        """Return what was made, by id; of a tag that somebody else was first with it is not in the store."""
-        made = {secrets.token_bytes(ID_BYTES): secrets.token_bytes(_SECRET_BYTES) for _ in tags}
+    def _add(self, connection: psycopg.Connection[Any], tags: list[bytes]) -> None:
         values = {
-            "ids": list(made),
+            "ids": [secrets.token_bytes(ID_BYTES) for _ in tags],
             "tags": tags,
-            "wrapped": [self._now.wrap(secret) for secret in made.values()],
+            "wrapped": [self._now.wrap(secrets.token_bytes(_SECRET_BYTES)) for _ in tags],
             "wrapping": self._now.name,
         }
         connection.execute(_SQL["add"], values)
-        return made
-
-    def _same(self, made: bytes, unwrapped: bytes) -> None:
-        """Refuse a wrapper that gives other bytes than it was given; the transaction adds nothing then."""
-        if made != unwrapped:
-            self._pepper = None
-            raise KeysUnavailable(
-                f"{self._now.name} gave other bytes back than it wrapped: correct the wrapper"
-            )
 
     def _tag(self, connection: psycopg.Connection[Any], subject: str) -> bytes:
         pepper = self._secret_pepper(connection)
@@ -167,18 +152,20 @@ class SubjectKeys:
 
     def _secret_pepper(self, connection: psycopg.Connection[Any]) -> bytes:
         if self._pepper is None:
-            made = secrets.token_bytes(_SECRET_BYTES)
-            wrapped = self._now.wrap(made)
+            wrapped = self._now.wrap(secrets.token_bytes(_SECRET_BYTES))
             row = connection.execute(_SQL["pepper"]).fetchone()
             if row is None:
                 connection.execute(_SQL["add_pepper"], {"wrapped": wrapped, "wrapping": self._now.name})
                 row = connection.execute(_SQL["pepper"]).fetchone()
             assert row is not None, "there is a pepper after one was added"
-            pepper = self._unwrapped(*row)
-            if bytes(row[0]) == wrapped:
-                self._same(made, pepper)
-            self._pepper = pepper
+            self._pepper = self._unwrapped(*row)
         return self._pepper
+
+    def _wrapped(self, secret: bytes) -> bytes:
+        """Wrap what exists already; it is opened once before it takes the place of what was good."""
+        wrapped = self._now.wrap(secret)
+        self._unwrapped(wrapped, self._now.name)
+        return wrapped
 
     def _unwrapped(self, wrapped: bytes, name: str) -> bytes:
         wrapper = self._wrapping.get(name)
@@ -205,9 +192,11 @@ class SubjectKeys:
         """
         if self._clock() < self._away_until:
             raise KeysUnavailable("the key store did not answer a moment ago")
+        pepper, done = self._pepper, False
         try:
             with self._connect() as connection:
                 yield connection
+            done = True
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
             raise KeysUnavailable(
                 'there is no key store: make it with "harness subject-keys init"'
@@ -216,6 +205,11 @@ class SubjectKeys:
             self._away_until = self._clock() + AWAY_S
             reason = error.diag.message_primary or str(error)
             raise KeysUnavailable(f"the key store: {reason.strip().splitlines()[0]}") from error
+        finally:
+            if (
+                not done
+            ):  # a pepper that a refused transaction made is in no store: its tags would be found by nobody
+                self._pepper = pepper
 
     def _connect(self) -> psycopg.Connection[Any]:
         try:

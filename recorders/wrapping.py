@@ -3,7 +3,8 @@
 import os
 import threading
 from collections.abc import Callable, Mapping
-from hashlib import sha256
+from hashlib import blake2b, sha256
+from hmac import compare_digest
 from importlib import import_module
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Protocol
@@ -18,6 +19,9 @@ SECRET_VARIABLE: Final = "HARNESS_SUBJECT_SECRET"  # noqa: S105 - the variable's
 OLDER_VARIABLE: Final = "HARNESS_SUBJECT_SECRET_OLD"
 _CHARACTERS_MIN: Final = 32
 _KEY_BYTES: Final = 32
+# In front of what is wrapped with a check value. What a wrapper gives begins like that once in 2**64 times.
+_MARK: Final = b"HKEYCHK1"
+_CHECK_BYTES: Final = 16
 # A service that takes longer for a key does not answer: everybody's frames wait while one is asked for.
 PATIENCE_S: Final = 10.0
 
@@ -115,6 +119,40 @@ class Foreign:
             raise KeysUnavailable(
                 f"the keys' wrapper {self.name} did not answer in {PATIENCE_S:g} s"
             ) from error
+
+
+class Checked:
+    """Keeps a check value of each key in front of it: what gives other bytes than it wrapped is found out.
+
+    The value is a keyed digest of a fixed text under the key, so it tells nothing of a random one. What was
+    wrapped before there were such values is opened as it was.
+
+    >>> kept = Checked(SecretWrapper("0123456789abcdef0123456789abcdef"))
+    >>> kept.unwrap(kept.wrap(bytes(32))) == bytes(32)
+    True
+    """
+
+    def __init__(self, inner: Wrapper) -> None:
+        self._inner = inner
+        self.name = inner.name
+
+    def wrap(self, key: bytes) -> bytes:
+        """Return the mark, the key's check value, and the key, wrapped."""
+        return _MARK + _check_value(key) + self._inner.wrap(key)
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Return what was wrapped; raise ValueError when it is not of this key, or not what was wrapped."""
+        if not wrapped.startswith(_MARK):
+            return self._inner.unwrap(wrapped)
+        begin = len(_MARK) + _CHECK_BYTES
+        key = self._inner.unwrap(wrapped[begin:])
+        if not compare_digest(_check_value(key), wrapped[len(_MARK) : begin]):
+            raise ValueError("it gave other bytes than were wrapped")
+        return key
+
+
+def _check_value(key: bytes) -> bytes:
+    return blake2b(b"harness.wrapping.check/1", key=key, digest_size=_CHECK_BYTES).digest()
 
 
 def wrappers(environment: Mapping[str, str] = os.environ) -> tuple[Wrapper, ...]:
