@@ -46,7 +46,7 @@ to = "2024-03-18"
 RUN = """
 import atexit, sys
 from pathlib import Path
-from harness.cli.main import main
+from harness.cli.entry import main
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -33,7 +33,7 @@ RATES = (500, 2_500)
 def worker(log: Log, folder: Path) -> "subprocess.Popen[str]":
     """Start the tail as a process of its own; return it when it follows."""
     words = ("--model", "linear:1", "-d", POINT, "--from", str(log.head().position + 1), "--json")
-    code = "from harness.cli.main import main; main()"
+    code = "from harness.cli.entry import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "shadow", "start", *words],
         cwd=folder,

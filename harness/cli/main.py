@@ -3,13 +3,12 @@
 import errno
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
+from harness.cli.entry import INTERRUPTED, at_once
 from harness.cli.output import show_error, show_usage
 from recorders.errors import HarnessError
 
@@ -41,8 +40,6 @@ COMMANDS = {
     "schedule": ("harness.cli.schedule:schedule", "Take looks when they are due."),
     "report": ("harness.cli.report:report", "Write an experiment's report as one page."),
 }
-INTERRUPTED = 130
-TERMINATED = 143
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
@@ -58,7 +55,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
+        with at_once():
+            command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
 
@@ -115,14 +113,3 @@ def _output_failed(error: OSError) -> int:
         return 0
     click.echo(f"Error: The output cannot be written: {error.strerror}. Free some space there.", err=True)
     return 1
-
-
-def main() -> None:
-    """Run the command line of this process and end it with its exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(run())
-
-
-def _terminate(_number: int, _frame: Any) -> None:
-    # Ends through the stack, so that the log is closed and the embedded server is not left behind.
-    raise SystemExit(TERMINATED)

@@ -79,6 +79,25 @@ def test_tail_follows_until_interrupted(folder: Path) -> None:
     assert (process.returncode, "Traceback" in said) == (130, False)
 
 
+INTERRUPTED_AT = """
+import os, signal, sys
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupts())
+from harness.cli.entry import main
+main()
+"""
+
+
+@pytest.mark.parametrize("name", ["click", "click.core", "harness.cli.log"])
+def test_an_interrupt_while_it_is_imported_ends_it_without_a_traceback(folder: Path, name: str) -> None:
+    command = [sys.executable, "-c", INTERRUPTED_AT.format(name=name), "log", "stats", "-C", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=CLEAN, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
+
 def test_a_terminated_command_leaves_no_server(folder: Path) -> None:
     place = Path(tempfile.mkdtemp(prefix="harness-test-"))
     try:
@@ -211,7 +230,8 @@ def test_init_writes_once_and_says_what_it_did(tmp_path: Path) -> None:
 
 def test_a_reader_that_leaves_is_no_error(folder: Path) -> None:
     command = (
-        f"{sys.executable} -c 'from harness.cli.main import main; main()' log tail -n 9 -C {folder} | head -1"
+        f"{sys.executable} -c 'from harness.cli.entry import main; main()' "
+        f"log tail -n 9 -C {folder} | head -1"
     )
     done = subprocess.run(
         ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True, env=CLEAN

@@ -19,7 +19,7 @@ from tests.support.shop import Shop
 from tests.support.sidecars import until
 
 KILLS, DAYS = 4, 36
-CODE = "from harness.cli.main import main; main()"
+CODE = "from harness.cli.entry import main; main()"
 COMMAND = [sys.executable, "-c", CODE, "monitor", "run", "inputs", "--json", "--as-of"]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-HARNESS = [sys.executable, "-c", "from harness.cli.main import main; main()"]
+HARNESS = [sys.executable, "-c", "from harness.cli.entry import main; main()"]
 CLEAN = {name: value for name, value in os.environ.items() if name != "HARNESS_DATABASE_URL"}
 
 Command = Callable[..., tuple[int, str]]

@@ -30,7 +30,7 @@ paced.inputs = ("items",)
 COMMAND = """
 import harness.scored_parts
 harness.scored_parts.PART_ROWS = {part_rows}
-from harness.cli.main import main
+from harness.cli.entry import main
 main()
 """
 AHEAD = 4
