@@ -133,7 +133,7 @@ class Hub:
             await self._wake.wait()
             self._wake.clear()
             while self._frames or self._schemas:
-                taken, schemas = self._frames[:COMMIT_FRAMES_MAX], self._schemas
+                taken, schemas = self._frames[:COMMIT_FRAMES_MAX], self._schemas[:]  # more may come meanwhile
                 del self._frames[:COMMIT_FRAMES_MAX]
                 frames = [frame for _, frame in taken]
                 self._committing = True

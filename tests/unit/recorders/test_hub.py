@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -72,6 +73,30 @@ def test_a_report_that_came_to_nothing_is_no_gap_before_the_next(tmp_path: Path)
         hub.take(None, hub.spool.report("memory_damaged", writer, None, sequences=[2, 2]))
         await hub.flush()
         assert told(hub.spool) == [[2, 2]]
+
+    run(tmp_path / "s", story)
+
+
+def test_a_feature_set_that_is_announced_during_a_commit_is_kept_by_the_next(tmp_path: Path) -> None:
+    """It was taken for one of those under way, and forgotten: its decisions came to nothing."""
+    digest, under_way, go_on = bytes.fromhex(FEATURES.digest), threading.Event(), threading.Event()
+
+    async def story(hub: Hub) -> None:
+        write = hub.spool._write
+
+        def slowly(*what: Any) -> str:
+            under_way.set()
+            assert go_on.wait(30)
+            return write(*what)
+
+        hub.spool._write = slowly  # type: ignore[method-assign]
+        hub.announce(b"another".ljust(32), b"{}")
+        assert await asyncio.to_thread(under_way.wait, 30)
+        hub.announce(digest, FEATURES.canonical())
+        go_on.set()
+        hub.take(None, arrived(decisions(new_writer(), 1)))
+        await hub.flush()
+        assert hub.spool.feature_set(digest) == FEATURES.canonical()
 
     run(tmp_path / "s", story)
 
