@@ -285,7 +285,8 @@ def test_each_block_under_way_has_the_whole_time():
 
 
 def test_blocks_larger_than_the_pipe_are_under_way_one_at_a_time():
-    wide = [block.append_column("f.text", pa.array(["t" * 700] * BLOCK_ROWS)) for block in blocks(3)]
+    text = "\N{SNOWMAN}\N{MATHEMATICAL BOLD SMALL T}" * 128  # 256, as many as a decision may have
+    wide = [block.append_column("f.text", pa.array([text] * BLOCK_ROWS)) for block in blocks(3)]
     with open_isolated("py:zoo:echoes", inputs=["x", "text"], folder=FOLDER, limits=LIMITS) as model:
         for block, scores in zip(wide, model.score_each(wide), strict=True):
             assert scores["decision"].equals(block["f.text"])
