@@ -1,6 +1,7 @@
 """A range of the log as files for other tools, with a manifest that counts them."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -29,11 +30,17 @@ class Selection(msgspec.Struct, frozen=True):
     decision_point: str | None = None
 
 
-def export_log(log: Log, selection: Selection, out: Path, form: str) -> dict[str, Any]:
+def export_log(
+    log: Log,
+    selection: Selection,
+    out: Path,
+    form: str,
+    progress: Callable[[int], None] = lambda _: None,
+) -> dict[str, Any]:
     """Return the manifest of what was written to the new folder `out`; `form` is parquet, csv or jsonl.
 
     There is one file for each kind and decision point, `decisions/fraud.checkout.parquet`, with the columns
-    that SQL has of it. Rows are written as they are read.
+    that SQL has of it. Rows are written as they are read; `progress` is called with how many are.
 
     Raises:
         RangeUnusable, UnknownPosition, NotFound, PathTaken: see there. RowsNotWritten: nothing is at `out`.
@@ -44,10 +51,11 @@ def export_log(log: Log, selection: Selection, out: Path, form: str) -> dict[str
     check_point(log, selection.decision_point)
     end = log.as_of(selection.stop - 1)
     with whole_folder(out) as partial:
-        files = [
-            _written(relation, point, partial / name, form) | {"kind": kind, "decision_point": point}
-            for kind, point, name, relation in _relations(log, selection, form)
-        ]
+        files: list[dict[str, Any]] = []
+        for kind, point, name, relation in _relations(log, selection, form):
+            before = sum(one["rows"] for one in files)
+            made = _written(relation, point, partial / name, form, lambda rows, b=before: progress(b + rows))
+            files.append(made | {"kind": kind, "decision_point": point})
         manifest = {
             "format": FORMAT,
             "log": {
@@ -80,7 +88,9 @@ def _relations(log: Log, selection: Selection, form: str) -> list[tuple[str, str
     return found
 
 
-def _written(relation: Relation, point: str, path: Path, form: str) -> dict[str, Any]:
+def _written(
+    relation: Relation, point: str, path: Path, form: str, progress: Callable[[int], None]
+) -> dict[str, Any]:
     """Return what the manifest says of a file, after writing it."""
     path.parent.mkdir(exist_ok=True)
     condition = pc.field(DECISION_POINT) == point if point else None
@@ -91,6 +101,7 @@ def _written(relation: Relation, point: str, path: Path, form: str) -> dict[str,
         for batch in stream:
             writer.write(batch)
             rows += batch.num_rows
+            progress(rows)
         writer.close()
         file.flush()
         os.fsync(file.fileno())

@@ -39,12 +39,16 @@ def export(
     """
     from harness.cli.log import opened
     from harness.cli.places import edge
+    from harness.cli.progress import progress
     from harness.log_export import Selection, export_log
 
     with opened(folder) as log:
         end = log.head().position + 1 if stop is None else edge(log, stop)
         selection = Selection(edge(log, start), end, kind or KINDS, decision_point)
-        manifest = export_log(log, selection, out, form)
+        whole = not kind and decision_point is None
+        total = max(selection.stop - selection.start, 0) if whole else None
+        with progress(total, "exporting", quiet=json) as done:
+            manifest = export_log(log, selection, out, form, done)
     lines = [f"{one['rows']:>12,} rows  {one['file']}" for one in manifest["files"]]
     total = sum(one["rows"] for one in manifest["files"])
     lines.append(f"{total:,} rows of [{selection.start}, {selection.stop}) in {out}.")

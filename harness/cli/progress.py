@@ -6,20 +6,36 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
-    """Yield a function that is told how many of `total` are done so far. Shown on a terminal only.
+def progress(total: int | None, label: str, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """Yield a function that is told how many of `total` are done so far.
+
+    Shown on a terminal only, and not where a program reads the answer (`quiet`).
 
     >>> with progress(10, "scoring") as done:
     ...     done(10)
     """
-    if not sys.stderr.isatty():
+    if quiet or not sys.stderr.isatty():
         yield _silent
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    class Rate(TextColumn):
+        """How many a second since it began; nothing before the first."""
+
+        def render(self, task: Task) -> Text:
+            done, took = task.completed, task.elapsed
+            return Text(f"{done / took:,.0f} rows/s" if done and took else "")
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(""),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as shown:
         task = shown.add_task(label, total=total)
         yield lambda done: shown.update(task, completed=done)
 
