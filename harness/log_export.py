@@ -54,7 +54,7 @@ def export_log(
         files: list[dict[str, Any]] = []
         for kind, point, name, relation in _relations(log, selection, form):
             before = sum(one["rows"] for one in files)
-            made = _written(relation, point, partial / name, form, lambda rows, b=before: progress(b + rows))
+            made = _written(relation, point, partial / name, form, before, progress)
             files.append(made | {"kind": kind, "decision_point": point})
         manifest = {
             "format": FORMAT,
@@ -89,9 +89,9 @@ def _relations(log: Log, selection: Selection, form: str) -> list[tuple[str, str
 
 
 def _written(
-    relation: Relation, point: str, path: Path, form: str, progress: Callable[[int], None]
+    relation: Relation, point: str, path: Path, form: str, before: int, progress: Callable[[int], None]
 ) -> dict[str, Any]:
-    """Return what the manifest says of a file, after writing it."""
+    """Return what the manifest says of a file, after writing it; `before` rows are in others."""
     path.parent.mkdir(exist_ok=True)
     condition = pc.field(DECISION_POINT) == point if point else None
     stream = relation.scanner(filter=condition).to_reader()
@@ -101,7 +101,7 @@ def _written(
         for batch in stream:
             writer.write(batch)
             rows += batch.num_rows
-            progress(rows)
+            progress(before + rows)
         writer.close()
         file.flush()
         os.fsync(file.fileno())
