@@ -206,9 +206,7 @@ class SubjectKeys:
             reason = error.diag.message_primary or str(error)
             raise KeysUnavailable(f"the key store: {reason.strip().splitlines()[0]}") from error
         finally:
-            if (
-                not done
-            ):  # a pepper that a refused transaction made is in no store: its tags would be found by nobody
+            if not done:  # nobody would find the tags of a pepper that is in no store
                 self._pepper = pepper
 
     def _connect(self) -> psycopg.Connection[Any]:

@@ -46,8 +46,8 @@ def export(
         end = log.head().position + 1 if stop is None else edge(log, stop)
         selection = Selection(edge(log, start), end, kind or KINDS, decision_point)
         whole = not kind and decision_point is None
-        total = max(selection.stop - selection.start, 0) if whole else None
-        with progress(total, "exporting", quiet=json) as done:
+        expected = max(selection.stop - selection.start, 0) if whole else None
+        with progress(expected, "exporting", quiet=json) as done:
             manifest = export_log(log, selection, out, form, done)
     lines = [f"{one['rows']:>12,} rows  {one['file']}" for one in manifest["files"]]
     total = sum(one["rows"] for one in manifest["files"])
