@@ -22,7 +22,7 @@ FORMAT: Final = "log-export/1"
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """Positions [start, stop) of some kinds, perhaps of one decision point. Control events have none."""
+    """Positions [start, stop) of some kinds, perhaps of one decision point: then without control events."""
 
     start: int
     stop: int
@@ -39,8 +39,9 @@ def export_log(
 ) -> dict[str, Any]:
     """Return the manifest of what was written to the new folder `out`; `form` is parquet, csv or jsonl.
 
-    There is one file for each kind and decision point, `decisions/fraud.checkout.parquet`, with the columns
-    that SQL has of it. Rows are written as they are read; `progress` is called with how many are.
+    There is one file for each kind and decision point, `decisions/fraud.checkout.parquet`, and one of
+    all control events, with the columns that SQL has of it. Rows are written as they are read;
+    `progress` is called with how many are.
 
     Raises:
         RangeUnusable, UnknownPosition, NotFound, PathTaken: see there. RowsNotWritten: nothing is at `out`.
@@ -76,11 +77,10 @@ def _relations(log: Log, selection: Selection, form: str) -> list[tuple[str, str
     span = (selection.start, selection.stop)
     found = []
     for noun, kind in KINDS.items():
-        points = [
-            point
-            for (point,) in log.rows("points", kind=kind, start=span[0], stop=span[1])
-            if selection.decision_point in {None, point}
-        ]
+        names = {point for (point,) in log.rows("points", kind=kind, start=span[0], stop=span[1])}
+        if kind == "control":  # one file: what was lost is of a decision point, and its row tells so itself
+            names = {""} if names and selection.decision_point is None else set()
+        points = sorted(names & {selection.decision_point} if selection.decision_point else names)
         for point in points if kind in selection.kinds else []:
             relation = relations(log, log.address.open, span, point)[noun]
             name = f"{noun}/{quote(point, safe='')}.{form}" if point else f"{noun}.{form}"

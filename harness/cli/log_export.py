@@ -16,7 +16,9 @@ KINDS = ("decision", "outcome", "score", "control")
     "--to", "stop", metavar="PLACE", help="First position or time after the range. Default: the end."
 )
 @click.option("--kind", type=click.Choice(KINDS), multiple=True, help="Only these. Repeat it. Default: all.")
-@click.option("--decision-point", "-d", default=None, help="Only events of this decision point.")
+@click.option(
+    "--decision-point", "-d", default=None, help="Only events of this decision point, and no control events."
+)
 @click.option(
     "--format", "form", type=click.Choice(["parquet", "csv", "jsonl"]), default="parquet", show_default=True
 )

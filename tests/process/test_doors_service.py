@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.log.log import Log
-from tests.support.sidecars import Running, until
+from tests.support.sidecars import Running, free_port, until
 
 MAPPING = """
 source = "kserve"
@@ -31,9 +31,7 @@ b = "input[1]"
 
 def with_doors(folder: Path, url: str, settings: str = "") -> tuple[Running, int]:
     """Return a sidecar with doors, and their port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     (folder / "kserve.toml").write_text(MAPPING)
     doors = f'[doors]\nhttp = "127.0.0.1:{port}"\nmappings = ["kserve.toml"]\n'
     limits = "pair_wait_s = 1.0\nrequest_s = 1.0\nconnections = 20\n"
