@@ -194,18 +194,13 @@ class Desk:
                 asyncio.get_running_loop().call_soon(self._tell, group, error)
 
     def _make(self, works: Sequence[Work], packing: Packing) -> _Commit:
-        made = _Commit([], [], [], [], [])
-        routed: list[Routed] = []
-        for work in works:
-            routed += work.routed
-            for half in work.halves:
-                pair = self.table.offer(half)
-                if pair is not None:
-                    made.pairs.append((pair, half))
-                elif self.table.holds(half):
-                    made.waiting.append(half)
-        now = math.inf if self._alone else self.now()
-        made.pairs.extend((pair, None) for pair in self.table.due(now))
+        routed = [one for work in works for one in work.routed]
+        completed, waiting = self.table.offer_all(half for work in works for half in work.halves)
+        made = _Commit([], [*completed], [], [], [])
+        for pair in self.table.due(math.inf if self._alone else self.now()):
+            made.pairs.append((pair, None))
+            waiting.pop(pair.key, None)
+        made.waiting.extend(waiting.values())
         for pair, _ in made.pairs:
             try:
                 routed += self.router.pair(pair)
@@ -215,8 +210,7 @@ class Desk:
         made.frames.extend(packing.rest())
         if self._losses and self.now() >= self._reported_at + LOSS_EVERY_S:
             self._report(made, packing)
-        gone = {pair.key for pair, _ in made.pairs}
-        return made._replace(waiting=[half for half in made.waiting if half.key not in gone])
+        return made
 
     def _report(self, made: _Commit, packing: Packing) -> None:
         """Add a frame for each kind of loss; whatever happens next, none is counted twice."""

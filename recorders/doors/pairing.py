@@ -103,20 +103,36 @@ class PairingTable:
 
         One that comes after the other went out alone waits too, and goes out alone in its turn.
         """
-        other = self._waiting.get(half.key)
-        if other is None:
-            if self._done.get(half.key) in ("both", half.side):
-                self.counts["duplicate"] += 1
-                return None
-            self._waiting[half.key] = half
-            self._bytes += half.size
-            return None
-        if other.side == half.side:
+        pairs, _ = self.offer_all((half,))
+        return pairs[0][0] if pairs else None
+
+    def offer_all(self, halves: Iterable[Half]) -> tuple[list[tuple[Pair, Half]], dict[str, Half]]:
+        """Return the pairs that halves complete, each with the one that did, and by key those that wait now.
+
+        What `offer` says of one half holds for each, in their order. One pass for all: a call for each of them
+        took as long as what it did.
+        """
+        waiting, done = self._waiting, self._done
+        pairs: list[tuple[Pair, Half]] = []
+        new: dict[str, Half] = {}
+        for half in halves:
+            key, side = half.key, half.side
+            other = waiting.get(key)
+            if other is None:
+                gone = done.get(key)
+                if gone is None or gone not in ("both", side):
+                    waiting[key] = new[key] = half
+                    self._bytes += half.size
+                    continue
+            elif other.side != side:
+                self._remove(key, "both")
+                new.pop(key, None)
+                pairs.append((Pair(half, other) if side == "request" else Pair(other, half), half))
+                continue
             self.counts["duplicate"] += 1
-            return None
-        self._remove(half.key, "both")
-        self.counts["paired"] += 1
-        return Pair(half, other) if half.side == "request" else Pair(other, half)
+        if pairs:
+            self.counts["paired"] += len(pairs)
+        return pairs, new
 
     def due(self, now: float) -> list[Pair]:
         """Return the halves that waited long enough or have no room, oldest first, and take them out."""
@@ -145,10 +161,6 @@ class PairingTable:
             self.counts["paired"] -= 1
         else:
             self.counts["unmatched_request" if pair.request else "unmatched_response"] -= 1
-
-    def holds(self, half: Half) -> bool:
-        """Whether this very half waits."""
-        return self._waiting.get(half.key) is half
 
     def withdraw(self, half: Half) -> None:
         """Forget a half that waits and could not be kept."""

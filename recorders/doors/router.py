@@ -23,20 +23,6 @@ class Routed(msgspec.Struct, frozen=True):
     event: Event
 
 
-class _Going:
-    """Names in what is refused within it the decision point that it was going to."""
-
-    def __init__(self, translator: Translator) -> None:
-        self._translator = translator
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, InvalidEvent):
-            error.decision_point = self._translator.mapping.decision_point
-
-
 class Router:
     """Knows all mappings of a door.
 
@@ -71,8 +57,11 @@ class Router:
             InvalidEvent: no mapping is for it, or a value that cannot be.
         """
         translator = self.translator(source, document)
-        with _Going(translator):
+        try:
             return _routed(translator, translator.events(document, row=row))
+        except InvalidEvent as error:
+            error.decision_point = translator.decision_point  # it was going there
+            raise
 
     def readable(self, family: str, event: CloudEvent) -> None:
         """Refuse a half that nobody can read, or is for nobody, now and not when the other one comes.
@@ -80,8 +69,12 @@ class Router:
         Raises:
             InvalidEvent: no mapping is for it, or a body that cannot be read.
         """
-        with _Going(self.translator(family, {"event": event.attributes})):
+        translator = self.translator(family, {"event": event.attributes})
+        try:
             parse_json(event.data)
+        except InvalidEvent as error:
+            error.decision_point = translator.decision_point  # it was going there
+            raise
 
     def pair(self, pair: Pair) -> list[Routed]:
         """Return the decisions of a pair, one a row.
@@ -92,9 +85,12 @@ class Router:
         half = pair.request or pair.response
         assert half is not None, "a pair has a half"
         translator = self.translator(half.family, {"event": half.attributes})
-        with _Going(translator):
+        try:
             rows = enumerate(pairing.documents(pair))
             return _routed(translator, [translator.decision(document, row=row) for row, document in rows])
+        except InvalidEvent as error:
+            error.decision_point = translator.decision_point  # it was going there
+            raise
 
     def feedback(self, event: CloudEvent) -> list[Routed]:
         """Return the outcome of a Seldon feedback, of `event`, `feedback` (its body) and `truth` (its row).
@@ -103,7 +99,7 @@ class Router:
             InvalidEvent: no mapping is for it or has an [outcome], or a value that cannot be.
         """
         translator = self.translator("seldon", {"event": event.attributes})
-        with _Going(translator):
+        try:
             body = parse_json(event.data)
             if type(body) is not dict:
                 raise Unreadable("a feedback is an object")
@@ -112,6 +108,9 @@ class Router:
                 rows = rows_of(body["truth"])
                 document["truth"] = rows[0] if len(rows) == 1 else rows
             return _routed(translator, [translator.outcome(document)])
+        except InvalidEvent as error:
+            error.decision_point = translator.decision_point
+            raise
 
     def event(self, event: CloudEvent) -> list[Routed]:
         """Return what any other CloudEvent holds, as `event` and `data`.
@@ -124,8 +123,5 @@ class Router:
 
 
 def _routed(translator: Translator, events: list[Event]) -> list[Routed]:
-    mapping = translator.mapping
-    schema = translator.schema
-    return [
-        Routed(mapping.decision_point, schema if event.kind == "decision" else "", event) for event in events
-    ]
+    point, schema = translator.decision_point, translator.schema
+    return [Routed(point, schema if event.kind == "decision" else "", event) for event in events]

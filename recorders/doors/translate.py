@@ -34,6 +34,7 @@ class Translator:
 
     def __init__(self, mapping: Mapping, limits: Limits | None = None) -> None:
         self.mapping = mapping
+        self.decision_point = mapping.decision_point
         self.schema = mapping.feature_set.digest
         self._encode = DecisionEncoder(mapping.feature_set, limits or Limits()).encode
         types = {field.name: field.type for field in mapping.feature_set.fields}
