@@ -20,7 +20,7 @@ READY  := $(VENV)/.ready
 WORKERS ?= 4
 
 # Compiled in place by the set-up, where there is a compiler (docs/adr/0034).
-HOT_PATH := setup.py recorders/_hotpath.c recorders/_plain.h recorders/_cut.c recorders/_cut.h recorders/_doors.h recorders/_heads.c recorders/_picks.c recorders/_rows.c recorders/_rows.h recorders/_transpose.c
+HOT_PATH := setup.py recorders/_hotpath.c recorders/_plain.h recorders/_cut.c recorders/_cut.h recorders/_doors.h recorders/_halves.c recorders/_heads.c recorders/_picks.c recorders/_rows.c recorders/_rows.h recorders/_transpose.c
 
 # The recorder's peers have an environment of their own: neither the product nor its tests carry them.
 PEERS  := .venv-bench

@@ -15,7 +15,7 @@ HOT_PATH = Extension(
     "recorders._hotpath",
     [
         (RECORDERS / name).as_posix()
-        for name in ("_hotpath.c", "_cut.c", "_heads.c", "_picks.c", "_rows.c", "_transpose.c")
+        for name in ("_hotpath.c", "_cut.c", "_halves.c", "_heads.c", "_picks.c", "_rows.c", "_transpose.c")
     ],
     depends=[(RECORDERS / name).as_posix() for name in ("_plain.h", "_cut.h", "_doors.h", "_rows.h")],
     optional=True,

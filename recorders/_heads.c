@@ -1,4 +1,5 @@
-/* Heads: the values of a request's head that is spelled like those before it, in one walk (docs/adr/0074).
+/* Heads: the values of a request's head that is spelled like those before it, in one walk (docs/adr/0074), and the half
+ * that the request is, if _halves.c knows it (docs/adr/0088).
  *
  * A stranger sent the bytes. None is read before it is known to be there, and nothing is written but objects of
  * Python's. What a value may be, and where it ends, is as the regular expression of recorders/doors/heads.py
@@ -12,12 +13,6 @@
 typedef struct {
     const unsigned char *at, *end;
 } Reader;
-
-/* What a head came to. */
-typedef struct {
-    long long length;
-    PyObject *token, *attributes;
-} Head;
 
 /* Step over bytes that must stand here. */
 static inline int
@@ -74,6 +69,8 @@ value(Reader *from, PyObject *name, Head *head)
     if (text == NULL)
         return -1;
     memcpy(PyUnicode_1BYTE_DATA(text), begin, (size_t)size);
+    head->characters += size;
+    head->escaped |= memchr(begin, '%', (size_t)size) != NULL;
     int done = PyDict_SetItem(head->attributes, name, text);
     Py_DECREF(text);
     return done < 0 ? -1 : 1;
@@ -112,11 +109,25 @@ sound(PyObject *literals, PyObject *names)
     return 1;
 }
 
+/* Return what a head came to as Python has it. The half is None without a plan, and where the body is not all there. */
 static PyObject *
-read_head(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given)
+told(const Head *head, PyObject *data, Py_ssize_t end, PyObject *plan, PyObject *received_at)
 {
-    if (given != 5 || !sound(args[0], args[1]) || !PyBytes_CheckExact(args[2]))
-        return PyErr_Format(PyExc_TypeError, "Expected literals, names between them, bytes, start and size.");
+    int there = plan != Py_None && head->length <= PyBytes_GET_SIZE(data) - end;
+    PyObject *half = !there ? Py_NewRef(Py_None)
+                            : plain_half(plan, head, received_at, PyBytes_AS_STRING(data) + end);
+    if (half == NULL)
+        return NULL;
+    return Py_BuildValue("LOOnN", head->length, head->token, head->attributes, end, half);
+}
+
+static PyObject *
+read_request(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given)
+{
+    if (given != 7 || !sound(args[0], args[1]) || !PyBytes_CheckExact(args[2]))
+        return PyErr_Format(PyExc_TypeError, "Expected literals, names between them, bytes, start, size, plan and time.");
+    if (args[5] != Py_None && !sound_plan(args[5]))
+        return PyErr_Format(PyExc_TypeError, "Expected of a plan kinds, names, a length and what makes a half.");
     Py_ssize_t size = PyBytes_GET_SIZE(args[2]);
     Py_ssize_t start = PyLong_AsSsize_t(args[3]), most = PyLong_AsSsize_t(args[4]);
     if (PyErr_Occurred())
@@ -125,19 +136,19 @@ read_head(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given)
         return PyErr_Format(PyExc_ValueError, "Expected a start within the bytes, and a size from 0.");
     const unsigned char *begin = (const unsigned char *)PyBytes_AS_STRING(args[2]);
     Reader from = {begin + start, begin + start + (most < size - start ? most : size - start)};
-    Head head = {0, NULL, PyDict_New()};
+    Head head = {0, 0, 0, NULL, PyDict_New()};
     PyObject *made = NULL;
     int found = head.attributes == NULL ? -1 : walk(&from, args[0], args[1], &head);
     if (found == 1 && head.token == NULL)
         head.token = PyBytes_FromStringAndSize(NULL, 0);
     if (found == 1 && head.token != NULL)
-        made = Py_BuildValue("LOOn", head.length, head.token, head.attributes, (Py_ssize_t)(from.at - begin));
+        made = told(&head, args[2], (Py_ssize_t)(from.at - begin), args[5], args[6]);
     Py_XDECREF(head.token);
     Py_XDECREF(head.attributes);
     return made || found < 0 || PyErr_Occurred() ? made : Py_NewRef(Py_None);
 }
 
 PyMethodDef heads_methods[] = {
-    {"read_head", (PyCFunction)(void (*)(void))read_head, METH_FASTCALL, NULL},
+    {"read_request", (PyCFunction)(void (*)(void))read_request, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };

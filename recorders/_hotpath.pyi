@@ -6,14 +6,16 @@ FORM: int
 def cut(
     payload: bytes, marks: bytes, bound: bytes, /
 ) -> tuple[list[str | None], list[bytes], list[bytes], list[bytes], list[bytes]] | None: ...
-def read_head(
+def read_request(
     literals: tuple[bytes, ...],
     names: tuple[str | bytes | int | None, ...],
     data: bytes,
     start: int,
     most: int,
+    plan: tuple[Any, ...] | None,
+    received_at: float,
     /,
-) -> tuple[int, bytes, dict[str, Any], int] | None: ...
+) -> tuple[int, bytes, dict[str, Any], int, Any] | None: ...
 def find_values(
     picks: tuple[tuple[tuple[tuple[str | int, ...], ...], Any], ...], document: object, absent: object, /
 ) -> list[Any] | None: ...

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PURE_VARIABLE: Final = "HARNESS_RECORDER_PURE"
 _NO: Final = ("", "0", "false", "no")
-_FORM: Final = 5  # as recorders/_hotpath.c has it
+_FORM: Final = 6  # as recorders/_hotpath.c has it
 # What the compiled path calls a kind of value; upper case where None is not allowed.
 _CODES: Final = {
     "float64": "f",
@@ -57,13 +57,15 @@ COMPILED: Final = not isinstance(_found, str)
 _Cut = Callable[[bytes, bytes, bytes], "tuple[list[Any], ...] | None"]
 cut: Final[_Cut | None] = _found.cut if COMPILED else None
 
-# The literals of a spelling and the names between them, bytes, where to begin, how far to look at most
-# (recorders/doors/heads.py); what comes is length, token, attributes and the end. None: not spelled so.
-_Values = tuple[int, bytes, dict[str, Any], int]
-_ReadHead = Callable[
-    [tuple[bytes, ...], tuple[str | bytes | int | None, ...], bytes, int, int], _Values | None
+# The literals of a spelling and the names between them, bytes, where to begin, how far to look at most, what
+# makes a half, and when (recorders/doors/heads.py); what comes is length, token, attributes, where the head
+# ends, and the half. None: not spelled so.
+_Request = tuple[int, bytes, dict[str, Any], int, Any]
+_ReadRequest = Callable[
+    [tuple[bytes, ...], tuple[str | bytes | int | None, ...], bytes, int, int, tuple[Any, ...] | None, float],
+    _Request | None,
 ]
-read_head: Final[_ReadHead | None] = _found.read_head if COMPILED else None
+read_request: Final[_ReadRequest | None] = _found.read_request if COMPILED else None
 # Picks (their paths, what stands for all), a document, what is absent (recorders/doors/picks.py).
 # None: decline.
 _Pick = tuple[tuple[tuple[str | int, ...], ...], Any]

@@ -35,7 +35,7 @@ _KNOWN_HEADERS: Final = {
     for header in (b"ce-" + name.encode(),)
     for spelt in (header, header.title(), header.upper(), b"CE" + header.title()[2:])
 }
-_ATTRIBUTE_MAX: Final = 4_096
+ATTRIBUTE_MAX: Final = 4_096
 _ATTRIBUTES_MAX: Final = 65_536
 _SCALARS: Final = frozenset({bool, int, float})
 _JSON_ATTRIBUTES: Final = ("metadata", "annotations")
@@ -103,6 +103,11 @@ def read(content_type: bytes, attributes: dict[str, Any], body: bytes) -> list[C
     return [_event(attributes, body, size + len(body))]
 
 
+def binary(content_type: bytes) -> bool:
+    """Whether a request brings one event, whose attributes are headers."""
+    return _media(content_type) not in (STRUCTURED, BATCH)
+
+
 @lru_cache(64)
 def _media(content_type: bytes) -> bytes:
     return content_type.split(b";", 1)[0].strip().lower()
@@ -112,7 +117,7 @@ def _event(attributes: dict[str, Any], data: bytes, size: int) -> CloudEvent:
     get = attributes.get
     for key in _NEEDED:
         value = get(key)
-        if type(value) is not str or not 0 < len(value) <= _ATTRIBUTE_MAX:
+        if type(value) is not str or not 0 < len(value) <= ATTRIBUTE_MAX:
             raise Unreadable(f"the attribute {key} is missing, empty or no text")
     return CloudEvent(attributes, data, size)
 

@@ -6,14 +6,16 @@ no application protocol in between (docs/adr/0020).
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Callable
 from functools import partial
 from time import monotonic  # the clock of asyncio's event loops
 from typing import Final, NamedTuple
 
 import httptools
+import msgspec
 
 from recorders.doors.heads import HEAD_BYTES, Form, Forms, Head
-from recorders.doors.http import Answer, Doors, rendered
+from recorders.doors.http import Answer, Doors, Told, rendered
 
 # Answers that a sender does not read (looked at once a transport has told of 64 KiB), and
 # requests that wait for theirs on one connection.
@@ -40,7 +42,7 @@ class Reception:
         self.doors = doors
         self.limits = limits
         self.counts = counts
-        self.forms = Forms()
+        self.forms = Forms(doors.bring_one)
         self.open: set[Connection] = set()
 
     def sweep(self, now: float) -> None:
@@ -56,14 +58,11 @@ class Reception:
             connection.finish()
 
 
-class _Slot:
+class _Slot(msgspec.Struct, eq=False, gc=False):
     """The place of an answer among those of its connection, in the order of the requests."""
 
-    __slots__ = ("data", "last")
-
-    def __init__(self, *, last: bool) -> None:
-        self.data = b""
-        self.last = last
+    last: bool
+    data: bytes = b""
 
 
 class Connection(asyncio.Protocol):
@@ -184,7 +183,7 @@ class Connection(asyncio.Protocol):
         self._ended = not self._parser.should_keep_alive()
         self._form = self._reception.forms.meet(self._head.method, self._url, self._headers)
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._take(self._head, body)
+        self._hand(partial(self._reception.doors.take, self._head, body))
 
     # Reception
 
@@ -233,23 +232,27 @@ class Connection(asyncio.Protocol):
         """
         start, doors, limit = 0, self._reception.doors, self._reception.limits.body_bytes
         while start < len(data) and not self._ended:
-            found = form.read(data, start)
+            found = form.read(data, start, doors.now())
             if found is None:
                 break
-            head, begin = found
-            end = begin + head.length
-            if end > len(data) or doors.refusal(head, limit) is not None:
-                break
-            self._take(head, data[begin:end])
+            length, token, _, begin, half = found
+            end = begin + length
+            if half is not None and length <= limit and doors.usable(half, token):
+                self._hand(partial(doors.keep, half))
+            else:
+                head = form.head(found)
+                if end > len(data) or doors.refusal(head, limit) is not None:
+                    break
+                self._hand(partial(doors.take, head, data[begin:end]))
             start = end
         return data[start:]
 
-    def _take(self, head: Head, body: bytes) -> None:
+    def _hand(self, take: Callable[[Told], Answer | None]) -> None:
         """Hand a whole request over; the answer goes out in its turn."""
         self._idle_since = monotonic()
-        slot = _Slot(last=self._ended)
+        slot = _Slot(self._ended)
         self._slots.append(slot)
-        answer = self._reception.doors.take(head, body, partial(self._answer, slot))
+        answer = take(partial(self._answer, slot))
         if answer is not None:
             self._answer(slot, answer)
         elif len(self._slots) >= PIPELINED:

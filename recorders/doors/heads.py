@@ -8,13 +8,14 @@ line, the same names in the same order. One match of a regular expression finds 
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from recorders import hotpath
-from recorders.doors import cloudevents
+from recorders.doors import cloudevents, pairing
+from recorders.doors.pairing import Half
 
 HEAD_BYTES: Final = 32 * 1024
 FORMS_MAX: Final = 64
@@ -68,32 +69,39 @@ class Head(msgspec.Struct, frozen=True):
         )
 
 
-class Form:
-    """The spelling of one sender's heads: their first line, and the names of their headers in order."""
+# Of a request: its length, token and attributes, where its head ends, and the half that it is if it is a
+# plain one and there to its end.
+Found = tuple[int, bytes, dict[str, Any], int, Half | None]
 
-    def __init__(self, method: bytes, url: bytes, headers: Headers) -> None:
+
+class Form:
+    """The spelling of one sender's heads: their first line, and the names of their headers in order.
+
+    `binary` says that each of its requests brings one CloudEvent, whose attributes are headers.
+    """
+
+    def __init__(self, method: bytes, url: bytes, headers: Headers, *, binary: bool = False) -> None:
         self._alike = Head.of(method, url, headers)
+        self._plan = pairing.PLAN if binary else None
         self._literals, self._names = _spelling(b"%s %s HTTP/1.1\r\n" % (method, url), headers)
         self._kept = tuple(name for name in self._names if name is not None)
         groups = [_group(name) for name in self._names]
         literals = [re.escape(literal.decode("latin-1")) for literal in self._literals]
         self._match = re.compile("".join(map("".join, zip(literals, [*groups, ""], strict=True)))).match
 
-    def read(self, data: bytes, start: int) -> tuple[Head, int] | None:
-        """Return a head of this form and where it ends; None for one that is cut off, or of another."""
-        if hotpath.read_head is None:
-            found = self._patiently(data, start)
-        else:
-            found = hotpath.read_head(self._literals, self._names, data, start, HEAD_BYTES)
-        if found is None:
-            return None
-        length, token, attributes, end = found
-        alike = self._alike
-        head = Head(alike.method, alike.path, alike.kind, alike.encoding, length, token, False, attributes)  # noqa: FBT003  # the order of a head
-        return head, end
+    def read(self, data: bytes, start: int, now: float = 0.0) -> Found | None:
+        """Return what a request of this form came to; None for a head that is cut off, or of another."""
+        if hotpath.read_request is None:
+            return self._patiently(data, start, now)
+        return hotpath.read_request(self._literals, self._names, data, start, HEAD_BYTES, self._plan, now)
 
-    def _patiently(self, data: bytes, start: int) -> tuple[int, bytes, dict[str, Any], int] | None:
-        """Return length, token, attributes and the end of a head."""
+    def head(self, found: Found) -> Head:
+        """Return the head of a request of this form."""
+        length, token, attributes, _, _ = found
+        alike = self._alike
+        return Head(alike.method, alike.path, alike.kind, alike.encoding, length, token, False, attributes)  # noqa: FBT003  # the order of a head
+
+    def _patiently(self, data: bytes, start: int, now: float) -> Found | None:
         end = data.find(b"\r\n\r\n", start, start + HEAD_BYTES) + 4
         found = self._match(data[start:end].decode("latin-1")) if end > start else None
         if found is None:
@@ -101,16 +109,20 @@ class Form:
         values: dict[Any, Any] = dict(zip(self._kept, found.groups(), strict=True))
         length = int(values.pop(_NUMBER))
         token = values.pop(_TOKEN, "").encode("latin-1")
-        return length, token, values, end
+        whole = self._plan is not None and end + length <= len(data)
+        half = pairing.plain_half(values, data[end : end + length], now) if whole else None
+        return length, token, values, end, half
 
 
 class Forms:
     """The forms that the senders of one server use: FORMS_MAX of them, each met LEARNT_AFTER times before.
 
     To learn one takes a millisecond, so strangers who spell each head in another way have none learnt.
+    `binary` says of a head whether each request with one like it brings one CloudEvent.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, binary: Callable[[Head], bool] = lambda _: False) -> None:
+        self._binary = binary
         self._met: OrderedDict[tuple[object, ...], int | Form] = OrderedDict()
 
     def meet(self, method: bytes, url: bytes, headers: Headers) -> Form | None:
@@ -120,12 +132,15 @@ class Forms:
         if not met and not _learnable(method + url, headers):
             return None
         if isinstance(met, int):
-            met = met + 1 if met < LEARNT_AFTER else Form(method, url, headers)
+            met = met + 1 if met < LEARNT_AFTER else self._learnt(method, url, headers)
             self._met[key] = met
         self._met.move_to_end(key)
         if len(self._met) > FORMS_MAX:
             self._met.popitem(last=False)
         return met if isinstance(met, Form) else None
+
+    def _learnt(self, method: bytes, url: bytes, headers: Headers) -> Form:
+        return Form(method, url, headers, binary=self._binary(Head.of(method, url, headers)))
 
 
 def _learnable(first: bytes, headers: Headers) -> bool:

@@ -24,6 +24,7 @@ from recorders.errors import InvalidEvent
 LINES_MAX: Final = 16_384
 SHOWN: Final = 20
 _JSON: Final = b"application/json"
+_PLAIN: Final = (b"", b"identity")
 
 
 class Answer(NamedTuple):
@@ -47,6 +48,7 @@ class Doors:
         self._desk = desk
         self._unpacked_bytes = unpacked_bytes
         self._token = b"Bearer " + token.encode() if token else b""
+        self.now = desk.now
         self._paths = {b"/": self._cloudevents, b"/v1/logs": self._otlp, b"/v1/events": self._lines}
 
     def refusal(self, head: Head, body_bytes: int) -> Answer | None:
@@ -63,6 +65,28 @@ class Doors:
             return Answer(401, b"a token is needed\n")
         return self.too_large(body_bytes) if head.length > body_bytes else None
 
+    def bring_one(self, head: Head) -> bool:
+        """Whether requests with such a head bring one CloudEvent each, whose attributes stand there."""
+        plain = head.method == b"POST" and head.encoding in _PLAIN and cloudevents.binary(head.kind)
+        return plain and self._paths.get(head.path) == self._cloudevents
+
+    def usable(self, half: Half, token: bytes) -> bool:
+        """Whether a half will be kept: otherwise `take` refuses its request, and says why."""
+        if self._token and not self._admits(token):
+            return False
+        try:
+            self._desk.router.readable(half.family, half)
+        except InvalidEvent:
+            return False
+        return True
+
+    def keep(self, half: Half, told: Told) -> Answer | None:
+        """Return the answer to a half that is usable, as `take` does: None if it waits for the disk."""
+        try:
+            return self._submit(Work((), (half,)), _TAKEN, told)
+        except DoorClosed as error:
+            return self._failed(error)
+
     def take(self, head: Head, body: bytes, told: Told) -> Answer | None:
         """Return the answer to a request that was not refused; None if it waits for the disk.
 
@@ -72,7 +96,7 @@ class Doors:
         if door is None:
             return self._watched(head.path)
         try:
-            if head.encoding not in (b"", b"identity"):
+            if head.encoding not in _PLAIN:
                 body = self._unpacked(head.encoding, body)
             return door(head, body, told)
         except TooLarge as error:

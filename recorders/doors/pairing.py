@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from recorders.doors import cloudevents
 from recorders.doors.bodies import parse_json, rows_of
 from recorders.doors.cloudevents import CloudEvent, opened
 from recorders.doors.errors import Unreadable
@@ -28,6 +29,20 @@ class Half(msgspec.Struct, frozen=True, array_like=True):
     attributes: dict[str, Any]
     data: bytes
     size: int
+
+
+# By family: the attributes that tell its inferences apart. The last one must be there.
+_KEYS: Final = {
+    "kserve": ("source", "id"),
+    "seldon": ("namespace", "inferenceservicename", "endpoint", "modelid", "requestid"),
+}
+_KINDS: Final = {
+    kind: (family, side, _KEYS[family])
+    for kind, (family, side) in cloudevents.FAMILIES.items()
+    if side in ("request", "response")
+}
+# What makes a half of the attributes of a plain request (recorders/_halves.c).
+PLAN: Final = (_KINDS, ("type", "id", "source", "specversion"), cloudevents.ATTRIBUTE_MAX, Half)
 
 
 class Pair(NamedTuple):
@@ -70,10 +85,23 @@ def half_of(event: CloudEvent, now: float) -> Half:
     else:
         if not attributes.get("requestid"):
             raise Unreadable("the attribute requestid is missing")
-        names = ("namespace", "inferenceservicename", "endpoint", "modelid", "requestid")
-        key = "\x1f".join((family, *(str(attributes.get(name, "")) for name in names)))
+        key = "\x1f".join((family, *(str(attributes.get(name, "")) for name in _KEYS[family])))
     mine: Side = "request" if side == "request" else "response"
     return Half(key, mine, now, family, attributes, event.data, event.size)
+
+
+def plain_half(attributes: dict[str, Any], data: bytes, now: float) -> Half | None:
+    """Return the half that a request in binary mode is, `hotpath.read_request` makes the same of PLAN.
+
+    None for one that is no half, or that has to be looked at piece by piece: something is escaped or missing.
+    """
+    if "%" in "".join(attributes.values()):
+        return None
+    try:
+        (event,) = cloudevents.read(b"", attributes, data)
+        return half_of(event, now) if event.family[1] in ("request", "response") else None
+    except Unreadable:
+        return None
 
 
 class PairingTable:
@@ -109,8 +137,8 @@ class PairingTable:
     def offer_all(self, halves: Iterable[Half]) -> tuple[list[tuple[Pair, Half]], dict[str, Half]]:
         """Return the pairs that halves complete, each with the one that did, and by key those that wait now.
 
-        What `offer` says of one half holds for each, in their order. One pass for all: a call for each of them
-        took as long as what it did.
+        What `offer` says of one half holds for each, in their order. One pass for all: calls for each of them
+        took as long as what they did.
         """
         waiting, done = self._waiting, self._done
         pairs: list[tuple[Pair, Half]] = []

@@ -10,7 +10,7 @@ from recorders.doors.bodies import parse_json, rows_of
 from recorders.doors.cloudevents import CloudEvent, opened
 from recorders.doors.errors import Unreadable
 from recorders.doors.mapping import Mapping
-from recorders.doors.pairing import Pair
+from recorders.doors.pairing import Half, Pair
 from recorders.doors.translate import Event, Translator
 from recorders.errors import InvalidEvent
 
@@ -63,7 +63,7 @@ class Router:
             error.decision_point = translator.decision_point  # it was going there
             raise
 
-    def readable(self, family: str, event: CloudEvent) -> None:
+    def readable(self, family: str, event: CloudEvent | Half) -> None:
         """Refuse a half that nobody can read, or is for nobody, now and not when the other one comes.
 
         Raises:

@@ -108,12 +108,12 @@ def persons(data: bytes) -> None:
 
 def heads(data: bytes) -> None:
     """A head: the compiled walk and the regular expression find the same in it, or neither finds a thing."""
-    compiled, found = hotpath.read_head, []
+    compiled, found = hotpath.read_request, []
     try:
-        for hotpath.read_head in (compiled, None):  # type: ignore[misc]  # as where nothing is compiled
+        for hotpath.read_request in (compiled, None):  # type: ignore[misc]  # as where nothing is compiled
             found.append(FORM.read(data[1:], min(data[0], len(data) - 1)) if data else None)
     finally:
-        hotpath.read_head = compiled  # type: ignore[misc]  # as it was
+        hotpath.read_request = compiled  # type: ignore[misc]  # as it was
     assert found[0] == found[1]
 
 

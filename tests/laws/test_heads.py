@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorders import hotpath
-from recorders.doors.heads import HEAD_BYTES, Form, Head
+from recorders.doors.heads import HEAD_BYTES, Form, Found, Head
 
 pytestmark = pytest.mark.skipif(not hotpath.COMPILED, reason=hotpath.which())
 Headers = list[tuple[bytes, bytes]]
@@ -33,15 +33,15 @@ LEARNT = PLAIN | st.sampled_from([b"", b"a\tb", b"\xe9"])  # httptools gives no 
 LINES = st.lists(st.tuples(NAMES, LEARNT), max_size=6, unique_by=lambda one: one[0].lower())
 
 
-def both(form: Form, data: bytes, start: int = 0) -> tuple[Head, int] | None:
+def both(form: Form, data: bytes, start: int = 0) -> Found | None:
     """Return what a form reads; fail if the two ways differ."""
     found = form.read(data, start)
-    with patch("recorders.hotpath.read_head", None):
+    with patch("recorders.hotpath.read_request", None):
         patiently = form.read(data, start)
     assert found == patiently
     if found is not None and patiently is not None:
-        assert list(found[0].attributes.items()) == list(patiently[0].attributes.items())
-        assert type(found[0].token) is bytes
+        assert list(found[2].items()) == list(patiently[2].items())
+        assert type(found[1]) is bytes
     return found
 
 
@@ -95,7 +95,7 @@ FORM = Form(b"POST", b"/?a=b", HEADERS)
 def test_what_a_form_is_for_is_read() -> None:
     found = both(FORM, b"xx" + head(HEADERS) + b"{}", 2)
     assert found is not None
-    assert found[0] == Head(b"POST", b"/", b"", b"", 2, b"Bearer x", False, {"id": "1"})
+    assert FORM.head(found) == Head(b"POST", b"/", b"", b"", 2, b"Bearer x", False, {"id": "1"})
 
 
 def test_every_beginning_of_a_head_and_every_byte_in_every_place_of_one() -> None:
@@ -135,21 +135,21 @@ def test_nothing_is_left_behind() -> None:
     "wrong",
     [
         (),
-        ((b"a",), (), b"a", 0),
-        ((b"a",), (None,), b"a", 0, 9),
-        ((b"a", "b"), (None,), b"a", 0, 9),
-        ((b"a", b"b"), (1.0,), b"a", 0, 9),
-        ([b"a"], (), b"a", 0, 9),
-        ((b"a",), [], b"a", 0, 9),
-        ((b"a",), (), bytearray(b"a"), 0, 9),
-        ((b"a",), (), b"a", "0", 9),
-        ((b"a",), (), b"a", 2, 9),
-        ((b"a",), (), b"a", -1, 9),
-        ((b"a",), (), b"a", 0, -1),
-        ((b"a",), (), b"a", 2**70, 9),
+        ((b"a",), (), b"a", 0, 9, None),
+        ((b"a",), (None,), b"a", 0, 9, None, 0.0),
+        ((b"a", "b"), (None,), b"a", 0, 9, None, 0.0),
+        ((b"a", b"b"), (1.0,), b"a", 0, 9, None, 0.0),
+        ([b"a"], (), b"a", 0, 9, None, 0.0),
+        ((b"a",), [], b"a", 0, 9, None, 0.0),
+        ((b"a",), (), bytearray(b"a"), 0, 9, None, 0.0),
+        ((b"a",), (), b"a", "0", 9, None, 0.0),
+        ((b"a",), (), b"a", 2, 9, None, 0.0),
+        ((b"a",), (), b"a", -1, 9, None, 0.0),
+        ((b"a",), (), b"a", 0, -1, None, 0.0),
+        ((b"a",), (), b"a", 2**70, 9, None, 0.0),
     ],
 )
 def test_what_is_no_spelling_is_refused(wrong: tuple[Any, ...]) -> None:
-    assert hotpath.read_head is not None
+    assert hotpath.read_request is not None
     with pytest.raises((TypeError, ValueError, OverflowError)):
-        hotpath.read_head(*wrong)
+        hotpath.read_request(*wrong)

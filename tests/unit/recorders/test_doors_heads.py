@@ -124,9 +124,8 @@ def test_a_form_reads_the_values_of_a_head_and_where_it_ends() -> None:
     data = b"xx" + request((b"Ce-Id", b"b 2"), (b"Content-Length", b"31"), (b"Host", b"elsewhere"))
     found = form.read(data, 2)
     assert found is not None
-    head, end = found
-    assert data[end:] == b"{}"
-    assert head == Head(
+    assert data[found[3] :] == b"{}"
+    assert form.head(found) == Head(
         b"POST", b"/", b"application/json", b"", 31, b"Bearer me", False, {"id": "b 2", "type": "some.type"}
     )
     assert form.read(data[:-3], 2) is None
@@ -210,9 +209,10 @@ def test_all_of_a_senders_requests_but_the_first_are_read_in_one_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heads, "LEARNT_AFTER", 0)
-    begun = []
-    begin = Connection.on_message_begin
+    begun, patiently = [], []
+    begin, take = Connection.on_message_begin, Doors.take
     monkeypatch.setattr(Connection, "on_message_begin", lambda one: (begun.append(1), begin(one)))
+    monkeypatch.setattr(Doors, "take", lambda *given: (patiently.append(1), take(*given))[1])
 
     async def story(house: House) -> None:
         wire = Wire(house.reception)
@@ -225,4 +225,91 @@ def test_all_of_a_senders_requests_but_the_first_are_read_in_one_step(
                 assert (await wire.answer())[0] == 200
 
     assert len(run(tmp_path, story).kept.ids()) == 5
-    assert len(begun) == 1
+    assert len(begun) == len(patiently) == 1
+
+
+def half(**changed: bytes) -> bytes:
+    """Return a request that is a half of KServe, some of its headers or its body other than usual."""
+    body = changed.pop("body", b'{"instances": [[1.0, 2.0, 3.0, 4.0]]}')
+    side = b"response" if body.startswith(b'{"p') else b"request"
+    usual = {
+        b"host": b"h",
+        b"content-type": b"application/json",
+        b"authorization": b"Bearer me",
+        b"ce-id": b"1",
+        b"ce-source": b"http://localhost:9081/",
+        b"ce-specversion": b"1.0",
+        b"ce-type": b"org.kubeflow.serving.inference." + side,
+        b"ce-time": b"2026-05-04T09:15:27.481920113Z",
+        b"ce-inferenceservicename": b"sklearn-iris",
+        b"ce-namespace": b"models",
+        b"ce-component": b"predictor",
+        b"ce-endpoint": b"default",
+        b"content-length": b"%d" % len(body),
+    }
+    told = usual | {name.replace("_", "-").encode(): value for name, value in changed.items()}
+    lines = [b"POST / HTTP/1.1", *(b"%s: %s" % one for one in told.items())]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+ANSWER = b'{"predictions": [0.5]}'
+HALVES = st.sampled_from(
+    [
+        *(half(), half(ce_id=b"2"), half(body=ANSWER), half(body=ANSWER, ce_id=b"2")),
+        *(half(ce_id=b"%31"), half(body=ANSWER, ce_id=b"1%"), half(ce_id=b"x" * 4_097), half(ce_source=b"")),
+        *(half(body=b"{"), half(body=b"NaN"), half(body=b"[" * 600 + b"]" * 600), half(body=b" " * 1_001)),
+        *(half(ce_type=b"a.b"), half(ce_type=b"io.seldon.serving.inference.request"), half(ce_time=b"soon")),
+        *(half(ce_inferenceservicename=b"other"), half(body=ANSWER, ce_id=b"first")),
+        *(half(authorization=b"Bearer you"), half(body=b'{"predictions": [1, 2]}'), half(x=b"y")),
+        *(half(content_type=b"application/cloudevents+json"), half(content_encoding=b"gzip")),
+    ]
+)
+
+
+class Ended(NamedTuple):
+    """What doors came to: what went back on each connection, what is kept and counted."""
+
+    answers: list[tuple[bytes, bool]]
+    kept: list[object]
+    counts: dict[str, int]
+    paired: dict[str, int]
+    waiting: int
+
+
+def ended(folder: Path, streams: list[list[bytes]], learnt_after: int) -> Ended:
+    """Return what comes of requests, those of each stream in one piece of bytes."""
+    wires = []
+
+    async def story(house: House) -> None:
+        for stream in streams:
+            wire = Wire(house.reception)
+            wires.append(wire)
+            wire.feed(half(ce_id=b"first"))
+            await wire.answer()
+            if stream:
+                wire.feed(b"".join(stream))
+                await wire.answer()
+            await asyncio.sleep(0)
+            house.time += 0.5
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(heads, "LEARNT_AFTER", learnt_after)
+        house = run(folder, story, limits=Limits(body_bytes=1_000), token="me")
+    counts = {name: count for name, count in house.desk.counts.items() if name != "commits"}
+    return Ended(
+        [(bytes(wire.sent), wire.closed) for wire in wires],
+        sorted(map(repr, house.kept.events())),
+        counts,
+        dict(house.desk.table.counts),
+        len(house.desk.table),
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(HALVES, max_size=4), min_size=1, max_size=3))
+def test_halves_of_a_known_form_come_to_what_others_come_to(
+    tmp_path_factory: pytest.TempPathFactory, streams: list[list[bytes]]
+) -> None:
+    known = ended(tmp_path_factory.mktemp("known"), streams, 0)
+    assert known == ended(tmp_path_factory.mktemp("unknown"), streams, 2**31)
+    assert known.waiting or known.kept
