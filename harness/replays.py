@@ -1,6 +1,7 @@
 """Replays as the log has them: runs of a challenger over a range, and their scores (docs/adr/0007)."""
 
 import uuid
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -163,14 +164,18 @@ def check_inputs(log: Log, info: ModelInfo, decision_point: str, start: int, sto
     Raises:
         NothingToScore, ModelInputsError: see there.
     """
-    first = next(log.read(start, stop, kind="decision", decision_point=decision_point), None)
-    if first is None:
+    of: dict[str, Any] = {"kind": "decision", "decision_point": decision_point}
+    if next(log.read(start, stop, columns=[], **of), None) is None:
         raise NothingToScore(decision_point, start, stop)
     # Snapshots of one range may be of several feature sets: what any of them declares may be there.
     registered = log.feature_sets()
-    present = log.rows("schemas", start=start, stop=stop, kind="decision", decision_point=decision_point)
-    known = {name.removeprefix(FEATURE) for name in first.schema.names if name.startswith(FEATURE)}
-    known |= {field.name for (name,) in present if name in registered for field in registered[name].fields}
+    present = log.rows("schemas", start=start, stop=stop, **of)
+    known = {field.name for (name,) in present if name in registered for field in registered[name].fields}
+    if known.issuperset(info.inputs):
+        return
+    # A batch tells what it holds, whatever was registered: all of its columns are decoded for it.
+    first = next(log.read(start, stop, **of))
+    known |= {name.removeprefix(FEATURE) for name in first.schema.names if name.startswith(FEATURE)}
     lacking = [name for name in info.inputs if name not in known]
     if lacking:
         raise ModelInputsError(lacking, sorted(known))

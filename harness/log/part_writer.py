@@ -10,12 +10,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.log.encodings import how_to_write
 from harness.log.segments import DIGEST_BYTES, RowGroup
 
 ROWS_PER_GROUP: Final = 131_072
 BYTES_PER_GROUP: Final = 64 * 2**20
-# Ascending or nearly so: their differences are small.
-_DELTA: Final = ("position", "occurred_at", "decision_position")
 _END_BYTES: Final = 8  # the footer's length and the closing magic
 
 
@@ -36,8 +35,9 @@ class Written(msgspec.Struct, frozen=True):
 class PartWriter:
     """Collects batches that have a column `position`, in its order, and writes them as row groups.
 
-    Parquet with zstd, statistics of every column chunk, and the Arrow schema with its metadata: what is read
-    back has the columns, types and marks of what was added. `opaque` columns are compressed already.
+    Parquet with statistics of every column chunk, and the Arrow schema with its metadata: what is read back
+    has the columns, types and marks of what was added. The first row group says how columns are packed;
+    `opaque` ones are compressed already.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, *, opaque: Sequence[str] = ()) -> None:
@@ -46,18 +46,9 @@ class PartWriter:
         self._groups: list[tuple[int, int, int]] = []
         self.held_rows = 0
         self.held_bytes = 0
-        delta = [name for name in _DELTA if name in schema.names]
-        plain = [name for name in schema.names if name not in opaque]
-        self._writer = pq.ParquetWriter(
-            path,
-            schema,
-            compression={name: "NONE" if name in opaque else "ZSTD" for name in schema.names},
-            compression_level=dict.fromkeys(plain, 1),
-            write_statistics=plain,
-            use_dictionary=[name for name in plain if name not in delta],
-            column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
-            use_compliant_nested_type=False,  # else lists come back with another name for their elements
-        )
+        self._schema = schema
+        self._opaque = opaque
+        self._writer: pq.ParquetWriter | None = None
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take one batch more; a full row group is written."""
@@ -72,14 +63,24 @@ class PartWriter:
         if not self.held_rows:
             return
         table = pa.Table.from_batches(self._held)
+        writer = self._writer = self._writer or self._opened(table)
         places = table.column("position")
         self._groups.append((table.num_rows, places[0].as_py(), places[-1].as_py()))
-        self._writer.write_table(table, row_group_size=table.num_rows)
+        writer.write_table(table, row_group_size=table.num_rows)
         self._held, self.held_rows, self.held_bytes = [], 0, 0
+
+    def _opened(self, first: pa.Table) -> pq.ParquetWriter:
+        return pq.ParquetWriter(
+            self.path,
+            self._schema,
+            use_compliant_nested_type=False,  # else lists come back with another name for their elements
+            **how_to_write(first, self._opaque),
+        )
 
     def close(self) -> Written:
         """Return what was written. At least one row was."""
         self.flush()
+        assert self._writer is not None, "it has a row"
         self._writer.close()
         with self.path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
             size = len(data)

@@ -10,7 +10,7 @@ from harness.models import add_model, champion_at, get_model, list_models, open_
 from harness.noise import noise_floor
 from harness.replay_errors import ModelExists, NothingToScore, TrainedInRange
 from harness.replay_runner import run_replay
-from harness.replays import list_replays, read_scores
+from harness.replays import check_inputs, list_replays, read_scores
 from harness.stored_scores import summary
 from recorders.errors import LinkUnavailable
 from recorders.fields import FeatureSet, Field
@@ -285,6 +285,16 @@ def test_inputs_are_looked_for_in_the_feature_sets_of_the_range_alone(event_log,
     added(event_log, folder, "unknown")
     with pytest.raises(ModelInputsError, match="colour"):
         replayed(event_log, folder, "unknown:1", part)
+
+
+def test_a_look_whether_inputs_are_there_reads_no_features(event_log, history, folder, monkeypatch):
+    part = history.decisions(0, 10)
+    added(event_log, folder, "linear")
+    info = get_model(event_log, "linear:1")
+    asked, read = [], event_log.read
+    monkeypatch.setattr(event_log, "read", lambda *at, **how: asked.append(how) or read(*at, **how))
+    check_inputs(event_log, info, POINT, *part)
+    assert [how["columns"] for how in asked] == [[]]
 
 
 class StoppedError(Exception):
