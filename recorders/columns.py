@@ -1,6 +1,7 @@
 """Columns: frames as Arrow record batches, and the bytes that the log keeps of them."""
 
 import functools
+import re
 import struct
 from collections.abc import Mapping
 from datetime import datetime
@@ -38,6 +39,7 @@ _LAST_US: Final = 253_402_300_799_999_999
 _ALLOWED: Final = frozenset(ARROW_TYPES.values()) | {STATUSES}
 # To hand the buffers of a smaller batch to other threads costs more than it saves (docs/adr/0083).
 _SHARED_MIN: Final = 2**20
+_NOT_GIVEN: Final = re.compile(r"alloc of size (\d+) failed")
 _ALONE: Final = pa.ipc.IpcReadOptions(ensure_native_endian=False, use_threads=False)
 
 DECISION_ENVELOPE: Final = (
@@ -164,14 +166,26 @@ def decode_batch(data: bytes, *, max_bytes: int = BATCH_BYTES_MAX) -> pa.RecordB
     after it, and full validation.
 
     Raises:
-        CorruptBatch: any of it does not hold.
+        CorruptBatch: any of it does not hold. MemoryError: this process has no room for it.
     """
     if len(data) > max_bytes:
         raise CorruptBatch(f"{len(data)} bytes, more than the {max_bytes} that are allowed")
     try:
         return _decode(data, max_bytes)
     except (pa.ArrowException, OSError, ValueError, EOFError, struct.error, UnicodeDecodeError) as error:
+        if _lacks_memory(str(error), max_bytes):
+            raise MemoryError(str(error)) from error
         raise CorruptBatch(f"not an Arrow stream that can be read ({error})") from error
+
+
+def _lacks_memory(reason: str, max_bytes: int) -> bool:
+    """Return whether the bytes may well be right, and the process had no room for what they hold.
+
+    >>> [_lacks_memory(f"malloc of size {size} failed", BATCH_BYTES_MAX) for size in (1_547_520, 2**50)]
+    [True, False]
+    """
+    asked = _NOT_GIVEN.search(reason)
+    return "DCtx create failed" in reason or (asked is not None and int(asked[1]) <= max_bytes)
 
 
 def _decode(data: bytes, max_bytes: int) -> pa.RecordBatch:

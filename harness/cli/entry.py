@@ -1,15 +1,16 @@
-"""The command `harness` of a process: what Ctrl-C does while it is being imported, then the command line."""
+"""The command `harness` of a process: what holds while it is being imported, then the command line."""
 
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 INTERRUPTED = 130
 TERMINATED = 143
+_ARENAS_MAX = -8  # M_ARENA_MAX of malloc.h
 
 
 @contextmanager
@@ -34,9 +35,28 @@ def at_once() -> Iterator[None]:
 def main() -> None:
     """Run the command line of this process and end it with its exit code."""
     with at_once():
+        _be_sparing()
         from harness.cli.main import run
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run())
+
+
+def _be_sparing() -> None:
+    """Let libraries reserve no more address space than they use, where it is limited: before any is loaded.
+
+    Arrow's allocator would take a gigabyte at once, each thread 64 MiB; BLAS waits for ever for what it is
+    not given for its threads.
+    """
+    from harness.memory import address_space
+
+    if address_space() is None:
+        return
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import ctypes
+
+    with suppress(AttributeError, OSError):  # a C library without it has no arenas
+        ctypes.CDLL(None).mallopt(_ARENAS_MAX, 2)
 
 
 def _end(_number: int, _frame: Any) -> None:

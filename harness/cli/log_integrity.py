@@ -245,9 +245,7 @@ def _fields(proof: Any) -> dict[str, Any]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    from harness.errors import FileUnwritable
+    from harness.written import written
 
-    try:
+    with written(path):
         path.write_bytes(data)
-    except OSError as error:
-        raise FileUnwritable(path, str(error.strerror)) from error

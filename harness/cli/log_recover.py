@@ -82,8 +82,14 @@ def planned(plan: Any) -> Iterator[str]:
     )
     if plan.fenced:
         yield "A recovery was interrupted before: this one goes on where it was."
-    if not plan.lost:
+    for gone in plan.checkpoints[-_SHOWN:]:
+        yield (
+            f"Lost: the event of the checkpoint of {gone.size:,} batches up to position {gone.position}, "
+            f"at {gone.position + 1} or after it."
+        )
+    if not plan.lost and not plan.checkpoints:
         yield "Nothing else is known to be lost."
+    if not plan.lost:
         return
     yield f"Lost: positions {plan.back + 1} to {plan.last} ({plan.lost:,})."
     for one in plan.writers[:_SHOWN]:

@@ -10,6 +10,7 @@ import click
 
 from harness.cli.entry import INTERRUPTED, at_once
 from harness.cli.output import show_error, show_usage
+from harness.memory import MIB, least, out_of_memory
 from recorders.errors import HarnessError
 
 # One line for each noun: where its command is, and what the help says without importing it.
@@ -40,6 +41,9 @@ COMMANDS = {
     "schedule": ("harness.cli.schedule:schedule", "Take looks when they are due."),
     "report": ("harness.cli.report:report", "Write an experiment's report as one page."),
 }
+# Address space: with less, numerical libraries hang or end the process while they are loaded.
+LEAST_MEMORY = 640 * MIB
+WITH_LITTLE = {"sidecar"}  # it loads none
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
@@ -54,6 +58,8 @@ class LazyGroup(click.Group):
         """Return the command of a noun; its module is imported now."""
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name not in WITH_LITTLE:
+            least(LEAST_MEMORY)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         with at_once():
             command = getattr(importlib.import_module(module), attribute)
@@ -84,8 +90,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         outcome = cli.main(given, prog_name="harness", standalone_mode=False)
     except HarnessError as error:
-        show_error(error, json="--json" in given)
-        return error.exit_code
+        told = out_of_memory(error) or error
+        show_error(told, json="--json" in given)
+        return told.exit_code
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.Abort:
@@ -97,9 +104,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
         else:
             error.show()
         return error.exit_code
-    except OSError as error:
-        return _output_failed(error)
+    except (MemoryError, ImportError, RuntimeError, OSError) as error:
+        return _ran_out(error, given)
     return outcome if isinstance(outcome, int) else 0
+
+
+def _ran_out(error: Exception, given: list[str]) -> int:
+    """Return the exit code after memory, threads or the output's disk ended; any other error is raised again."""
+    lacking = out_of_memory(error)
+    if lacking is not None:
+        show_error(lacking, json="--json" in given)
+        return lacking.exit_code
+    if isinstance(error, OSError):
+        return _output_failed(error)
+    raise error
 
 
 def _output_failed(error: OSError) -> int:

@@ -112,16 +112,13 @@ def _write(found: "Comparison", path: Path) -> None:
     from pyarrow import csv, parquet
 
     from harness.errors import UsageError
-    from harness.replay_errors import ExportFailed
+    from harness.written import written
 
     writers = {".parquet": parquet.write_table, ".csv": csv.write_csv}
     if path.suffix not in writers:
         raise UsageError(f"{path} is neither Parquet nor CSV.", "Expected .parquet or .csv.", "Rename it.")
-    try:
+    with written(path):
         writers[path.suffix](found.worst, str(path))
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise ExportFailed(path, error.strerror or str(error)) from error
 
 
 def _text(found: "Comparison", output: Path | None) -> str:

@@ -8,7 +8,7 @@ from harness.cli.log import opened
 from harness.cli.output import emit, folder_option, json_option
 from harness.cli.places import edge
 from harness.cli.training_set_text import summary, taken_over
-from harness.replay_errors import ExportFailed
+from harness.written import written
 
 
 @click.command()
@@ -26,10 +26,8 @@ def diff(before: str, after: str, out: Path | None, folder: Path | None, json: b
     with opened(folder) as log:
         found = diff_training_sets(log, before, after)
     if out is not None:
-        try:
+        with written(out):
             pq.write_table(found.rows, out)
-        except OSError as error:
-            raise ExportFailed(out, str(error)) from error
     lines = [f"{kind:<12}{rows:>12,}" for kind, rows in found.counts.items()]
     if found.apart:
         lines.append(f"The specifications differ in {', '.join(found.apart)}: rows come and go by that too.")
@@ -55,10 +53,8 @@ def prove(target: str, decision_id: str, out: Path | None, folder: Path | None, 
         proof = prove_row(log, name, decision_id, backfill=backfill)
     text = msgspec.json.encode(proof).decode()
     if out is not None:
-        try:
+        with written(out):
             out.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ExportFailed(out, str(error)) from error
         text = f"{decision_id} is row {proof.index + 1:,} of {proof.rows:,} of {name}; the proof is in {out}"
     emit(proof, json=json, text=text)
 

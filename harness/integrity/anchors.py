@@ -3,11 +3,12 @@
 import base64
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-from harness.errors import FileUnwritable, UsageError
+from harness.errors import UsageError
 from harness.integrity.checkpoint import parse_checkpoint
 from harness.integrity.errors import OutsideUnavailable
 from harness.integrity.note import Note
@@ -15,6 +16,7 @@ from harness.integrity.outside import post
 from harness.integrity.timestamp import stamp
 from harness.log.events import ControlEvent
 from harness.log.log import Log
+from harness.written import refused
 
 ANCHORED: Final = "log.anchored"
 TIMESTAMP: Final = "rfc3161+"
@@ -31,7 +33,7 @@ def anchor(log: Log, note: Note, target: str, roots: bytes | None = None) -> Con
 
     Raises:
         OutsideUnavailable: it is not there.
-        FileUnwritable: its file cannot be written.
+        FileUnwritable, NoRoom: its file cannot be written.
         ProofInvalid: the time-stamp is none of this checkpoint.
     """
     checkpoint = parse_checkpoint(note.text)
@@ -92,13 +94,26 @@ def _written(note: Note, target: str, _roots: bytes | None) -> dict[str, Any]:
     path = Path(target.removeprefix("file:"))
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-        with os.fdopen(descriptor, "ab") as file:
-            file.write(f"{note.render()}\n".encode())
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            _append(descriptor, f"{note.render()}\n".encode())
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        raise FileUnwritable(target, str(error.strerror)) from error
+        raise refused(target, error) from error
     return {}
+
+
+def _append(descriptor: int, data: bytes) -> None:
+    """Add `data` durably, or nothing of it: half a note would be taken for a part of the next."""
+    before, rest = os.fstat(descriptor).st_size, data
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    except OSError:
+        with suppress(OSError):  # of a file that may only be added to
+            os.ftruncate(descriptor, before)
+        raise
 
 
 def _holds(target: str, note: Note) -> bool:

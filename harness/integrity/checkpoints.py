@@ -139,6 +139,7 @@ def take(
     body = {"size": size, "position": checkpoint.position, "note": note.render()}
     log.control(CHECKPOINTED, memory.origin, body)
     keep(memory, note)
+    memory.advance(log)  # its own event too: who restores the log is told that it is lost
     return Taken(checkpoint, note, made=True)
 
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from harness.errors import FolderUnusable
 from harness.integrity.errors import KeyUnusable, ProofInvalid
 from harness.integrity.keys import load_key, make_key
 from harness.integrity.memory import PINNED, Memory, open_memory
 from harness.integrity.note import SIGNATURE, Note, PublicKey, Signer, parse_key, parse_note
 from harness.log.log import Log
+from harness.written import unusable
 from recorders.errors import WriterForked
 
 REGISTERED: Final = "log.key_registered"
@@ -143,7 +143,7 @@ def put_text(path: Path, text: str) -> None:
     """Keep a text at `path`, whole or not at all.
 
     Raises:
-        FolderUnusable: its folder cannot be written.
+        FolderUnusable, NoRoom: its folder cannot be written.
     """
     new = path.with_suffix(".new")
     try:
@@ -151,7 +151,7 @@ def put_text(path: Path, text: str) -> None:
         new.write_text(text, encoding="utf-8")
         new.replace(path)
     except OSError as error:
-        raise FolderUnusable(path.parent, str(error.strerror)) from error
+        raise unusable(path, error) from error
 
 
 def _key_of(text: str, origin: str) -> PublicKey | None:

@@ -13,7 +13,6 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from harness.errors import FolderUnusable
 from harness.integrity.checkpoint import origin_of
 from harness.integrity.epochs import Epochs
 from harness.integrity.errors import HistoryForked, MemoryDamaged
@@ -26,6 +25,7 @@ from harness.log.merkle import EMPTY_ROOT, Tree, root_of
 from harness.log.payload import decoded
 from harness.log.stored import StoredBatch
 from harness.log.verify import fault
+from harness.written import unusable
 from recorders.errors import CorruptBatch
 
 # As harness.batch allows.
@@ -240,8 +240,8 @@ def _alone(path: Path) -> Iterator[BinaryIO]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
     except OSError as error:
-        raise FolderUnusable(path.parent, str(error.strerror)) from error
-    with os.fdopen(descriptor, "r+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
+        raise unusable(path, error) from error

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.errors import FolderUnusable
+from harness.written import unusable
 
 # Each names events by their position, or is cited by its own.
 REFERENCES: Final = (
@@ -49,7 +49,7 @@ def remember(folder: Path, events: Iterable[Remembered]) -> None:
     """Add events to what this host remembers. One that is added again counts once.
 
     Raises:
-        FolderUnusable: the folder cannot be written.
+        FolderUnusable, NoRoom: the folder cannot be written.
     """
     lines = b"".join(msgspec.json.encode(event) + b"\n" for event in events)
     try:
@@ -57,7 +57,7 @@ def remember(folder: Path, events: Iterable[Remembered]) -> None:
         with (folder / "references").open("ab") as file:
             file.write(lines)
     except OSError as error:
-        raise FolderUnusable(folder, str(error.strerror)) from error
+        raise unusable(folder / "references", error) from error
 
 
 def remembered(folder: Path) -> list[Remembered]:

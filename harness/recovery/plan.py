@@ -44,6 +44,13 @@ class LostReference(msgspec.Struct, frozen=True):
     state: str
 
 
+class LostCheckpoint(msgspec.Struct, frozen=True):
+    """A checkpoint that is kept elsewhere, of `size` batches up to `position`; its own event came after."""
+
+    size: int
+    position: int
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a recovery will do.
 
@@ -63,6 +70,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     fenced: bool
     writers: list[LostWriter]
     references: list[LostReference]
+    checkpoints: list[LostCheckpoint]
 
     @property
     def lost(self) -> int:
@@ -122,6 +130,12 @@ def make_plan(
             LostReference(one.type, one.subject, one.position, str(one.body.get("state", "")))
             for one in evidence.references
             if one.position >= at
+        ],
+        # Of one that ends where what there is ends, its own event alone is gone.
+        checkpoints=[
+            LostCheckpoint(one.size, one.position)
+            for one in sorted(set(evidence.checkpoints), key=lambda one: one.size)
+            if one.position >= at - 1
         ],
     )
 

@@ -11,6 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from harness.errors import UsageError
+from harness.memory import MIB, need
 from harness.owned_folder import owned_folder
 from harness.sql.engine import Engine, sandbox
 from harness.sql.errors import QueryRefused, QueryTooLarge
@@ -24,6 +25,8 @@ _MEMORY: Final = re.compile(r"[1-9][0-9]{0,5} ?([MGT]i?B)")
 _READING: Final = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 _PLAIN: Final = re.compile(r"[a-z_]+")
 _TOO_LARGE: Final = ("Out of Memory", "IO Error", "No space left")
+# Address space, where it is limited. With less, DuckDB ended the process in native code.
+_ROOM: Final = 192 * MIB
 _SHOWN: Final = 24
 _REASON: Final = 400
 
@@ -130,6 +133,7 @@ def query(
         raise UsageError(
             f'"{memory}" is no amount of memory.', "Expected a number and MB, GB or TB.", "Write 1GB."
         )
+    need(_ROOM, "the threads of a query")
     asked = _Asked(relations(source, open_source, span), span, memory)
     with ExitStack() as failing:
         folder = failing.enter_context(owned_folder("harness-query-"))

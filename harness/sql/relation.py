@@ -39,7 +39,7 @@ class Relation(ds.Dataset):  # type: ignore[misc]  # pyarrow ships no types
     def __init__(self, columns: Sequence[Column], scan: Scan) -> None:
         self.columns = columns
         self.scanned = Scanned()
-        self.failed: HarnessError | None = None
+        self.failed: Exception | None = None
         self._scan = scan
 
     @property
@@ -68,7 +68,7 @@ class Relation(ds.Dataset):  # type: ignore[misc]  # pyarrow ships no types
                     table = table.filter(condition)
                 self.scanned.rows += table.num_rows
                 yield from table.select(names).to_batches()
-        except HarnessError as error:
+        except (HarnessError, MemoryError, RuntimeError) as error:  # the last: a thread that cannot start
             self.failed = error
             raise
 

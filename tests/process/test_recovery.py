@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from harness.cli.log_recover import planned
 from harness.cli.main import run
 from harness.integrity.checkpoints import take as checkpoint
 from harness.integrity.compare import compare
@@ -51,7 +52,7 @@ def test_sealed_ranges_come_back_to_the_byte_and_the_rest_is_named(world: World)
         kept = log.sealed.stop()
         world.grow(log)
         log.control("verdict.reached", "churn", {"state": "PROMOTE"})
-        note = checkpoint(log, world.host).note
+        note, covered = checkpoint(log, world.host).note, log.head().position - 1
         before = chain(log, kept)
         lost = log.head().position
     world.restore()
@@ -60,12 +61,15 @@ def test_sealed_ranges_come_back_to_the_byte_and_the_rest_is_named(world: World)
         plan = world.plan(log, receipts=world.told)
         assert log.head() == head, "a plan changes nothing"
         assert (plan.head, plan.back, plan.batches) == (head.position, kept - 1, 4)
-        assert plan.last >= lost - 1
+        assert plan.last == lost, "the checkpoint's own event too"
         (writer,) = plan.writers
         assert (writer.first_sequence, writer.last_sequence, writer.kept, writer.events) == (7, 9, 3, 12)
         assert ("verdict.reached", "churn", "PROMOTE") in [
             (one.type, one.subject, one.state) for one in plan.references
         ]
+        told = world.plan(log, receipts=world.told, notes=[note.render().encode()])
+        assert [one.position for one in told.checkpoints] == [covered]
+        assert f"batches up to position {covered}, at {lost} or after it." in "\n".join(planned(told))
         made = world.recover(log, plan)
         assert chain(log, kept) == before
         assert (made.position, log.head().epoch, made.registered) == (kept, 2, 1)
