@@ -1,15 +1,11 @@
 """Memory that ends: how it is told from other failures, and what is said of it."""
 
 import errno
+import resource
 from pathlib import Path
 from typing import Final
 
 from recorders.errors import HarnessError
-
-try:
-    import resource
-except ImportError:  # a system without limits of processes
-    resource = None  # type: ignore[assignment]  # what there is not
 
 MIB: Final = 2**20
 # What the system, Arrow and the loader say where they had none; a thread needs a stack.
@@ -34,8 +30,6 @@ class OutOfMemory(HarnessError):  # noqa: N818 - derives from HarnessError, whic
 
 def address_space() -> int | None:
     """Return how many bytes of address space this process may have, None without a limit."""
-    if resource is None:
-        return None
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return None if soft == resource.RLIM_INFINITY else soft
 

@@ -110,7 +110,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _ran_out(error: Exception, given: list[str]) -> int:
-    """Return the exit code after memory, threads or the output's disk ended; any other error is raised again."""
+    """Return the exit code after memory, threads or the output's disk ended; raise any other error again."""
     lacking = out_of_memory(error)
     if lacking is not None:
         show_error(lacking, json="--json" in given)

@@ -117,8 +117,8 @@ def _write(found: "Comparison", path: Path) -> None:
     writers = {".parquet": parquet.write_table, ".csv": csv.write_csv}
     if path.suffix not in writers:
         raise UsageError(f"{path} is neither Parquet nor CSV.", "Expected .parquet or .csv.", "Rename it.")
-    with written(path):
-        writers[path.suffix](found.worst, str(path))
+    with written(path), path.open("wb") as file:  # by its name, Arrow would remove what it cannot write
+        writers[path.suffix](found.worst, file)
 
 
 def _text(found: "Comparison", output: Path | None) -> str:

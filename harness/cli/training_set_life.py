@@ -26,8 +26,8 @@ def diff(before: str, after: str, out: Path | None, folder: Path | None, json: b
     with opened(folder) as log:
         found = diff_training_sets(log, before, after)
     if out is not None:
-        with written(out):
-            pq.write_table(found.rows, out)
+        with written(out), out.open("wb") as file:  # by its name, Arrow would remove what it cannot write
+            pq.write_table(found.rows, file)
     lines = [f"{kind:<12}{rows:>12,}" for kind, rows in found.counts.items()]
     if found.apart:
         lines.append(f"The specifications differ in {', '.join(found.apart)}: rows come and go by that too.")
