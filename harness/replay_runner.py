@@ -23,7 +23,7 @@ from harness.shared_pass import Progress, Read, Slowest, share
 from harness.stored_scores import Summary
 from recorders.errors import HarnessError
 from replay.adapters.uri import parse_uri
-from replay.errors import ChallengerEnded
+from replay.errors import ChallengerEnded, ModelError
 from replay.isolation import Limits
 from replay.model import Model, ModelInfo
 from replay.score import columns_for
@@ -170,7 +170,7 @@ def _ended(log: Log, model: Model, run: ReplayRun, watch: Watch, read: Read) -> 
     except HarnessError as error:
         if isinstance(error, ChallengerEnded | BudgetSpent):
             keep_account(log, model, run.id)
-        if isinstance(error, BudgetSpent):
+        if isinstance(error, BudgetSpent | ModelError):
             stop_at(log, run, error)
         return error
     keep_account(log, model, run.id)
@@ -210,7 +210,7 @@ def replay_in_parts(
     try:
         parts.score(left_of(log, run), remembers=parse_uri(info.uri).key is not None)
     except HarnessError as error:
-        if isinstance(error, BudgetSpent):
+        if isinstance(error, BudgetSpent | ModelError):
             stop_at(log, run, error)
         return error
     finally:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from harness.log.events import ControlEvent
 from harness.log.log import Log
+from harness.model_ends import model_end, told_end
 from harness.replay_batches import GROUP_BLOCKS
 from harness.replay_errors import BudgetSpent, NothingToScore
 from harness.stored_scores import Summary, counts, first_of_each, own_scores, scored_through, summary
@@ -15,7 +16,7 @@ from harness.tail.tails import NO_END, list_tails
 from recorders.canonical import canonical_json, digest
 from recorders.errors import WriterForked
 from replay.columns import FEATURE
-from replay.errors import ModelInputsError
+from replay.errors import ModelError, ModelInputsError
 from replay.model import ModelInfo
 from replay.ranges import gaps
 from replay.score import BLOCK_ROWS
@@ -30,7 +31,8 @@ class ReplayRun(msgspec.Struct, frozen=True):
     `ranges` are the parts of [start, stop) that this run scored; earlier runs of the same model digest had
     scored the others. `digest` is the canonical digest of this run's scores, in the order of positions;
     it, `rows` and the counts are None or 0 until the run is completed (`so_far` has them). `stopped`
-    is the budget that was spent when it last ended before that, None when none was.
+    is the budget that was spent when it last ended before that, None when none was; `ended` is how, in words,
+    when it was its model that could not go on.
     """
 
     id: str
@@ -48,6 +50,7 @@ class ReplayRun(msgspec.Struct, frozen=True):
     errors: dict[str, int] = {}
     digest: str | None = None
     stopped: str | None = None
+    ended: str | None = None
 
 
 def list_replays(log: Log) -> list[ReplayRun]:
@@ -154,7 +157,7 @@ def _run_of(started: ControlEvent, end: ControlEvent | None) -> ReplayRun:
     if end is not None and end.type == COMPLETED:
         fields |= end.body | {"completed_at": end.position}
     elif end is not None:
-        fields |= {"stopped": end.body["reason"]}
+        fields |= {"ended": told_end(end.body)} if "error" in end.body else {"stopped": end.body["reason"]}
     return msgspec.convert(fields | {"id": started.subject, "started_at": started.position}, ReplayRun)
 
 
@@ -192,14 +195,17 @@ def left_of(log: Log, run: ReplayRun) -> list[tuple[int, int]]:
     return [(max(first, through + 1), after) for first, after in run.ranges if after > through + 1]
 
 
-def stop_at(log: Log, run: ReplayRun, spent: BudgetSpent) -> None:
-    """Say in the log that a budget ended the run, and what it left."""
+def stop_at(log: Log, run: ReplayRun, why: BudgetSpent | ModelError) -> None:
+    """Say in the log that a budget ended the run, or its model did, and what it left."""
+    said = (
+        {"reason": why.reason, "limit": why.limit, "used": why.used}
+        if isinstance(why, BudgetSpent)
+        else model_end(why)
+    )
     body = {
         "model": run.model,
         "decision_point": run.decision_point,
-        "reason": spent.reason,
-        "limit": spent.limit,
-        "used": spent.used,
+        **said,
         "left": [list(part) for part in left_of(log, run)],
     }
     log.control(STOPPED, run.id, body)

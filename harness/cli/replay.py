@@ -209,16 +209,17 @@ def _told(references: Sequence[str], found: Sequence[Any], *, json: bool) -> int
 def _state(run: Any) -> str:
     if run.completed_at is not None:
         return "completed"
-    return "running or stopped" if run.stopped is None else f"out of its budget of {run.stopped}"
+    if run.stopped is not None:
+        return f"out of its budget of {run.stopped}"
+    return "running or stopped" if run.ended is None else str(run.ended)
 
 
 def _summary(run: Any) -> str:
     lines = [f"run      {run.id}", f"model    {run.model} ({run.model_digest[:12]})"]
     lines.append(f"range    [{run.start}, {run.stop}) of {run.decision_point}")
     if run.completed_at is None:
-        why = "not completed" if run.stopped is None else f"out of its budget of {run.stopped}"
         lines += _counts(run) if run.rows else []
-        return "\n".join([*lines, f"state    {why}: run the same command again to go on"])
+        return "\n".join([*lines, f"state    {_state(run)}; the same command goes on from there"])
     earlier = (run.stop - run.start) - sum(after - first for first, after in run.ranges)
     if earlier:
         lines.append(f"earlier  {earlier:,} positions were scored by earlier runs of this model")

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 import msgspec
 
 from harness.lease import is_held
-from harness.log.events import Head
+from harness.log.events import ControlEvent, Head
 from harness.log.log import Log
+from harness.model_ends import told_end
 from harness.tail.follower import place_of
 from harness.tail.tails import ASKED, BROKEN, STOPPED, Tail, list_tails
 from harness.tail.worker import LEASE
@@ -79,8 +80,14 @@ def _status(log: Log, tail: Tail) -> TailStatus:
         shed=place.shed,
         followed=is_held(log.url, LEASE, tail.id),
         last=newest.type,
-        reason=newest.body.get("reason") if newest.type in (STOPPED, BROKEN) else None,
+        reason=_reason(newest),
     )
+
+
+def _reason(newest: ControlEvent) -> str | None:
+    if newest.type == BROKEN:
+        return told_end(newest.body)
+    return newest.body["reason"] if newest.type == STOPPED else None
 
 
 def _age_s(log: Log, position: int, head: Head) -> float:

@@ -16,12 +16,14 @@ from harness.challengers import challenger, keep_account
 from harness.errors import DatabaseUnavailable
 from harness.lease import Lease
 from harness.log.log import Log
+from harness.model_ends import model_end
 from harness.replay_batches import GROUP_ROWS
 from harness.tail.follower import Follower, begin
 from harness.tail.tails import ASKED, BROKEN, NO_END, RESUMED, STOPPED, Tail
 from harness.tail.targets import End, Target, end_of
 from recorders.append import CHANNEL
 from recorders.errors import HarnessError, LinkUnavailable
+from replay.errors import ModelError
 from replay.model import Model
 from replay.score import BLOCK_ROWS
 
@@ -109,7 +111,13 @@ def follow(
                 tail = begin(log, model, target.model, target.decision_point, target.start)
                 with Lease(log.url, LEASE, tail.id, channel=CHANNEL) as lease:
                     if lease.held:
-                        went_on = _Turn(log, model, tail, target, lease, pace).run(stop, told)
+                        turn = _Turn(log, model, tail, target, lease, pace)
+                        try:
+                            went_on = turn.run(stop, told)
+                        except ModelError as error:
+                            turn.ended(error)
+                            keep_account(log, model, tail.id)
+                            raise
                         keep_account(log, model, tail.id)
                         return went_on
         except (LinkUnavailable, DatabaseUnavailable) as error:
@@ -156,6 +164,10 @@ class _Turn:
             elif scored < GROUP_ROWS:
                 stop.wait(pace.linger_s)
         return True
+
+    def ended(self, error: ModelError) -> None:
+        """Say in the log that the model cannot go on, and why: a list of tails shows no end otherwise."""
+        self._follower.say(BROKEN, **model_end(error))
 
     def _asked_to_stop(self) -> bool:
         """Look, once in a while, whether this tail has an end by now."""

@@ -11,6 +11,10 @@ SOURCE = """
 def half(frame):
     return frame["amount"] / 2
 half.inputs = ("amount",)
+def dies(frame):
+    import os
+    os._exit(3)
+dies.inputs = ("amount",)
 class Nothing:
     pass
 """
@@ -54,6 +58,14 @@ def test_a_model_from_file_to_scores(harness):
     assert "1,980 of 2,000 decisions, 20 failed" in harness(*words)
     assert "20 x missing input: amount" in harness("replay", "show", first["id"][:8])
     assert "completed" in harness("replay", "list")
+    harness("model", "add", "py:cli_models:dies", "--name", "dies", "--version", "1")
+    words = ("replay", "run", "--model", "dies:1", "-d", POINT, "--from", start, "--to", stop)
+    harness(*words, code=1)
+    (line,) = (each for each in harness("replay", "list").splitlines() if "dies:1" in each)
+    assert line.endswith("ended: circuit open (12 crash in 0 blocks)")
+    run_id = line.split()[0]
+    assert "circuit open (12 crash in 0 blocks); the same command" in harness("replay", "show", run_id)
+    assert harness("replay", "show", run_id, "--json")["ended"].startswith("ended: circuit open")
     floor = harness("replay", "noise-floor", "-d", POINT, "--from", start, "--to", stop, "--json")
     assert floor["unregistered"] == 2_000
 

@@ -10,7 +10,7 @@ from harness.models import add_model, champion_at, get_model, list_models, open_
 from harness.noise import noise_floor
 from harness.replay_errors import ModelExists, NothingToScore, TrainedInRange
 from harness.replay_runner import run_replay
-from harness.replays import check_inputs, list_replays, read_scores
+from harness.replays import STOPPED, check_inputs, left_of, list_replays, read_scores
 from harness.stored_scores import summary
 from recorders.errors import LinkUnavailable
 from recorders.fields import FeatureSet, Field
@@ -365,6 +365,22 @@ def test_a_hopeless_challenger_is_stopped_and_its_account_says_why(event_log, fo
     assert run.completed_at is None
     (event,) = event_log.controls(MEASURED, run.id)
     assert event.body["kills"] == {"crash": 31}
+    (end,) = event_log.controls(STOPPED, run.id)
+    assert (end.body["reason"], end.body["kills"]) == ("circuit open", {"crash": 31})
+    assert end.body["left"] == [list(part) for part in left_of(event_log, run)]
+    assert run.ended == f"ended: circuit open (31 crash in {end.body['blocks']} blocks)"
+    assert run.stopped is None
+
+
+def test_a_model_that_fails_whatever_it_is_given_ends_its_run_by_name(event_log, folder, history):
+    part = history.decisions(0, 2_000)
+    added(event_log, folder, "broken")
+    with pytest.raises(ModelBroken):
+        replayed(event_log, folder, "broken:1", part)
+    (run,) = list_replays(event_log)
+    assert (run.ended, run.completed_at) == ("ended: model failed", None)
+    (end,) = event_log.controls(STOPPED, run.id)
+    assert "no such column" in end.body["error"]
 
 
 def test_limits_come_from_the_file_and_a_given_one_wins(tmp_path):

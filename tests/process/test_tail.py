@@ -14,6 +14,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+from harness.challengers import MEASURED
 from harness.database import create_log, open_log
 from harness.lease import Lease
 from harness.log.log import Log
@@ -224,6 +225,25 @@ def test_a_hopeless_challenger_ends_alone_and_its_neighbour_goes_on(event_log, f
     failed = scores_of(event_log, bad, 1, 10**9)
     assert failed.column("error").null_count == 0
     assert {each.model: each.last for each in status(event_log)} == {good: STOPPED, bad: BROKEN}
+    (reason,) = (each.reason for each in status(event_log) if each.model == bad)
+    assert reason.startswith("ended: its last 1,")
+    assert reason.endswith("decisions all failed")
+
+
+def test_a_tail_whose_circuit_opened_says_so_with_its_counts(event_log, folder):
+    (folder / "dying.py").write_text(
+        "import os\ndef dies(frame):\n    os._exit(3)\ndies.inputs = ('amount',)\n"
+    )
+    add_model(event_log, "py:dying:dies", name="dies", version="1", folder=folder)
+    History(event_log).decisions(0, 200)
+    with serving(event_log, [Target("dies:1", POINT, 1)], folder) as (said, result, thread):
+        thread.join(60)
+        assert result == [1]
+    assert any("12 ends of its process" in text for _model, text in said)
+    (found,) = status(event_log)
+    assert (found.last, found.reason) == (BROKEN, "ended: circuit open (12 crash in 0 blocks)")
+    (measured,) = event_log.controls(MEASURED, found.id)
+    assert measured.body["kills"] == {"crash": 12}
 
 
 def test_a_tail_is_behind_by_the_decisions_that_wait_and_by_nothing_else(event_log, folder):
