@@ -8,9 +8,10 @@ from msgspec import UnsetType
 from policies.adjusted import Adjusted
 from policies.belief import Posterior
 from policies.beside import Beside
-from policies.estimate import Estimate
+from policies.estimate import ASSUMPTIONS, Estimate
 from policies.gates import e_value
 from policies.off_policy import OffPolicy
+from policies.serving import LATENCY
 from policies.verdict import Verdict
 
 
@@ -24,7 +25,7 @@ class Aside(NamedTuple):
 
 
 def asides(verdict: Verdict) -> tuple[Aside, ...]:
-    """Return the lines of a verdict: off-policy points, adjusted differences, posteriors, planned tests."""
+    """Return the lines of a verdict: metrics that are shown, off-policy points, posteriors, planned tests."""
     found = [aside for each in verdict.estimates for aside in _of_estimate(each)]
     found += [_posterior(each) for each in verdict.posteriors or ()]
     found += [_beside(each) for each in verdict.beside or ()]
@@ -32,10 +33,25 @@ def asides(verdict: Verdict) -> tuple[Aside, ...]:
 
 
 def _of_estimate(each: Estimate) -> Iterator[Aside]:
+    if each.role == "context" or each.metric == LATENCY:
+        yield _shown(each)
     if not isinstance(each.off_policy, UnsetType):
         yield _points(each.metric, each.off_policy)
     if not isinstance(each.adjusted, UnsetType):
         yield _adjusted(each.metric, each.adjusted)
+
+
+def _shown(each: Estimate) -> Aside:
+    """Return what a metric is that is only shown; of one that gates, how many decisions it could use."""
+    used = f"{each.decisions:,} decisions"
+    left = "".join(f", {count:,} {why.replace('_', ' ')}" for why, count in each.reasons.items())
+    if each.point is None or each.champion is None or each.challenger is None:
+        figure = f"no value yet; {used}{left}"
+    else:
+        values = f"champion {each.champion:.4g}, challenger {each.challenger:.4g}"
+        better = f"{values}, better by {each.point:+.4g} ({_ends(each.low, each.high)})"
+        figure = f"{better}; {used}{left}"
+    return Aside(f"{each.metric}: {each.role}", figure, each.validity, ASSUMPTIONS[each.unit])
 
 
 def _points(metric: str, found: OffPolicy) -> Aside:

@@ -17,9 +17,11 @@ from harness.strict_toml import Problem, TomlFileError, check_table, nearest, re
 from policies.errors import PlanError
 from policies.intake_plan import ArmsPlan, CompletenessPlan
 from policies.metric_plan import MetricPlan
+from policies.options import declared
 from policies.plan import UnitPlan
 from policies.policy_plan import PolicyPlan
 from policies.retrain_rule import RetrainRule
+from policies.serving import LATENCY
 from policies.slice_plan import SlicePlan
 
 
@@ -114,13 +116,12 @@ def _propensities(experiment: ExperimentFile) -> Iterator[Problem]:
 
 
 def _latencies(experiment: ExperimentFile) -> Iterator[Problem]:
-    """Yield the metrics that would gate on a latency that no log holds: a score has none."""
+    """Yield the metrics that would gate on latencies that nobody measures: a score has none."""
     for number, metric in enumerate(experiment.metrics, 1):
-        if metric.name == "latency_over" and metric.role != "context":
-            found = f"{metric.role}: the log holds no latency of a challenger."
-            yield Problem(
-                f"metrics {number}", "role", found, "Expected context.", "Show it beside the gates."
-            )
+        if metric.name == LATENCY and metric.role != "context" and declared(metric.ask_every) is None:
+            found = f"{metric.role}: nothing says of how many decisions the challenger is asked one alone."
+            expected = "Expected a number such as 32: the more are asked, the sooner it shows."
+            yield Problem(f"metrics {number}", "ask_every", found, expected, 'Add it, or role "context".')
 
 
 def _proof(experiment: ExperimentFile) -> Iterator[Problem]:

@@ -91,6 +91,8 @@ KEYS = {
     "tost, delong and wilson (at one look).",
     "metrics.quantiles": "Shares, such as 0.99: sequences of that quantile of both models' values, of "
     "latency_over in microseconds; they are shown and never gate.",
+    "metrics.ask_every": "For latency_over: the challenger is asked one of so many decisions alone and "
+    "timed. It must be said where that gates.",
     "metrics.discordant_pairs": "For metrics of 0 and 1 without a margin: the sequential McNemar test in "
     "place of the betting grid, sharpest at so many pairs that differ.",
     "metrics.outside": "What happens to a value beyond the bounds; it is counted either way.",

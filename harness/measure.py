@@ -170,7 +170,7 @@ def _integrity(question: Question, found: MeasuredPart) -> Integrity:
     # A day that is not closed will have matured as a whole later: until then all of it is immature.
     reasons["immature"] += account.open
     # A metric of failures alone uses decisions that have no score.
-    gating = experiment.plan.gating
+    gating = [metric for metric in experiment.plan.gating if not metric.sampled]
     used = min(account.scored, *(found.evidence.metrics[metric.name].used for metric in gating))
     reasons |= {
         "partial_day": account.partial,

@@ -146,9 +146,9 @@ def fold_part(log: Log, question: Question, pairs: PairedPart) -> MeasuredPart:
     plan = question.experiment.plan
     took: dict[int, int] = {}
     if LATENCIES[1] in plan.columns:
-        from harness.challengers import row_latencies  # it loads what opens models
+        from harness.asked_alone import challenger_took  # it loads what opens models
 
-        took = row_latencies(log, question.experiment.challenger.digest, up_to=question.scores_up_to)
+        took = challenger_took(log, question.experiment, up_to=question.scores_up_to)
     table = own_values(completed(pairs.table, plan, took), plan.metrics)
     return MeasuredPart(pairs.account, fold(table, plan), pairs.noise, Columns(pairs.table, table))
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.asked_alone import ask_alone
 from harness.budget import Meter
 from harness.engines.engine import Engine
 from harness.experiments import Experiment
@@ -35,7 +36,8 @@ def score_range(
 ) -> None:
     """Score the decisions in [start, stop) that have no score yet; what is scored stays scored.
 
-    Challenger and champion share one pass over the decisions; on an `engine` each is scored in parts.
+    Challenger and champion share one pass over the decisions; on an `engine` each is scored in parts. Where
+    the plan rests on the challenger's latency, it is asked decisions alone then (harness/asked_alone.py).
 
     A model that was trained on the range is not given it: the look says INVALID whatever it would score. A
     champion that raises whatever it is given is kept as `rescore.failed`, for the noise floor to say.
@@ -53,6 +55,7 @@ def score_range(
     failed = _failure(log, experiment, (start, stop), found)
     if failed is not None:
         raise failed
+    ask_alone(log, experiment, start, stop, folder=folder, meter=meter)
 
 
 def score_ranges(
@@ -77,6 +80,9 @@ def score_ranges(
     for error in failed.values():
         if isinstance(error, BudgetSpent):
             raise error
+    for each in experiments:
+        if failed[each.id] is None:
+            ask_alone(log, each, start, stop, folder=folder, meter=meter)
     return {name: error for name, error in failed.items() if error is not None}
 
 

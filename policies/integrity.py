@@ -193,7 +193,8 @@ def _identification(plan: Plan) -> Gate:
 
 def size_gates(estimates: Sequence[Estimate], plan: Plan, integrity: Integrity) -> Iterator[Gate]:
     """Yield the gates that ask whether enough was seen, and enough of it could be used."""
-    gating = [each for each in estimates if each.role != "context"]
+    every = [each for each in estimates if each.role != "context"]
+    gating = [each for each in every if not plan.metric(each.metric).sampled] or every
     units, decisions = min(each.units for each in gating), min(each.decisions for each in gating)
     noun = UNIT_NOUNS[plan.unit.kind]
     yield _at_least(f"{noun} seen" if noun == "decisions" else noun, units, plan.policy.min_units, noun)

@@ -7,6 +7,7 @@ from policies.options import declared
 from policies.serving import LATENCY
 
 QUANTILES_MAX = 8
+ASK_EVERY_MAX = 2**20
 
 
 def check_in_plan(metric: MetricPlan, *, unit: str, promotes: str) -> None:
@@ -17,6 +18,11 @@ def check_in_plan(metric: MetricPlan, *, unit: str, promotes: str) -> None:
     """
     if isinstance(metric.kind, Grouped):
         _check_groups(metric, unit)
+    if declared(metric.ask_every) is not None:
+        key = f"metrics.{metric.name}.ask_every"
+        if metric.name != LATENCY or not 1 <= (declared(metric.ask_every) or 0) <= ASK_EVERY_MAX:
+            expected = f"with {LATENCY} alone, a number from 1 to {ASK_EVERY_MAX:,}"
+            refuse(key, metric.ask_every, expected, "Correct it, or leave it out.")
     if metric.off_policy and unit != "request":
         refuse("unit.kind", unit, '"request" with a logged_action metric', "Correct it.")
     if declared(metric.covariates) and not _paired_requests(metric, unit):

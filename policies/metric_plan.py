@@ -13,6 +13,7 @@ from policies.metrics import METRICS, OUTCOME, OWN, Loss, Metric, metric_kind
 from policies.options import Cells, declared
 from policies.own import own_columns
 from policies.rules import Alternative, Hypothesis, Role
+from policies.serving import ERRORS
 
 COVARIATES_MAX = 8
 COVARIATE_LARGEST = 2.0**19
@@ -30,17 +31,18 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     `reference` (policies/payoffs.py); `quantile` is that of pinball. `outside` says what happens to a value
     beyond the bounds: it is counted either way. `prior` is the spread of differences that were plausible
     before the data; it asks for a posterior, which is shown and never gates (policies/belief.py).
-    `slo_us` is the objective of latency_over; `k`, `bins` and
-    `least` are of metrics of whole groups (policies/groups.py). `features` are those that a user's own
-    function reads, and `source` is the digest of its source, filled in when the file is read. `weight_max` is
-    the largest weight that exploration allows, with which `logged_action` is estimated; `weight_clip` cuts
-    weights in the sequences, `reward_model` predicts rewards (policies/logged_metric.py). `blocked_decision`
-    is what hides the outcome of a `blocked` metric, `effect` the difference that exploration should show.
-    `covariates` are features that the difference is adjusted for at `covariate_means`, sharpest at
-    `planned_units` (policies/adjusted.py). `discordant_pairs` asks for the sequential McNemar test, sharpest
-    at so many. `planned_variance` of a unit's difference asks for the figures beside (policies/beside.py),
-    `planned` for tests that are right where their looks were planned (policies/alternatives.py), `quantiles`
-    for sequences of both models' values (policies/spread.py).
+    `slo_us` is the objective of latency_over, and of `ask_every` decisions its challenger is asked one
+    alone (ADR 93); `k`, `bins` and `least` are of metrics of whole groups (policies/groups.py).
+    `features` are those that a user's own function reads, and `source` is the digest of its source,
+    filled in when the file is read. `weight_max` is the largest weight that exploration allows, with
+    which `logged_action` is estimated; `weight_clip` cuts weights in the sequences, `reward_model`
+    predicts rewards (policies/logged_metric.py). `blocked_decision` is what hides the outcome of a
+    `blocked` metric, `effect` the difference that exploration should show. `covariates` are features that
+    the difference is adjusted for at `covariate_means`, sharpest at `planned_units`
+    (policies/adjusted.py). `discordant_pairs` asks for the sequential McNemar test, sharpest at so many.
+    `planned_variance` of a unit's difference asks for the figures beside (policies/beside.py), `planned`
+    for tests that are right where their looks were planned (policies/alternatives.py), `quantiles` for
+    sequences of both models' values (policies/spread.py).
     Empty `direction` and `hypotheses` are filled in by the catalogue, so the canonical form shows them.
     """
 
@@ -81,6 +83,7 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     planned_variance: float | UnsetType = UNSET
     planned: tuple[Alternative, ...] | UnsetType = UNSET
     quantiles: tuple[float, ...] | UnsetType = UNSET
+    ask_every: int | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         kind = metric_kind(self.name, self.direction)
@@ -176,6 +179,11 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return self.identification == "blocked" and declared(self.blocked_decision) is not None
 
     @property
+    def sampled(self) -> bool:
+        """Return whether it is measured of some decisions alone: how many says nothing of what is lacking."""
+        return declared(self.ask_every) is not None
+
+    @property
     def decides(self) -> bool:
         """Return whether its value depends on what is decided and not on a score."""
         return isinstance(self.kind, Loss) and self.kind.decides
@@ -195,6 +203,8 @@ class MetricPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def columns(self) -> tuple[str, ...]:
         """Return the columns that it reads beside scores, decisions and label."""
         more = self.kind.columns(self)
+        if self.sampled:  # what timed out has no score, and counts
+            more = (*more, *ERRORS)
         if self.off_policy:
             more = (*more, "propensity", *(own_columns(self.predictor) if self.predictor else ()))
         return more

@@ -16,7 +16,7 @@ from policies.usable import Reasons, Values
 LATENCIES = ("champion_latency_us", "challenger_latency_us")
 ERRORS = ("challenger_error",)
 LATENCY = "latency_over"
-_TIMED_OUT = "time-?out|timed out"
+TIMED_OUT = "time-?out|timed out"
 
 
 class Happening(msgspec.Struct, frozen=True):
@@ -82,7 +82,7 @@ def _timed_out(columns: Columns, options: Options, reasons: Reasons) -> tuple[Ma
     del options, reasons
     text = columns.text(ERRORS[0])
     late = ~null_mask(text)
-    late[late] = known_true(pc.match_substring_regex(text.drop_null(), _TIMED_OUT, ignore_case=True))
+    late[late] = known_true(pc.match_substring_regex(text.drop_null(), TIMED_OUT, ignore_case=True))
     return np.zeros(columns.rows, dtype=np.bool_), late
 
 

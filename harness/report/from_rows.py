@@ -29,6 +29,8 @@ from policies.estimate import estimate
 from policies.fold import difference_sign, fold
 from policies.groups import Grouped
 from policies.metric_plan import MetricPlan
+from policies.options import declared
+from policies.serving import LATENCY
 
 _BINARY = frozenset({"brier", "accuracy", "log_loss", "cost"})
 _DECIDED = frozenset({"accuracy", "cost"})
@@ -272,8 +274,8 @@ def bounds(rows: Rows, experiment: Experiment) -> tuple[Bounds | None, int, int]
     return Bounds((float(seen.sum()) - reach) / size, (float(seen.sum()) + reach) / size), unseen, total
 
 
-def serving(rows: Rows) -> Serving | Absent:
-    """Return recorded times and the challenger's failures."""
+def serving(rows: Rows, experiment: Experiment) -> Serving | Absent:
+    """Return recorded times, beside the objective that gates, and the challenger's failures."""
     if not rows.scored:
         return Absent("The challenger has scored nothing yet.")
     latency = (
@@ -283,4 +285,7 @@ def serving(rows: Rows) -> Serving | Absent:
     )
     failures = tuple((reason, count, "") for reason, count in rows.errors.items())
     timed, alone = int(rows.champion_ms.size), int(rows.challenger_ms.size)
-    return Serving(latency, timed, None, failures, rows.scored, alone)
+    objectives = (declared(m.slo_us) for m in experiment.plan.metrics if m.name == LATENCY)
+    objective = next((us for us in objectives if us is not None), None)
+    slo_ms = None if objective is None else objective / 1_000
+    return Serving(latency, timed, slo_ms, failures, rows.scored, alone)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.challengers import row_latencies
+from harness.asked_alone import challenger_took
 from harness.experiments import Experiment
 from harness.log.log import Log
 from harness.replays import read_scores
@@ -102,7 +102,7 @@ def read_rows(
     old = occurred <= microseconds(place.time - experiment.label_window)
     chosen = decisions.filter(pa.array(inside))
     scores = read_scores(log, experiment.challenger.digest, point, start, stop, up_to=scores_up_to)
-    took = row_latencies(log, experiment.challenger.digest, up_to=scores_up_to)
+    took = challenger_took(log, experiment, up_to=scores_up_to)
     within = [us / 1_000 for position, us in sorted(took.items()) if start <= position < stop]
     alone = np.asarray(within, dtype=np.float64)
     return _assembled(chosen, joined, scores, (old & (codes == COUNTED))[inside], alone)

@@ -1,9 +1,10 @@
 """A challenger as a `Model`: its own process, a circuit breaker and an account."""
 
+import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import pyarrow as pa
 
@@ -35,6 +36,14 @@ PROBE_AMONG = 64
 LIBRARIES = {"sklearn": ("skops.io", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline")}
 
 
+class Alone(NamedTuple):
+    """One row that was asked alone: the microseconds it took, None where `why` says why nobody knows."""
+
+    position: int
+    took_us: int | None
+    why: str = ""
+
+
 class IsolatedModel:
     """A `Model` whose code runs in a process of its own. Close it, or use it as a context.
 
@@ -61,6 +70,7 @@ class IsolatedModel:
         self._unanswered = 0
         self._last = ""
         self._told = JoinedCalls()
+        self._warm: ChildProcess | None = None
         try:
             own = self._start()
             self.info = info_of(spec, held, inputs_of(spec, own))
@@ -131,6 +141,38 @@ class IsolatedModel:
             for _outcome, measured in self._asked([features.slice(at, 1)], probe=True):
                 if measured is not None and measured.failure is None:
                     self.account.sample(columns.column("decision_position")[at].as_py(), measured.call_us)
+
+    def ask_alone(self, columns: pa.RecordBatch) -> Iterator[Alone]:
+        """Yield what each row took when it was asked alone, in their order.
+
+        A process that has just begun is asked once before anything counts: its first call is slower.
+
+        Raises:
+            ChallengerEnded: its process had to be ended too often.
+        """
+        features, known = self._model.features(columns), None
+        for at, position in enumerate(columns.column("decision_position").to_pylist()):
+            row = features.slice(at, 1)
+            if self._warm is None or self._warm is not self._process:
+                self._one(row if known is None else known)
+                self._warm = self._process
+            began = time.monotonic()
+            measured, why = self._one(row)
+            self._check()
+            if measured is None:
+                yield Alone(position, None, why)
+                continue
+            known = row
+            most = int((time.monotonic() - began) * 1e6)  # the child says what it took, and may say anything
+            yield Alone(position, measured.call_us if 0 <= measured.call_us <= most else most)
+
+    def _one(self, row: pa.RecordBatch) -> tuple[Measured | None, str]:
+        """Return what was measured of a row that was answered, else None and why it was not."""
+        (((_answer, failed), measured),) = self._asked([row], probe=True)
+        if failed is not None:
+            return None, failed.reason
+        assert measured is not None, "what is answered is measured"
+        return measured, ""
 
     def close(self) -> None:
         """End its process."""

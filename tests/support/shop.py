@@ -73,6 +73,7 @@ class Shop:
 
     With `explored` that share of decisions is an offer, by chance: six in ten of those return, else one. From
     the day `turned` on returns come with the probability that `band` says. `gone` days have no region.
+    Each answer took `latency_us`.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Shop:
         *,
         turned: int | None = None,
         gone: tuple[int, ...] = (),
+        latency_us: int | None = None,
     ) -> None:
         self.log = log
         self.seed = seed
@@ -91,6 +93,7 @@ class Shop:
         self.explored = explored
         self.turned = turned
         self.gone = gone
+        self.latency_us = latency_us
         log.register_feature_set(FEATURES)
 
     def days(self, first: int, stop: int) -> None:
@@ -112,6 +115,7 @@ class Shop:
             "decision": [row["decision"] for row in rows],
             "propensity": [row["propensity"] for row in rows],
             "inclusion": [1.0] * len(rows),
+            "latency_us": [self.latency_us] * len(rows),
             "f.x": [row["x"] for row in rows],
             "f.region": [None if day in self.gone else str(row["region"]) for row in rows],
         }

@@ -101,7 +101,7 @@ def test_one_instant_written_with_two_offsets_is_one_experiment(tmp_path: Path) 
     ("changed", "words"),
     [
         ({"policy__alhpa": 0.1}, ["[policy] alhpa", "'alpha'"]),
-        ({"metrics__name": "latency_over", "metrics__slo_us": 9}, ["[metrics 1] role", "no latency"]),
+        ({"metrics__name": "latency_over", "metrics__slo_us": 9}, ["[metrics 1] ask_every", "asked"]),
         ({"metrics__slo_su": 9}, ["[metrics 1] slo_su", "'slo_us'"]),
         ({"metrics__weight_mx": 9.0}, ["[metrics 1] weight_mx", "'weight_max'"]),
         (

@@ -16,8 +16,8 @@ def latency_chart(rows: tuple[LatencyRow, ...], *, names: tuple[str, str], slo_m
     base = _TOP + _PITCH * len(rows) + 6
     drawing = Drawing(_WIDTH, base + 44)
     values = [value for row in rows for value in (row.champion, row.challenger) if value is not None]
-    low = min([1.0, *values])
-    x = Log(_decade_below(low), _decade_above(max(values)), _LEFT, _RIGHT)
+    values += [] if slo_ms is None else [slo_ms]
+    x = Log(_decade_below(min([1.0, *values])), _decade_above(max(values)), _LEFT, _RIGHT)
     for tick in x.ticks():
         drawing.down("gr", x(tick), (_TOP, base))
         drawing.text("t", x(tick), base + 16, f"{tick:g}", "middle")

@@ -10,7 +10,7 @@ _MINUS = "\u2212"
 
 
 def beside(data: ReportData) -> Markup:
-    """Return the section: off-policy points, adjusted differences, posteriors, planned tests, quantiles."""
+    """Return the section: metrics of context, off-policy points, adjusted differences, planned tests."""
     if not data.asides:
         words = "Nothing is registered to be read beside the gates."
         if data.last is None:

@@ -7,7 +7,9 @@ from harness.report.data import ReportData
 from harness.report.figure import Table, absent, caption, figure, heading, pair
 from harness.report.figures import Absent, LatencyRow, Serving
 from harness.report.markup import Markup, tag
+from harness.report.metric_words import words
 from harness.report.sections.frame import section
+from policies.serving import LATENCY
 
 
 def serving(data: ReportData) -> Markup:
@@ -37,11 +39,18 @@ def _latency(data: ReportData, found: Serving) -> Markup:
         latency_chart(found.latency, names=names, slo_ms=found.slo_ms),
         title=title,
         finding=_latency_finding(found.latency),
-        change=_change(
-            data, ("slower", "slower"), "nothing by itself: no gate of this policy reads latency."
-        ),
+        change=_latency_change(data),
         table=Table("Latency, ms", ("Quantile", "Champion", "Challenger"), rows),
     )
+
+
+def _latency_change(data: ReportData) -> str:
+    share = words(LATENCY)[0]
+    if any(gate.group in {"primary", "guardrail"} and share in gate.name for gate in data.gates):
+        return (
+            f"the {share}, which is a gate: the challenger’s, asked alone, beside the champion’s as recorded."
+        )
+    return _change(data, ("slower", "slower"), "nothing by itself: no gate of this policy reads latency.")
 
 
 def _value(value: float | None) -> str:
