@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -116,6 +117,26 @@ def test_a_server_left_behind_by_a_kill_is_used_and_stopped_by_the_next_command(
     with open_log(folder) as log:
         assert server_pid(folder) == pid
         assert log.head().position > 0
+    assert not runs(pid)
+
+
+def test_a_server_that_cannot_stop_yet_fails_nobody_and_is_waited_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harness.embedded.STOP_S", 1)
+    with open_log(folder) as log:
+        said = log.control("a.b", "1", {}).position
+        pid = server_pid(folder)
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)  # as the kernel holds a process while a busy disk takes what it wrote
+    assert "was told to stop and has not within 2 s" in capsys.readouterr().err
+    assert runs(pid)
+    going_on = threading.Timer(1.0, os.kill, (pid, signal.SIGCONT))
+    going_on.start()
+    with open_log(folder) as log:  # while that one is still there
+        assert [event.position for event in log.controls()] == [said]
+        assert server_pid(folder) != pid
+    going_on.join()
     assert not runs(pid)
 
 
