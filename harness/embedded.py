@@ -163,11 +163,11 @@ class Embedded:
                 return
             if not self._listens():  # it was being killed while we asked
                 return
-        # Nobody ends a process that the kernel holds, as where much was written to its disk just before. The work
-        # is done and in the write-ahead log, so that it is no failure of whoever asked for it.
+        # Nobody ends a process that the kernel holds, as where much was written to its disk just before. The
+        # work is done and in the write-ahead log, so that it is no failure of whoever asked for it.
         sys.stderr.write(
-            f"The embedded PostgreSQL was told to stop and has not within {2 * STOP_S} s, as where its disk is "
-            "busy. It stops when it can; nothing is lost, and the next command waits for it.\n"
+            f"The embedded PostgreSQL was told to stop and has not within {2 * STOP_S} s, as where its disk "
+            "is busy. It stops when it can; nothing is lost, and the next command waits for it.\n"
         )
 
     def _listens(self) -> bool:
