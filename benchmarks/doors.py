@@ -239,7 +239,7 @@ def translators() -> tuple[float, float]:
             own = [(key, name if key == b"Ce-Id" else value) for key, value in kind]
             attributes, _ = cloudevents.split(own)
             (event,) = cloudevents.read(b"application/json", attributes, body)
-            found = table.offer(half_of(event, 0.0))
+            found = table.offer(half_of(event, 0.0), 0.0)
             if found is not None:
                 router.pair(found)
     halves = 2 * PAIRS / (time.process_time() - began)

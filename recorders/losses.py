@@ -22,7 +22,8 @@ class Losses:
     """Compares tallies with what was reported. Used by the background thread alone.
 
     The instants bound the losses from outside: they are the look before the first and the look that
-    found the last, so that the path that drops an event need not read the clock.
+    found the last, so that the path that drops an event need not read the clock. Where it was set back
+    between them, the earlier one comes first all the same.
     """
 
     def __init__(self, writer: UUID, tallies: Mapping[str, Tally], now_us: int) -> None:
@@ -38,8 +39,8 @@ class Losses:
         for reason, tally in self._tallies.items():
             count = tally.value
             if count > self._seen[reason]:
-                first, _ = self._ranges.get(reason, (self._looked_us, 0))
-                self._ranges[reason] = (first, now_us)
+                first, last = self._ranges.get(reason, (self._looked_us, self._looked_us))
+                self._ranges[reason] = (min(first, now_us), max(last, now_us))
                 self._seen[reason] = count
         self._looked_us = now_us
 
@@ -67,5 +68,5 @@ class Losses:
     def give_back(self, loss: Loss) -> None:
         """Count a loss as unreported again: the frame that carried it was refused."""
         self._reported[loss.reason] -= loss.count
-        _, last = self._ranges.get(loss.reason, (0, loss.last_us))
-        self._ranges[loss.reason] = (loss.first_us, last)
+        first, last = self._ranges.get(loss.reason, (loss.first_us, loss.last_us))
+        self._ranges[loss.reason] = (min(first, loss.first_us), max(last, loss.last_us))

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import math
 import sqlite3
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from uuid import uuid4
 
 import msgspec
 
+from recorders.clock import Clock, SystemClock
 from recorders.doors.errors import DoorClosed
 from recorders.doors.frames import Packing, frame_of
 from recorders.doors.intake import Intake
@@ -71,7 +71,7 @@ class Desk:
         journal: Journal,
         bounds: Bounds = Bounds(),  # noqa: B008  # a constant
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = SystemClock(),  # noqa: B008  # a constant
     ) -> None:
         self.router = router
         self.table = PairingTable(bounds)
@@ -86,14 +86,14 @@ class Desk:
         self._writer, self._sequence = uuid4(), 0
         self._forget: list[str] = []
         self._losses: dict[tuple[str, str], tuple[int, float, float]] = {}
-        self._reported_at = 0.0
+        self._report_from = 0.0
         self._closed = self._alone = False
         self._commit_from = 0.0  # by the clock of the event loop
-        self.table.restore(journal.take_over())
+        self.table.restore(journal.take_over(), clock.monotonic())
 
     def now(self) -> float:
         """Return the time in seconds since 1970."""
-        return self._clock()
+        return self._clock.now_us() / 1e6
 
     def submit(self, work: Work, kept: Kept) -> None:
         """Take work in. `kept` is called with None once all of it survives the death of the process.
@@ -114,8 +114,8 @@ class Desk:
         self.samples.append(str(error)[:500])
         now = self.now()
         kind = (error.decision_point, error.reason)
-        count, first, _ = self._losses.get(kind, (0, now, now))
-        self._losses[kind] = (count + 1, first, now)
+        count, first, last = self._losses.get(kind, (0, now, now))
+        self._losses[kind] = (count + 1, min(first, now), max(last, now))
 
     async def run(self) -> None:
         """Commit until cancelled."""
@@ -153,7 +153,7 @@ class Desk:
         What waits for its other half is on disk; with `alone` it goes out as it is.
         """
         self._closed = True
-        self._reported_at = 0.0
+        self._report_from = 0.0
         self._alone = alone
         await self.commit()
         while self._pending:
@@ -194,10 +194,11 @@ class Desk:
                 asyncio.get_running_loop().call_soon(self._tell, group, error)
 
     def _make(self, works: Sequence[Work], packing: Packing) -> _Commit:
+        now = self._clock.monotonic()
         routed = [one for work in works for one in work.routed]
-        completed, waiting = self.table.offer_all(half for work in works for half in work.halves)
+        completed, waiting = self.table.offer_all((half for work in works for half in work.halves), now)
         made = _Commit([], [*completed], [], [], [])
-        for pair in self.table.due(math.inf if self._alone else self.now()):
+        for pair in self.table.due(math.inf if self._alone else now):
             made.pairs.append((pair, None))
             waiting.pop(pair.key, None)
         made.waiting.extend(waiting.values())
@@ -208,8 +209,9 @@ class Desk:
                 made.rejected.append(error)
         made.frames.extend(packing.add(routed))
         made.frames.extend(packing.rest())
-        if self._losses and self.now() >= self._reported_at + LOSS_EVERY_S:
+        if self._losses and now >= self._report_from:
             self._report(made, packing)
+            self._report_from = now + LOSS_EVERY_S
         return made
 
     def _report(self, made: _Commit, packing: Packing) -> None:
@@ -221,7 +223,6 @@ class Desk:
             made.frames.append(frame_of(packing.writer, packing.sequence, "loss", point, "", data))
             made.losses.append((point, loss))
         self._losses.clear()
-        self._reported_at = self.now()
 
     async def _keep(self, made: _Commit) -> None:
         forget = self._forget
@@ -254,5 +255,6 @@ class Desk:
         self._forget.extend(half.key for half in made.waiting)
         for point, loss in made.losses:
             reason = loss.reason.removeprefix("rejected.")
-            count, _, last = self._losses.get((point, reason), (0, 0.0, loss.last_us / 1e6))
-            self._losses[(point, reason)] = (count + loss.count, loss.first_us / 1e6, last)
+            first, last = loss.first_us / 1e6, loss.last_us / 1e6
+            count, since, until = self._losses.get((point, reason), (0, first, last))
+            self._losses[(point, reason)] = (count + loss.count, min(first, since), max(last, until))

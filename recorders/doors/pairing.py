@@ -19,7 +19,8 @@ Side = Literal["request", "response"]
 class Half(msgspec.Struct, frozen=True, array_like=True):
     """A request or a response that waits for the other. `received_at` in seconds since 1970.
 
-    `size` is what it takes, but for what every half takes.
+    `size` is what it takes, but for what every half takes. How long it waits the table knows: the clock that
+    says when it came may be set meanwhile.
     """
 
     key: str
@@ -46,10 +47,14 @@ PLAN: Final = (_KINDS, ("type", "id", "source", "specversion"), cloudevents.ATTR
 
 
 class Pair(NamedTuple):
-    """What belongs together; None for a half that did not come in time."""
+    """What belongs together; None for a half that did not come in time.
+
+    The first of them waited from `since` on, by the clock of the table.
+    """
 
     request: Half | None
     response: Half | None
+    since: float
 
     @property
     def key(self) -> str:
@@ -107,6 +112,8 @@ def plain_half(attributes: dict[str, Any], data: bytes, now: float) -> Half | No
 class PairingTable:
     """Halves that wait. Bounded in time, number and bytes: what goes over goes out early, never away.
 
+    Its `now` is of a clock that nobody can set.
+
     Counts: `paired`, `duplicate` (a half that came again; it is dropped), `unmatched_request` and
     `unmatched_response` (went out alone), `crowded` (of these, how many for lack of room).
     """
@@ -114,7 +121,7 @@ class PairingTable:
     def __init__(self, bounds: Bounds = Bounds()) -> None:  # noqa: B008  # a constant
         self.counts: Counter[str] = Counter()
         self._bounds = bounds
-        self._waiting: OrderedDict[str, Half] = OrderedDict()
+        self._waiting: OrderedDict[str, tuple[Half, float]] = OrderedDict()
         self._done: OrderedDict[str, str] = OrderedDict()  # by key: the side that went out, or "both"
         self._bytes = 0
 
@@ -126,15 +133,17 @@ class PairingTable:
         """The bytes of data and attributes that wait."""
         return self._bytes
 
-    def offer(self, half: Half) -> Pair | None:
+    def offer(self, half: Half, now: float) -> Pair | None:
         """Return the pair that a half completes, None if it waits now or came before.
 
         One that comes after the other went out alone waits too, and goes out alone in its turn.
         """
-        pairs, _ = self.offer_all((half,))
+        pairs, _ = self.offer_all((half,), now)
         return pairs[0][0] if pairs else None
 
-    def offer_all(self, halves: Iterable[Half]) -> tuple[list[tuple[Pair, Half]], dict[str, Half]]:
+    def offer_all(
+        self, halves: Iterable[Half], now: float
+    ) -> tuple[list[tuple[Pair, Half]], dict[str, Half]]:
         """Return the pairs that halves complete, each with the one that did, and by key those that wait now.
 
         What `offer` says of one half holds for each, in their order. One pass for all: calls for each of them
@@ -145,17 +154,20 @@ class PairingTable:
         new: dict[str, Half] = {}
         for half in halves:
             key, side = half.key, half.side
-            other = waiting.get(key)
-            if other is None:
+            found = waiting.get(key)
+            if found is None:
                 gone = done.get(key)
                 if gone is None or gone not in ("both", side):
-                    waiting[key] = new[key] = half
+                    waiting[key] = half, now
+                    new[key] = half
                     self._bytes += half.size
                     continue
-            elif other.side != side:
+            elif found[0].side != side:
+                other, since = found
                 self._remove(key, "both")
                 new.pop(key, None)
-                pairs.append((Pair(half, other) if side == "request" else Pair(other, half), half))
+                pair = Pair(half, other, since) if side == "request" else Pair(other, half, since)
+                pairs.append((pair, half))
                 continue
             self.counts["duplicate"] += 1
         if pairs:
@@ -166,22 +178,22 @@ class PairingTable:
         """Return the halves that waited long enough or have no room, oldest first, and take them out."""
         found = []
         while self._waiting:
-            oldest = next(iter(self._waiting.values()))
+            oldest, since = next(iter(self._waiting.values()))
             crowded = len(self._waiting) > self._bounds.halves or self._bytes > self._bounds.data_bytes
-            if not crowded and now < oldest.received_at + self._bounds.wait_s:
+            if not crowded and now < since + self._bounds.wait_s:
                 break
             earlier = self._done.get(oldest.key, oldest.side)
             self._remove(oldest.key, oldest.side if earlier == oldest.side else "both")
             self.counts[f"unmatched_{oldest.side}"] += 1
             self.counts["crowded"] += crowded
-            found.append(Pair(oldest, None) if oldest.side == "request" else Pair(None, oldest))
+            found.append(Pair(oldest, None, since) if oldest.side == "request" else Pair(None, oldest, since))
         return found
 
     def put_back(self, pair: Pair, *, arrived: Half | None) -> None:
         """Let the halves of a pair that could not be kept wait again; not the one that has just `arrived`."""
-        for half in pair:
+        for half in (pair.request, pair.response):
             if half is not None and half is not arrived:
-                self._waiting[half.key] = half
+                self._waiting[half.key] = half, pair.since
                 self._waiting.move_to_end(half.key, last=False)
                 self._bytes += half.size
         self._done.pop(pair.key, None)
@@ -192,19 +204,23 @@ class PairingTable:
 
     def withdraw(self, half: Half) -> None:
         """Forget a half that waits and could not be kept."""
-        if self._waiting.get(half.key) is half:
+        found = self._waiting.get(half.key)
+        if found is not None and found[0] is half:
             self._remove(half.key, "")
             del self._done[half.key]
 
-    def restore(self, halves: Iterable[Half]) -> None:
-        """Let halves wait that an earlier process had kept."""
+    def restore(self, halves: Iterable[Half], now: float) -> None:
+        """Let halves that an earlier process had kept wait, from now on.
+
+        How long they did so already nobody can know: their clock, or ours, may have been wrong.
+        """
         for half in halves:
             if half.key not in self._waiting:
-                self._waiting[half.key] = half
+                self._waiting[half.key] = half, now
                 self._bytes += half.size
 
     def _remove(self, key: str, gone: str) -> None:
-        self._bytes -= self._waiting.pop(key).size
+        self._bytes -= self._waiting.pop(key)[0].size
         self._done[key] = gone
         if len(self._done) > self._bounds.remembered:
             self._done.popitem(last=False)
@@ -219,7 +235,7 @@ def documents(pair: Pair) -> list[dict[str, Any]]:
     Raises:
         Unreadable: a body that cannot be read, or a response with more or fewer rows than its request.
     """
-    asked, answered = pair
+    asked, answered, _ = pair
     request = None if asked is None else parse_json(asked.data)
     response = None if answered is None else parse_json(answered.data)
     inputs = None if asked is None else rows_of(request)

@@ -94,7 +94,7 @@ def _served(kind: str, lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             if event.family[1] == "event":
                 yield {"event": event.attributes, "data": parse_json(event.data)}
             elif event.family[1] != "feedback":
-                pair = table.offer(half_of(event, 0.0))
+                pair = table.offer(half_of(event, 0.0), 0.0)
                 yield from documents(pair) if pair else ()
     for pair in table.due(1.0):
         yield from documents(pair)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from recorders.clock import Clock, LastingClock
 from recorders.sidecar import segment
 from recorders.sidecar.disk import Disk
 from recorders.sidecar.errors import SpoolTooNew, SpoolUnusable
@@ -34,7 +35,7 @@ class House:
         settings: Settings,
         open_door: Callable[[str | None], Door] | None = None,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = LastingClock(),  # noqa: B008  # a constant
     ) -> None:
         check(settings.path)
         self.settings = settings
@@ -76,7 +77,12 @@ class House:
             self.copied = self.outbox.settle_in(self.stamp.place, self.spool.current)
             pace = Pace(ship.target_events, ship.linger_s, ship.retain_s, ship.backoff_s, ship.backoff_max_s)
             self.shipper = Shipper(
-                self.spool, self.outbox, self.stamp, open_door or appender(settings.url), pace
+                self.spool,
+                self.outbox,
+                self.stamp,
+                open_door or appender(settings.url),
+                pace,
+                clock=self.clock,
             )
             self.spool.release(self.outbox.composed)
             self.spool.tick()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final, Protocol
@@ -103,7 +104,7 @@ class Hub:
         """
         (mark,) = self.spool.marks([writer])
         if mark.sequence:
-            seen = instant(self.spool.seen_at(writer))
+            seen = instant(min(self.spool.seen_at(writer), time.time()))  # it may have been set back since
             subject = UUID(bytes=writer)
             report = self.spool.report("writer_lost", subject, None, first=seen, after=mark.sequence)
             self.take(None, report)

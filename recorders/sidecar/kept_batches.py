@@ -18,6 +18,16 @@ class KeptBatches:
         self._folder = folder
         self._sql = sql
         self._reader: tuple[int, sqlite3.Connection] | None = None
+        self._shipped: dict[int, float] = {}  # by a clock that nobody can set
+
+    def shipped(self, files: dict[int, File], now: float) -> None:
+        """Take note that the log has the last batch of files, and of what they are since."""
+        self.files |= files
+        self._shipped |= dict.fromkeys(files, now)
+
+    def shipped_for(self, number: int, now: float) -> float:
+        """Return how long this process knows that a file is shipped, or passed over."""
+        return now - self._shipped.setdefault(number, now)
 
     def path(self, number: int) -> Path:
         """Return where a file lies."""
@@ -56,6 +66,7 @@ class KeptBatches:
         if not segment.let_go(self.path(number)):
             return False
         del self.files[number]
+        self._shipped.pop(number, None)
         return True
 
     def close(self) -> None:

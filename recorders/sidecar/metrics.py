@@ -51,6 +51,8 @@ SERIES: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("ship_missing_total", "counter", "ship.missing", "Batches that could not be read again."),
     ("ship_set_aside_total", "counter", "ship.set_aside", "Batches of a copied spool, left to its original."),
     ("ship_stopped", "gauge", "ship.stopped", "1 while shipping is stopped."),
+    ("clock_steps_total", "counter", "clock.steps", "Times the machine's clock was set since the start."),
+    ("clock_set_seconds", "gauge", "clock.set_s", "By how much it was set since the start, in all."),
     ("door_connections", "gauge", "door.open", "Connections open."),
     ("door_connections_total", "counter", "door.connections", "Connections taken."),
     ("door_refused_total", "counter", "door.refused_connections", "Connections ended for what they sent."),

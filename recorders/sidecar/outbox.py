@@ -7,15 +7,15 @@ library was upgraded in between, and after a restored backup the log gets back e
 
 import contextlib
 import sqlite3
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
 import msgspec
 
+from recorders.clock import Clock, LastingClock
 from recorders.frame import Receipt
 from recorders.sidecar import segment
 from recorders.sidecar.drafts import Draft, control
@@ -35,7 +35,7 @@ class Outbox:
     `damaged` names the files that were put aside when it was opened, with how many of their batches are kept.
     """
 
-    def __init__(self, folder: Path, *, segment_bytes: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: Path, *, segment_bytes: int, clock: Clock = LastingClock()) -> None:  # noqa: B008  # a constant
         self.folder = folder
         self.state = State()
         self.identities: list[Identity] = []
@@ -106,7 +106,7 @@ class Outbox:
             sqlite3.Error: the disk refuses; nothing changed.
         """
         identity = self.inherited if inherited else self.identity
-        first, now = self.state.last_ordinal + 1, self._clock()
+        first, now = self.state.last_ordinal + 1, self._now()
         rows = [
             row_of(first + place, identity.writer, identity.sequence + 1 + place, draft, now)
             for place, draft in enumerate(drafts)
@@ -128,7 +128,7 @@ class Outbox:
 
         If a crash forgets it the batch is sent again, which changes nothing.
         """
-        batch, now = ready.batch, self._clock()
+        batch, now = ready.batch, self._now()
         word = Witness(
             ready.ordinal,
             batch.writer.bytes,
@@ -148,7 +148,7 @@ class Outbox:
         state = msgspec.structs.replace(self.state, shipped_ordinal=ready.ordinal)
         self._transact(state, receipts=[word], files=changed, durable=False)
         self.receipts.append(word)
-        self._kept.files |= {file.number: file for file in changed}
+        self._kept.shipped({file.number: file for file in changed}, self._clock.monotonic())
 
     def bind(self, log_id: str) -> None:
         """Bind the spool to one log, for good."""
@@ -168,7 +168,7 @@ class Outbox:
             state = msgspec.structs.replace(
                 self.state, inherited_before=before, inherited_number=old, place=place
             )
-            identity = Identity(old + 1, uuid4().bytes, 0, "copied", self._clock())
+            identity = Identity(old + 1, uuid4().bytes, 0, "copied", self._now())
             self._transact(state, identities=[identity], durable=True)
             self.identities.append(identity)
         return copied
@@ -183,7 +183,7 @@ class Outbox:
         For batches that the log cannot take under their own sequence, because one before them is lost for
         good.
         """
-        last, now = self.state.last_ordinal, self._clock()
+        last, now = self.state.last_ordinal, self._now()
         number = self.identity.number + 1
         identity = Identity(number, uuid4().bytes, 0, reason, now)
 
@@ -209,7 +209,8 @@ class Outbox:
     def release(self, *, retain_s: float, pressed: bool) -> None:
         """Unlink closed files that are shipped and covered, shipped `retain_s` ago, or shipped when pressed.
 
-        The last two are counted: after a loss of the log their batches could not be given back. When pressed,
+        What an earlier process shipped is kept as if it were shipped when this one began (docs/adr/0090). The
+        last two are counted: after a loss of the log their batches could not be given back. When pressed,
         the file that is written goes as well, if all of it is shipped.
         """
         current = self._kept.files[self._number]
@@ -221,7 +222,7 @@ class Outbox:
             if number == self._number or file.last_ordinal > self.state.shipped_ordinal:
                 return
             safe = file.first_ordinal > file.last_ordinal or 0 < file.end_position <= covered
-            if not (safe or pressed or self._clock() - file.shipped_at >= retain_s):
+            if not (safe or pressed or self._kept.shipped_for(number, self._clock.monotonic()) >= retain_s):
                 return
             if not self._kept.let_go(number):
                 return
@@ -236,6 +237,10 @@ class Outbox:
                 self._connection.close()
 
     # Inside.
+
+    def _now(self) -> float:
+        """Return what is written down as the time: seconds since 1970, as the machine has them."""
+        return self._clock.now_us() / 1e6
 
     def _row(self, ordinal: int) -> tuple[Any, ...] | None:
         try:
@@ -319,13 +324,14 @@ class Outbox:
         segment.settle(self.folder, OUTBOX)
         found = recover(self.folder, SQL)
         self.state, self.identities, self.damaged = found.state, found.identities, found.damaged
-        self._kept.files, self._settled = found.files, found.settled
+        self._kept.shipped(found.files, self._clock.monotonic())
+        self._settled = found.settled
         self.receipts.extend(found.receipts)
         rows = found.rows
         if not self.identities or self.damaged:
             reason = "a damaged file was put aside" if self.damaged else "new"
             number = self.identity.number + 1 if self.identities else 1
-            self.identities.append(Identity(number, uuid4().bytes, 0, reason, self._clock()))
+            self.identities.append(Identity(number, uuid4().bytes, 0, reason, self._now()))
         rows += [self._told(name, kept) for name, kept in self.damaged]
         self._begin(found.last_number + 1, rows)
         self._let_go_of_empty()
@@ -350,4 +356,4 @@ class Outbox:
         identity.sequence += 1
         self.state.last_ordinal += 1
         draft = control(sidecar_loss(owner, owner, "outbox_damaged", None, file=name, salvaged=kept))
-        return row_of(self.state.last_ordinal, identity.writer, identity.sequence, draft, self._clock())
+        return row_of(self.state.last_ordinal, identity.writer, identity.sequence, draft, self._now())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recorders.errors import HarnessError
 from recorders.sidecar import allocator
+from recorders.sidecar.clock_steps import ClockSteps
 from recorders.sidecar.door import Bounds, Connection, Reception
 from recorders.sidecar.errors import ShipperBroke, SpoolDamaged
 from recorders.sidecar.house import House
@@ -38,6 +39,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._house = House(settings)
+        self._steps = ClockSteps(self._house.clock)
         self._failure: HarnessError | None = None
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -75,6 +77,7 @@ class Service:
                     self._doors.sweep(loop.time())
                 await loop.run_in_executor(committer, self._house.spool.tick)
                 self.hub.tick()
+                self._look_at_clock()
                 for task in (commits, memory):
                     if task.done():
                         task.result()
@@ -104,9 +107,20 @@ class Service:
         counts = self.reception.counts | {"open": len(self.reception.open)}
         status = self._house.status()
         status["spool"]["rewound"] = self.hub.rewound
+        status["clock"] = {"steps": self._steps.count, "set_s": round(self._steps.total_s, 3)}
         if self._doors is not None:
             status["doors"] = self._doors.status()
         return status | {"door": dict(counts), "draining": self._drain}
+
+    def _look_at_clock(self) -> None:
+        step = self._steps.look()
+        if step:
+            _logger.warning(
+                "The machine's clock was set %s by %.0f s. Halves that wait, and what is kept for a time, "
+                "go on as if it had not been; what a service records bears the time of its own clock.",
+                "forward" if step > 0 else "back",
+                abs(step),
+            )
 
     def drain(self) -> None:
         """Take no more, ship all, then end. Halves that wait for others at the doors go as they are."""

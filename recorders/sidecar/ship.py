@@ -3,13 +3,14 @@
 import logging
 import random
 import sqlite3
-import time
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
+from recorders.clock import Clock, LastingClock
 from recorders.errors import AppendError, LinkUnavailable, Rewound, SequenceGap, WriterForked, WrongLog
 from recorders.sidecar import segment
+from recorders.sidecar.clock_steps import ClockSteps
 from recorders.sidecar.drafts import control
 from recorders.sidecar.errors import SpoolDamaged, SpoolTaken
 from recorders.sidecar.log_door import Door, log_behind
@@ -22,7 +23,8 @@ from recorders.sidecar.spool import Spool
 from recorders.sidecar.stamp import Stamp
 
 ShipState = Literal["shipping", "waiting", "stopped"]
-# After a pause of this length the log is asked before anything is sent: the world may have changed.
+# After a pause of this length, or when the clock is set by as much, the log is asked before anything is sent:
+# the world may have changed, and this be the copy of a machine.
 LONG_STOP_S: Final = 60.0
 # What an operator can mend while the sidecar runs (a right, a migration) is tried again after this.
 REFUSED_RETRY_S: Final = 30.0
@@ -62,7 +64,7 @@ class Shipper:
         open_door: Callable[[str | None], Door],
         pace: Pace,
         *,
-        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock = LastingClock(),  # noqa: B008  # a constant
     ) -> None:
         self.state: ShipState = "shipping"
         self.reason = ""
@@ -74,12 +76,13 @@ class Shipper:
         self._open_door = open_door
         self._pace = pace
         self._rounds = Rounds(spool, outbox, target_events=pace.target_events, linger_s=pace.linger_s)
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
+        self._steps = ClockSteps(clock)
         self._door: Door | None = None
         self._asked = False
         self._attempts = 0
         self._retry_at = 0.0
-        self._heard_at = monotonic()
+        self._heard_at = clock.monotonic()
         self._unreadable: set[int] = set()
 
     @property
@@ -105,7 +108,7 @@ class Shipper:
             SpoolTaken, SpoolDamaged: the folder is not to be used any further in this process.
         """
         now = self._monotonic()
-        if now - self._heard_at > LONG_STOP_S:
+        if now - self._heard_at > LONG_STOP_S or abs(self._steps.look()) > LONG_STOP_S:
             self._asked = False
         try:
             if not self._stamp.holds():

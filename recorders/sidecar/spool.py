@@ -4,11 +4,12 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from recorders.clock import Clock, LastingClock
 from recorders.sidecar import segment, taking
 from recorders.sidecar.carried import Carried, Held
 from recorders.sidecar.disk import Disk
@@ -18,11 +19,10 @@ from recorders.sidecar.recent import Recent
 from recorders.sidecar.reopening import reopen
 from recorders.sidecar.report import own_frame, sidecar_loss
 from recorders.sidecar.salvage import Salvaged, Stored
+from recorders.sidecar.silence import Silence
 from recorders.sidecar.wire import Arrived, Known
 
 SQL: Final = segment.statements(Path(__file__).with_suffix(".sql"))
-# A writer that was silent for this long is forgotten; if it comes back it takes a new writer.
-SILENT_S: Final = 30 * 86_400.0
 SEGMENT_BYTES: Final = 16 * 2**20
 
 
@@ -62,7 +62,7 @@ class Spool:
         *,
         owner: UUID,
         composed: Place,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = LastingClock(),  # noqa: B008  # a constant
     ) -> None:
         self.folder = folder
         self.counts = Counts()
@@ -74,6 +74,7 @@ class Spool:
         self._clock = clock
         self._lock = threading.Lock()
         self._carried = Carried()
+        self._silence = Silence()
         self._untouched: list[sqlite3.Connection] = []
         self._connection: sqlite3.Connection | None = None
         self._ordinal = self._last_id = self._events = 0
@@ -82,9 +83,10 @@ class Spool:
         self._recent = Recent(self._end)
 
     def marks(self, writers: Sequence[bytes]) -> list[Known]:
-        """Return how far the spool holds each writer; 0 for one that it does not know."""
+        """Return how far the spool holds each writer; 0 for one that it does not know. They are heard of."""
         with self._lock:
             found = [(writer, self._carried.marks.get(writer) or Mark(0, 0.0)) for writer in writers]
+            self._silence.heard((w for w, mark in found if mark.sequence), self._clock.monotonic())
             return [Known(writer, mark.sequence, mark.last) for writer, mark in found]
 
     def holds(self, digest: bytes) -> bool:
@@ -126,7 +128,7 @@ class Spool:
     def commit(self, frames: Sequence[Arrived], schemas: Sequence[tuple[bytes, bytes]] = ()) -> list[Answer]:
         """Return what became of each frame, after the disk has it. All of one call are one transaction."""
         new_schemas = [pair for pair in schemas if pair[0] not in self._carried.feature_sets]
-        answers, keep, marks = judge(frames, self._carried.marks, self._clock())
+        answers, keep, marks = judge(frames, self._carried.marks, self._now())
         self.counts.duplicates += sum(answer.duplicate for answer in answers)
         self.counts.forked += sum(answer.reason == "forked" for answer in answers)
         if not keep and not new_schemas:
@@ -137,6 +139,7 @@ class Spool:
             return [self._refused(answer) for answer in answers]
         with self._lock:
             self._carried.marks.update(marks)
+            self._silence.heard(marks, self._clock.monotonic())
             self._carried.feature_sets.update(new_schemas)
             self._recent.add(self._as_stored(keep))
             self._last_id += len(keep)
@@ -189,8 +192,12 @@ class Spool:
 
     # Inside.
 
+    def _now(self) -> float:
+        """Return what is written down as the time: seconds since 1970, as the machine has them."""
+        return self._clock.now_us() / 1e6
+
     def _as_stored(self, keep: Sequence[Arrived]) -> list[Stored]:
-        now, first = self._clock(), self._last_id + 1
+        now, first = self._now(), self._last_id + 1
         return [Stored(self._ordinal, first + place, frame, now) for place, frame in enumerate(keep)]
 
     def _refused(self, answer: Answer) -> Answer:
@@ -226,7 +233,7 @@ class Spool:
         assert connection is not None, "the spool is open"
         connection.execute("begin immediate")
         connection.executemany(SQL["insert_feature_set"], schemas)
-        connection.executemany(SQL["insert_frame"], _rows(keep, self._clock()))
+        connection.executemany(SQL["insert_frame"], _rows(keep, self._now()))
         started = time.perf_counter()
         connection.execute("commit")
         self.counts.sync_seconds += time.perf_counter() - started
@@ -255,7 +262,8 @@ class Spool:
         if self._last_id == 0:
             return
         size = segment.bytes_of(self.folder / segment.name_of(INBOX, self._ordinal)) - self._born_bytes
-        if size >= self._rules.segment_bytes or self._clock() - self._begun_at >= self._rules.segment_age_s:
+        age_s = self._clock.monotonic() - self._begun_at
+        if size >= self._rules.segment_bytes or age_s >= self._rules.segment_age_s:
             self._rotate()
 
     def _rotate(self) -> None:
@@ -269,8 +277,9 @@ class Spool:
         self, ordinal: int, *, void: tuple[int, int] | None = None, rows: Sequence[Stored] = ()
     ) -> str:
         """Begin a segment that carries what the spool knows. Return "" or what stood in the way."""
-        oldest = self._clock() - SILENT_S
-        marks = {writer: mark for writer, mark in self._carried.marks.items() if mark.seen_at >= oldest}
+        with self._lock:
+            gone = self._silence.gone(self._clock.monotonic())
+        marks = {writer: mark for writer, mark in self._carried.marks.items() if writer not in gone}
         present = {number for number, _ in segment.numbered(self.folder, INBOX)}
         voids = {number: last for number, last in self._carried.voids.items() if number in present}
         voids |= dict([void] if void else [])
@@ -293,12 +302,14 @@ class Spool:
             self._connection, self._ordinal, self._last_id = opened, ordinal, len(rows)
             self._events = sum(stored.frame.events for stored in rows)
             self._carried.marks, self._carried.voids, self._carried.held = marks, voids, held
+            self._silence.forget(gone)
             self._end = Place(ordinal, len(rows)) if rows else self._end
-        self._begun_at, self._born_bytes = self._clock(), segment.bytes_of(path)
+        self._begun_at, self._born_bytes = self._clock.monotonic(), segment.bytes_of(path)
         return ""
 
     def _open(self, composed: Place) -> None:
-        found = reopen(self.folder, self._carried, composed, SQL, owner=self.owner, now=self._clock())
+        found = reopen(self.folder, self._carried, composed, SQL, owner=self.owner, now=self._now())
+        self._silence.learn(self._carried.marks, self._now(), self._clock.monotonic())
         self.salvaged = found.salvaged
         self.counts.quarantined, self.counts.gone_back = found.quarantined, found.gone_back
         self._end = max(self._end, found.end)

@@ -2,12 +2,12 @@
 
 import random
 import shutil
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from uuid import UUID
 
+from recorders.clock import Clock, LastingClock
 from recorders.errors import WriterForked
 from recorders.frame import Frame
 from recorders.sidecar.house import House, ship_all
@@ -21,7 +21,7 @@ STEPS = 30
 class World:
     """One seed: what happens, in what order, is chance; what must hold at the end is not."""
 
-    def __init__(self, seed: int, home: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, seed: int, home: Path, clock: Clock = LastingClock()) -> None:  # noqa: B008  # a constant
         self.clock = clock
         self.chance = random.Random(seed)
         self.home = home
@@ -86,6 +86,7 @@ class World:
             self.chance.choice(actions)()
         self.house.shipper._asked = False
         assert ship_all(self.house, timeout_s=20), self.house.shipper.reason
+        assert self.house.outbox.unlinked_uncovered == 0
         self.house.close()
         held = self.log.held()
         assert Counter(held) == Counter(names(self.told))

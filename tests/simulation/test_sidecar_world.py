@@ -42,7 +42,7 @@ def test_a_spool_that_forgets_its_marks_when_it_rotates_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Planted: a new segment carries no high-water marks."""
-    monkeypatch.setattr("recorders.sidecar.spool.SILENT_S", -1.0)
+    monkeypatch.setattr("recorders.sidecar.silence.Silence.gone", lambda self, _: set(self._heard))
     assert caught(World, PLANTED_SEEDS, tmp_path)
 
 

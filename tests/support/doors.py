@@ -63,7 +63,7 @@ def over_http(requests: Iterable[Sent], router: Router) -> list[dict[str, Any]]:
         for event in cloudevents.read(kind, attributes, body):
             _, side = event.family
             if side in ("request", "response"):
-                pair = table.offer(half_of(event, NOW))
+                pair = table.offer(half_of(event, NOW), NOW)
                 shown += events(router.pair(pair)) if pair else []
             elif side == "feedback":
                 shown += events(router.feedback(event))

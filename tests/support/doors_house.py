@@ -17,6 +17,7 @@ from recorders.doors.router import Router
 from recorders.errors import LinkUnavailable
 from recorders.frame import Frame
 from tests.support.doors import CASES, GOLDEN, requests_of
+from tests.support.recording import HeldClock
 
 Answered = tuple[int, dict[bytes, bytes], bytes]
 ROUTER = Router([Mapping.from_toml(case / "mapping.toml") for case in CASES])
@@ -116,9 +117,9 @@ class House:
         **pairing: Any,
     ) -> None:
         self.kept = Kept()
-        self.time = 1_790_000_000.0
+        self.clock = HeldClock(set_by_s=1_790_000_000.0)
         self.journal = Journal(folder)
-        self.desk = Desk(self.kept, ROUTER, self.journal, PairingBounds(**pairing), clock=lambda: self.time)
+        self.desk = Desk(self.kept, ROUTER, self.journal, PairingBounds(**pairing), clock=self.clock)
         doors = Doors(self.desk, unpacked_bytes, token)
         self.reception = Reception(doors, limits, self.desk.counts)
 

@@ -20,16 +20,17 @@ PLAIN: dict[str, object] = {"age": 41, "amount": 2.5}
 
 
 class HeldClock:
-    """A clock that moves when it is told to."""
+    """A clock that moves when it is told to, and is set by so many seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, set_by_s: float = 0.0) -> None:
         self.seconds = 1_000.0
+        self.set_by_s = set_by_s
 
     def monotonic(self) -> float:
         return self.seconds
 
     def now_us(self) -> int:
-        return int(self.seconds * 1e6)
+        return int((self.seconds + self.set_by_s) * 1e6)
 
 
 class MemoryLink:

@@ -34,7 +34,7 @@ def test_a_capture_over_http_is_what_it_is_alone(case: Path, packed: bool, tmp_p
                 sent = (headers, body)
             status, _, answer = await house.send(path, *sent, pieces=3)
             assert status == 200, answer
-        house.time += 61.0
+        house.clock.seconds += 61.0
         await house.desk.commit()
 
     house = run(tmp_path, story)
@@ -96,7 +96,7 @@ def test_halves_that_were_answered_survive_the_death_of_the_process(tmp_path: Pa
     async def second(house: House) -> None:
         assert len(house.desk.table) == 5  # id-4 is not forgotten yet; its decision's id is the same
         assert (await house.send(*kserve(0, "response")))[0] == 200
-        house.time += 61.0
+        house.clock.seconds += 61.0
         await house.desk.commit()
 
     house = run(tmp_path, second)
@@ -296,7 +296,7 @@ def test_garbage_is_answered_and_counted_and_the_doors_go_on(
         for path, headers, body in requests:
             status, _, _ = await house.send(path, headers, body)
             assert status in (200, 400, 413, 415, 422, 431), status
-        house.time += 61.0
+        house.clock.seconds += 61.0
         await house.desk.commit()
         path, headers, body = requests_of(GOLDEN / "otlp-protobuf-bentoml")[0]
         assert (await house.send(path, headers, body))[0] == 200

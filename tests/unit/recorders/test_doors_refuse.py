@@ -140,21 +140,21 @@ def test_what_is_no_json_is_refused(data: bytes) -> None:
 
 def test_halves_wait_in_both_orders_and_come_once() -> None:
     table = PairingTable()
-    assert table.offer(half("a", "response")) is None
-    assert table.offer(half("a", "response")) is None
-    pair = table.offer(half("a"))
+    assert table.offer(half("a", "response"), 0.0) is None
+    assert table.offer(half("a", "response"), 0.0) is None
+    pair = table.offer(half("a"), 0.0)
     assert pair is not None
     assert pair.request is not None
     assert pair.response is not None
-    assert table.offer(half("a", "response")) is None
+    assert table.offer(half("a", "response"), 0.0) is None
     assert dict(table.counts) == {"duplicate": 2, "paired": 1}
     assert (len(table), table.waiting_bytes) == (0, 0)
 
 
 def test_a_half_goes_out_alone_when_its_time_is_over() -> None:
     table = PairingTable(Bounds(wait_s=10.0))
-    table.offer(half("a", at=0.0))
-    table.offer(half("b", "response", at=5.0))
+    table.offer(half("a", at=0.0), 0.0)
+    table.offer(half("b", "response", at=5.0), 5.0)
     assert table.due(9.9) == []
     assert [pair.key for pair in table.due(10.0)] == ["a"]
     assert [pair.key for pair in table.due(15.0)] == ["b"]
@@ -163,13 +163,13 @@ def test_a_half_goes_out_alone_when_its_time_is_over() -> None:
 
 def test_a_half_that_comes_too_late_is_kept_too() -> None:
     table = PairingTable(Bounds(wait_s=10.0))
-    table.offer(half("a"))
+    table.offer(half("a"), 0.0)
     assert [pair.response for pair in table.due(10.0)] == [None]
-    assert table.offer(half("a", at=11.0)) is None
+    assert table.offer(half("a", at=11.0), 11.0) is None
     late = half("a", "response", at=11.0)
-    assert table.offer(late) is None
-    assert table.due(21.0) == [(None, late)]
-    assert table.offer(late) is None
+    assert table.offer(late, 11.0) is None
+    assert table.due(21.0) == [(None, late, 11.0)]
+    assert table.offer(late, 11.0) is None
     assert dict(table.counts) == {
         "unmatched_request": 1, "unmatched_response": 1, "crowded": 0, "duplicate": 2,
     }  # fmt: skip
@@ -178,9 +178,9 @@ def test_a_half_that_comes_too_late_is_kept_too() -> None:
 def test_the_table_is_bounded_in_number_and_bytes_and_loses_nothing() -> None:
     table = PairingTable(Bounds(wait_s=1e9, halves=2, data_bytes=2_000))
     for name in "abcd":
-        table.offer(half(name))
+        table.offer(half(name), 0.0)
     assert [pair.key for pair in table.due(1.0)] == ["a", "b"]
-    table.offer(half("big", data=b"x" * 1_970))
+    table.offer(half("big", data=b"x" * 1_970), 0.0)
     assert [pair.key for pair in table.due(1.0)] == ["c", "d"]
     assert table.counts["crowded"] == 4
     assert len(table) == 1
@@ -189,13 +189,13 @@ def test_the_table_is_bounded_in_number_and_bytes_and_loses_nothing() -> None:
 def test_what_could_not_be_kept_waits_again() -> None:
     table = PairingTable(Bounds(wait_s=10.0))
     first, second = half("a"), half("a", "response")
-    table.offer(first)
-    pair = table.offer(second)
+    table.offer(first, 0.0)
+    pair = table.offer(second, 0.0)
     assert pair is not None
     table.put_back(pair, arrived=second)
     assert (len(table), table.counts["paired"]) == (1, 0)
-    assert table.offer(second) == pair
-    table.offer(half("b"))
+    assert table.offer(second, 0.0) == pair
+    table.offer(half("b"), 0.0)
     (alone,) = table.due(60.0)
     table.put_back(alone, arrived=None)
     assert table.due(60.0) == [alone]
@@ -205,17 +205,17 @@ def test_what_could_not_be_kept_waits_again() -> None:
 def test_a_half_that_could_not_be_kept_is_as_if_it_never_came() -> None:
     table = PairingTable()
     first = half("a")
-    table.offer(first)
+    table.offer(first, 0.0)
     table.withdraw(first)
     assert (len(table), table.waiting_bytes) == (0, 0)
-    assert table.offer(half("a")) is None
+    assert table.offer(half("a"), 0.0) is None
     assert table.counts["duplicate"] == 0
 
 
 def test_a_response_with_other_rows_than_its_request_is_refused() -> None:
     table = PairingTable()
-    table.offer(half("a", data=b'{"instances": [[1], [2]]}'))
-    pair = table.offer(half("a", "response", data=b'{"predictions": [1]}'))
+    table.offer(half("a", data=b'{"instances": [[1], [2]]}'), 0.0)
+    pair = table.offer(half("a", "response", data=b'{"predictions": [1]}'), 0.0)
     assert pair is not None
     with pytest.raises(Unreadable, match="2 rows were asked, 1 answered"):
         documents(pair)
