@@ -79,7 +79,7 @@ def test_a_house_that_cannot_be_opened_gives_back_what_it_opened(
 ) -> None:
     folder = tmp_path / "s"
     with monkeypatch.context() as patched:
-        patched.setattr("recorders.sidecar.house.Shipper", lambda *_: 1 / 0)
+        patched.setattr("recorders.sidecar.house.Shipper", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             House(settings_in(folder))
     assert not list(folder.glob("*-wal")), "a file is open still"
