@@ -290,7 +290,7 @@ def ended(folder: Path, streams: list[list[bytes]], learnt_after: int) -> Ended:
                 wire.feed(b"".join(stream))
                 await wire.answer()
             await asyncio.sleep(0)
-            house.time += 0.5
+            house.clock.seconds += 0.5
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(heads, "LEARNT_AFTER", learnt_after)
