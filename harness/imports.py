@@ -12,6 +12,7 @@ from harness.errors import UsageError
 from harness.log.gaps import IMPORT
 from harness.log.log import Log
 from recorders.doors import captures
+from recorders.doors.absent import Absent
 from recorders.doors.frames import Packing
 from recorders.doors.mapping import Mapping
 from recorders.doors.router import Routed, Router
@@ -40,7 +41,7 @@ class RowsRejected(UsageError):  # noqa: N818  # as all errors of the shell are 
 class Imported(msgspec.Struct, frozen=True):
     """What an import did with one file. `known` says that the log held all of it already.
 
-    `rejected` counts rows by reason, `samples` shows the first of them.
+    `rejected` counts rows by reason, `samples` shows the first of them; `absent` is as in `Contents`.
     """
 
     file: str
@@ -49,17 +50,22 @@ class Imported(msgspec.Struct, frozen=True):
     outcomes: int
     rejected: dict[str, int]
     samples: tuple[str, ...]
+    absent: tuple[str, ...]
     known: bool
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """What a file holds under a mapping; `digest` is the SHA-256 of its bytes."""
+    """What a file holds under a mapping; `digest` is the SHA-256 of its bytes.
+
+    `absent` names what the mapping looks for and no decision has.
+    """
 
     digest: str
     decisions: int
     outcomes: int
     rejected: dict[str, int]
     samples: tuple[str, ...]
+    absent: tuple[str, ...]
 
 
 def examine(path: Path, mapping: Mapping, done: Callable[[int], None] = lambda _: None) -> Contents:
@@ -71,6 +77,7 @@ def examine(path: Path, mapping: Mapping, done: Callable[[int], None] = lambda _
     kinds: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     samples: list[str] = []
+    absent = Absent(mapping)
     named = _digest(path)
     for rows, (place, found) in enumerate(_rows(path, mapping), start=1):
         if isinstance(found, InvalidEvent):
@@ -79,8 +86,16 @@ def examine(path: Path, mapping: Mapping, done: Callable[[int], None] = lambda _
                 samples.append(f"{place}: {found}")
         else:
             kinds.update(one.event.kind for one in found)
+            absent.look(found)
         done(rows)
-    return Contents(named, kinds["decision"], kinds["outcome"], dict(rejected), tuple(samples))
+    return Contents(
+        digest=named,
+        decisions=kinds["decision"],
+        outcomes=kinds["outcome"],
+        rejected=dict(rejected),
+        samples=tuple(samples),
+        absent=absent.found(),
+    )
 
 
 def import_file(log: Log, path: Path, mapping: Mapping, *, skip_rejected: bool = False) -> Imported:
@@ -108,7 +123,12 @@ def import_file(log: Log, path: Path, mapping: Mapping, *, skip_rejected: bool =
                 "Expected a file at rest.",
                 "Import it again when it is: what was appended has the same ids and counts once.",
             )
-        body = msgspec.to_builtins(contents) | {
+        body = {
+            "digest": contents.digest,
+            "decisions": contents.decisions,
+            "outcomes": contents.outcomes,
+            "rejected": contents.rejected,
+            "samples": list(contents.samples),
             "file": path.name,
             "decision_point": mapping.decision_point,
             "mapping": mapping.digest,
@@ -122,6 +142,7 @@ def import_file(log: Log, path: Path, mapping: Mapping, *, skip_rejected: bool =
         outcomes=contents.outcomes,
         rejected=contents.rejected,
         samples=contents.samples,
+        absent=contents.absent,
         known=known,
     )
 

@@ -20,8 +20,8 @@ from harness.cli.output import emit, json_option
 def map_(*, sample: Path, source: str | None, decision_point: str, json: bool) -> None:
     """Propose a mapping for what a service writes. Read it, correct it, keep it."""
     from recorders.doors.errors import MappingError
-    from recorders.doors.mapping import SOURCES
     from recorders.doors.propose import fits, propose
+    from recorders.doors.sources import SOURCES
 
     if source is not None and source not in SOURCES:
         raise MappingError.unknown("--source", source, SOURCES)

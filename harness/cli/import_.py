@@ -1,10 +1,14 @@
 """`harness log import`: take captured files into the log, once."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.output import emit, folder_option, json_option
+
+if TYPE_CHECKING:
+    from harness.imports import Contents, Imported
 
 
 @click.command("import")
@@ -43,28 +47,24 @@ def import_(
     if dry_run:
         contents = [(path, examine(path, mapping)) for path in files]
         data = [{"file": str(path), "contents": found} for path, found in contents]
-        lines = [
-            _line(str(path), found.decisions, found.outcomes, found.rejected) + _samples(found.samples)
-            for path, found in contents
-        ]
+        lines = [_counted(str(path), found) for path, found in contents]
         emit(data, json=json, text="\n".join([*lines, "Nothing was appended."]))
         return
     with open_log(folder, create=False) as log:
         done = [import_file(log, path, mapping, skip_rejected=skip_rejected) for path in files]
     lines = [
-        f"{one.file}: the log holds it already; nothing was added."
-        if one.known
-        else _line(one.file, one.decisions, one.outcomes, one.rejected) + _samples(one.samples)
+        f"{one.file}: the log holds it already; nothing was added." if one.known else _counted(one.file, one)
         for one in done
     ]
     emit(done, json=json, text="\n".join(lines))
 
 
-def _line(file: str, decisions: int, outcomes: int, rejected: dict[str, int]) -> str:
-    refused = ", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items()))
-    end = f"; rejected: {refused}" if refused else ""
-    return f"{file}: {decisions:,} decisions, {outcomes:,} outcomes{end}"
-
-
-def _samples(samples: tuple[str, ...]) -> str:
-    return "".join(f"\n  {sample}" for sample in samples)
+def _counted(file: str, found: "Contents | Imported") -> str:
+    refused = ", ".join(f"{count} {reason}" for reason, count in sorted(found.rejected.items()))
+    lines = [f"{file}: {found.decisions:,} decisions, {found.outcomes:,} outcomes"]
+    if refused:
+        lines[0] += f"; rejected: {refused}"
+    lines += found.samples
+    if found.absent:
+        lines.append(f"in no row: {', '.join(found.absent)}")
+    return "\n  ".join(lines)

@@ -5,6 +5,8 @@ import binascii
 import csv
 import gzip
 import io
+import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +14,21 @@ from typing import IO, Any, Final, NamedTuple
 
 from recorders.doors.bodies import parse_json, rows_of
 from recorders.doors.casts import Cell
-from recorders.doors.errors import Unreadable
+from recorders.doors.csv_rows import CsvRow, csv_rows
+from recorders.doors.errors import FileUnreadable, Unreadable
 from recorders.errors import InvalidEvent
 from recorders.values import instant_us
 
 LINE_BYTES_MAX: Final = 16 * 2**20
+# The forms that files of a source have. What is not named here comes over HTTP.
+FORMS: Final[Mapping[str, tuple[str, ...]]] = {
+    "lines": ("JSON lines", "CSV", "Parquet"),
+    "table": ("CSV", "Parquet", "JSON lines"),
+    "sagemaker": ("JSON lines",),
+    "bentoml": ("JSON lines",),
+    "inference-table": ("Parquet",),
+}
+_BOM: Final = b"\xef\xbb\xbf"
 _ROWS: Final = 4_096
 _OK: Final = 200
 
@@ -36,17 +48,22 @@ def read(path: Path, source: str) -> Iterator[Entry]:
     A line that cannot be read is an entry with its error; the next ones are read all the same.
 
     Raises:
-        Unreadable: the file itself cannot be read.
+        FileUnreadable: the file itself cannot be read, or is none of this source.
     """
+    form = {".parquet": "Parquet", ".csv": "CSV"}.get(suffix(path), "JSON lines")
+    if source not in FORMS:
+        raise FileUnreadable(path, f"{source} comes over HTTP; files are of {', '.join(FORMS)}")
+    if form not in FORMS[source]:
+        raise FileUnreadable(path, f"by its name it is {form}; files of {source} are {FORMS[source][0]}")
     try:
-        if suffix(path) == ".parquet":
+        if form == "Parquet":
             yield from _parquet(path, source)
-        elif suffix(path) == ".csv":
+        elif form == "CSV":
             yield from _csv(path)
         else:
             yield from _lines(path, _LINE_FORMS.get(source, _plain))
-    except (OSError, EOFError, csv.Error, UnicodeDecodeError) as error:
-        raise Unreadable(f"{path} cannot be read ({error})") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise FileUnreadable(path, str(error)) from error
 
 
 def suffix(path: Path) -> str:
@@ -69,7 +86,8 @@ def _lines(path: Path, make: Callable[[], Form]) -> Iterator[Entry]:
         while line := stream.readline(LINE_BYTES_MAX):
             number += 1
             if len(line) == LINE_BYTES_MAX:
-                raise Unreadable(f"line {number} of {path.name} is longer than {LINE_BYTES_MAX} bytes")
+                raise FileUnreadable(path, f"line {number} is longer than {LINE_BYTES_MAX} bytes")
+            line = line.removeprefix(_BOM) if number == 1 else line  # as Windows writes it
             if line.strip():
                 yield from _entries(f"line {number}", line, form)
 
@@ -162,20 +180,42 @@ _LINE_FORMS: Final[Mapping[str, Callable[[], Form]]] = {"bentoml": _bentoml, "sa
 
 
 def _csv(path: Path) -> Iterator[Entry]:
-    with opened(path) as binary, io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream)
-        names = next(reader, [])
-        for cells in reader:
-            if not cells:
+    with (
+        opened(path) as binary,
+        io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream,
+    ):
+        rows = csv_rows(stream, path)
+        names = _header(next(rows, CsvRow(1, 1)), path)
+        for row in rows:
+            if not row.cells and not row.fault:
                 continue
-            place = f"line {reader.line_num}"
-            if len(cells) != len(names):
-                error = Unreadable(f"it has {len(cells)} cells, its header has {len(names)}")
-                yield Entry(place, {}, 0, error)
+            fault = row.fault
+            if not fault and len(row.cells) != len(names):
+                fault = f"it has {len(row.cells)} cells, its header has {len(names)}"
+            if fault:
+                yield Entry(row.place, {}, 0, Unreadable(fault))
                 continue
             # An empty cell is not there: CSV has no other way to say so.
-            filled = {name: Cell(cell) for name, cell in zip(names, cells, strict=True) if cell}
-            yield Entry(place, filled)
+            filled = {name: Cell(cell) for name, cell in zip(names, row.cells, strict=True) if cell}
+            yield Entry(row.place, filled)
+
+
+def _header(row: CsvRow, path: Path) -> list[str]:
+    names = row.cells
+    if row.fault or not any(names):
+        raise FileUnreadable(path, f"its header cannot be used: {row.fault or 'there is none'}")
+    if len(names) == 1 and (other := next((mark for mark in ";\t|" if mark in names[0]), "")):
+        raise FileUnreadable(
+            path, f"its header has one cell with {other!r} in it; cells stand between commas"
+        )
+    _check_once(names, path)
+    return names
+
+
+def _check_once(names: list[str], path: Path) -> None:
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
+    if twice:
+        raise FileUnreadable(path, f"more than one column is named {twice[0]!r}")
 
 
 def _parquet(path: Path, source: str) -> Iterator[Entry]:
@@ -184,6 +224,7 @@ def _parquet(path: Path, source: str) -> Iterator[Entry]:
 
     try:
         with pq.ParquetFile(path) as file:
+            _check_once(file.schema_arrow.names, path)
             number = 0
             for batch in file.iter_batches(batch_size=_ROWS, use_threads=False):
                 batch.validate(full=True)
@@ -194,7 +235,7 @@ def _parquet(path: Path, source: str) -> Iterator[Entry]:
                     else:
                         yield Entry(f"row {number}", document)
     except pa.ArrowException as error:
-        raise Unreadable(f"{path} is no Parquet that can be read ({error})") from error
+        raise FileUnreadable(path, f"it is no Parquet that can be read ({error})") from error
 
 
 def _inference(place: str, row: dict[str, Any]) -> Iterator[Entry]:

@@ -3,6 +3,7 @@
 HarnessError (recorders.errors)
 ├── InvalidEvent
 │   └── Unreadable          bytes that are not what their sender says they are          exit 2
+│       └── FileUnreadable  a whole file that cannot be read                            exit 2
 ├── MappingError            a mapping that cannot be used                               exit 2
 ├── SampleUnusable          a file that no mapping can be proposed from                 exit 2
 ├── TooLarge                more bytes than a door takes                                exit 1
@@ -29,6 +30,19 @@ class Unreadable(InvalidEvent):
             "Correct the sender or the mapping; sending the same again will not help.",
         )
         self.what = what
+
+
+class FileUnreadable(Unreadable):
+    """A file that cannot be read, or not to its end: nothing says which rows are missing."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super(Unreadable, self).__init__(
+            "unreadable",
+            f"{path} cannot be read: {what}.",
+            "Expected a whole file of the form that docs/doors.md lists for its mapping's source.",
+            "Write it anew, or name the source that it is from.",
+        )
+        self.path, self.what = path, what
 
 
 class MappingError(HarnessError):

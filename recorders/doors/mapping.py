@@ -1,5 +1,6 @@
 """Mappings: which places of a foreign payload are which values of an event, declared in TOML."""
 
+import difflib
 import tomllib
 import zoneinfo
 from collections.abc import Mapping as Table
@@ -11,16 +12,15 @@ import msgspec
 from recorders.canonical import canonical_json, digest
 from recorders.doors.casts import UNITS_US
 from recorders.doors.errors import MappingError
-from recorders.doors.paths import quoted
+from recorders.doors.paths import quoted, steps_of
+from recorders.doors.sources import DECISION_DEFAULTS, FIELD_PREFIXES, OUTCOME_DEFAULTS, SOURCES
 from recorders.errors import FeatureSetError
 from recorders.events import ENVELOPE
 from recorders.fields import FeatureSet
 
-SOURCES: Final = (
-    "kserve", "seldon", "cloudevents", "otlp", "lines", "sagemaker", "bentoml", "inference-table", "table",
-)  # fmt: skip
 DECISION_KEYS: Final = tuple(name for name, _, _ in ENVELOPE)
 OUTCOME_KEYS: Final = ("decision_id", "label", "value", "occurred_at")
+MAPPING_BYTES_MAX: Final = 2**20
 _UNKNOWN: Final = "unknown"
 
 
@@ -51,6 +51,14 @@ class Mapping(msgspec.Struct, frozen=True):
     outcome: dict[str, Pick]
 
     @property
+    def asked(self) -> dict[str, tuple[str, ...]]:
+        """The paths of each field, and of each key of [decision] that the source has not of its own."""
+        own = {key: _default(path, "").paths for key, path in DECISION_DEFAULTS[self.source].items()}
+        named = {key: pick.paths for key, pick in self.decision.items() if pick.paths != own.get(key)}
+        fields = {name: pick.paths for name, pick in self.fields.items()}
+        return {name: paths for name, paths in (named | fields).items() if paths}
+
+    @property
     def digest(self) -> str:
         """The mapping's identity: what it makes of a payload depends on nothing else (64 hex digits)."""
         return digest(canonical_json(msgspec.to_builtins(self)))
@@ -65,63 +73,15 @@ class Mapping(msgspec.Struct, frozen=True):
             MappingError: no such file, no TOML, an unknown key (the nearest known one is named), a value that
                 cannot be, or a field that the feature set does not declare.
         """
-        inline = isinstance(source, str) and "\n" in source
-        text, folder = (str(source), Path()) if inline else _read(Path(source))
+        if isinstance(source, str) and "\n" in source:
+            return _of_document(_parsed(source), Path())
+        path = Path(source)
         try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise MappingError(
-                f"The mapping is not TOML: {error}.", "Expected TOML.", "Mend the line that it names."
-            ) from error
-        return _of_document(document, folder)
+            return _of_document(_parsed(_read(path)), path.parent)
+        except MappingError as error:
+            raise MappingError(f"{path}: {error.happened}", error.expected, error.remedy) from error
 
 
-# By name, where a source has names for it; written as paths of the documents that docs/doors.md describes.
-_SERVED: Final = {"decision_id": "event.id", "occurred_at": "event.time", "latency_us": "latency_us"}
-_BY_NAME: Final = {name: name for name in DECISION_KEYS}
-DECISION_DEFAULTS: Final[Table[str, Table[str, str | list[str]]]] = {
-    "kserve": _SERVED
-    | {
-        "model": "event.inferenceservicename",
-        "model_version": "response.model_version",
-        "trace_id": "event.metadata.X-Request-Id[0]",
-    },
-    "seldon": _SERVED | {"decision_id": "event.requestid", "model": "event.modelid"},
-    "cloudevents": _BY_NAME | {"decision_id": "event.id", "occurred_at": "event.time"},
-    "otlp": {
-        "decision_id": ["attributes.decision_id", "id"],
-        "occurred_at": "time_us",
-        "trace_id": "trace_id",
-        "model": 'resource."service.name"',
-        "model_version": 'resource."service.version"',
-    },
-    "lines": _BY_NAME,
-    "table": _BY_NAME,
-    "sagemaker": {
-        "decision_id": ["event.inferenceId", "event.eventId"],
-        "occurred_at": "event.inferenceTime",
-    },
-    "bentoml": {"decision_id": "request_id", "occurred_at": "timestamp", "trace_id": "trace_id"},
-    "inference-table": {
-        "decision_id": ["client_request_id", "databricks_request_id"],
-        "occurred_at": "time_us",
-        "latency_us": "latency_us",
-        "inclusion": "sampling_fraction",
-        "model_version": "served_entity_id",
-    },
-}
-OUTCOME_DEFAULTS: Final[Table[str, Table[str, str | list[str]]]] = {
-    "seldon": {
-        "decision_id": ["feedback.response.meta.puid", "event.requestid"],
-        "value": "feedback.reward",
-        "occurred_at": "event.time",
-    },
-}
-_FIELDS: Final[Table[str, tuple[str, ...]]] = {
-    "kserve": ("input.",), "seldon": ("input.",), "cloudevents": ("data.",), "otlp": ("attributes.", "body."),
-    "lines": ("features.", ""), "table": ("",), "sagemaker": ("input.",), "bentoml": ("",),
-    "inference-table": ("input.",),
-}  # fmt: skip
 _OWN_US: Final = ("time_us",)
 
 
@@ -140,18 +100,35 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
     decision_point: str
     feature_set: str | dict[str, Any]
     zone: str = ""
-    match: dict[str, str] = {}
-    decision: dict[str, _Given] = {}
-    fields: dict[str, _Given] = {}
-    outcome: dict[str, _Given] = {}
+    match: dict[str, Any] = {}
+    decision: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
+    outcome: dict[str, Any] = {}
 
 
-def _read(path: Path) -> tuple[str, Path]:
+def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8"), path.parent
+        with path.open("rb") as stream:
+            data = stream.read(MAPPING_BYTES_MAX + 1)
+        if len(data) > MAPPING_BYTES_MAX:
+            raise MappingError(
+                f"It is longer than {MAPPING_BYTES_MAX} bytes.",
+                "Expected a mapping in TOML.",
+                "Check the path.",
+            )
+        return data.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise MappingError(
-            f"Cannot read {path}: {error}.", "Expected a mapping in TOML.", "Check the path."
+            f"It cannot be read ({error}).", "Expected a mapping in TOML.", "Check the path."
+        ) from error
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise MappingError(
+            f"The mapping is not TOML: {error}.", "Expected TOML.", "Mend the line that it names."
         ) from error
 
 
@@ -168,6 +145,9 @@ def _of_document(document: dict[str, Any], folder: Path) -> Mapping:
     if given.source not in SOURCES:
         raise MappingError.unknown("`source`", given.source, SOURCES)
     _check_zone("zone", given.zone)
+    for path, stated in given.match.items():
+        _converted(f"[match] {path}", stated, str)
+        steps_of(path)
     declared = _feature_set(given.feature_set, folder)
     decision = _picks("decision", given.decision, DECISION_KEYS, given.zone)
     decision = _decision(given, decision)
@@ -221,28 +201,55 @@ def _default(path: str | list[str], zone: str) -> Pick:
 
 def _by_name(source: str, feature_set: FeatureSet, zone: str) -> dict[str, Pick]:
     return {
-        field.name: Pick(tuple(prefix + quoted(field.name) for prefix in _FIELDS[source]), None, "", zone)
+        field.name: Pick(
+            tuple(prefix + quoted(field.name) for prefix in FIELD_PREFIXES[source]), None, "", zone
+        )
         for field in feature_set.fields
     }
 
 
-def _picks(where: str, given: Table[str, _Given], known: Any, zone: str) -> dict[str, Pick]:
+def _picks(where: str, given: Table[str, Any], known: Any, zone: str) -> dict[str, Pick]:
     picks = {}
     for key, entry in given.items():
         if key not in known:
             raise MappingError.unknown(f"[{where}]", key, known)
-        spec = entry if isinstance(entry, _Entry) else _Entry(path=entry)
+        found = _converted(f"[{where}] {key}", entry, _Given)
+        spec = found if isinstance(found, _Entry) else _Entry(path=found)
         if spec.unit and spec.unit not in UNITS_US:
             raise MappingError.unknown(f"[{where}] {key}: unit", spec.unit, UNITS_US)
         _check_zone(f"[{where}] {key}: zone", spec.zone)
         paths = (spec.path,) if isinstance(spec.path, str) else tuple(spec.path)
+        if not paths and spec.value is None:
+            raise MappingError(
+                f"[{where}] {key} names nothing.", "Expected a path or a value.", "Name one, or remove it."
+            )
+        for path in paths:
+            steps_of(path)
         picks[key] = Pick(paths, spec.value, spec.unit, spec.zone or zone)
     return picks
 
 
+def _converted(where: str, given: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        raise MappingError(
+            f"{where} cannot be used: {error}.",
+            "Expected a path, a list of paths, or a table of path, value, unit and zone."
+            if kind is _Given
+            else "Expected a text.",
+            "Correct it.",
+        ) from error
+
+
 def _check_zone(where: str, zone: str) -> None:
-    if zone and zone not in zoneinfo.available_timezones():
-        raise MappingError.unknown(where, zone, zoneinfo.available_timezones())
+    if zone and zone not in (known := zoneinfo.available_timezones()):
+        near = difflib.get_close_matches(zone, sorted(known), n=1, cutoff=0.0)
+        raise MappingError(
+            f"{where} has {zone!r}.",
+            "Expected the name of a time zone, such as UTC or Europe/Berlin.",
+            f"Did you mean {near[0]!r}?" if near else "Install the time zones: pip install tzdata.",
+        )
 
 
 def _point(name: str) -> str:

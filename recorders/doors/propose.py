@@ -9,9 +9,10 @@ from typing import Any, Final, NamedTuple
 
 from recorders.doors.casts import Cell
 from recorders.doors.errors import SampleUnusable, Unreadable
-from recorders.doors.mapping import DECISION_DEFAULTS, Mapping
+from recorders.doors.mapping import Mapping
 from recorders.doors.paths import quoted
 from recorders.doors.samples import documents_in, guess, none_in
+from recorders.doors.sources import DECISION_DEFAULTS
 from recorders.doors.translate import Translator
 from recorders.errors import InvalidEvent
 from recorders.fields import FIELDS_MAX
@@ -44,6 +45,7 @@ _ROLES: Final = (
     ("trace_id", ("trace_id",)),
 )
 _KNOWN: Final = frozenset({"label", "value", "bento_meta"})
+_OUTCOME: Final = ("", "[outcome]", 'label = "label"', 'value = "value"')
 
 
 class Found(NamedTuple):
@@ -57,8 +59,8 @@ class Found(NamedTuple):
 def propose(path: Path, decision_point: str, source: str | None = None) -> str:
     """Return a mapping in TOML for what a file holds. It is a proposal: names were guessed, types were seen.
 
-    The file is any that `harness log import` reads, a body as a server was sent it, or a JSON object a line:
-    CloudEvents in structured mode, OTLP export requests.
+    The file is any that `harness log import` reads, a body as a server was sent it (of OTLP in protobuf, if
+    `source` says so), or a JSON object a line: CloudEvents in structured mode, OTLP export requests.
 
     Raises:
         SampleUnusable: nothing in the file can be told.
@@ -69,14 +71,37 @@ def propose(path: Path, decision_point: str, source: str | None = None) -> str:
     except Unreadable as error:
         raise SampleUnusable(path, error.what) from error
     holder = _HOLDERS[kind]
-    if kind in ("lines", "otlp") and not any(_inside(document, holder) for document in seen):
-        holder = "body" if kind == "otlp" else ""
+    if kind == "otlp" and _held(seen, "body") > _held(seen, "attributes"):
+        holder = "body"
+    elif kind == "lines" and not any(_inside(document, holder) for document in seen):
+        holder = ""
     values = _leaves([_inside(document, holder) if holder else document for document in seen], holder)
     roles = {} if holder == "input" else _roles(values)
     taken = {found.path for found in roles.values()}
     fields = [found for found in values if found.path not in taken and found.name not in _KNOWN][:FIELDS_MAX]
+    if not fields:
+        raise SampleUnusable(path, "it holds nothing that a feature could be; answers alone have none")
+    text = _mapping(kind, decision_point, seen, fields, roles)
+    note = f"# Proposed from {len(seen)} rows of {path.name}. Read it: names were guessed, types seen.\n"
+    if _nameless_zone(text, seen):
+        text = text.replace("\n\n", '\nzone = "UTC"  # guessed: the instants of the sample name none\n\n', 1)
+    return note + text
+
+
+def _mapping(
+    kind: str,
+    decision_point: str,
+    seen: list[dict[str, Any]],
+    fields: list[Found],
+    roles: dict[str, Found],
+) -> str:
+    named = DECISION_DEFAULTS[kind]
+    missing = [
+        key
+        for key in ("decision_id", "occurred_at")
+        if named.get(key) == key and key not in roles and not any(key in document for document in seen)
+    ]
     lines = [
-        f"# Proposed from {len(seen)} rows of {path.name}. Read it: names were guessed, types seen.",
         f'source = "{kind}"',
         f"decision_point = {json.dumps(decision_point)}",
         "",
@@ -89,12 +114,32 @@ def propose(path: Path, decision_point: str, source: str | None = None) -> str:
         "",
         "[decision]",
         *(_entry(key, found) for key, found in roles.items() if not _default(kind, key, found)),
+        *(f'# {key} = "..."  # needed, and no name tells it' for key in missing),
         *_answers(seen),
         "",
         "[fields]",
         *(f"{_key(found.name)} = {_text(found.path)}" for found in fields),
+        *(_OUTCOME if any({"label", "value"} <= set(document) for document in seen) else ()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _nameless_zone(text: str, seen: list[dict[str, Any]]) -> bool:
+    """Whether most rows of the sample have instants that say nothing of their zone."""
+    translator = Translator(Mapping.from_toml(text))
+    naive = 0
+    for document in seen:
+        try:
+            translator.events(document)
+        except InvalidEvent as error:
+            naive += error.reason == "naive"
+    return naive * 2 > len(seen)
+
+
+def _held(seen: list[dict[str, Any]], holder: str) -> int:
+    """Return how many values lie there. Where in the code a record was made is nothing that a model saw."""
+    objects = (document[holder] for document in seen if type(document.get(holder)) is dict)
+    return sum(not name.startswith("code.") for found in objects for name in found)
 
 
 def _inside(document: dict[str, Any], holder: str) -> Any:
@@ -136,11 +181,14 @@ def _walk(value: Any, path: str, name: str) -> Iterator[tuple[str, str, Any]]:
 def _type(values: list[Any]) -> str:
     """Return the field type of all values, "" for what no field holds."""
     if values and all(type(value) is list for value in values):
-        numbers = all(type(item) in (int, float) for value in values for item in value)
-        return "list[float64]" if numbers else ""
+        plain = all(type(item) in (int, float) for value in values for item in value)
+        return "list[float64]" if plain else ""
     cells = [_cell(value) if type(value) is Cell else value for value in values]
     if any(isinstance(value, dict | list) for value in cells):
         return ""
+    numbers = [value for value in cells if type(value) in (int, float)]
+    if len(numbers) * 2 > len(cells) and not any(type(value) is Cell for value in values):
+        cells = numbers  # the others are refused, each with its reason; as text, the numbers would be
     kinds = {type(value) for value in cells}
     for kind, members in (("bool", {bool}), ("int64", {int}), ("float64", {int, float})):
         if kinds and kinds <= members:

@@ -3,12 +3,16 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from recorders.doors import captures, cloudevents, otlp
 from recorders.doors.bodies import parse_json, rows_of
 from recorders.doors.errors import Unreadable
 from recorders.doors.pairing import Bounds, PairingTable, documents, half_of
+
+SERVED: Final = ("kserve", "seldon", "cloudevents", "otlp")
+# What a body that was sent alone has not of its own: its CloudEvent, whose id and time every decision needs.
+_EVENT: Final = {"id": "sample", "requestid": "sample", "time": "2000-01-01T00:00:00Z"}
 
 
 def guess(path: Path) -> str:
@@ -24,13 +28,15 @@ def guess(path: Path) -> str:
     if captures.suffix(path) in (".csv", ".parquet"):
         return "table"
     if entry is not None and entry.error is not None:
-        document = _first(path)
+        document = _first(path)[0]
     seldon = type(document.get("data")) is dict and {"ndarray", "tensor"} & set(document["data"])
     marks = {
         "captureData": "sagemaker",
         "resourceLogs": "otlp",
         "instances": "kserve",
         "inputs": "kserve",
+        "predictions": "kserve",
+        "outputs": "kserve",
         "data": "seldon" if seldon else "",
     }
     if "specversion" in document:
@@ -41,23 +47,28 @@ def guess(path: Path) -> str:
     return "bentoml" if {"request_id", "timestamp", "trace_id"} <= set(document) else "lines"
 
 
-def _first(path: Path) -> dict[str, Any]:
-    """Return a file that is one JSON object over many lines."""
+def _first(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a file that is one JSON object, or a batch of them, over many lines."""
+    found = parse_json(_whole(path))
+    listed = found if type(found) is list and found else [found]
+    if not all(type(one) is dict for one in listed):
+        raise Unreadable("it is neither a table nor JSON objects")
+    return listed
+
+
+def _whole(path: Path) -> bytes:
     with captures.opened(path) as stream:
         data = stream.read(captures.LINE_BYTES_MAX + 1)
     if len(data) > captures.LINE_BYTES_MAX:
         raise Unreadable(f"its one object is longer than {captures.LINE_BYTES_MAX} bytes")
     if not data.strip():
         raise Unreadable("it is empty")
-    found = parse_json(data)
-    if type(found) is not dict:
-        raise Unreadable("it is neither a table nor JSON objects")
-    return found
+    return data
 
 
 def none_in(path: Path, kind: str) -> NoReturn:
     """Say why no row of a file can be used."""
-    for entry in captures.read(path, kind):
+    for entry in captures.read(path, "lines" if kind in SERVED else kind):
         if entry.error is not None:
             raise Unreadable(
                 f"no row can be read; {entry.place}: {getattr(entry.error, 'what', entry.error)}"
@@ -67,10 +78,15 @@ def none_in(path: Path, kind: str) -> NoReturn:
 
 def documents_in(path: Path, kind: str) -> Iterator[dict[str, Any]]:
     """Yield the documents that the mapping will see."""
-    if kind in ("kserve", "seldon", "cloudevents", "otlp"):
+    if kind == "otlp" and captures.suffix(path) != ".jsonl" and not _whole(path).lstrip().startswith(b"{"):
+        yield from otlp.read(otlp.PROTOBUF, _whole(path))
+        return
+    if kind in SERVED:
+        if captures.suffix(path) in (".csv", ".parquet"):
+            raise Unreadable(f"{kind} sends no tables")
         yield from _served(
             kind,
-            [entry.document for entry in captures.read(path, "lines") if not entry.error] or [_first(path)],
+            [entry.document for entry in captures.read(path, "lines") if not entry.error] or _first(path),
         )
         return
     whole = False
@@ -79,7 +95,7 @@ def documents_in(path: Path, kind: str) -> Iterator[dict[str, Any]]:
             whole = True
             yield entry.document
     if not whole and kind == "lines":
-        yield _first(path)  # one object over many lines
+        yield from _first(path)  # one object over many lines
 
 
 def _served(kind: str, lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -88,7 +104,8 @@ def _served(kind: str, lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         if kind == "otlp":
             yield from otlp.read(otlp.JSON, json.dumps(line).encode())
         elif "specversion" not in line:
-            yield from ({"input": row} for row in rows_of(line))
+            side = "output" if {"predictions", "outputs"} & set(line) else "input"
+            yield from ({"event": _EVENT, side: row} for row in rows_of(line))
         else:
             (event,) = cloudevents.read(cloudevents.STRUCTURED, {}, json.dumps(line).encode())
             if event.family[1] == "event":

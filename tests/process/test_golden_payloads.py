@@ -4,13 +4,10 @@ tests/unit/recorders/test_doors_golden.py holds what they are translated to; her
 """
 
 import base64
-import gzip
-import http.client
 import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ import pytest
 from harness.cli.output import to_json
 from harness.log.log import Log
 from recorders.doors.mapping import Mapping
-from tests.support.doors import CASES, Sent, requests_of
+from tests.support.doors import CASES, post, sent_of
 from tests.support.sidecars import Running, free_port
 
 Command = Callable[..., str]
@@ -92,25 +89,6 @@ def check_log(case: Path, log: Log, command: Command, out: Path) -> None:
         counted[gap["reason"]] += gap["count"]
     assert counted == refused(case)
     assert {gap["decision_point"] for gap in gaps} <= {golden(case, "decision")[0]["decision_point"]}
-
-
-def sent_of(case: Path) -> list[Sent]:
-    if case.name != LINES:
-        return requests_of(case)
-    kind = [(b"content-type", b"application/x-ndjson")]
-    return [("/v1/events", kind, (case / "capture.jsonl").read_bytes())]
-
-
-def post(port: int, sent: Sent, *, packed: bool) -> None:
-    path, headers, body = sent
-    given = {name.decode(): value.decode() for name, value in headers if name != b"host"}
-    if packed:
-        body, given = gzip.compress(body), given | {"Content-Encoding": "gzip"}
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
-        connection.request("POST", path, body, given)
-        answer = connection.getresponse()
-        told = answer.read()
-    assert answer.status == 200, told
 
 
 @pytest.mark.parametrize(("case", "first_packed"), POSTED)

@@ -119,6 +119,35 @@ def test_examining_appends_nothing(fresh_log: Log, tmp_path: Path) -> None:
     assert fresh_log.head().position == before
 
 
+def test_what_no_row_has_is_said(fresh_log: Log, tmp_path: Path) -> None:
+    """A path that leads nowhere makes each decision one whose field is missing."""
+    path = written(tmp_path, 10)
+    wrong = CSV.replace("[outcome]", '[decision]\nunit = "custmer"\n[fields]\namount = "amuont"\n[outcome]')
+    assert examine(path, Mapping.from_toml(CSV)).absent == ()
+    done = import_file(fresh_log, path, Mapping.from_toml(wrong))
+    assert (done.decisions, done.absent) == (10, ("unit (custmer)", "amount (amuont)"))
+
+
+def test_a_file_that_grew_adds_what_is_new(fresh_log: Log, tmp_path: Path) -> None:
+    """Its old rows come again with their ids, and join once."""
+    mapping = Mapping.from_toml(CSV)
+    path = written(tmp_path, 10)
+    import_file(fresh_log, path, mapping)
+    path.write_text(path.read_text() + "d10,2026-05-04T10:00:00Z,10.5,0.25,1\n")
+    assert not import_file(fresh_log, path, mapping).known
+    made = create_training_set(
+        fresh_log,
+        start=1,
+        stop=fresh_log.head().position + 1,
+        decision_point="shop.fraud",
+        label="paid",
+        window=timedelta(hours=1),
+        out_dir=tmp_path / "set",
+    )
+    ids = made.to_arrow().column("decision_id").to_pylist()
+    assert sorted(ids) == sorted(f"d{n}" for n in range(11))
+
+
 def test_another_mapping_is_another_import(fresh_log: Log, tmp_path: Path) -> None:
     path = written(tmp_path, 10)
     import_file(fresh_log, path, Mapping.from_toml(CSV))

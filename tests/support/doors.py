@@ -1,10 +1,14 @@
 """Captures of foreign services as they came over the wire, and what the doors make of them."""
 
 import base64
+import gzip
+import http.client
 import json
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -84,3 +88,32 @@ def events(routed: list[Routed]) -> list[dict[str, Any]]:
         }
         for one in routed
     ]
+
+
+def sent_of(folder: Path) -> list[Sent]:
+    """Return what a capture is as HTTP requests; JSON lines may be sent too."""
+    if (folder / "capture.json").exists():
+        return requests_of(folder)
+    return [
+        ("/v1/events", [(b"content-type", b"application/x-ndjson")], (folder / "capture.jsonl").read_bytes())
+    ]
+
+
+def post(port: int, sent: Sent, *, packed: bool) -> None:
+    """Send a request to the door at a port of this machine, as gzip if `packed`; it must answer 200."""
+    path, headers, body = sent
+    given = {name.decode(): value.decode() for name, value in headers if name != b"host"}
+    if packed:
+        body, given = gzip.compress(body), given | {"Content-Encoding": "gzip"}
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("POST", path, body, given)
+        answer = connection.getresponse()
+        told = answer.read()
+    assert answer.status == 200, told
+
+
+def structured(sent: Sent) -> dict[str, Any]:
+    """Return a binary CloudEvent in structured mode."""
+    _, headers, body = sent
+    attributes = {name[3:].decode(): unquote(value.decode()) for name, value in headers if name[:3] == b"ce-"}
+    return attributes | {"datacontenttype": "application/json", "data": json.loads(body)}

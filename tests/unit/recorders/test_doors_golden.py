@@ -4,28 +4,20 @@ import base64
 import json
 import random
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
 
 import pytest
 
 from recorders.doors import otlp
-from recorders.doors.mapping import SOURCES, Mapping
+from recorders.doors.mapping import Mapping
 from recorders.doors.router import Router
-from tests.support.doors import CASES, GOLDEN, Sent, over_http, requests_of, translated
+from recorders.doors.sources import SOURCES
+from tests.support.doors import CASES, GOLDEN, over_http, requests_of, structured, translated
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
 def test_a_capture_is_translated_as_ever(case: Path) -> None:
     expected = json.loads((case / "expected.json").read_text())
     assert json.dumps(translated(case), indent=1) == json.dumps(expected, indent=1)  # as text: NaN equals NaN
-
-
-def structured(sent: Sent) -> dict[str, Any]:
-    """Return a binary CloudEvent in structured mode."""
-    _, headers, body = sent
-    attributes = {name[3:].decode(): unquote(value.decode()) for name, value in headers if name[:3] == b"ce-"}
-    return attributes | {"datacontenttype": "application/json", "data": json.loads(body)}
 
 
 @pytest.mark.parametrize("name", ["kserve-v1", "kserve-v2", "seldon-1"])

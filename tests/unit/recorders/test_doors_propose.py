@@ -25,6 +25,13 @@ FILES = [
 ]
 
 
+def broken_gzip() -> bytes:
+    """Return gzip whose head is whole and whose data is not."""
+    data = bytearray(gzip.compress(b"a,b\n" * 1_000))
+    data[15] ^= 0xFF
+    return bytes(data)
+
+
 def structured(case: str, folder: Path) -> Path:
     """Return a capture over HTTP as structured events, one a line."""
     lines = []
@@ -83,13 +90,17 @@ def test_a_code_with_a_leading_zero_stays_text(tmp_path: Path) -> None:
         ("a.json", b'{"a":' * 3_000 + b"1" + b"}" * 3_000, "not JSON"),
         ("a.json", b'{"a": "' + b"x" * 2**24 + b'"}', "longer than"),
         ("a.jsonl", b"\n\n\n", "is empty"),
-        ("a.csv", b"", "holds no row"),
+        ("a.csv", b"", "header cannot be used: there is none"),
         ("a.csv", b"a,b,c\n", "holds no row"),
         ("a.csv.gz", gzip.compress(b"a,b,c\n"), "holds no row"),
         ("a.csv", b"a,b\n1,2,3\n4\n", "line 2: it has 3 cells, its header has 2"),
-        ("a.csv", b"\xff\xfe\x00a", "cannot be read"),
+        ("a.csv", b"\xff\xfe\x00a", "not UTF-8"),
+        ("a.csv", b"a;b\n1;2\n", "cells stand between commas"),
+        ("a.csv", b"a,b,a\n1,2,3\n", "more than one column is named 'a'"),
+        ("a.csv.gz", broken_gzip(), "decompressing"),
+        ("answer.json", b'{"predictions": [1, 2]}', "answers alone have none"),
         ("a.parquet", bytes(range(256)) * 40, "no Parquet"),
-        ("a.json.gz", b"no gzip", "cannot be read"),
+        ("a.json.gz", b"no gzip", "Not a gzipped file"),
         ("a.json.gz", gzip.compress(b"{\n" + b" " * 2**25), "longer than"),
     ],
     ids=lambda value: value if isinstance(value, str) else f"{len(value)}",
@@ -106,3 +117,56 @@ def test_one_object_over_many_lines_may_be_packed(tmp_path: Path) -> None:
     path = tmp_path / "request.json.gz"
     path.write_bytes(gzip.compress(json.dumps({"instances": [{"age": 3}]}, indent=2).encode()))
     assert 'age = "input.age"' in propose(path, "p")
+
+
+@pytest.mark.parametrize(
+    ("case", "number", "source", "taken"),
+    [
+        ("kserve-v1", 0, None, 2),
+        ("kserve-v2", 1, None, 2),
+        ("seldon-1", 0, None, 1),
+        ("cloudevents", 1, None, 2),  # a batch
+        ("otlp-json", 0, None, 2),
+        ("otlp-protobuf-bentoml", 0, "otlp", 2),
+    ],
+)
+def test_what_is_proposed_for_a_body_takes_it(
+    case: str, number: int, source: str | None, taken: int, tmp_path: Path
+) -> None:
+    """A body that was sent alone has no event around it, whose id and time its decisions will have."""
+    path = tmp_path / "body"
+    path.write_bytes(requests_of(GOLDEN / case)[number][2])
+    assert fits(propose(path, "p", source), path) == (taken, 0, [])
+
+
+def test_what_bentoml_sends_is_in_the_body_of_its_records(tmp_path: Path) -> None:
+    path = tmp_path / "body"
+    path.write_bytes(requests_of(GOLDEN / "otlp-protobuf-bentoml")[0][2])
+    mapping = Mapping.from_toml(propose(path, "p", "otlp"))
+    assert [field.type for field in mapping.feature_set.fields][:4] == ["float64"] * 4
+    assert mapping.decision["decision"].paths == ("body.pred",)
+
+
+def test_instants_without_a_zone_get_one_that_is_to_be_read(tmp_path: Path) -> None:
+    file = next((GOLDEN / "bentoml-files").glob("capture.*"))
+    text = propose(file, "p")
+    assert 'zone = "UTC"  # guessed' in text
+    assert fits(text, file) == (3, 0, [])
+    zoned = tmp_path / "a.csv"
+    zoned.write_text("id,time,score,a\n1,2026-05-04T10:00:00Z,0.5,1\n2,2026-05-04T10:00:00,0.5,1\n")
+    assert "\nzone =" not in propose(zoned, "p")
+
+
+def test_a_few_texts_among_numbers_make_no_text_of_them_all() -> None:
+    file = GOLDEN / "lines" / "capture.jsonl"
+    text = propose(file, "p")
+    assert '{ name = "amount", type = "float64" }' in text
+    assert "[outcome]" in text
+    assert fits(text, file)[:2] == (4, 3)
+
+
+def test_what_no_name_tells_is_left_to_be_filled_in(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("number,amount\n1,2.5\n")
+    text = propose(tmp_path / "a.csv", "p")
+    assert '# decision_id = "..."' in text
+    assert '# occurred_at = "..."' in text

@@ -1,7 +1,10 @@
 """What the doors refuse, under which reason, and what pairing does when halves do not meet."""
 
 import json
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recorders.doors import cloudevents
@@ -9,7 +12,7 @@ from recorders.doors.bodies import parse_json, rows_of
 from recorders.doors.captures import read
 from recorders.doors.casts import Cell, cast_for
 from recorders.doors.cloudevents import CloudEvent
-from recorders.doors.errors import MappingError, Unreadable
+from recorders.doors.errors import FileUnreadable, MappingError, Unreadable
 from recorders.doors.mapping import Mapping
 from recorders.doors.pairing import Bounds, Half, PairingTable, documents, half_of
 from recorders.doors.paths import compile_path
@@ -50,6 +53,16 @@ def test_what_is_no_path_is_refused(path: str) -> None:
         ('[outcome]\nvalue = "paid"', "has no 'label'"),
         ("decision_point = 3", "Expected `str`"),
         ('decision_point = ""', "1 to 200 bytes"),
+        ('zone = "../../etc/passwd"', "name of a time zone"),
+        ('match = { "a..b" = "x" }', "is no path"),
+        ("match = { kind = 7 }", "[match] kind cannot be used"),
+        ("[fields]\namount = 7", "[fields] amount cannot be used"),
+        ('[fields]\namount = ["a", 7]', "[fields] amount cannot be used"),
+        ('[fields]\namount = "a..b"', "is no path"),
+        ("[fields]\namount = {}", "[fields] amount names nothing"),
+        ("[fields]\namount = []", "[fields] amount names nothing"),
+        ("[decision]\nmodel = { value = 2026-01-01 }", "[decision] model cannot be used"),
+        ("[outcome]\nlabel = { valeu = 1 }", "[outcome] label cannot be used"),
     ],
 )
 def test_a_mapping_says_what_is_wrong_with_it(line: str, told: str) -> None:
@@ -61,6 +74,28 @@ def test_a_mapping_says_what_is_wrong_with_it(line: str, told: str) -> None:
     )
     with pytest.raises(MappingError, match=None) as caught:
         Mapping.from_toml(text)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "missing required field `source`"),
+        (bytes(range(256)), "cannot be read"),
+        (b"source: table\n", "not TOML"),
+        (b"x = " + b"[" * 20_000 + b"]" * 20_000, "not TOML"),
+        (b"# " + b"x" * 50 * 2**20, "longer than"),
+        (MAPPING.encode() + b'[fields]\namount = "a..b"\n', "is no path"),
+        (b'source = "lines"\ndecision_point = "p"\nfeature_set = "none.toml"\n', "none.toml"),
+        (b'source = "lines"\ndecision_point = "p"\nfeature_set = "m.toml"\n', "unknown key 'source'"),
+    ],
+    ids=["empty", "binary", "yaml", "deep", "50 MB", "path", "no set", "its own set"],
+)
+def test_a_mapping_that_cannot_be_used_is_named_by_its_file(data: bytes, told: str, tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_bytes(data)
+    with pytest.raises(MappingError) as caught:
+        Mapping.from_toml(tmp_path / "m.toml")
+    assert str(caught.value).startswith(f"{tmp_path / 'm.toml'}: ")
     assert told in str(caught.value)
 
 
@@ -243,17 +278,70 @@ def test_a_document_that_no_mapping_is_for_is_named() -> None:
     assert caught.value.reason == "unmapped"
 
 
-def test_files_that_are_not_what_they_say(tmp_path) -> None:
+def test_files_that_are_not_what_they_say(tmp_path: Path) -> None:
     for name, data in [
         ("a.parquet", b"PAR1 no"),
-        ("a.csv", b"a,b\n\xff\xfe,1\n"),
+        ("a.csv", b"\xff\xfea,b\n1,1\n"),
+        ("a.csv", b""),
+        ("a.csv", b"a,a\n1,1\n"),
+        ("a.csv", b'a,b\n1,1\n2,"x\n3,4\n5,6\n'),
         ("a.jsonl.gz", b"no gzip"),
     ]:
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(Unreadable):
+        with pytest.raises(FileUnreadable):
             list(read(tmp_path / name, "table"))
-    with pytest.raises(Unreadable):
+    with pytest.raises(FileUnreadable):
         list(read(tmp_path / "absent.csv", "table"))
+    pq.write_table(pa.table([[1], [2]], names=["a", "a"]), tmp_path / "b.parquet")
+    with pytest.raises(FileUnreadable, match="more than one column"):
+        list(read(tmp_path / "b.parquet", "table"))
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "told"),
+    [
+        ("kserve", "a.jsonl", "comes over HTTP"),
+        ("otlp", "a.csv", "comes over HTTP"),
+        ("sagemaker", "a.csv", "files of sagemaker are JSON lines"),
+        ("bentoml", "a.parquet", "files of bentoml are JSON lines"),
+        ("inference-table", "a.csv", "files of inference-table are Parquet"),
+    ],
+)
+def test_a_file_that_its_source_never_writes_is_refused_whole(
+    source: str, name: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("a,b\n1,2\n")
+    with pytest.raises(FileUnreadable, match=told):
+        list(read(tmp_path / name, source))
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (b"2,3,4", "3 cells"),
+        (b"2,\xff", "not UTF-8"),
+        (b"2," + b"x" * 200_000, "field limit"),
+        (b'"2\n3\n4"', "1 cells"),
+    ],
+)
+def test_one_broken_row_is_named_and_the_others_are_read(row: bytes, told: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a,b\n1,x\n" + row + b"\n3,y\n")
+    first, broken, last = read(tmp_path / "a.csv", "table")
+    assert (first.document, last.document) == ({"a": "1", "b": "x"}, {"a": "3", "b": "y"})
+    assert broken.place == ("lines 3 to 5" if b"\n" in row else "line 3")
+    assert told in str(broken.error)
+
+
+def test_a_last_line_that_is_torn_within_quotes_is_no_row(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b'a,b\n1,5" pipe\n2,"a\nb"\n3,"ab')
+    first, second, torn = read(tmp_path / "a.csv", "table")
+    assert (first.document["b"], second.document["b"]) == ('5" pipe', "a\nb")
+    assert "does not end" in str(torn.error)
+
+
+def test_lines_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'\xef\xbb\xbf{"a": 1}\n{"a": 2}\n')
+    assert [entry.document for entry in read(tmp_path / "a.jsonl", "lines")] == [{"a": 1}, {"a": 2}]
 
 
 @pytest.mark.parametrize("deep", [b"[" * 501 + b"]" * 501, b'{"a":' * 501 + b"1" + b"}" * 501])
