@@ -2,16 +2,18 @@
 
 from datetime import timedelta
 
+import msgspec
 import numpy as np
 import pytest
 
 from harness.database import create_log
+from harness.log.log import Log
 from harness.log.seal import seal
 from harness.segment_errors import SegmentAltered
 from harness.training.errors import SpecUnusable, WindowTooLong
 from harness.training.on_spark import build_on_spark
-from harness.training.registry import list_training_sets
-from harness.training.sets import Place, build_training_set
+from harness.training.registry import CREATED, list_training_sets
+from harness.training.sets import DECLARED, Place, build_training_set
 from harness.training.spec import Spec
 from replay.labels import LabelRule
 from tests.frameworks.spark_support import SPARK_WARNINGS
@@ -100,6 +102,34 @@ def test_what_needs_all_rows_is_refused(told, spark, kind):
     spec = Spec(decision_point=POINT, start=1, stop=2, **RULE | KINDS[kind])
     with pytest.raises(SpecUnusable, match="its weights depend on all rows"):
         build_on_spark(told, spec, spark)
+
+
+def test_it_is_declared_before_it_is_read_and_once_for_all_logs(spark, database_url, migrated, tmp_path):
+    """Also by a log that had fetched the control events before another one declared the same cut."""
+    with (
+        servers.fresh_database(database_url, migrated) as url,
+        create_log(tmp_path, url=url, clock="event") as log,
+        Log(url) as late,
+    ):
+        history = History(log)
+        start, stop = history.decisions(0, 300)
+        history.outcomes(0, 300)
+        history.decisions(9_000, 9_001)
+        at = log.head().position
+        assert late.controls(DECLARED) == []
+        spec = Spec(decision_point=POINT, start=start, stop=stop, labels=PLAIN)
+        made = build_on_spark(log, spec, spark, as_of=at, place=Place(tmp_path / "set"))
+        declared, created = log.controls("training_set.*")
+        assert (declared.type, created.type) == (DECLARED, CREATED)
+        assert declared.body["cut"] == made.manifest["cut"]
+        again = build_on_spark(late, spec, spark, as_of=at, place=Place(tmp_path / "again"))
+        here = build_training_set(late, spec, as_of=at, place=Place(tmp_path / "here"))
+        assert made.manifest == again.manifest == here.manifest
+        young = msgspec.structs.replace(spec, labels=(LabelRule(name="fraud", window=timedelta(days=900)),))
+        with pytest.raises(WindowTooLong):
+            build_on_spark(log, young, spark, as_of=at, place=Place(tmp_path / "young"))
+        types = [event.type for event in late.controls("training_set.*")]
+        assert types == [DECLARED, CREATED, DECLARED]
 
 
 def test_an_error_of_a_worker_arrives_as_it_is_and_nothing_is_registered(
