@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import replay
+from replay.isolation import strays
 from replay.isolation.limits import Limits, environment
 
 ROOT = Path(replay.__file__).parents[1]
@@ -42,9 +43,11 @@ class Nursery:
         self._lock = threading.Lock()
         self._died: dict[int, int] = {}
         self._heard = b""
+        self._mark = strays.mark()
+        strays.sweep()
         self._process = subprocess.Popen(  # noqa: S603  our own interpreter, our own module
             [sys.executable, "-I", "-S", "-c", _BOOT, json.dumps(search_path()), str(theirs.fileno())],
-            env=environment(Limits(threads=threads), "/", os.environ),
+            env=environment(Limits(threads=threads), "/", os.environ) | {strays.MARK: self._mark},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=(theirs.fileno(),),
@@ -126,7 +129,10 @@ class Nursery:
     def close(self) -> None:
         """Let it end, with all its children."""
         self._socket.close()
-        self._process.wait()
+        killed = self._process.wait() != 0
+        strays.gone(self._mark)
+        if killed:  # the keeper, which ends what is left, and no nursery may follow
+            strays.sweep()
 
 
 def search_path() -> list[str]:

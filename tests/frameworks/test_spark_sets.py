@@ -121,7 +121,8 @@ def test_it_is_declared_before_it_is_read_and_once_for_all_logs(spark, database_
         made = build_on_spark(log, spec, spark, as_of=at, place=Place(tmp_path / "set"))
         declared, created = log.controls("training_set.*")
         assert (declared.type, created.type) == (DECLARED, CREATED)
-        assert declared.body["cut"] == made.manifest["cut"]
+        assert declared.body["as_of"] == made.manifest["as_of"]
+        assert declared.body["cut"]["label"] == made.manifest["cut"]["label"] == "fraud"
         again = build_on_spark(late, spec, spark, as_of=at, place=Place(tmp_path / "again"))
         here = build_training_set(late, spec, as_of=at, place=Place(tmp_path / "here"))
         assert made.manifest == again.manifest == here.manifest

@@ -2,13 +2,14 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from replay.isolation import crowd, nursery
+from replay.isolation import crowd, nursery, strays
 from tests.process.test_challengers import FOLDER, gone, opened, rows
 
 GROUPS = Path("/sys/fs/cgroup")
@@ -76,6 +77,56 @@ with opened("leaves_some") as model:
 @pytest.mark.parametrize("before", [AS_NOBODY, "env"])
 def test_what_a_challenger_left_goes_with_its_nursery_whoever_runs_it(before: str) -> None:
     assert run(LEAVES, *before.split()) == "True 0 []\n0\n"
+
+
+ORPHANS = """
+import os, signal, sys
+from pathlib import Path
+from tests.process.test_challengers import children_of, gone, nursery_of, opened, rows
+with opened("leaves_some") as model:
+    assert model.score(rows())["score"].null_count == 0
+    own = model._process
+    left = children_of(own._child)
+    inner, keeper = nursery_of(own._nursery), own._nursery._process
+    for pid in (keeper.pid, inner):
+        os.kill(pid, signal.SIGKILL)
+    own._folder.cleanup()
+    gone(own._child, own._folder.name)
+    runs = lambda: [pid for pid in left if Path("/proc", pid, "exe").exists()]
+    print(*runs(), flush=True)
+    if sys.argv[1:] == ["die"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    with opened("good") as next_one:
+        print(next_one.score(rows())["score"].null_count, runs())
+"""
+NEXT = """
+import sys
+from pathlib import Path
+from tests.process.test_challengers import opened, rows
+with opened("good") as model:
+    print(model.score(rows())["score"].null_count)
+"""
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="nobody here can become another user")
+def test_what_outlives_its_nursery_and_the_keeper_ends_with_the_next_for_who_is_not_root() -> None:
+    """Killed together, neither of them ends what a challenger forked into a session of its own."""
+    left, after = run(ORPHANS, *AS_NOBODY.split()).splitlines()
+    assert left.split()
+    assert after == "0 []"
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="nobody here can become another user")
+def test_what_outlives_whoever_asked_as_well_ends_with_the_next_process_of_that_user() -> None:
+    command = [*AS_NOBODY.split(), sys.executable, "-c", ORPHANS, "die"]
+    environment = {**os.environ, "PYTHONPATH": os.fspath(FOLDER.parents[1])}
+    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    left = done.stdout.split()
+    assert done.returncode == -signal.SIGKILL
+    assert left
+    assert all(strays.MARK.encode() in Path("/proc", pid, "environ").read_bytes() for pid in left)
+    assert run(NEXT, *AS_NOBODY.split()) == "0\n"
+    assert not [pid for pid in left if Path("/proc", pid, "exe").exists()]
 
 
 @as_root
