@@ -4,15 +4,18 @@ Pure; persisted by the outbox before it is sent.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
+import pyarrow as pa
 
 from recorders.canonical import canonical_json, digest
 from recorders.columns import encode_batch, occurred_range, to_batch
 from recorders.errors import CorruptBatch, FeatureSetError
 from recorders.fields import FeatureSet
 from recorders.losses import Loss
+from recorders.sidecar.ahead import LeftOut, cut
 from recorders.sidecar.drafts import Draft, control_of
 from recorders.sidecar.report import OWN, recorder_loss
 from recorders.sidecar.salvage import Stored
@@ -29,19 +32,24 @@ _ARRAY32, _ARRAY16, _FIXARRAY = 0xDD, 0xDC, 0x90
 
 
 class Unusable(NamedTuple):
-    """A frame that no batch can be made of, and why."""
+    """A frame that no batch can be made of, and why; or of which `ahead` had to be left out."""
 
     stored: Stored
     reason: str
+    ahead: LeftOut | None = None
 
 
 def compose(
-    frames: Sequence[Stored], feature_set: Callable[[bytes], bytes | None], *, target_events: int
+    frames: Sequence[Stored],
+    feature_set: Callable[[bytes], bytes | None],
+    *,
+    target_events: int,
+    latest: datetime | None = None,
 ) -> tuple[list[Draft], list[Unusable]]:
     """Return batches of about `target_events` events that hold all frames, and what cannot be used.
 
     The order of arrival is kept within a kind and decision point. Batches are in the order of their first
-    frames.
+    frames. Events after `latest` are left out.
     """
     drafts: list[Draft] = []
     unusable: list[Unusable] = []
@@ -49,7 +57,7 @@ def compose(
         if group[0].frame.kind in (LOSS, OWN):
             made, refused = _controls(group)
         else:
-            made, refused = _columns(group, feature_set)
+            made, refused = _columns(group, feature_set, latest)
         drafts += made
         unusable += refused
     return drafts, unusable
@@ -79,24 +87,33 @@ def groups(frames: Iterable[Stored], target_events: int) -> list[list[Stored]]:
 
 
 def _columns(
-    group: list[Stored], feature_set: Callable[[bytes], bytes | None]
+    group: list[Stored], feature_set: Callable[[bytes], bytes | None], latest: datetime | None
 ) -> tuple[list[Draft], list[Unusable]]:
     """Return one batch of the group; if that cannot be, a batch each of the frames that can be used."""
     try:
-        return [_draft(group, feature_set)], []
+        schema, batch = _batch(group, feature_set)
     except (CorruptBatch, FeatureSetError) as error:
         if len(group) == 1:
             return [], [Unusable(group[0], error.happened)]
+    else:
+        draft = _draft(group, schema, batch)
+        if latest is None or draft.occurred_max is None or draft.occurred_max <= latest:
+            return [draft], []
+        if len(group) == 1:
+            rest, ahead = cut(batch, latest)
+            found = [_draft(group, schema, rest)] if rest.num_rows else []
+            return found, [Unusable(group[0], "events are ahead of the log's clock", ahead)]
     drafts: list[Draft] = []
     unusable: list[Unusable] = []
     for stored in group:
-        made, refused = _columns([stored], feature_set)
+        made, refused = _columns([stored], feature_set, latest)
         drafts += made
         unusable += refused
     return drafts, unusable
 
 
-def _draft(group: list[Stored], feature_set: Callable[[bytes], bytes | None]) -> Draft:
+def _batch(group: list[Stored], feature_set: Callable[[bytes], bytes | None]) -> tuple[str, pa.RecordBatch]:
+    """Return the digest of the schema, and the columns of a group."""
     for stored in group:
         if not stored.proven():
             raise CorruptBatch("a frame's payload is not what its digest names")
@@ -107,16 +124,19 @@ def _draft(group: list[Stored], feature_set: Callable[[bytes], bytes | None]) ->
         if canonical is None:
             raise CorruptBatch("its feature set was never announced")
         declared = FeatureSet.from_json(canonical)
-    batch = to_batch(merged.frame(), declared)
+    schema = OUTCOME_SCHEMA_DIGEST if declared is None else declared.digest
+    return schema, to_batch(merged.frame(), declared)
+
+
+def _draft(group: list[Stored], schema: str, batch: pa.RecordBatch) -> Draft:
     payload = encode_batch(batch)
     first, last = occurred_range(batch)
-    schema = OUTCOME_SCHEMA_DIGEST if declared is None else declared.digest
-    kind = KINDS[merged.kind]
+    frame = group[0].frame
     return Draft(
-        kind,
-        merged.decision_point,
+        KINDS[frame.kind],
+        frame.decision_point,
         schema,
-        merged.events,
+        batch.num_rows,
         first,
         last,
         payload,

@@ -115,6 +115,7 @@ class House:
             "ship": vars(shipper.counts)
             | {
                 "unusable": shipper.unusable,
+                "ahead": shipper.horizon.left_out,
                 "state": shipper.state,
                 "reason": shipper.reason,
                 "stopped": int(shipper.state == "stopped"),

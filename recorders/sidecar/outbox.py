@@ -8,7 +8,7 @@ library was upgraded in between, and after a restored backup the log gets back e
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -177,34 +177,42 @@ class Outbox:
         """Let shipping go on after `ordinal`: back, after a restore; on, past what the log will not take."""
         self._transact(msgspec.structs.replace(self.state, shipped_ordinal=ordinal), durable=True)
 
-    def rewrite(self, first: int, reason: str) -> int:
-        """Give the batches from ordinal `first` on a new writer, and return how many there are.
+    def rewrite(self, first: int, reason: str, mend: Callable[[Ready], Sequence[Draft]] | None = None) -> int:
+        """Write the batches from ordinal `first` on again, and return how many there are.
 
-        For batches that the log cannot take under their own sequence, because one before them is lost for
-        good.
+        Under a new writer: the log cannot take them under their own sequence, because one before is lost for
+        good. With `mend`, whose drafts take the place of a batch that the log refuses, under the same one:
+        a sequence that was refused is free.
         """
-        last, now = self.state.last_ordinal, self._now()
-        number = self.identity.number + 1
-        identity = Identity(number, uuid4().bytes, 0, reason, now)
+        last, now, begun = self.state.last_ordinal, self._now(), len(self.identities)
+        identity = Identity(self.identity.number + 1, uuid4().bytes, 0, reason, now)
+        head = self._row(first) if mend else None
+        if head is not None and head[1] == self.identity.writer:
+            identity, begun = msgspec.structs.replace(self.identity, sequence=head[2] - 1), begun - 1
+        count = 0
 
         def rows() -> Iterator[tuple[Any, ...]]:
+            nonlocal count
             for ordinal in range(first, last + 1):
                 row = self._row(ordinal)
-                if row is not None and ready_of(row).proven():
+                if row is None or not ready_of(row).proven():
+                    continue
+                drafts = mend(ready_of(row)) if mend else ()
+                made = [row_of(0, b"", 0, draft, now, composed=row[11])[3:] for draft in drafts] or [row[3:]]
+                for rest in made:
+                    count += 1
                     identity.sequence += 1
-                    yield (last + identity.sequence, identity.writer, identity.sequence, *row[3:])
+                    yield (last + count, identity.writer, identity.sequence, *rest)
 
         with self._transaction(durable=True) as connection:
             connection.executemany(SQL["insert_batch"], rows())
-            state = msgspec.structs.replace(
-                self.state, last_ordinal=last + identity.sequence, shipped_ordinal=last
-            )
+            state = msgspec.structs.replace(self.state, last_ordinal=last + count, shipped_ordinal=last)
             self._put(connection, state, [identity])
         self.state = state
-        self.identities.append(identity)
+        self.identities[begun:] = [identity]
         self._kept.files[self._number].last_ordinal = state.last_ordinal
         self._rotate_if_due()
-        return identity.sequence
+        return count
 
     def release(self, *, retain_s: float, pressed: bool) -> None:
         """Unlink closed files that are shipped and covered, shipped `retain_s` ago, or shipped when pressed.
@@ -257,11 +265,10 @@ class Outbox:
         try:
             yield connection
             connection.execute("commit")
-        except sqlite3.Error:
+        finally:
             if connection.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
                     connection.execute("rollback")
-            raise
 
     def _put(self, connection: sqlite3.Connection, state: State, identities: Iterable[Identity]) -> None:
         connection.execute(SQL["put_state"], msgspec.structs.astuple(state))

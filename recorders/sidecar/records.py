@@ -85,8 +85,13 @@ class File(msgspec.Struct):
     shipped_at: float = 0.0
 
 
-def row_of(ordinal: int, writer: bytes, sequence: int, draft: Draft, now: float) -> tuple[Any, ...]:
-    """Return the row of a new batch. Its composition is `[segment, id, writer, sequence]` of each frame."""
+def row_of(
+    ordinal: int, writer: bytes, sequence: int, draft: Draft, now: float, *, composed: bytes = b""
+) -> tuple[Any, ...]:
+    """Return the row of a new batch.
+
+    Its composition is `[segment, id, writer, sequence]` of each frame, or that of the batch it replaces.
+    """
     frames = [
         [stored.segment, stored.id, stored.frame.writer, stored.frame.sequence] for stored in draft.frames
     ]
@@ -102,7 +107,7 @@ def row_of(ordinal: int, writer: bytes, sequence: int, draft: Draft, now: float)
         _microseconds(draft.occurred_max),
         draft.digest,
         now,
-        msgspec.msgpack.encode(frames),
+        composed or msgspec.msgpack.encode(frames),
         draft.payload,
     )
 

@@ -8,8 +8,17 @@ from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from recorders.clock import Clock, LastingClock
-from recorders.errors import AppendError, LinkUnavailable, Rewound, SequenceGap, WriterForked, WrongLog
+from recorders.errors import (
+    AppendError,
+    EventAhead,
+    LinkUnavailable,
+    Rewound,
+    SequenceGap,
+    WriterForked,
+    WrongLog,
+)
 from recorders.sidecar import segment
+from recorders.sidecar.ahead import AHEAD, Horizon, Mend, agreed
 from recorders.sidecar.clock_steps import ClockSteps
 from recorders.sidecar.drafts import control
 from recorders.sidecar.errors import SpoolDamaged, SpoolTaken
@@ -75,7 +84,11 @@ class Shipper:
         self._stamp = stamp
         self._open_door = open_door
         self._pace = pace
-        self._rounds = Rounds(spool, outbox, target_events=pace.target_events, linger_s=pace.linger_s)
+        self.horizon = Horizon(clock.monotonic)
+        self._rounds = Rounds(
+            spool, outbox, self.horizon, target_events=pace.target_events, linger_s=pace.linger_s
+        )
+        self._clock = clock
         self._monotonic = clock.monotonic
         self._steps = ClockSteps(clock)
         self._door: Door | None = None
@@ -165,7 +178,7 @@ class Shipper:
             self.counts.retries += 1
             self._wait(error.what)
             return max(0.0, self._retry_at - now)
-        except sqlite3.Error as error:  # the log has the batch; that it does could not be written down
+        except (sqlite3.Error, OSError) as error:  # what the log said could not be written down
             return self._disk_refuses(error)
         except WriterForked as error:
             return self._forked(error)
@@ -233,6 +246,9 @@ class Shipper:
         except (Rewound, SequenceGap) as error:
             self._go_back(ready, error)
             return
+        except EventAhead as error:
+            self._leave_out(ready, error)
+            return
         self._outbox.shipped(ready, receipt)
         self.counts.batches += 1
         self.counts.events += ready.batch.events
@@ -267,6 +283,24 @@ class Shipper:
         count = outbox.rewrite(ready.ordinal, f"batches {lost[0]} to {lost[1]} are lost")
         self.counts.rewritten += count
         _logger.error("Batches %d to %d of writer %s are lost; %d go on under another", *lost, writer, count)
+
+    def _leave_out(self, ready: Ready, error: EventAhead) -> None:
+        """Take what the log never takes out of all batches that wait; from now on none is composed with any.
+
+        Raises:
+            AppendError: our clock and the log's are apart: nobody knows which events are wrong.
+        """
+        written = self._outbox.ordinal_of(ready.batch.writer.bytes, ready.batch.sequence)
+        if written is not None and written > ready.ordinal:  # a restored log is shipped what is kept
+            self._outbox.ship_again_after(written - 1)
+            return
+        theirs = agreed(error, self._clock)
+        mend = Mend(theirs + AHEAD, self._spool.folder, self.spool_id)
+        count = self._outbox.rewrite(ready.ordinal, "events ahead of the log's clock", mend)
+        self.horizon.learn(theirs)
+        self.horizon.left_out += mend.left_out
+        self.counts.rewritten += count
+        _logger.error("%s Such events are in quarantine/; %d batches go on without", error.happened, count)
 
     def _forked(self, error: WriterForked) -> float:
         """Stop; but a copy of a spool that meets its original's batches leaves those to the original."""

@@ -3,7 +3,7 @@
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -44,9 +44,7 @@ class World:
         for _ in range(self.chance.randrange(1, 6)):
             writer = self.chance.choice(list(self.sequences))
             self.sequences[writer] += 1
-            frames.append(
-                decisions(writer, self.sequences[writer], 3, padding=self.chance.choice((0, 2_000)))
-            )
+            frames.append(self.made(writer, self.sequences[writer]))
         answers = self.house.spool.commit([arrived(frame) for frame in frames], [SCHEMA])
         assert all(answer.kept and not answer.duplicate for answer in answers)
         self.told += frames
@@ -78,6 +76,13 @@ class World:
         shutil.rmtree(before.settings.path)
         self.house = self.open(after)
 
+    def owed(self, frames: Sequence[Frame]) -> list[str]:
+        """Return the ids that the log must hold of frames, in their order."""
+        return names(frames)
+
+    def made(self, writer: UUID, sequence: int) -> Frame:
+        return decisions(writer, sequence, 3, padding=self.chance.choice((0, 2_000)))
+
     def run(self) -> None:
         actions = (
             [self.record] * 5 + [self.ship] * 4 + [self.resend, self.lose_a_reply, self.restore, self.crash]
@@ -89,10 +94,10 @@ class World:
         assert self.house.outbox.unlinked_uncovered == 0
         self.house.close()
         held = self.log.held()
-        assert Counter(held) == Counter(names(self.told))
+        assert Counter(held) == Counter(self.owed(self.told))
         for writer in self.sequences:
             mine = [name for name in held if name.startswith(str(writer))]
-            assert mine == names([frame for frame in self.told if frame.writer == writer])
+            assert mine == self.owed([frame for frame in self.told if frame.writer == writer])
 
 
 def caught(kind: Callable[[int, Path], World], seeds: Iterable[int], home: Path) -> bool:

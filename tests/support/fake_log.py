@@ -1,12 +1,13 @@
 """A log in memory that keeps the rules of `harness.append`, for sidecars without a database."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from recorders.append import Batch
 from recorders.canonical import digest
 from recorders.columns import decode_batch
-from recorders.errors import LinkUnavailable, Rewound, WriterForked, WrongLog
+from recorders.errors import EventAhead, LinkUnavailable, Rewound, WriterForked, WrongLog
 from recorders.frame import Receipt
 
 LOG_ID = UUID(int=99)
@@ -22,6 +23,7 @@ class FakeLog:
         self.epoch = 1
         self.losing = False
         self.appended = appended
+        self.clock: datetime | None = None  # what its server's clock says, for a log of the event clock
 
     def restore(self, count: int) -> None:
         self.batches = self.batches[:count]
@@ -47,6 +49,8 @@ class FakeDoor:
         log = self._log
         if self._log_id != str(LOG_ID):
             raise WrongLog(str(self._log_id), str(LOG_ID))
+        if log.clock and batch.occurred_max and batch.occurred_max > log.clock + timedelta(days=1):
+            raise EventAhead(batch.occurred_max.isoformat(), log.clock.isoformat())
         mine = [(place, one) for place, one in enumerate(log.batches) if one.writer == batch.writer]
         if batch.sequence > len(mine) + 1:
             raise Rewound(batch.writer, len(mine), batch.acked)
