@@ -1,7 +1,7 @@
 """Erase a person: find what holds their events, destroy their keys, and say so in the log for ever."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,11 +30,13 @@ class KeyStore(Protocol):
         """Destroy keys, and return how many of them lived."""
 
 
-def erase(log: Log, keys: KeyStore, subject: str) -> ControlEvent:
+def erase(
+    log: Log, keys: KeyStore, subject: str, progress: Callable[[int], None] = lambda _: None
+) -> ControlEvent:
     """Return the receipt of erasing a subject: their keys' ids, and what held their events. Once is enough.
 
     The receipt does not name the subject. What died between destroying and the receipt is done again, and
-    ends with the same receipt.
+    ends with the same receipt. `progress` is called with how many decisions were searched for theirs.
 
     Raises:
         UsageError: nobody of that name ever had a key here.
@@ -43,13 +45,15 @@ def erase(log: Log, keys: KeyStore, subject: str) -> ControlEvent:
     receipt, pending = _sought(log, keys, subject)
     if receipt is not None:
         return receipt
-    body = _held_under(log, pending)
+    body = _held_under(log, pending, progress)
     keys.destroy(pending)
     name = digest(b"".join(pending))
     return log.control(ERASED, pending[0].hex(), body, key=f"erase:{name}")
 
 
-def foresee(log: Log, keys: KeyStore, subject: str) -> tuple[int | None, dict[str, Any]]:
+def foresee(
+    log: Log, keys: KeyStore, subject: str, progress: Callable[[int], None] = lambda _: None
+) -> tuple[int | None, dict[str, Any]]:
     """Return the position and the body of the receipt that erasing a subject would give; nothing is changed.
 
     The position is None until the subject is erased.
@@ -58,7 +62,9 @@ def foresee(log: Log, keys: KeyStore, subject: str) -> tuple[int | None, dict[st
         UsageError, LinkUnavailable: as of `erase`.
     """
     receipt, pending = _sought(log, keys, subject)
-    return (None, _held_under(log, pending)) if receipt is None else (receipt.position, receipt.body)
+    return (
+        (None, _held_under(log, pending, progress)) if receipt is None else (receipt.position, receipt.body)
+    )
 
 
 def _sought(log: Log, keys: KeyStore, subject: str) -> tuple[ControlEvent | None, list[bytes]]:
@@ -79,8 +85,8 @@ def _sought(log: Log, keys: KeyStore, subject: str) -> tuple[ControlEvent | None
     return next(receipt for receipt in reversed(receipts) if {*receipt.body["keys"]} & theirs), []
 
 
-def _held_under(log: Log, pending: list[bytes]) -> dict[str, Any]:
-    return {"keys": [one.hex() for one in pending], **held(log, pending)}
+def _held_under(log: Log, pending: list[bytes], progress: Callable[[int], None]) -> dict[str, Any]:
+    return {"keys": [one.hex() for one in pending], **held(log, pending, progress)}
 
 
 def reapply(log: Log, keys: KeyStore) -> int:
@@ -92,7 +98,9 @@ def reapply(log: Log, keys: KeyStore) -> int:
     return count
 
 
-def held(log: Log, identifiers: Sequence[bytes]) -> dict[str, Any]:
+def held(
+    log: Log, identifiers: Sequence[bytes], progress: Callable[[int], None] = lambda _: None
+) -> dict[str, Any]:
     """Return what holds events that are sealed with these keys, and how many.
 
     A training set counts if its range has one. A model counts if its training reached the first of them:
@@ -100,7 +108,15 @@ def held(log: Log, identifiers: Sequence[bytes]) -> dict[str, Any]:
     """
     end = log.head().position + 1
     points = [point for kind, point, *_ in log.rows("stats") if kind == "decision"]
-    found = {point: positions(log, end, point, identifiers) for point in points}
+    found, searched = {}, 0
+
+    def told(rows: int) -> None:
+        nonlocal searched
+        searched += rows
+        progress(searched)
+
+    for point in points:
+        found[point] = positions(log, end, point, identifiers, told)
     places = sorted(place for some in found.values() for place in some)
     sets, models = log.controls(TRAINING_SET), log.controls(MODEL)
     return {
@@ -131,11 +147,21 @@ def _cut(training_set: ControlEvent) -> dict[str, Any]:
     return cut
 
 
-def positions(log: Log, end: int, point: str, identifiers: Sequence[bytes]) -> list[int]:
-    """Return where the events of a decision point are that are sealed with one of these keys."""
+def positions(
+    log: Log,
+    end: int,
+    point: str,
+    identifiers: Sequence[bytes],
+    told: Callable[[int], None] = lambda _: None,
+) -> list[int]:
+    """Return where the events of a decision point are that are sealed with one of these keys.
+
+    `told` is called with the rows of each batch.
+    """
     wanted = pa.array(identifiers, pa.binary())
     found: list[int] = []
     for batch in log.read(1, end, kind="decision", decision_point=point, columns=[SEALED]):
+        told(batch.num_rows)
         if SEALED in batch.schema.names:
             keys = pc.binary_slice(batch.column(SEALED), 1, 1 + ID_BYTES)
             mask = np.asarray(pc.is_in(keys, wanted))

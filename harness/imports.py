@@ -98,25 +98,40 @@ def examine(path: Path, mapping: Mapping, done: Callable[[int], None] = lambda _
     )
 
 
-def import_file(log: Log, path: Path, mapping: Mapping, *, skip_rejected: bool = False) -> Imported:
+def import_file(
+    log: Log,
+    path: Path,
+    mapping: Mapping,
+    *,
+    skip_rejected: bool = False,
+    done: Callable[[int], None] = lambda _: None,
+) -> Imported:
     """Append what a file holds, and return what that was. The same file under the same mapping adds nothing.
 
     The writer is a function of the file's bytes and the mapping, and so is each batch: an import that was
-    interrupted goes on where it stopped.
+    interrupted goes on where it stopped. `done` is called with how many rows were read, to be examined and
+    then to be appended.
 
     Raises:
         RowsRejected: rows cannot be taken, and `skip_rejected` is false.
         Unreadable: the file cannot be read.
         AppendError, LinkUnavailable: see recorders.errors; import again.
     """
-    contents = examine(path, mapping)
+    rows = 0
+
+    def examined(count: int) -> None:
+        nonlocal rows
+        rows = count
+        done(rows)
+
+    contents = examine(path, mapping, examined)
     writer = uuid5(NAMESPACE_URL, f"import/1:{mapping.digest}:{contents.digest}")
     known = bool(log.controls(IMPORT, str(writer)))
     if contents.rejected and not skip_rejected and not known:
         raise RowsRejected(str(path), contents.rejected, contents.samples)
     if not known:
         log.register_feature_set(mapping.feature_set)
-        _append(log, path, mapping, writer)
+        _append(log, path, mapping, writer, lambda count: done(rows + count))
         if _digest(path) != contents.digest:
             raise UsageError(
                 f"{path} changed while it was imported.",
@@ -161,11 +176,12 @@ def _registered(log: Log, writer: UUID, body: dict[str, object]) -> bool:
     return False
 
 
-def _append(log: Log, path: Path, mapping: Mapping, writer: UUID) -> None:
+def _append(log: Log, path: Path, mapping: Mapping, writer: UUID, done: Callable[[int], None]) -> None:
     packing = Packing(writer)
     link = InProcessLink(log.url, [mapping.feature_set])
     try:
-        for _, found in _rows(path, mapping):
+        for rows, (_, found) in enumerate(_rows(path, mapping), start=1):
+            done(rows)
             if not isinstance(found, InvalidEvent):
                 for frame in packing.add(found):
                     link.send(frame)

@@ -66,14 +66,11 @@ def _line(title: str, _total: int) -> Iterator["Advance"]:
 
 @contextmanager
 def _bar(title: str, total: int) -> Iterator["Advance"]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from harness.cli.progress import progress
 
     began = time.perf_counter()
-    columns = (TextColumn("{task.description:<52}"), BarColumn(bar_width=24), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(title, total=total)
-        yield lambda done: shown.update(task, completed=done)
+    with progress(total, title, unit="steps") as done:
+        yield done
     _finished(title, began)
 
 

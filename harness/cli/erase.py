@@ -18,15 +18,18 @@ def erase(*, subject: str, dry_run: bool, folder: Path | None, json: bool) -> No
 
     Nothing brings the values back. --dry-run shows first what would be on the receipt.
     """
+    from harness.cli.progress import progress
     from harness.erasure import erase as erased
     from harness.erasure import foresee
 
     with _opened(folder) as source:
-        if dry_run:
-            position, body = foresee(source, _keys(source), subject)
-        else:
-            receipt = erased(source, _keys(source), subject)
-            position, body = receipt.position, receipt.body
+        decisions = sum(events for kind, _, _, events, *_ in source.rows("stats") if kind == "decision")
+        with progress(decisions, "searching", quiet=json) as done:
+            if dry_run:
+                position, body = foresee(source, _keys(source), subject, done)
+            else:
+                receipt = erased(source, _keys(source), subject, done)
+                position, body = receipt.position, receipt.body
     if position is None:
         lines = [f"Would erase {body['rows']} rows. Nothing was changed."]
     else:

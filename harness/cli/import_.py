@@ -39,6 +39,7 @@ def import_(
     SageMaker Data Capture, BentoML monitoring files and other JSON lines, Databricks and MLflow inference
     tables (Parquet), CSV and Parquet; the mapping's `source` says which. Names that end in .gz are unpacked.
     """
+    from harness.cli.progress import progress
     from harness.database import open_log
     from harness.imports import examine, import_file
     from recorders.doors.mapping import Mapping
@@ -51,7 +52,10 @@ def import_(
         emit(data, json=json, text="\n".join([*lines, "Nothing was appended."]))
         return
     with open_log(folder, create=False) as log:
-        done = [import_file(log, path, mapping, skip_rejected=skip_rejected) for path in files]
+        done = []
+        for path in files:
+            with progress(None, f"importing {path.name}", quiet=json) as rows:
+                done.append(import_file(log, path, mapping, skip_rejected=skip_rejected, done=rows))
     lines = [
         f"{one.file}: the log holds it already; nothing was added." if one.known else _counted(one.file, one)
         for one in done

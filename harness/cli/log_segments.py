@@ -76,11 +76,14 @@ def _line(segment: Any) -> str:
 @json_option
 def compact(events: int | None, folder: Path | None, json: bool) -> None:
     """Make one segment out of several small neighbours. What is read stays the same at every moment."""
+    from harness.cli.progress import progress
     from harness.log.compact import compact as compact_log
+    from harness.log.compact import positions
     from harness.log.seal import EVENTS
 
-    with _opened(folder) as log:
-        made = compact_log(log, events=events or EVENTS)
+    most = events or EVENTS
+    with _opened(folder) as log, progress(positions(log, events=most), "compacting", quiet=json) as told:
+        made = compact_log(log, events=most, progress=told)
     emit(made, json=json, text="\n".join(map(_line, made)) or "No neighbours fit into one segment.")
 
 
@@ -95,6 +98,7 @@ def release(*, keep: str | None, dry_run: bool, folder: Path | None, json: bool)
     Headers, digests and control events stay. Age is by the log's own clock.
     """
     from harness.cli.places import duration
+    from harness.cli.progress import progress
     from harness.config import Config
     from harness.errors import UsageError
     from harness.log.release import partitions
@@ -108,12 +112,12 @@ def release(*, keep: str | None, dry_run: bool, folder: Path | None, json: bool)
             "Write --keep 90d.",
         )
     with _opened(folder) as log:
-        if dry_run:
-            oldest = log.head().recorded_at - duration(said)
-            done = [one for one in partitions(log) if not one.released and one.recorded_at < oldest]
-            done = [one for one in done if one.stop <= log.sealed.stop()]
-        else:
-            done = release_log(log, duration(said))
+        oldest = log.head().recorded_at - duration(said)
+        done = [one for one in partitions(log) if not one.released and one.recorded_at < oldest]
+        done = [one for one in done if one.stop <= log.sealed.stop()]
+        if not dry_run:
+            with progress(sum(one.stop - one.start for one in done), "releasing", quiet=json) as told:
+                done = release_log(log, duration(said), told)
     word = "could be released" if dry_run else "released"
     lines = [f"[{one.start}, {one.stop})  {word}, {one.bytes / 2**20:.1f} MiB" for one in done]
     emit(done, json=json, text="\n".join(lines) or "No full partition is sealed and old enough.")

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(total: int | None, label: str, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """Yield a function that is told how many of `total` are done so far.
+def progress(
+    total: int | None, label: str, *, quiet: bool = False, unit: str = "rows"
+) -> Iterator[Callable[[int], None]]:
+    """Yield a function that is told how many of `total` are done so far; `unit` is what they are.
 
     Shown on a terminal only, and not where a program reads the answer (`quiet`).
 
@@ -26,7 +28,7 @@ def progress(total: int | None, label: str, *, quiet: bool = False) -> Iterator[
 
         def render(self, task: Task) -> Text:
             done, took = task.completed, task.elapsed
-            return Text(f"{done / took:,.0f} rows/s" if done and took else "")
+            return Text(f"{done / took:,.0f} {unit}/s" if done and took else "")
 
     columns = (
         TextColumn("{task.description}"),

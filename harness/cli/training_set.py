@@ -54,6 +54,7 @@ for _command in (extend, diff, prove, check_proof):
 @json_option
 def create(*, spec: Path | None, out: Path | None, folder: Path | None, json: bool, **given: Any) -> None:
     """Cut the matured, labelled decisions of a range as Parquet parts and a manifest, and register them."""
+    from harness.cli.progress import progress
     from harness.training.rows import Limits
     from harness.training.sets import Place
     from harness.training.spec_file import read_spec
@@ -66,7 +67,10 @@ def create(*, spec: Path | None, out: Path | None, folder: Path | None, json: bo
             wanted, at, backfill = read_spec(spec, log)
         else:
             wanted, at, backfill = *_plain(log, given), None
-        made = _built(log, wanted, given["spark"], as_of=at.position, place=place, backfill=backfill)
+        quiet = json or given["spark"] is not None
+        with progress(2 * max(wanted.stop - wanted.start, 0), "cutting", quiet=quiet) as done:
+            more = {"as_of": at.position, "place": place, "backfill": backfill}
+            made = _built(log, wanted, given["spark"], progress=done, **more)
     emit(
         {"folder": made.folder, **made.manifest},
         json=json,
@@ -74,12 +78,12 @@ def create(*, spec: Path | None, out: Path | None, folder: Path | None, json: bo
     )
 
 
-def _built(log: Any, wanted: Any, spark: str | None, *, backfill: Any, **more: Any) -> Any:
+def _built(log: Any, wanted: Any, spark: str | None, *, backfill: Any, progress: Any, **more: Any) -> Any:
     """Return the set, built in this process or on Spark."""
     if spark is None:
         from harness.training.sets import build_training_set
 
-        return build_training_set(log, wanted, backfill=backfill, **more)
+        return build_training_set(log, wanted, backfill=backfill, progress=progress, **more)
     from harness.engines.spark_session import spark_session
     from harness.training.on_spark import build_on_spark
 
@@ -177,14 +181,18 @@ def show(target: str, folder: Path | None, json: bool) -> None:
 @json_option
 def verify(target: str, folder: Path | None, json: bool) -> None:
     """Rebuild a training set from the log and compare; exit code 40 when they differ."""
+    from harness.cli.progress import progress
     from harness.training.folder import TrainingSet
-    from harness.training.registry import verify_training_set
+    from harness.training.registry import readings, verify_training_set
 
     with opened(folder) as log:
-        on_disk = Path(target) if (Path(target) / "manifest.json").exists() else None
-        result = (
-            verify_training_set(log, target) if on_disk is None else TrainingSet.open(on_disk).verify(log)
-        )
+        on_disk = TrainingSet.open(target) if (Path(target) / "manifest.json").exists() else None
+        name = target if on_disk is None else on_disk.id
+        with progress(readings(log, name), "cutting again", quiet=json) as done:
+            if on_disk is None:
+                result = verify_training_set(log, target, progress=done)
+            else:
+                result = on_disk.verify(log, done)
     what = "the log gives" if on_disk is None else "log and files give"
     text = f"{result['id']} holds: {what} {result['rows']:,} rows, digest {result['digest']}"
     if "erased" in result:
@@ -201,14 +209,15 @@ def verify(target: str, folder: Path | None, json: bool) -> None:
 @json_option
 def export(target: str, out: Path | None, rows_per_part: int, folder: Path | None, json: bool) -> None:
     """Write a registered training set anew from the log, checked against its digest."""
+    from harness.cli.progress import progress
     from harness.training.export import export_training_set
     from harness.training.folder import named
+    from harness.training.registry import readings
 
     name, backfill = named(target)
-    with opened(folder) as log:
-        made = export_training_set(
-            log, name, out or Path(name), rows_per_part=rows_per_part, backfill=backfill
-        )
+    place, each = out or Path(name), rows_per_part
+    with opened(folder) as log, progress(readings(log, name), "exporting", quiet=json) as done:
+        made = export_training_set(log, name, place, rows_per_part=each, backfill=backfill, progress=done)
     text = f"{made.id}: {made.manifest['rows']:,} rows in {counted(made.manifest['parts'])} in {made.folder}"
     emit({"folder": made.folder, **made.manifest}, json=json, text=text)
 

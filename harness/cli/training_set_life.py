@@ -21,10 +21,13 @@ def diff(before: str, after: str, out: Path | None, folder: Path | None, json: b
     """Show which rows were added, matured, corrected, relabelled, erased or removed between two sets."""
     import pyarrow.parquet as pq
 
-    from harness.training.compare import diff_training_sets
+    from harness.cli.progress import progress
+    from harness.training.compare import diff_training_sets, readings
 
     with opened(folder) as log:
-        found = diff_training_sets(log, before, after)
+        total = sum(readings(log, name) for name in (before, after))
+        with progress(total, "comparing", quiet=json) as done:
+            found = diff_training_sets(log, before, after, done)
     if out is not None:
         with written(out), out.open("wb") as file:  # by its name, Arrow would remove what it cannot write
             pq.write_table(found.rows, file)
@@ -89,14 +92,15 @@ def extend(
     """Continue a set to a later place: with new decisions, and what matured or was corrected since."""
     import msgspec
 
+    from harness.cli.progress import progress
     from harness.training.extend import extend_training_set
     from harness.training.sets import Place
 
     with opened(folder) as log:
         to = None if stop is None else edge(log, stop)
-        made, reused = extend_training_set(
-            log, name, to=to, as_of=as_of, place=Place(out, folder or Path.cwd())
-        )
+        place = Place(out, folder or Path.cwd())
+        with progress(None, "extending", quiet=json) as done:
+            made, reused = extend_training_set(log, name, to=to, as_of=as_of, place=place, progress=done)
     emit(
         {"folder": made.folder, **made.manifest, "reused": msgspec.to_builtins(reused)},
         json=json,

@@ -4,6 +4,7 @@ Headers, digests, the chain and control events stay where they are, for ever: a 
 time still finds its position. Only what segments hold is taken.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,11 +28,12 @@ class Partition(msgspec.Struct, frozen=True):
     bytes: int
 
 
-def release(log: Log, keep: timedelta) -> list[Partition]:
+def release(log: Log, keep: timedelta, progress: Callable[[int], None] = lambda _: None) -> list[Partition]:
     """Return the partitions that were released: full, sealed, and recorded more than `keep` before the end.
 
     The age is by the log's own clock. Before a partition is released, every byte of the segments that hold it
-    is read from the store and compared. Who reads it at that moment reads on in the segments.
+    is read from the store and compared. Who reads it at that moment reads on in the segments. `progress` is
+    called with how many positions are released.
 
     Raises:
         ReleaseRefused: a statement has been reading it for two seconds; those before it are released.
@@ -49,6 +51,7 @@ def release(log: Log, keep: timedelta) -> list[Partition]:
                     check_segment(sealed, segment)
             _release(log, partition)
             done.append(partition)
+            progress(sum(one.stop - one.start for one in done))
         for partition in partitions(log):
             if partition.released:
                 _say(log, partition)

@@ -1,5 +1,6 @@
 """Export: a registered set written anew from the log, as a folder that other tools read."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ def export_training_set(
     *,
     rows_per_part: int = ROWS_PER_PART,
     backfill: pa.Table | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> TrainingSet:
     """Return a registered set, rebuilt from the log, checked against its digest, and written to `out_dir`.
 
@@ -33,7 +35,7 @@ def export_training_set(
     """
     registered, folder = get_training_set(log, name).body, Path(out_dir)
     check_free(folder)
-    rows = recut(log, name, registered, backfill)
+    rows = recut(log, name, registered, backfill, progress)
     with beside(folder) as partial:
         writer, leaves = PartWriter(partial, cuts(rows.size, rows_per_part)), Leaves()
         try:

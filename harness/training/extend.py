@@ -1,7 +1,9 @@
 """Extend: the same set, continued to a later place of the log, at the price of what is new."""
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -29,6 +31,7 @@ def extend_training_set(
     as_of: int | str | datetime | None = None,
     place: Place | None = None,
     backfill: pa.Table | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> tuple[TrainingSet, Reused]:
     """Return the set of the same specification with the range up to `to`, as known at `as_of`; both the end.
 
@@ -36,7 +39,7 @@ def extend_training_set(
     newer feature set are excluded and counted. Old decisions that matured, and outcomes that came or were
     corrected since, are as known at the new place: it is the set that a build from nothing gives, to the
     byte. What the folder keeps makes it cheaper (docs/adr/0041); where it cannot be used the set is built
-    anew, and `Reused.why` says why.
+    anew, and `Reused.why` says why. `progress` is called with how many new positions were read.
 
     Raises:
         NotAnExtension: the place or the range would end earlier than the set does.
@@ -54,13 +57,16 @@ def extend_training_set(
     try:
         base, kept = _base(log, spec, registered, on_disk, erased)
     except Unusable as unusable:
-        return _anew(log, longer, at, place, backfill, unusable.reason)
+        return _anew(log, longer, at, unusable.reason, place=place, backfill=backfill, progress=progress)
     place = msgspec.structs.replace(place, rows_per_part=kept.index.rows_per_part)
     if place.out_dir is not None:
         files.check_free(place.out_dir)
     declare(log, longer, at)
     try:
-        source = Source(log, longer, place.limits.keep_bytes, place.limits.keys_bytes, spec.stop).read()
+        limits = place.limits
+        source = Source(
+            log, longer, limits.keep_bytes, limits.keys_bytes, spec.stop, progress=progress
+        ).read()
         tail = tail_of(kept, source, at, registered)
         with files.beside(place.folder("new")) as partial:
             link_blocks(base.folder, partial, tail.stays)
@@ -70,7 +76,7 @@ def extend_training_set(
             written = Written(partial, writer.parts)
             return settle(log, core, written, place.folder(core["id"]), register=True), reused
     except Unusable as unusable:
-        return _anew(log, longer, at, place, backfill, unusable.reason)
+        return _anew(log, longer, at, unusable.reason, place=place, backfill=backfill, progress=progress)
 
 
 def _on_disk(name: str | Path, place: Place) -> TrainingSet | None:
@@ -116,9 +122,7 @@ def _base(
     return on_disk, kept
 
 
-def _anew(
-    log: Log, longer: Spec, at: AsOf, place: Place, backfill: pa.Table | None, why: str
-) -> tuple[TrainingSet, Reused]:
-    made = build_training_set(log, longer, as_of=at.position, place=place, backfill=backfill)
+def _anew(log: Log, longer: Spec, at: AsOf, why: str, **more: Any) -> tuple[TrainingSet, Reused]:
+    made = build_training_set(log, longer, as_of=at.position, **more)
     rows, decisions = int(made.manifest["rows"]), int(made.manifest["counts"]["decisions"])
     return made, Reused(0, len(made.manifest["parts"]), rows, decisions, why)

@@ -1,6 +1,6 @@
 """A training set on disk, and its rows in the words of other libraries."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ class TrainingSet:
         until = pa.scalar(datetime.fromisoformat(self.manifest["folds"][number - 1]["train_until"]))
         return table.filter(pc.less(table.column("occurred_at"), until)), test
 
-    def verify(self, log: Log) -> dict[str, Any]:
+    def verify(self, log: Log, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
         """Return what was checked: files against manifest, manifest against log, log against digest.
 
         Rows that were erased since are told in it: the log no longer has them.
@@ -124,7 +124,7 @@ class TrainingSet:
             raise TrainingSetDiffers(self.id, "The files", self.digest, found)
         self.check_manifest(get_training_set(log, self.id).body)
         backfill = files.read_backfill(self.folder)
-        return verify_training_set(log, self.id, backfill=backfill, files=self.to_arrow)
+        return verify_training_set(log, self.id, backfill=backfill, files=self.to_arrow, progress=progress)
 
     def check_manifest(self, registered: Mapping[str, Any]) -> None:
         """Compare the manifest with what was registered.

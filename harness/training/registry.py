@@ -41,7 +41,12 @@ def get_training_set(log: Log, name: str) -> ControlEvent:
 
 
 def verify_training_set(
-    log: Log, name: str, *, backfill: pa.Table | None = None, files: Callable[[], pa.Table] | None = None
+    log: Log,
+    name: str,
+    *,
+    backfill: pa.Table | None = None,
+    files: Callable[[], pa.Table] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Return the account of a rebuild: the registered set is cut from the log again and compared.
 
@@ -53,7 +58,7 @@ def verify_training_set(
         ErasedSince: rows were erased, and there are no files.
     """
     registered = get_training_set(log, name).body
-    rows = recut(log, name, registered, backfill)
+    rows = recut(log, name, registered, backfill, progress)
     found = canonical_digest(rows.batches())
     account = {"id": name, "rows": rows.size, "digest": registered["digest"], "holds": True}
     if found != registered["digest"]:
@@ -64,7 +69,13 @@ def verify_training_set(
     return account
 
 
-def recut(log: Log, name: str, registered: Mapping[str, Any], backfill: pa.Table | None = None) -> Rows:
+def recut(
+    log: Log,
+    name: str,
+    registered: Mapping[str, Any],
+    backfill: pa.Table | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Rows:
     """Return the rows of a registered set, cut anew from the history that it names.
 
     Raises:
@@ -73,7 +84,13 @@ def recut(log: Log, name: str, registered: Mapping[str, Any], backfill: pa.Table
     place = log.as_of(int(registered["as_of"]["position"]))
     if (place.epoch, place.digest) != (registered["as_of"]["epoch"], registered["as_of"]["digest"]):
         raise TrainingSetDiffers(name, "The log's history", registered["as_of"]["digest"], place.digest)
-    return cut_rows(log, spec_of(registered["cut"]), place, backfill=backfill)
+    return cut_rows(log, spec_of(registered["cut"]), place, backfill=backfill, progress=progress)
+
+
+def readings(log: Log, name: str) -> int:
+    """Return how many positions are read to cut a registered set again: each of its range twice."""
+    cut = get_training_set(log, name).body["cut"]
+    return 2 * (int(cut["stop"]) - int(cut["start"]))
 
 
 def rows_of(log: Log, name: str) -> pa.Table:

@@ -1,6 +1,6 @@
 """The rows of a training set, from the log: read keys, match outcomes, choose; then stream the features."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -77,9 +77,17 @@ class Rows(Outline):
 
 
 def cut_rows(
-    log: Log, spec: Spec, as_of: AsOf, *, limits: Limits | None = None, backfill: pa.Table | None = None
+    log: Log,
+    spec: Spec,
+    as_of: AsOf,
+    *,
+    limits: Limits | None = None,
+    backfill: pa.Table | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Rows:
     """Return the rows of `spec` as known at `as_of`; its features and feature set are filled in.
+
+    `progress` is called with how many positions were read: each is read for its keys, then for its features.
 
     Memory: the keys of the range's decisions, one chunk of rows, and small ranges whole.
 
@@ -90,7 +98,7 @@ def cut_rows(
     if spec.stop > as_of.position + 1:
         raise UnknownPosition(spec.stop - 1, as_of.position, cut=True)
     limits = limits or Limits()
-    source = Source(log, spec, limits.keep_bytes, limits.keys_bytes).read()
+    source = Source(log, spec, limits.keep_bytes, limits.keys_bytes, progress=progress).read()
     candidates, schemas = candidates_of(source, as_of)
     found = judged(log, resolved(spec, schemas), as_of, candidates, backfill=backfill)
     return rows_of(source, as_of, candidates, schemas, found)

@@ -1,6 +1,6 @@
 """Training sets: cut from the log, written as Parquet, registered by digest, rebuilt at will."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -105,10 +105,11 @@ def build_training_set(
     as_of: int | str | datetime | None = None,
     place: Place | None = None,
     backfill: pa.Table | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> TrainingSet:
     """Return the set that `spec` says, as known at `as_of`: declared in the log, cut, written, registered.
 
-    The same specification again gives the same set. Memory: see `harness.training.rows.cut_rows`.
+    The same specification again gives the same set. Memory and `progress`: see `cut_rows`.
 
     Raises:
         MixedFeatureSets: several schemas in the range, and nothing said of them.
@@ -120,7 +121,7 @@ def build_training_set(
     if place.out_dir is not None:
         files.check_free(place.out_dir)
     erased, declared = erasures(log), declare(log, spec, at)
-    rows = cut_rows(log, spec, at, limits=place.limits, backfill=backfill)
+    rows = cut_rows(log, spec, at, limits=place.limits, backfill=backfill, progress=progress)
     gates = _gates(log, spec, rows)
     with files.beside(place.folder("new")) as partial:
         edges = cuts(rows.size, place.rows_per_part)

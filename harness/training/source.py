@@ -1,6 +1,6 @@
 """The decisions of a range: their keys at once, their features in a second pass or from memory."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -35,7 +35,8 @@ _ENVELOPE = {column.name: column.type for column in DECISION_ENVELOPE}
 class Source:
     """The decisions of a range from `begin` on, read once for their keys.
 
-    `batches` holds the key columns of each stored batch; `kept` all columns, while they fit.
+    `batches` holds the key columns of each stored batch; `kept` all columns, while they fit. `progress` is
+    called with how many positions from `begin` on are read, and on through the range a second time.
     """
 
     log: Log
@@ -45,6 +46,7 @@ class Source:
     begin: int = 0
     batches: list[pa.RecordBatch] = field(default_factory=list)
     kept: list[pa.RecordBatch] | None = field(default_factory=list)
+    progress: Callable[[int], None] | None = None
 
     def read(self) -> "Source":
         """Read the keys of the range.
@@ -64,6 +66,8 @@ class Source:
                 self.batches.append(own)
                 held += own.nbytes
                 at = batch.column("position")[-1].as_py() + 1
+                if self.progress is not None:
+                    self.progress(at - self.begin)
                 if held > self.keys_bytes:
                     raise MemoryReached(held, self.keys_bytes, at - 1)
                 if self.kept is not None:
@@ -88,11 +92,19 @@ class Source:
             for batch in self._stream(start, columns, end):
                 if batch.num_rows:
                     yield batch
+                    self._tell(batch)
         for batch in self.kept or ():
             places = batch.column("position").to_numpy()
             low, high = (int(place) for place in places.searchsorted([start, stop]))
             if low < high:
                 yield batch.slice(low, high - low)
+                self._tell(batch)
+
+    def _tell(self, batch: pa.RecordBatch) -> None:
+        """Say how far the second reading is; of what lies before `begin`, nothing."""
+        if self.progress is not None:
+            read = batch.column("position")[-1].as_py() + 1 - self.begin
+            self.progress(self.spec.stop - self.begin + max(read, 0))
 
     def _stream(
         self, start: int, columns: Sequence[str] | None, stop: int | None = None

@@ -1,5 +1,6 @@
 """Progress is for a person at a terminal: nothing of it in a pipe, on stdout or beside JSON."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -7,12 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from harness.erasure import held
 from harness.log.log import Log
+from harness.log.seal import seal
 from harness.log_export import Selection, export_log
 from tests.support.command_line import HARNESS
 from tests.support.filled import fill, small_log
+from tests.support.history import POINT, History
 
 ROWS = 20
+MAPPING = """
+source = "table"
+decision_point = "imported"
+[feature_set]
+name = "imported"
+version = 1
+fields = [{ name = "amount", type = "float64" }]
+"""
 
 
 @pytest.fixture
@@ -58,6 +70,45 @@ def test_what_shows_progress_already_tells_its_rate(log: Log) -> None:
     _, shown = watched("log", "verify")
     assert "verifying" in shown
     assert "rows/s" in shown
+
+
+def test_what_is_done_with_a_log_is_watched(log: Log, tmp_path: Path) -> None:
+    history = History(log)
+    start, stop = history.decisions(0, 1_000)
+    history.outcomes(0, 900)
+    history.decisions(1_100, 1_101)
+    span, place = stop - start, ("-d", POINT, "--from", str(start), "--to", str(stop))
+    want = ("--label", "fraud", "--window", "3h", "--out", "made")
+    name = json.loads(watched("training-set", "create", *place, *want, "--json")[0])["id"]
+    rows = [f"i{n},2024-03-01T00:00:00Z,1.5,0.25" for n in range(9)]
+    (tmp_path / "rows.csv").write_text("\n".join(["decision_id,occurred_at,amount,score", *rows]) + "\n")
+    (tmp_path / "mapping.toml").write_text(MAPPING)
+    seal(log, events=500)
+    both = 2 * span
+    for words, label, count in (
+        (("training-set", "create", *place, *want[:-1], "again"), "cutting", f"{both}/{both}"),
+        (("training-set", "verify", name), "cutting again", f"{both}/{both}"),
+        (("training-set", "verify", "made"), "cutting again", f"{both}/{both}"),
+        (("training-set", "export", name, "--out", "exported"), "exporting", f"{both}/{both}"),
+        (("training-set", "diff", name, "made"), "comparing", f"{3 * span}/{3 * span}"),
+        (("training-set", "extend", name, "--out", "longer"), "extending", "/?"),
+        (("log", "import", "-m", "mapping.toml", "rows.csv"), "importing rows.csv", "18/?"),
+        (("log", "compact"), "compacting", "rows/s"),
+        (("log", "release", "--keep", "0s"), "releasing", "rows/s"),
+    ):
+        said, shown = watched(*words)
+        assert label in shown, words
+        assert count in shown, (words, shown)
+        assert label not in said, words
+    assert watched("training-set", "verify", name, "--json")[1] == ""
+    assert watched("log", "compact", "--json")[1] == ""
+
+
+def test_an_erasure_tells_how_many_decisions_it_searched(log: Log) -> None:
+    told: list[int] = []
+    held(log, [b"0" * 16], told.append)
+    assert told == sorted(told)
+    assert told[-1] == sum(row[3] for row in log.rows("stats") if row[0] == "decision")
 
 
 def test_a_program_and_a_pipe_see_none(log: Log) -> None:
