@@ -199,6 +199,7 @@ class Served:
         context = multiprocessing.get_context("spawn")
         self._process = context.Process(target=serve, args=(theirs, folder))
         self._process.start()
+        theirs.close()  # else the end of a server that could not start (a script from stdin) is waited for
         ours, unread = self._pipe.recv()
         self._ports = {"ours": ours, "unread": unread}
 

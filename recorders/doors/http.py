@@ -256,12 +256,19 @@ def status(desk: Desk) -> dict[str, Any]:
 def prometheus(desk: Desk) -> bytes:
     """Return the counts as Prometheus text, version 0.0.4."""
     table = desk.table
-    lines = ["# TYPE harness_doors_total counter"]
+    lines = [
+        "# HELP harness_doors_total What was taken and refused since the sidecar started.",
+        "# TYPE harness_doors_total counter",
+    ]
     lines += [f'harness_doors_total{{what="{name}"}} {count}' for name, count in sorted(desk.counts.items())]
-    lines.append("# TYPE harness_doors_halves_total counter")
+    lines += [
+        "# HELP harness_doors_halves_total What became of the halves of exchanges.",
+        "# TYPE harness_doors_halves_total counter",
+    ]
     lines += [
         f'harness_doors_halves_total{{what="{name}"}} {count}' for name, count in sorted(table.counts.items())
     ]
+    lines.append("# HELP harness_doors_waiting_halves Halves that wait for the other one.")
     lines += ["# TYPE harness_doors_waiting_halves gauge", f"harness_doors_waiting_halves {len(table)}"]
     return ("\n".join(lines) + "\n").encode()
 

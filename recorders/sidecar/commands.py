@@ -13,11 +13,11 @@ from uuid import UUID
 from recorders.errors import HarnessError
 from recorders.sidecar import ops, rights, segment
 from recorders.sidecar.disk import used_bytes
-from recorders.sidecar.errors import ExtraMissing, SettingsError
+from recorders.sidecar.errors import ExtraMissing, NotDrained, SettingsError, SidecarUnreachable
 from recorders.sidecar.house import House, ship_all
 from recorders.sidecar.outbox import SQL as OUTBOX_SQL
 from recorders.sidecar.outbox import Outbox
-from recorders.sidecar.place import INBOX
+from recorders.sidecar.place import INBOX, Place
 from recorders.sidecar.recovery import OUTBOX
 from recorders.sidecar.salvage import QUARANTINE
 from recorders.sidecar.service import serve
@@ -51,14 +51,18 @@ def drain(settings: Settings, *, timeout_s: float) -> dict[str, Any]:
     """Let a running sidecar take no more, ship all and end. Return its last status.
 
     Raises:
-        HarnessError: it is not drained in time; it goes on draining.
+        NotDrained: it ended otherwise, killed perhaps.
+        HarnessError: it does not answer, or is not drained in time; it goes on draining.
     """
     last = ops.ask(settings.ops_socket, "POST", "/drain")
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         try:
             last = ops.ask(settings.ops_socket, "GET", "/status")
-        except HarnessError:
+        except SidecarUnreachable:
+            batches, frames = _left(settings)
+            if batches or frames:
+                raise NotDrained(batches, frames) from None
             return last | {"ended": True}
         time.sleep(POLL_S)
     waiting, state = last["ship"]["waiting"], last["ship"]["state"]
@@ -148,6 +152,24 @@ def receipts(settings: Settings) -> list[dict[str, Any]]:
                     "events": events,
                 }
     return [found[ordinal] for ordinal in sorted(found)]
+
+
+def _left(settings: Settings) -> tuple[int, int]:
+    """Return how many batches, and how many frames of none yet, a sidecar that ended left to ship.
+
+    A file that cannot be read tells nothing here: the next start names it.
+    """
+    composed, batches, frames = Place(0, 0), 0, 0
+    for _, path in segment.numbered(settings.path, OUTBOX):
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(segment.open_reader(path)) as connection:
+            for row in connection.execute(OUTBOX_SQL["state"]):  # the newest file's is how it stands
+                composed, batches = Place(row[0], row[1]), row[2] - row[3]
+    for number, path in segment.numbered(settings.path, INBOX):
+        after = composed.id if number == composed.segment else 0
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(segment.open_reader(path)) as connection:
+            if number >= composed.segment:
+                frames += connection.execute(INBOX_SQL["after"], (after,)).fetchone()[0]
+    return batches, frames
 
 
 def _readable(settings: Settings) -> Path:

@@ -11,6 +11,9 @@ HarnessError (recorders.errors)
 ├── ShipperBroke            the shipper's thread ended, and not as it should        exit 1
 ├── SpoolTooNew             a folder that a newer sidecar wrote                     exit 1
 ├── SidecarUnreachable      no sidecar answers                                      exit 1
+├── SidecarSilent           a sidecar that is there, and does not answer            exit 1
+├── SidecarForeign          what answers is no sidecar of a version that is known   exit 1
+├── NotDrained              a sidecar that is gone, and has not shipped all         exit 1
 └── SidecarForbidden        a sidecar that answers another user                     exit 1
 """
 
@@ -139,6 +142,43 @@ class SidecarUnreachable(HarnessError):
             "Start it with `harness sidecar run`, or see its log for why it stopped.",
         )
         self.where = where
+
+
+class SidecarSilent(HarnessError):
+    """A sidecar that is there, and does not answer: its process is stopped, or waits for its disk."""
+
+    def __init__(self, where: str, seconds: float) -> None:
+        super().__init__(
+            f"The sidecar at {where} has not answered for {seconds:g} s.",
+            "Expected an answer at once.",
+            "See what its process waits for: it may be stopped (kill -CONT), or its disk hangs. What it was "
+            "asked it does when it goes on.",
+        )
+        self.where = where
+
+
+class SidecarForeign(HarnessError):
+    """What answers is no sidecar of a version that these commands know."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(
+            f"What answers at {where} is no sidecar that these commands know: {why}.",
+            "Expected the status of a sidecar.",
+            "Ask it with the commands of the version that runs, or name another one's settings.",
+        )
+        self.where = where
+
+
+class NotDrained(HarnessError):
+    """A sidecar that ended while it was drained, and has not shipped all."""
+
+    def __init__(self, batches: int, frames: int) -> None:
+        super().__init__(
+            f"The sidecar ended before it was drained: {batches} batches, {frames} frames are not shipped.",
+            "Expected an empty spool.",
+            "Nothing is lost: ship them with `harness sidecar ship`, or start it again.",
+        )
+        self.batches, self.frames = batches, frames
 
 
 class SidecarForbidden(HarnessError):

@@ -54,7 +54,7 @@ SERIES: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("ship_stopped", "gauge", "ship.stopped", "1 while shipping is stopped."),
     ("clock_steps_total", "counter", "clock.steps", "Times the machine's clock was set since the start."),
     ("clock_set_seconds", "gauge", "clock.set_s", "By how much it was set since the start, in all."),
-    ("door_connections", "gauge", "door.open", "Connections open."),
+    ("door_open_connections", "gauge", "door.open", "Connections open."),
     ("door_connections_total", "counter", "door.connections", "Connections taken."),
     ("door_refused_total", "counter", "door.refused_connections", "Connections ended for what they sent."),
     ("door_timeouts_total", "counter", "door.timeouts", "Connections ended for taking too long."),

@@ -9,10 +9,11 @@ import http.client
 import json
 import socket
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-from recorders.sidecar.errors import SidecarUnreachable
+from recorders.sidecar.errors import SidecarForeign, SidecarSilent, SidecarUnreachable
 from recorders.sidecar.metrics import prometheus, readiness
 from recorders.sidecar.rights import refused
 
@@ -26,6 +27,8 @@ PHRASES: Final = {
     405: "Method Not Allowed",
     503: "Service Unavailable",
 }
+# What the status of every version has.
+PARTS: Final = ("spool", "disk", "ship")
 Answered = tuple[int, str, str]
 
 
@@ -117,19 +120,39 @@ def ask(path: Path, method: str, resource: str) -> dict[str, Any]:
     """Return what a running sidecar answers on its operator's socket.
 
     Raises:
-        SidecarUnreachable: nothing answers there.
-        SidecarForbidden: it is closed to this user.
+        SidecarUnreachable: nothing is there. SidecarSilent: something is, and does not answer.
+        SidecarForeign: what answers is no status. SidecarForbidden: it is closed to this user.
     """
     connection = _Unix(path)
     try:
         connection.request(method, resource)
         answer = connection.getresponse()
-        found: dict[str, Any] = json.loads(answer.read())
+        text = answer.read()
     except PermissionError as error:
         raise refused(path) from error
-    except (OSError, ValueError, http.client.HTTPException) as error:
+    except TimeoutError as error:
+        raise SidecarSilent(str(path), REQUEST_S) from error
+    except http.client.BadStatusLine as error:
+        if isinstance(error, http.client.RemoteDisconnected):
+            raise SidecarUnreachable(str(path), str(error)) from error
+        raise SidecarForeign(str(path), "it speaks no HTTP") from error
+    except (OSError, http.client.HTTPException) as error:
         raise SidecarUnreachable(str(path), str(error) or type(error).__name__) from error
-    else:
-        return found
     finally:
         connection.close()
+    if answer.status != HTTPStatus.OK:
+        raise SidecarForeign(str(path), f"it answers {answer.status} to {method} {resource}")
+    return _known(path, text)
+
+
+def _known(path: Path, text: bytes) -> dict[str, Any]:
+    """Return a status that has what every version's has."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise SidecarForeign(str(path), f"it answers no JSON ({error})") from error
+    missing = set(PARTS) - (found.keys() if isinstance(found, dict) else set())
+    if missing:
+        raise SidecarForeign(str(path), f"its status has no {min(missing)!r}")
+    known: dict[str, Any] = found
+    return known

@@ -89,6 +89,10 @@ select digest, canonical from feature_set where id = ?
 -- What a segment holds, for people.
 select count(*), coalesce(sum(events), 0), coalesce(max(id), 0), min(received_at), max(received_at) from frame where id <= ?
 
+-- name: after
+-- How many frames of a segment lie behind an id.
+select count(*) from frame where id > ?
+
 -- name: count_marks
 -- How many writers a segment carries.
 select count(*) from mark

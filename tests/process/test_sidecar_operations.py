@@ -4,12 +4,15 @@ import contextlib
 import http.client
 import json
 import random
+import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,11 +20,21 @@ import pytest
 from harness.log.log import Log
 from recorders.errors import LinkUnavailable
 from recorders.sidecar import commands
-from recorders.sidecar.errors import ExtraMissing, SettingsError
+from recorders.sidecar.errors import ExtraMissing, SettingsError, SidecarForeign
 from recorders.sidecar.metrics import SERIES
 from recorders.sidecar.settings import DoorsSettings, Settings, load
 from recorders.socket_link import SocketLink
-from tests.support.sidecars import FEATURES, Running, decision_ids, decisions, names, new_writer
+from tests.support.doors import post, sent_of
+from tests.support.sidecars import (
+    FEATURES,
+    Running,
+    decision_ids,
+    decisions,
+    free_port,
+    names,
+    new_writer,
+    until,
+)
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "examples" / "deploy"
@@ -49,6 +62,7 @@ def test_metrics_health_and_readiness(tmp_path: Path) -> None:
         assert text.count("# TYPE ") == len(SERIES)
         assert get(port, "/healthz") == (200, "alive\n")
         assert get(port, "/readyz") == (200, "ready\n")
+        check_metrics(text)
         assert get(port, "/nothing")[0] == 404
         assert get(port, "/drain", method="POST")[0] == 405
         with socket.create_connection(("127.0.0.1", port)) as slow:
@@ -57,6 +71,93 @@ def test_metrics_health_and_readiness(tmp_path: Path) -> None:
             with contextlib.suppress(ConnectionResetError):
                 assert slow.recv(100) == b""
         link.close()
+
+
+def check_metrics(text: str) -> None:
+    """Fail unless each series is told once, with help and type, and named as collectors take its type.
+
+    Some of them leave the ending `_total` of a counter out, so that what remains must be of one series.
+    """
+    lines = text.splitlines()
+    families = [line.split(" ", 3)[2:] for line in lines if line.startswith("# TYPE ")]
+    assert len({name.removesuffix("_total") for name, _ in families}) == len(families)
+    for name, kind in families:
+        assert re.fullmatch(r"harness_(sidecar|doors)_[a-z_]+", name)
+        assert (kind == "counter") == name.endswith("_total")
+        assert lines[lines.index(f"# TYPE {name} {kind}") - 1].startswith(f"# HELP {name} ")
+    named = {name for name, _ in families}
+    values = [line for line in lines if not line.startswith("#")]
+    assert all(re.fullmatch(r'([a-z_]+)(\{what="[a-z_.]+"\})? [0-9.e+-]+', line) for line in values)
+    assert {re.split("[{ ]", line)[0] for line in values} <= named
+
+
+def test_the_doors_tell_their_counts_as_collectors_take_them(tmp_path: Path) -> None:
+    port = free_port()
+    mapping = Path(__file__).parents[1] / "golden" / "doors" / "lines" / "mapping.toml"
+    doors = f'[doors]\nhttp = "127.0.0.1:{port}"\nmappings = ["{mapping}"]\n'
+    with Running(tmp_path / "s", NOWHERE, doors):
+        check_metrics(get(port, "/metrics")[1])
+        post(port, sent_of(mapping.parent)[0], packed=False)
+        text = get(port, "/metrics")[1]
+        check_metrics(text)
+        assert 'harness_doors_total{what="rejected.naive"} 1\n' in text
+
+
+def test_a_sidecar_that_was_killed_while_it_was_drained_is_not_drained(tmp_path: Path) -> None:
+    with Running(tmp_path / "s", NOWHERE) as sidecar:
+        link = SocketLink(sidecar.address, [FEATURES])
+        link.send(decisions(new_writer(), 1))
+        with ThreadPoolExecutor(1) as thread:
+            draining = thread.submit(sidecar.run, "drain")
+            until(lambda: json.loads(sidecar.run("status").stdout)["draining"])
+            sidecar.kill()
+            done = draining.result()
+        link.close()
+        assert done.returncode == 1
+        assert "ended before it was drained" in done.stderr
+        assert "harness sidecar ship" in done.stderr
+        assert "No sidecar answers" in sidecar.run("status").stderr
+
+
+def test_a_sidecar_that_is_stopped_is_said_to_be_silent(tmp_path: Path) -> None:
+    with Running(tmp_path / "s", NOWHERE) as sidecar:
+        assert sidecar.process is not None
+        sidecar.process.send_signal(signal.SIGSTOP)
+        done = sidecar.run("status")
+        assert done.returncode == 1
+        assert "has not answered for 5 s" in done.stderr
+        sidecar.process.send_signal(signal.SIGCONT)
+        assert sidecar.run("status").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "has no 'disk'"),
+        (b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"spool": 1}', "has no 'disk'"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<ok>", "no JSON"),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "answers 404"),
+        (b"SSH-2.0-none\r\n", "no HTTP"),
+    ],
+)
+def test_what_answers_and_is_no_sidecar_that_is_known_is_named(
+    answer: bytes, told: str, tmp_path: Path
+) -> None:
+    settings = Settings(folder=str(tmp_path))
+
+    def serve(door: socket.socket) -> None:
+        taken, _ = door.accept()
+        with taken:
+            taken.recv(4_096)
+            taken.sendall(answer)
+
+    with socket.socket(socket.AF_UNIX) as door, ThreadPoolExecutor(1) as thread:
+        door.bind(str(settings.ops_socket))
+        door.listen()
+        served = thread.submit(serve, door)
+        with pytest.raises(SidecarForeign, match=told):
+            commands.status(settings)
+        served.result()
 
 
 def test_metrics_beyond_loopback_need_the_token(tmp_path: Path) -> None:
