@@ -30,6 +30,8 @@ PENDING_MAX: Final = 16_384
 COMMIT_MAX: Final = 2_048
 LOSS_EVERY_S: Final = 5.0
 TICK_S: Final = 1.0
+# The desk looks once in a tick. Of more than this between two looks, nothing was time for a half to come in.
+AWAKE_S: Final = 2.0
 SAMPLES: Final = 20
 COUNTED: Final = {"decision": "decisions", "outcome": "outcomes", "loss": "losses"}
 # How long the desk waits for others to share a commit: for each that shared the last one, and at most.
@@ -89,7 +91,8 @@ class Desk:
         self._report_from = 0.0
         self._closed = self._alone = False
         self._commit_from = 0.0  # by the clock of the event loop
-        self.table.restore(journal.take_over(), clock.monotonic())
+        self._awake_s, self._looked_at = 0.0, clock.monotonic()
+        self.table.restore(journal.take_over(), self._awake_s)
 
     def now(self) -> float:
         """Return the time in seconds since 1970."""
@@ -193,8 +196,15 @@ class Desk:
             if group:
                 asyncio.get_running_loop().call_soon(self._tell, group, error)
 
-    def _make(self, works: Sequence[Work], packing: Packing) -> _Commit:
+    def _awake(self) -> float:
+        """Return for how long the desk was there to take something in. Stopped, it was not (SIGSTOP)."""
         now = self._clock.monotonic()
+        self._awake_s += min(now - self._looked_at, AWAKE_S)
+        self._looked_at = now
+        return self._awake_s
+
+    def _make(self, works: Sequence[Work], packing: Packing) -> _Commit:
+        now = self._awake()
         routed = [one for work in works for one in work.routed]
         completed, waiting = self.table.offer_all((half for work in works for half in work.halves), now)
         made = _Commit([], [*completed], [], [], [])

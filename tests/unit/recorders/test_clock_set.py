@@ -109,9 +109,21 @@ def test_halves_wait_for_each_other_as_long_as_ever(tmp_path: Path, step_s: floa
         assert (counts["paired"], counts["unmatched_request"]) == (1, 0)
         assert (await house.send(*kserve(2, "request")))[0] == 200
         house.clock.set_by_s -= 2 * step_s
-        house.clock.seconds += 61.0
-        await house.desk.commit()
+        await house.pass_time(61.0)
         assert counts["unmatched_request"] == 1
+
+    run(tmp_path, story, wait_s=60.0)
+
+
+def test_halves_wait_on_after_the_sidecar_stood_still(tmp_path: Path) -> None:
+    """What was sent meanwhile is read when it goes on (SIGSTOP): it went out alone just before."""
+
+    async def story(house: Doors) -> None:
+        assert (await house.send(*kserve(1, "request")))[0] == 200
+        house.clock.seconds += 3_600.0
+        await house.desk.commit()
+        assert (await house.send(*kserve(1, "response")))[0] == 200
+        assert dict(house.desk.table.counts)["paired"] == 1
 
     run(tmp_path, story, wait_s=60.0)
 
@@ -124,11 +136,9 @@ def test_halves_of_an_earlier_process_wait_from_the_start_on(tmp_path: Path, ste
 
     async def second(house: Doors) -> None:
         house.clock.set_by_s += step_s
-        house.clock.seconds += 59.0
-        await house.desk.commit()
+        await house.pass_time(59.0)
         assert (await house.send(*kserve(1, "response")))[0] == 200
-        house.clock.seconds += 2.0
-        await house.desk.commit()
+        await house.pass_time(2.0)
         assert house.desk.table.counts["paired"] == house.desk.table.counts["unmatched_request"] == 1
 
     run(tmp_path, first, wait_s=60.0).journal.close()
@@ -149,8 +159,7 @@ def test_what_doors_refuse_is_told_in_its_time_between_instants_in_their_order(
         await refused(house, 2)
         house.clock.set_by_s += step_s
         await refused(house, 3)
-        house.clock.seconds += 5.0
-        await house.desk.commit()
+        await house.pass_time(5.0)
 
     house = run(tmp_path, story)
     told = [msgspec.msgpack.decode(frame.payload, type=list[Loss])[0] for frame in house.kept.frames]

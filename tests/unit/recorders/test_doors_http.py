@@ -34,8 +34,7 @@ def test_a_capture_over_http_is_what_it_is_alone(case: Path, packed: bool, tmp_p
                 sent = (headers, body)
             status, _, answer = await house.send(path, *sent, pieces=3)
             assert status == 200, answer
-        house.clock.seconds += 61.0
-        await house.desk.commit()
+        await house.pass_time(61.0)
 
     house = run(tmp_path, story)
     expected = [one for one in json.loads((case / "expected.json").read_text()) if "values" in one]
@@ -96,8 +95,7 @@ def test_halves_that_were_answered_survive_the_death_of_the_process(tmp_path: Pa
     async def second(house: House) -> None:
         assert len(house.desk.table) == 5  # id-4 is not forgotten yet; its decision's id is the same
         assert (await house.send(*kserve(0, "response")))[0] == 200
-        house.clock.seconds += 61.0
-        await house.desk.commit()
+        await house.pass_time(61.0)
 
     house = run(tmp_path, second)
     assert sorted(house.kept.ids()) == ["id-0", "id-1", "id-2", "id-3", "id-4"]
@@ -296,8 +294,7 @@ def test_garbage_is_answered_and_counted_and_the_doors_go_on(
         for path, headers, body in requests:
             status, _, _ = await house.send(path, headers, body)
             assert status in (200, 400, 413, 415, 422, 431), status
-        house.clock.seconds += 61.0
-        await house.desk.commit()
+        await house.pass_time(61.0)
         path, headers, body = requests_of(GOLDEN / "otlp-protobuf-bentoml")[0]
         assert (await house.send(path, headers, body))[0] == 200
 
