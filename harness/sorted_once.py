@@ -20,8 +20,9 @@ from harness.log.log import Address, Log
 from harness.measured_columns import earlier_ids, outcome_tables
 from harness.measured_part import Question
 from replay.columns import INSTANT, instants, int64
-from replay.id_index import ByKey, IdIndex
+from replay.id_index import IdIndex
 from replay.join import OneLabel, one_label
+from replay.key_order import ByKey
 
 Range = tuple[int, int]
 

@@ -1,17 +1,17 @@
 """Where an id stands in a column of ids: looked up by 64-bit keys of the texts, every match told by the text.
 
-A hash table of a million texts misses the caches at each step; keys are sorted in sequence (docs/adr/0067).
+A hash table of a million texts misses the caches at each step; keys are in order (docs/adr/0067, 0091).
 """
 
 from functools import cached_property
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from replay.fingerprints import Fingerprints, Integers, of_texts
+from replay.fingerprints import Integers, of_texts
+from replay.key_order import ByKey, Places, by_key
 
 NEVER = np.int64(-1)
 # Names are told apart by hashing them alone when they are so many times fewer than the ids.
@@ -20,13 +20,6 @@ _MANY = 4
 _MARKS = 8
 _KEY_BITS = 64
 _NONE: Integers = np.zeros(0, dtype=np.int64)
-
-
-class ByKey(NamedTuple):
-    """The rows of a column of ids in the order of their keys, and the keys in that order."""
-
-    rows: npt.NDArray[np.integer[Any]]
-    keys: Fingerprints
 
 
 class IdIndex:
@@ -52,14 +45,16 @@ class IdIndex:
     @cached_property
     def by_key(self) -> ByKey:
         """The rows in the order of their keys."""
-        keys = of_texts(self.whole)
-        order = np.argsort(keys)
-        return ByKey(order, keys[order])
+        return by_key(of_texts(self.whole))
 
     @property
     def is_sorted(self) -> bool:
         """Whether they were sorted already."""
         return "by_key" in self.__dict__
+
+    @cached_property
+    def _places(self) -> Places:
+        return Places(self.by_key.keys)
 
     @cached_property
     def _marks(self) -> tuple[np.uint64, npt.NDArray[np.bool_]]:
@@ -114,16 +109,27 @@ class IdIndex:
             return _NONE, _NONE
         if not self.is_sorted and not names.is_sorted and _MANY * len(names) <= len(self):
             return self._matches_of_few(names)
-        asked, keys = _likely(names, *self._marks)
+        named, rows = self._by_sorted(names) if names.is_sorted else self._by_place(names)
+        return self._told_by_text(names.whole, named, rows) if named.size else (_NONE, _NONE)
+
+    def _by_place(self, names: "IdIndex") -> tuple[Integers, Integers]:
+        """Return the rows of names whose keys are those of an id, and where that stands."""
         order, own = self.by_key
+        keys = of_texts(names.whole)
+        at = self._places.of(keys)
+        named = np.flatnonzero(own[at] == keys)
+        return named, order[at[named]].astype(np.int64, copy=False)
+
+    def _by_sorted(self, names: "IdIndex") -> tuple[Integers, Integers]:
+        """Return the same of names that are sorted: they and the ids are passed over in sequence."""
+        order, own = self.by_key
+        asked, keys = _likely(names.by_key, *self._marks)
         at = np.minimum(np.searchsorted(own, keys), own.size - 1)
         hits = np.flatnonzero(own[at] == keys)
-        if not hits.size:
-            return _NONE, _NONE
         rows = np.full(len(names), NEVER)
         rows[asked[hits]] = order[at[hits]]
         named = np.flatnonzero(rows != NEVER)
-        return self._told_by_text(names.whole, named, rows[named])
+        return named, rows[named]
 
     def _told_by_text(self, asked: pa.Array, named: Integers, rows: Integers) -> tuple[Integers, Integers]:
         """Return what `matches` does, where until now keys alone were compared."""
@@ -148,18 +154,14 @@ class IdIndex:
         return named, found[named]
 
 
-def _likely(names: IdIndex, shift: np.uint64, marks: npt.NDArray[np.bool_]) -> ByKey:
-    """Return the rows whose keys begin as one that is marked, by their keys.
+def _likely(names: ByKey, shift: np.uint64, marks: npt.NDArray[np.bool_]) -> ByKey:
+    """Return those whose keys begin as one that is marked.
 
-    A part of a range is asked for all outcomes, and has the decisions of few: the others are not sorted.
+    A part of a range is asked for all outcomes, and has the decisions of few: others are not searched for.
     """
-    keys = names.by_key.keys if names.is_sorted else of_texts(names.whole)
     # Every beginning has a mark: clipping does nothing, and is quicker than to look whether it must.
-    likely = np.flatnonzero(marks.take((keys >> shift).view(np.int64), mode="clip"))
-    if names.is_sorted:
-        return ByKey(names.by_key.rows[likely], keys[likely])
-    rows = np.argsort(keys) if likely.size == keys.size else likely[np.argsort(keys[likely])]
-    return ByKey(rows, keys[rows])
+    likely = np.flatnonzero(marks.take((names.keys >> shift).view(np.int64), mode="clip"))
+    return ByKey(names.rows[likely], names.keys[likely])
 
 
 def _joined(column: pa.ChunkedArray) -> pa.Array:
