@@ -34,6 +34,7 @@ from benchmarks.brier_experiment import experiment_text
 from benchmarks.replays import by_hand
 from benchmarks.replays.models import Bare, network, saved
 from benchmarks.results import Row, at_least, interleaved, publish
+from harness.cli.entry import ALLOCATOR
 from harness.config import StorePlace
 from harness.database import create_log
 from harness.experiment_lint import read_experiment
@@ -164,7 +165,8 @@ def beside(folder: Path, models: dict[str, Bare]) -> dict[str, float]:
 def through(url: str, folder: Path, name: str) -> dict[str, Any]:
     """Return what the whole line took for a model, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.replays.one_model", url, str(folder), name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    as_a_command = {**ALLOCATOR, **os.environ}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=as_a_command)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from benchmarks.brier_experiment import experiment_text
 from benchmarks.results import Row, at_least, at_most, interleaved, publish
+from harness.cli.entry import ALLOCATOR
 from harness.database import create_log
 from harness.engines.engine import InProcess
 from harness.engines.local import Local
@@ -188,7 +189,12 @@ def main() -> None:
             # No module of ours is the main one, as in a command: workers would import it.
             words = "import sys; from benchmarks.scale import one; one(*sys.argv[1:])"
             command = [sys.executable, "-c", words, name, url, of]
-            begun = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _look in range(looks)]
+            how: dict[str, Any] = {
+                "stdout": subprocess.PIPE,
+                "text": True,
+                "env": {**ALLOCATOR, **os.environ},
+            }
+            begun = [subprocess.Popen(command, **how) for _look in range(looks)]
             done = [(process.communicate()[0], process.returncode) for process in begun]
             assert not any(code for _said, code in done), done
             found[run].append(max((json.loads(said) for said, _code in done), key=lambda each: each["wall"]))

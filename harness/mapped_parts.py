@@ -81,12 +81,19 @@ def even_end(parts: Sequence[Range], anew: int, workers: int) -> list[Range]:
     rest = (anew - 1) % workers + 1
     last = parts[-rest:]
     even = cut(last[0][0], last[-1][1], workers)
-    gained = _longest(last) - _longest(even)
-    return [*parts[:-rest], *even] if gained > _longest(parts) // 8 else list(parts)
+    before = parts[-anew:-rest] if anew > rest else []
+    gained = _rounds([*before, *last], workers) - _rounds([*before, *even], workers)
+    longest = max(stop - start for start, stop in parts)
+    return [*parts[:-rest], *even] if gained > longest // 8 else list(parts)
 
 
-def _longest(parts: Sequence[Range]) -> int:
-    return max(stop - start for start, stop in parts)
+def _rounds(parts: Sequence[Range], workers: int) -> int:
+    """Return how many positions go by until all are done, each part given to the first who is free."""
+    busy = [0] * workers
+    for start, stop in parts:
+        busy.sort()
+        busy[0] += stop - start
+    return max(busy)
 
 
 def undivided(plan: Plan) -> str | None:

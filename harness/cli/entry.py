@@ -11,6 +11,10 @@ from typing import Any
 INTERRUPTED = 130
 TERMINATED = 143
 _ARENAS_MAX = -8  # M_ARENA_MAX of malloc.h
+# Arrow's own allocator takes memory by pages of 2 MB, cleared anew each time that it is given back and taken.
+ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+# What runs for months in little memory has settings of its own, which were measured with Arrow's.
+_OWN_MEMORY = "sidecar"
 
 
 @contextmanager
@@ -34,11 +38,19 @@ def at_once() -> Iterator[None]:
 
 def main() -> None:
     """Run the command line of this process and end it with its exit code."""
+    if _OWN_MEMORY not in sys.argv[1:2]:
+        _allocate_by_malloc()
     with at_once():
         _be_sparing()
         from harness.cli.main import run
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run())
+
+
+def _allocate_by_malloc() -> None:
+    """Say so before Arrow is imported, here and by workers (docs/adr/0091)."""
+    for name, value in ALLOCATOR.items():
+        os.environ.setdefault(name, value)
 
 
 def _be_sparing() -> None:
@@ -51,7 +63,7 @@ def _be_sparing() -> None:
 
     if address_space() is None:
         return
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    _allocate_by_malloc()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import ctypes
 

@@ -14,8 +14,9 @@ from harness.engines.engine import Part, Result
 from harness.engines.errors import PartPoisoned
 
 ATTEMPTS = 3
-# What workers are asked to do, imported once where they are forked from, not once in each.
-WARM = ("harness.mapped_parts", "harness.scored_parts")
+# What workers are asked to do, imported once where they are forked from, not once in each. pyarrow imports
+# pandas when it is first given values, to see whether they are of it; where there is none it is passed over.
+WARM = ("harness.mapped_parts", "harness.scored_parts", "pandas", "pyarrow.pandas_compat")
 
 
 class Local:

@@ -10,7 +10,7 @@ import pytest
 
 from harness.engines.errors import PartPoisoned
 from harness.engines.local import Local
-from tests.support.parts import killed_once, poison, told
+from tests.support.parts import has_imported, killed_once, poison, told
 from tests.support.sidecars import until
 
 LEFT_BEHIND = """
@@ -42,6 +42,11 @@ def test_a_worker_has_its_next_part_while_a_result_is_used(tmp_path: Path) -> No
     until((tmp_path / "1").exists, 120.0)
     assert not (tmp_path / "2").exists()
     assert list(found) == [(1, 1), (2, 2)]
+
+
+def test_workers_find_imported_what_columns_of_values_need() -> None:
+    """Each worker imported pandas for itself, in each map, as soon as it made a column."""
+    assert list(Local(1).map(has_imported, ["pandas", "pyarrow.pandas_compat"])) == [(0, True), (1, True)]
 
 
 def test_a_worker_ends_with_who_began_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,10 @@ from harness.errors import UnknownPosition
 
 def square(part: int) -> int:
     return part * part
+
+
+def has_imported(module: str) -> bool:
+    return module in sys.modules
 
 
 def refused(part: int) -> int:

@@ -34,6 +34,11 @@ def test_workers_end_together_and_what_is_kept_stays(
         assert rounds(paired, workers) <= rounds(parts[len(parts) - anew :], workers)
 
 
+def test_workers_that_are_not_even_before_the_last_round_are_not_made_later() -> None:
+    parts = cells(32, 321, POSITIONS)
+    assert even_end(parts, 6, 2) == parts
+
+
 def test_three_cells_are_no_two_rounds_for_two_workers() -> None:
     parts = cells(1, 2 * POSITIONS + 33, POSITIONS)
     assert rounds(parts, 2) == POSITIONS - 1 + 33
