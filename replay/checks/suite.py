@@ -152,7 +152,10 @@ def _cost(model: IsolatedModel, champion: dict[str, int | None]) -> Iterator[Fin
     if told:
         yield Finding("side effects", "fail", f"tried {told}: {'; '.join(account.attempted[:3])}", figures)
     else:
-        yield Finding("side effects", "pass", "tried no network, no process, no write", figures)
+        words = "tried no network, no process, no write"
+        if model.info.adapter == "exec":
+            words = "a program is not watched; its sandbox holds it"
+        yield Finding("side effects", "pass", words, figures)
 
 
 def _ms(microseconds: int | None) -> str:

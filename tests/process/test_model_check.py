@@ -216,6 +216,25 @@ def test_a_model_that_has_seen_the_rows_fails_and_the_finding_is_kept(event_log,
     assert (event.body["state"], event.body["digest"]) == ("fail", checked.digest)
 
 
+def test_our_own_start_of_a_program_is_no_side_effect_of_its(event_log, tmp_path):
+    (tmp_path / "score.py").write_text(
+        "import json, sys\n"
+        "print(json.dumps({'inputs': ['items']}), flush=True)\n"
+        "for line in sys.stdin:\n"
+        "    asked = json.loads(line)\n"
+        "    scores = [value / 2 for value in asked['columns']['items']]\n"
+        "    print(json.dumps({'rows': asked['rows'], 'scores': scores}), flush=True)\n"
+    )
+    part = History(event_log).decisions(0, 300)
+    checked = check(
+        event_log, Question("exec:python3 score.py", POINT, *part, rows=40), folder=tmp_path, limits=LIMITS
+    )
+    (found,) = (finding for finding in checked.findings if finding.check == "side effects")
+    assert (found.state, found.figures["attempts"]) == ("pass", {})
+    assert "not watched" in found.found
+    assert "fail" not in states(checked).values()
+
+
 def test_the_command_prints_a_table_or_json_and_fails_with_20(event_log, folder, monkeypatch, capsys):
     History(event_log).decisions(0, 300)
     monkeypatch.setenv("HARNESS_DATABASE_URL", event_log.url)
