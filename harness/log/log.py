@@ -102,7 +102,9 @@ class Log:
         Raises:
             NaiveTime, UnknownPosition, UsageError: see harness.errors.
         """
-        return resolve(self._connection, when)
+        place, log_id = resolve(self._connection, when)
+        self.sealed.belongs_to(log_id)
+        return place
 
     def read(
         self,
@@ -230,16 +232,25 @@ class Log:
         """
         return self._controls.select(type, subject, up_to)
 
-    def heard(self, type: str, subject: str) -> list[ControlEvent]:  # noqa: A002 - the event's own word
+    def heard(
+        self,
+        type: str,  # noqa: A002 - the event's own word
+        subject: str | None = None,
+        *,
+        at_least: int = 0,
+    ) -> list[ControlEvent]:
         """Return those of the control events that were fetched already; the first time they are.
 
-        Enough for who would say the same again under its key: what is said twice is stored once.
+        Where they were not fetched up to the position `at_least`, they are now. Enough for who would say the
+        same again under its key (what is said twice is stored once), and for who has just fetched them.
         """
-        return self._controls.select(type, subject, self._controls.up_to or None)
+        known = self._controls.up_to
+        return self._controls.select(type, subject, known if known and known >= at_least else None)
 
-    def feature_sets(self) -> dict[str, FeatureSet]:
-        """Return the registered feature sets by digest."""
-        found = (msgspec.convert(event.body, FeatureSet) for event in self.controls(REGISTERED))
+    def feature_sets(self, *, at_least: int | None = None) -> dict[str, FeatureSet]:
+        """Return the registered feature sets by digest; with `at_least` as `heard` has it."""
+        events = self.controls(REGISTERED) if at_least is None else self.heard(REGISTERED, at_least=at_least)
+        found = (msgspec.convert(event.body, FeatureSet) for event in events)
         return {feature_set.digest: feature_set for feature_set in found}
 
     def register_feature_set(self, feature_set: FeatureSet) -> ControlEvent:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from harness.errors import NaiveTime, RangeUnusable, TimeAhead, UnknownPosition, UsageError
 from harness.log.chain import genesis
@@ -15,11 +16,14 @@ _NUMBER = re.compile(r"[+-]?[0-9]+")
 _SHOWN = 40
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = 2**63 - 1  # what the database can compare
 _DIGITS_MAX = 19  # as many as a position can have in the database
 
 
-def resolve(connection: Connection, when: When) -> AsOf:
-    """Return the place that `when` means: a position, the last one recorded by an instant, or the end (None).
+def resolve(connection: Connection, when: When) -> tuple[AsOf, UUID]:
+    """Return the place that `when` means, and which log it is of.
+
+    That is a position, the last one that was recorded by an instant, or the end (None).
 
     Raises:
         NaiveTime: an instant without an offset.
@@ -27,19 +31,15 @@ def resolve(connection: Connection, when: When) -> AsOf:
         UnknownPosition: a position beyond the end.
         UsageError: neither a position nor an instant.
     """
-    epoch, head, chain, recorded_at, _log_id = connection.row(query("head"))
     wanted = parse(when)
     if isinstance(wanted, datetime):
         found, now = connection.row(query("position_at"), time=wanted)
         if wanted > now:
             raise TimeAhead(wanted, utc(now))
-        if found != head:  # the log may have grown beyond it since
-            return _place(connection, found)
-        wanted = head
-    if wanted is None or wanted == head:
-        return AsOf(epoch, head, utc(recorded_at), chain.hex())
-    if not 0 <= wanted <= head:
-        raise UnknownPosition(wanted, head)
+        wanted = int(found)
+    if wanted is None:
+        epoch, head, chain, recorded_at, log_id = connection.row(query("head"))
+        return AsOf(epoch, head, utc(recorded_at), chain.hex()), log_id
     return _place(connection, wanted)
 
 
@@ -74,14 +74,19 @@ def edge_at(as_of: Callable[[datetime], AsOf], place: int | datetime) -> int:
         raise TimeAhead(place, error.now) from error
 
 
-def _place(connection: Connection, position: int) -> AsOf:
-    # The epoch that it was written in: a recovery changes nothing that was said of what it kept.
-    if position == 0:
-        log_id, _epoch, clock, _covered, created_at = connection.row(query("identity"))
+def _place(connection: Connection, position: int) -> tuple[AsOf, UUID]:
+    asked = min(position, _LAST)
+    *end, log_id, epoch, recorded_at, chain = connection.row(query("place"), position=asked)
+    if not 0 <= position <= end[1]:
+        raise UnknownPosition(position, end[1])
+    if position == end[1]:
+        epoch, _position, chain, recorded_at = end
+    elif position == 0:
+        _id, _epoch, clock, _covered, created_at = connection.row(query("identity"))
         time = datetime.fromtimestamp(0, UTC) if clock == "event" else utc(created_at)
-        return AsOf(1, 0, time, genesis(log_id, clock).hex())
-    epoch, recorded_at, chain = connection.row(query("place"), position=position)
-    return AsOf(epoch, position, utc(recorded_at), chain.hex())
+        return AsOf(1, 0, time, genesis(log_id, clock).hex()), log_id
+    # Before the end it is the epoch that it was written in: a recovery changes nothing that was said of what it kept.
+    return AsOf(epoch, position, utc(recorded_at), chain.hex()), log_id
 
 
 def parse(when: When) -> int | datetime | None:

@@ -23,9 +23,13 @@ select b.position, b.chain from harness.batch b where b.writer = %(writer)s and 
 select l.epoch, h.position, h.chain, h.recorded_at, l.log_id from harness.head h cross join harness.log l
 
 -- name: place
--- When the batch that holds a position was recorded, its chain, and the epoch that it was written in.
-select (select coalesce(max(e.epoch), 1) from harness.epoch e where e.after < %(position)s), b.recorded_at, b.chain
-from harness.batch b where b.position <= %(position)s order by b.position desc limit 1
+-- The end of the log as head has it, then the epoch that a position was written in, when the batch that holds it was
+-- recorded, and its chain; nulls where no batch begins there or before.
+select l.epoch, h.position, h.chain, h.recorded_at, l.log_id, p.* from harness.head h cross join harness.log l
+left join lateral (
+    select (select coalesce(max(e.epoch), 1) from harness.epoch e where e.after < %(position)s), b.recorded_at, b.chain
+    from harness.batch b where b.position <= %(position)s order by b.position desc limit 1
+) p on true
 
 -- name: batch_at
 -- The batch that holds a position.

@@ -53,6 +53,10 @@ class Sealed:
         found: uuid.UUID = self._connection.row(query("head"))[4]
         return found
 
+    def belongs_to(self, log_id: uuid.UUID) -> None:
+        """Take which log this is from who has just asked, unless it is known."""
+        self.__dict__.setdefault("log_id", log_id)
+
     @property
     def writer(self) -> uuid.UUID:
         """The writer of all registrations: its sequence says which were known to who registers the next."""

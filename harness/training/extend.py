@@ -53,7 +53,8 @@ def extend_training_set(
     stop = at.position + 1 if to is None else to
     _check(registered["id"], int(registered["as_of"]["position"]), spec, at, stop)
     longer = msgspec.structs.replace(spec, stop=stop)
-    erased = erasures(log)
+    # Control events were fetched to find the set: what was said up to `at` is known, or is fetched now.
+    erased, sets = erasures(log, at_least=at.position), log.feature_sets(at_least=at.position)
     try:
         base, kept = _base(log, spec, registered, on_disk, erased)
     except Unusable as unusable:
@@ -65,7 +66,7 @@ def extend_training_set(
     try:
         limits = place.limits
         source = Source(
-            log, longer, limits.keep_bytes, limits.keys_bytes, spec.stop, progress=progress
+            log, longer, limits.keep_bytes, limits.keys_bytes, spec.stop, feature_sets=sets, progress=progress
         ).read()
         tail = tail_of(kept, source, at, registered)
         with files.beside(place.folder("new")) as partial:

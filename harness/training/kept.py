@@ -132,9 +132,9 @@ class Kept:
             raise Unusable from error
 
 
-def erasures(log: Log) -> int:
-    """Return how often the log says that somebody was erased."""
-    return len(log.controls(ERASURES))
+def erasures(log: Log, *, at_least: int | None = None) -> int:
+    """Return how often the log says that somebody was erased; with `at_least` as `Log.heard` has it."""
+    return len(log.controls(ERASURES) if at_least is None else log.heard(ERASURES, at_least=at_least))
 
 
 def keep(partial: Path, rows: Rows, cells: Cells, basis: Basis) -> None:

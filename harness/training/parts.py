@@ -15,6 +15,8 @@ from replay.digest import CHUNK_ROWS
 ROWS_PER_PART = 2**18
 DATA = "data"
 _FINER, _SMALLEST = 8, 2**11
+# Parts of so few rows become larger ones as the set grows: to compress them costs more than to write them.
+PLAIN_ROWS = 2**12
 
 Entry = dict[str, Any]
 
@@ -57,7 +59,7 @@ class PartWriter:
         self.partial, self.edges = partial, edges
         self._entries: dict[int, Entry] = dict(kept or {})
         self._kept = frozenset(self._entries)
-        self._open: tuple[pq.ParquetWriter, Any] | None = None
+        self._open: _Open | None = None
         self._held: list[pa.RecordBatch] = []
         self._at = 0
         self._first = self._last = 0
@@ -78,7 +80,7 @@ class PartWriter:
     def abandon(self) -> None:
         """Close what is open without keeping it."""
         if self._open is not None:
-            self._open[1].close()
+            self._open.file.close()
             self._open = None
 
     def _add(self, batch: pa.RecordBatch) -> None:
@@ -92,39 +94,54 @@ class PartWriter:
                 self._held.append(batch.slice(at, take))
             at, self._at = at + take, self._at + take
             if self._at == end and self._held:
-                self._write(pa.Table.from_batches(self._held).combine_chunks())
+                self._write(pa.Table.from_batches(self._held).combine_chunks(), edge - first)
             if self._at == edge and first not in self._kept:
                 self._finish(first, edge - first)
 
-    def _write(self, rows: pa.Table) -> None:
-        """Write one row group: its bytes say nothing of the batches that the rows came in."""
+    def _write(self, rows: pa.Table, of: int) -> None:
+        """Write one row group of a part of `of` rows: its bytes say nothing of the batches they came in."""
         self._held = []
         if self._open is None:
-            file = (self.partial / DATA / "open").open("wb")
-            # Numbers of features rarely repeat: a dictionary of them costs more than it saves.
-            text = [field.name for field in rows.schema if pa.types.is_string(field.type)]
-            self._open = (pq.ParquetWriter(file, rows.schema, compression="zstd", use_dictionary=text), file)
+            self._open = _Open(self.partial / DATA / "open", rows.schema, plain=of <= PLAIN_ROWS)
             self._first = rows.column("position")[0].as_py()
-        self._open[0].write_table(rows, row_group_size=CHUNK_ROWS)
+        self._open.writer.write_table(rows, row_group_size=CHUNK_ROWS)
         self._last = rows.column("position")[-1].as_py()
 
     def _finish(self, first: int, rows: int) -> None:
         assert self._open is not None, "rows were written"
-        writer, file = self._open
-        writer.close()
-        file.flush()
-        os.fsync(file.fileno())
-        self.abandon()
+        found = self._open.finished()
+        self._open = None
         name = f"{DATA}/part-{self._first:012d}-{self._last:012d}.parquet"
-        path = (self.partial / DATA / "open").rename(self.partial / name)
-        self._entries[first] = {
-            "file": name,
-            "first": self._first,
-            "last": self._last,
-            "rows": rows,
-            "bytes": path.stat().st_size,
-            "sha256": sha256_of(path),
-        }
+        (self.partial / DATA / "open").rename(self.partial / name)
+        span = {"file": name, "first": self._first, "last": self._last, "rows": rows}
+        self._entries[first] = {**span, **found}
+
+
+class _Open:
+    """A part that is being written. A `plain` one is not compressed, and is written when it is whole."""
+
+    def __init__(self, path: Path, schema: pa.Schema, *, plain: bool) -> None:
+        self._path, self.file = path, path.open("wb")
+        self._whole = pa.BufferOutputStream() if plain else None
+        # Numbers of features rarely repeat: a dictionary of them costs more than it saves.
+        text = [field.name for field in schema if pa.types.is_string(field.type)]
+        sink = self.file if self._whole is None else self._whole
+        self.writer = pq.ParquetWriter(
+            sink, schema, compression="none" if plain else "zstd", use_dictionary=text
+        )
+
+    def finished(self) -> Entry:
+        """Return the size and the digest of the file, which is synced."""
+        self.writer.close()
+        data = None if self._whole is None else self._whole.getvalue()
+        with self.file:
+            if data is not None:
+                self.file.write(data)
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            size = self.file.tell()
+        digest = sha256_of(self._path) if data is None else hashlib.sha256(data).hexdigest()
+        return {"bytes": size, "sha256": digest}
 
 
 def sha256_of(path: Path) -> str:

@@ -37,6 +37,7 @@ class Source:
 
     `batches` holds the key columns of each stored batch; `kept` all columns, while they fit. `progress` is
     called with how many positions from `begin` on are read, and on through the range a second time.
+    `feature_sets` are those of the log by digest, where they were asked for already.
     """
 
     log: Log
@@ -47,6 +48,7 @@ class Source:
     batches: list[pa.RecordBatch] = field(default_factory=list)
     kept: list[pa.RecordBatch] | None = field(default_factory=list)
     progress: Callable[[int], None] | None = None
+    feature_sets: dict[str, FeatureSet] | None = None
 
     def read(self) -> "Source":
         """Read the keys of the range.
@@ -83,7 +85,7 @@ class Source:
     @cached_property
     def known(self) -> dict[str, FeatureSet]:
         """The registered feature sets by digest, asked for once."""
-        return self.log.feature_sets()
+        return self.log.feature_sets() if self.feature_sets is None else self.feature_sets
 
     def stream(self, columns: Sequence[str], start: int, stop: int) -> Iterator[pa.RecordBatch]:
         """Yield the decisions of [start, stop) again, with these columns at least where they have them."""

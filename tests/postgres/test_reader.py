@@ -194,6 +194,8 @@ def test_a_place_that_is_none_is_refused(filled: Log) -> None:
         filled.as_of(901)
     with pytest.raises(UnknownPosition):
         filled.as_of(-1)
+    with pytest.raises(UnknownPosition, match=f"Position {2**63} does not exist: the log ends at 900"):
+        filled.as_of(str(2**63))  # more than the database can compare
     with pytest.raises(NaiveTime):
         filled.as_of("2013-05-01")
     with pytest.raises(NaiveTime):
@@ -229,6 +231,9 @@ def test_what_was_heard_is_not_asked_for_again_and_said_again_it_is_there_once(f
         assert fresh_log.heard("look.taken", "e") == other.heard("look.taken", "e") != []
         with pytest.raises(WriterForked):
             fresh_log.say("look.taken", "e", {"n": 2}, key="one")
+        last = other.say("look.taken", "f", {}, key="two")
+        assert fresh_log.heard("look.taken", "f", at_least=first.position) == []
+        assert len(fresh_log.heard("look.taken", "f", at_least=last.position)) == 1
 
 
 def test_control_events_are_readable_in_sql(fresh_log: Log) -> None:

@@ -11,7 +11,11 @@ import pytest
 
 from harness.cli.main import run
 from harness.erasure import erase
+from harness.log.connection import Connection
+from harness.log.log import Log
+from harness.log.queries import query
 from harness.replay_errors import TrainingSetDiffers
+from harness.training import parts
 from harness.training.compare import diff_training_sets
 from harness.training.errors import ErasedSince
 from harness.training.extend import extend_training_set
@@ -56,6 +60,53 @@ def test_parts_that_cannot_have_changed_are_the_same_files(event_log, tmp_path):
         assert (made.folder / old["file"]).samefile(found.folder / new["file"])
     assert found.verify(event_log)["holds"]
     assert made.verify(event_log)["holds"]
+
+
+def test_small_parts_are_not_compressed_and_older_ones_that_are_hold(event_log, tmp_path, monkeypatch):
+    history = History(event_log, size=3_000)
+    start, stop = history.decisions(0, 9_000)
+    history.outcomes(0, 9_000)
+    history.decisions(9_300, 9_301)
+    spec = Spec(decision_point=POINT, start=start, stop=stop, labels=PLAIN)
+    made = {}
+    for name, most in (("older", 0), ("first", parts.PLAIN_ROWS)):
+        monkeypatch.setattr(parts, "PLAIN_ROWS", most)
+        made[name] = build_training_set(event_log, spec, place=Place(tmp_path / name, rows_per_part=8_192))
+    assert codecs(made["older"]) == [(8_192, "ZSTD"), (808, "ZSTD")]
+    assert codecs(made["first"]) == [(8_192, "ZSTD"), (808, "UNCOMPRESSED")]
+    assert made["older"].digest == made["first"].digest
+    found, reused = longer(event_log, made["older"], tmp_path)
+    assert (reused.parts, reused.of_parts, reused.why) == (1, 2, None)
+    assert codecs(found) == [(8_192, "ZSTD"), (908, "UNCOMPRESSED")]
+    assert made["older"].verify(event_log)["holds"]
+    assert found.verify(event_log)["holds"]
+
+
+def codecs(made):
+    """Return the rows of each part of a set and how its first column is compressed."""
+    found = [pq.read_metadata(made.folder / part["file"]) for part in made.manifest["parts"]]
+    return [(each.num_rows, each.row_group(0).column(0).compression) for each in found]
+
+
+def test_the_log_is_asked_once_for_its_end_and_once_for_what_was_said(event_log, tmp_path, monkeypatch):
+    _history, made = first(event_log, tmp_path)
+    asked, rows = [], Connection.rows
+    monkeypatch.setattr(
+        Connection,
+        "rows",
+        lambda self, statement, **values: asked.append(statement) or rows(self, statement, **values),
+    )
+    history = History(event_log, name="later")
+    history.decisions(9_400, 9_500)
+    with Log(event_log.url) as log:
+        asked.clear()
+        extend_training_set(log, made.folder, place=Place(tmp_path / "longer"))
+        assert [asked.count(query(name)) for name in ("controls", "head", "place")] == [1, 1, 1]
+        # What is said later by others is heard by the same log, though it was not asked for all the while.
+        with Log(event_log.url) as other:
+            other.control("subject.erased", "one", {})
+        _again, reused = extend_training_set(log, made.folder, place=Place(tmp_path / "again"))
+        assert reused.why == "1 erasures came since"
 
 
 def test_a_correction_costs_the_part_that_it_is_in(event_log, tmp_path):
