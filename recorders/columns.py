@@ -40,6 +40,10 @@ _ALLOWED: Final = frozenset(ARROW_TYPES.values()) | {STATUSES}
 # To hand the buffers of a smaller batch to other threads costs more than it saves (docs/adr/0083).
 _SHARED_MIN: Final = 2**20
 _NOT_GIVEN: Final = re.compile(r"alloc of size (\d+) failed")
+# Of columns: their number, whether they may hold nulls, whether they are instants.
+Looked = tuple[tuple[int, bool, bool], ...]
+# Longer schemas are not kept.
+KNOWN_BYTES_MAX: Final = 2**16
 _ALONE: Final = pa.ipc.IpcReadOptions(ensure_native_endian=False, use_threads=False)
 
 DECISION_ENVELOPE: Final = (
@@ -107,7 +111,7 @@ def to_batch(frame: Frame, feature_set: FeatureSet | None = None) -> pa.RecordBa
         schema = OUTCOME_SCHEMA
     quick = transpose(frame.payload, frame.events, schema) if frame.events >= TRANSPOSED_MIN else None
     batch = pa.RecordBatch.from_arrays(quick or _patiently(frame, schema), schema=schema)
-    _check_values(batch)
+    _check_values(batch, _looked_at(schema))
     return batch
 
 
@@ -190,12 +194,10 @@ def _lacks_memory(reason: str, max_bytes: int) -> bool:
 
 def _decode(data: bytes, max_bytes: int) -> pa.RecordBatch:
     source = pa.BufferReader(data)
-    schema = pa.ipc.read_schema(pa.ipc.read_message(source))
-    for field in schema:
-        if field.type not in _ALLOWED:
-            raise CorruptBatch(f"column {field.name!r} has type {field.type}, which the log does not hold")
-    if len(set(schema.names)) != len(schema):
-        raise CorruptBatch("two columns have one name")
+    pa.ipc.read_message(source)
+    begins = source.tell()
+    # Most batches of a log begin with the same few schemas.
+    schema, looked_at = (_known if begins <= KNOWN_BYTES_MAX else _schema)(data[:begins])
     message = pa.ipc.read_message(source)
     if message.type != "record batch":
         raise CorruptBatch(f"a {message.type} message where the record batch should be")
@@ -209,23 +211,44 @@ def _decode(data: bytes, max_bytes: int) -> pa.RecordBatch:
     if data[source.tell() :] not in _ENDS:
         raise CorruptBatch(f"{len(data) - source.tell()} bytes after the record batch")
     batch.validate(full=True)
-    _check_values(batch)
+    _check_values(batch, looked_at)
     return batch
 
 
-def _check_values(batch: pa.RecordBatch) -> None:
+def _schema(message: bytes) -> tuple[pa.Schema, Looked]:
+    """Return the schema that a message is, and where its values are looked at.
+
+    Its columns are such as the log holds, each named once.
+    """
+    schema = pa.ipc.read_schema(pa.BufferReader(message))
+    for field in schema:
+        if field.type not in _ALLOWED:
+            raise CorruptBatch(f"column {field.name!r} has type {field.type}, which the log does not hold")
+    if len(set(schema.names)) != len(schema):
+        raise CorruptBatch("two columns have one name")
+    return schema, _looked_at(schema)
+
+
+_known = functools.lru_cache(maxsize=64)(_schema)
+
+
+def _looked_at(schema: pa.Schema) -> Looked:
+    """Return which columns have values that may be refused: nulls of those that need one, and instants."""
+    kinds = [(number, field.nullable, field.type == INSTANT) for number, field in enumerate(schema)]
+    return tuple(kind for kind in kinds if not kind[1] or kind[2])
+
+
+def _check_values(batch: pa.RecordBatch, looked_at: Looked) -> None:
     """Refuse what Arrow allows and nobody downstream expects: nulls in required columns, the year 30000."""
-    for number, field in enumerate(batch.schema):
-        instant = field.type == INSTANT
-        if field.nullable and not instant:
-            continue
+    for number, nullable, instant in looked_at:
         column = batch.column(number)
-        if column.null_count and not field.nullable:
-            raise CorruptBatch(f"column {field.name!r} holds nulls")
+        if column.null_count and not nullable:
+            raise CorruptBatch(f"column {batch.schema.names[number]!r} holds nulls")
         if instant and len(column) > column.null_count:
             ends = pc.min_max(column.cast(pa.int64())).as_py()
             if ends["min"] < _FIRST_US or ends["max"] > _LAST_US:
-                raise CorruptBatch(f"column {field.name!r} holds an instant outside the years 1 to 9999")
+                name = batch.schema.names[number]
+                raise CorruptBatch(f"column {name!r} holds an instant outside the years 1 to 9999")
 
 
 _ENDS: Final = (b"\xff\xff\xff\xff\x00\x00\x00\x00",)

@@ -85,7 +85,7 @@ def _place(connection: Connection, position: int) -> tuple[AsOf, UUID]:
         _id, _epoch, clock, _covered, created_at = connection.row(query("identity"))
         time = datetime.fromtimestamp(0, UTC) if clock == "event" else utc(created_at)
         return AsOf(1, 0, time, genesis(log_id, clock).hex()), log_id
-    # Before the end it is the epoch that it was written in: a recovery changes nothing that was said of what it kept.
+    # Before the end it is the epoch that it was written in: a recovery changes nothing that was said of it.
     return AsOf(epoch, position, utc(recorded_at), chain.hex()), log_id
 
 

@@ -170,6 +170,8 @@ def _found_at_last(
     early: pa.Table, latest: Iterable[tuple[LabelRule, Latest]], fresh: pa.ChunkedArray
 ) -> pa.Table:
     """Feed the outcomes that came before their decisions; return those whose decision has not come yet."""
+    if not early.num_rows:
+        return early
     own = pc.is_in(early.column("decision_id").cast(fresh.type), fresh)
     came = early.filter(own)
     for rule, each in latest:

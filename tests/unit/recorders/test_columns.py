@@ -11,7 +11,14 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from recorders.columns import SCORE_SCHEMA, decision_schema, decode_batch, encode_batch, to_batch
+from recorders.columns import (
+    KNOWN_BYTES_MAX,
+    SCORE_SCHEMA,
+    decision_schema,
+    decode_batch,
+    encode_batch,
+    to_batch,
+)
 from recorders.errors import CorruptBatch
 from recorders.frame import Frame
 from tests.support.recording import EVERY, NOON, MemoryLink, StillRecorder
@@ -169,6 +176,25 @@ def test_nulls_where_none_may_be_are_refused() -> None:
     arrays = [pa.array([None], field.type) for field in SCORE_SCHEMA]
     with pytest.raises(CorruptBatch, match="holds nulls"):
         decode_batch(encode_batch(pa.RecordBatch.from_arrays(arrays, schema=SCORE_SCHEMA)))
+
+
+def test_a_schema_that_was_read_before_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_one_column(size: int) -> bytes:
+        batch = pa.record_batch({"f." + "x" * size: pa.array([1.0])})
+        return encode_batch(batch)
+
+    read, original = [], pa.ipc.read_schema
+    monkeypatch.setattr(pa.ipc, "read_schema", lambda data: read.append(data) or original(data))
+    for size, times in ((7, 1), (8, 1), (KNOWN_BYTES_MAX, 2)):
+        read.clear()
+        assert decode_batch(with_one_column(size)).equals(decode_batch(with_one_column(size)))
+        assert len(read) == times
+
+
+def test_a_schema_that_is_refused_is_refused_again() -> None:
+    for _time in range(2):
+        with pytest.raises(CorruptBatch, match="does not hold"):
+            decode_batch(batch_of(pa.array([1], pa.int8())))
 
 
 def test_two_columns_of_one_name_are_refused() -> None:
