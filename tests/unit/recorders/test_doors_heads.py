@@ -13,7 +13,7 @@ from recorders.doors import heads
 from recorders.doors.connection import Connection, Limits
 from recorders.doors.heads import FORMS_MAX, LEARNT_AFTER, Form, Forms, Head
 from recorders.doors.http import Answer, Doors, Told
-from tests.support.doors_house import House, Wire, kserve, run
+from tests.support.doors_house import Answered, House, Wire, kserve, run
 
 NAMES = (b"Host", b"User-Agent", b"Content-Length", b"Content-Type", b"Ce-Id", b"ce-type", b"Authorization")
 VALUES = (b"127.0.0.1", b"Go-http-client/1.1", b"2", b"application/json", b"a-1", b"some.type", b"Bearer me")
@@ -267,9 +267,9 @@ HALVES = st.sampled_from(
 
 
 class Ended(NamedTuple):
-    """What doors came to: what went back on each connection, what is kept and counted."""
+    """What doors came to: what went back on each connection and whether it was closed, what is kept and counted."""
 
-    answers: list[tuple[bytes, bool]]
+    answers: list[tuple[list[Answered], bool]]
     kept: list[object]
     counts: dict[str, int]
     paired: dict[str, int]
@@ -278,18 +278,17 @@ class Ended(NamedTuple):
 
 def ended(folder: Path, streams: list[list[bytes]], learnt_after: int) -> Ended:
     """Return what comes of requests, those of each stream in one piece of bytes."""
-    wires = []
+    answers = []
 
     async def story(house: House) -> None:
         for stream in streams:
             wire = Wire(house.reception)
-            wires.append(wire)
             wire.feed(half(ce_id=b"first"))
-            await wire.answer()
-            if stream:
-                wire.feed(b"".join(stream))
-                await wire.answer()
-            await asyncio.sleep(0)
+            told = [await wire.answer()]
+            wire.feed(b"".join(stream))
+            while len(told) <= len(stream) and (wire.sent or not wire.closed):
+                told.append(await wire.answer())
+            answers.append((told, wire.closed))
             house.clock.seconds += 0.5
 
     with pytest.MonkeyPatch.context() as patched:
@@ -297,7 +296,7 @@ def ended(folder: Path, streams: list[list[bytes]], learnt_after: int) -> Ended:
         house = run(folder, story, limits=Limits(body_bytes=1_000), token="me")
     counts = {name: count for name, count in house.desk.counts.items() if name != "commits"}
     return Ended(
-        [(bytes(wire.sent), wire.closed) for wire in wires],
+        answers,
         sorted(map(repr, house.kept.events())),
         counts,
         dict(house.desk.table.counts),
