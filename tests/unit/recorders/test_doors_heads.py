@@ -267,7 +267,7 @@ HALVES = st.sampled_from(
 
 
 class Ended(NamedTuple):
-    """What doors came to: what went back on each connection and whether it was closed, what is kept and counted."""
+    """What doors came to: answers on each connection, whether it was closed, what is kept and counted."""
 
     answers: list[tuple[list[Answered], bool]]
     kept: list[object]
