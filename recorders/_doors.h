@@ -1,5 +1,5 @@
-/* What _hotpath.c offers to the doors: `read_request` of _heads.c and `find_values` of _picks.c; and to who composes:
- * `transpose` of _transpose.c. What _halves.c offers to _heads.c. */
+/* What _hotpath.c offers to the doors: `read_request` of _heads.c, `find_values` and `fill` of _picks.c; and to who
+ * composes: `transpose` of _transpose.c. What _halves.c offers to _heads.c. */
 #ifndef RECORDERS_DOORS_H
 #define RECORDERS_DOORS_H
 

@@ -21,7 +21,7 @@
 #error "PyPy compiles the Python path by itself."
 #endif
 
-#define FORM 6          /* what hotpath.py and this hand each other: another number for every other form */
+#define FORM 7          /* what hotpath.py and this hand each other: another number for every other form */
 #define SLOT_BYTES 1024 /* as in recorder.py: a larger event takes several slots of the queue */
 #define PID_CHECK_EVERY 256
 

@@ -19,6 +19,13 @@ def read_request(
 def find_values(
     picks: tuple[tuple[tuple[tuple[str | int, ...], ...], Any], ...], document: object, absent: object, /
 ) -> list[Any] | None: ...
+def fill(
+    entries: tuple[tuple[Any, str | int, type | None, Callable[[Any], Any], bool], ...],
+    envelope: tuple[Any, ...],
+    document: object,
+    absent: object,
+    /,
+) -> tuple[dict[str, Any], tuple[Any, ...]] | None: ...
 def transpose(
     payload: bytes, events: int, kinds: bytes, /
 ) -> list[tuple[int, bytes | None, Any, bytes | None, bool]] | None: ...

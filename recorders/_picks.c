@@ -1,12 +1,13 @@
 /* Picks: the values of all paths of a mapping, out of a document of exact built-in types (docs/adr/0074).
  *
- * Nothing is called but what looks into dicts, lists and tuples; their keys are texts, as parsers make them.
+ * Nothing is called but casts, and what looks into dicts, lists and tuples; their keys are texts, as parsers make them.
  * Whatever is of a type that could answer otherwise is declined: recorders/doors/picks.py finds the same in every document.
  * tests/laws/test_picks.py holds the two together.
  */
 #include "_doors.h"
 
 enum { PATHS, FALLBACK, PICK_SIZE };
+enum { PICK, TARGET, PLAIN, CAST, NEEDED, ENTRY_SIZE };
 
 /* Go one step further: 1 with what is there or NULL in `at`, 0 to decline, -1 with an error. */
 static int
@@ -111,7 +112,73 @@ find_values(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given
     return went < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+/* Whether it says of a pick where its value goes: a feature's name or a place of the envelope, of what type a value is
+ * that needs no cast, the cast, and whether it must be there. */
+static int
+sound_entry(PyObject *entry)
+{
+    if (!PyTuple_CheckExact(entry) || PyTuple_GET_SIZE(entry) != ENTRY_SIZE || !sound(PyTuple_GET_ITEM(entry, PICK)))
+        return 0;
+    PyObject *target = PyTuple_GET_ITEM(entry, TARGET);
+    return (PyUnicode_CheckExact(target) || PyLong_CheckExact(target))
+           && PyCallable_Check(PyTuple_GET_ITEM(entry, CAST)) && PyBool_Check(PyTuple_GET_ITEM(entry, NEEDED));
+}
+
+/* Put what was found where it goes, as one of its kind. 1 if it is done, 0 to decline, -1 with an error. */
+static int
+put(PyObject *entry, PyObject *found, PyObject *absent, PyObject *features, PyObject *envelope)
+{
+    PyObject *target = PyTuple_GET_ITEM(entry, TARGET);
+    int feature = PyUnicode_CheckExact(target);
+    if (found == absent || (found == Py_None && !feature))
+        return PyTuple_GET_ITEM(entry, NEEDED) != Py_True;
+    int plain = found == Py_None || (PyObject *)Py_TYPE(found) == PyTuple_GET_ITEM(entry, PLAIN);
+    PyObject *held = Py_NewRef(found); /* a cast is Python, which may let go of what is found */
+    PyObject *value = plain ? Py_NewRef(held) : PyObject_CallOneArg(PyTuple_GET_ITEM(entry, CAST), held);
+    Py_DECREF(held);
+    if (value == NULL)
+        return -1;
+    if (!feature) {
+        Py_ssize_t place = PyLong_AsSsize_t(target);
+        if (place == -1 && PyErr_Occurred())
+            PyErr_Clear();
+        return PyList_SetItem(envelope, place, value) < 0 ? -1 : 1;
+    }
+    int done = PyDict_SetItem(features, target, value);
+    Py_DECREF(value);
+    return done < 0 ? -1 : 1;
+}
+
+/* Return features and envelope of a document, each value found, cast and put where it goes. */
+static PyObject *
+fill(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given)
+{
+    if (given != 4 || !PyTuple_CheckExact(args[0]) || !PyTuple_CheckExact(args[1]))
+        return PyErr_Format(PyExc_TypeError, "Expected entries, an envelope, a document, and what is absent.");
+    PyObject *features = PyDict_New(), *envelope = PySequence_List(args[1]), *filled = NULL;
+    int went = features == NULL || envelope == NULL ? -1 : 1;
+    for (Py_ssize_t n = 0; n < PyTuple_GET_SIZE(args[0]) && went == 1; n++) {
+        PyObject *entry = PyTuple_GET_ITEM(args[0], n), *found = NULL;
+        if (!sound_entry(entry)) {
+            PyErr_SetString(PyExc_TypeError, "Expected of each entry its pick, where it goes, type, cast and need.");
+            went = -1;
+            break;
+        }
+        went = find(PyTuple_GET_ITEM(entry, PICK), args[2], args[3], &found);
+        if (went == 1)
+            went = put(entry, found, args[3], features, envelope);
+    }
+    PyObject *whole = went == 1 ? PyList_AsTuple(envelope) : NULL;
+    if (whole != NULL)
+        filled = PyTuple_Pack(2, features, whole);
+    Py_XDECREF(whole);
+    Py_XDECREF(features);
+    Py_XDECREF(envelope);
+    return filled || went || PyErr_Occurred() ? filled : Py_NewRef(Py_None);
+}
+
 PyMethodDef picks_methods[] = {
+    {"fill", (PyCFunction)(void (*)(void))fill, METH_FASTCALL, NULL},
     {"find_values", (PyCFunction)(void (*)(void))find_values, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };

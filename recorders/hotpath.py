@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PURE_VARIABLE: Final = "HARNESS_RECORDER_PURE"
 _NO: Final = ("", "0", "false", "no")
-_FORM: Final = 6  # as recorders/_hotpath.c has it
+_FORM: Final = 7  # as recorders/_hotpath.c has it
 # What the compiled path calls a kind of value; upper case where None is not allowed.
 _CODES: Final = {
     "float64": "f",
@@ -71,6 +71,12 @@ read_request: Final[_ReadRequest | None] = _found.read_request if COMPILED else 
 _Pick = tuple[tuple[tuple[str | int, ...], ...], Any]
 _FindValues = Callable[[tuple[_Pick, ...], Any, object], list[Any] | None]
 find_values: Final[_FindValues | None] = _found.find_values if COMPILED else None
+# Entries (a pick, where its value goes, of what type one needs no cast, the cast, whether it must be there),
+# an envelope, a document, what is absent (recorders/doors/translate.py). Features and envelope come back.
+Entry = tuple[_Pick, str | int, type | None, Callable[[Any], Any], bool]
+_Filled = tuple[dict[str, Any], tuple[Any, ...]]
+_Fill = Callable[[tuple[Entry, ...], tuple[Any, ...], Any, object], _Filled | None]
+fill: Final[_Fill | None] = _found.fill if COMPILED else None
 
 # A payload, its events, the kind of each of their values (recorders/buffers.py); of each column come how many
 # are null, which are valid, its values, what they are ends in, whether all is ASCII. None: decline.

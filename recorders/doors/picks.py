@@ -17,7 +17,7 @@ class Picks:
 
     def __init__(self, picks: Sequence[Pick]) -> None:
         self._finds = [_finder(pick) for pick in picks]
-        self._plan = tuple(
+        self.plan = tuple(
             (tuple(steps_of(path) for path in pick.paths), ABSENT if pick.value is None else pick.value)
             for pick in picks
         )
@@ -25,7 +25,7 @@ class Picks:
     def find(self, document: Any) -> list[Any]:
         """Return the values of a document."""
         if hotpath.find_values is not None:
-            found = hotpath.find_values(self._plan, document, ABSENT)
+            found = hotpath.find_values(self.plan, document, ABSENT)
             if found is not None:
                 return found
         return [find(document) for find in self._finds]

@@ -85,11 +85,14 @@ class Router:
         half = pair.request or pair.response
         assert half is not None, "a pair has a half"
         translator = self.translator(half.family, {"event": half.attributes})
+        point, schema = translator.decision_point, translator.schema
         try:
-            rows = enumerate(pairing.documents(pair))
-            return _routed(translator, [translator.decision(document, row=row) for row, document in rows])
+            return [
+                Routed(point, schema, translator.decision(document, row=row))
+                for row, document in enumerate(pairing.documents(pair))
+            ]
         except InvalidEvent as error:
-            error.decision_point = translator.decision_point  # it was going there
+            error.decision_point = point
             raise
 
     def feedback(self, event: CloudEvent) -> list[Routed]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from recorders import hotpath
 from recorders.doors.casts import PLAIN
 from recorders.doors.mapping import DECISION_KEYS, OUTCOME_KEYS, Mapping, Pick
 from recorders.doors.paths import ABSENT, compile_path
@@ -48,10 +49,12 @@ class Translator:
             (key, PLAIN.get(envelope[key]), *picked(key, mapping.decision.get(key, Pick()), envelope[key]))
             for key in DECISION_KEYS
         ]
-        self._template, self._moving = self._fixed()
+        template, self._moving = self._fixed()
+        self._template = tuple(template)
         self._moving_picks = Picks(
             [mapping.decision.get(DECISION_KEYS[place], Pick()) for place, _, _ in self._moving]
         )
+        self._entries = self._listed()
         outcome = dict.fromkeys(OUTCOME_KEYS, "text") | _OUTCOME_CASTS | {"occurred_at": "instant"}
         self._outcome = {key: picked(key, pick, outcome[key]) for key, pick in mapping.outcome.items()}
         self._match = [(compile_path(path), text) for path, text in mapping.match.items()]
@@ -73,7 +76,7 @@ class Translator:
         outcome = self._value(document)
         found = []
         if features or self._answered(document):
-            found.append(self._decision(document, features, row))
+            found.append(self._decision(features, self._envelope_of(document), row))
         if outcome not in (ABSENT, None):
             found.append(self._outcome_of(document, outcome))
         if not found:
@@ -91,7 +94,11 @@ class Translator:
         Raises:
             InvalidEvent: it has no id or time, or a value that cannot be.
         """
-        return self._decision(document, self._features(document), row)
+        found = (
+            None if hotpath.fill is None else hotpath.fill(self._entries, self._template, document, ABSENT)
+        )
+        features, envelope = found or (self._features(document), self._envelope_of(document))
+        return self._decision(features, envelope, row)
 
     def outcome(self, document: dict[str, Any]) -> Event:
         """Return the outcome that a document is.
@@ -123,6 +130,18 @@ class Translator:
                 moving.append((place, plain, cast))
         return template, moving
 
+    def _listed(self) -> tuple[hotpath.Entry, ...]:
+        """Return all that `_features` and `_envelope_of` do, as one list (recorders/_picks.c)."""
+        fields = [
+            (pick, name, plain, cast, False)
+            for pick, (name, plain, cast) in zip(self._field_picks.plan, self._fields, strict=True)
+        ]
+        envelope = [
+            (pick, place, plain, cast, DECISION_KEYS[place] in _NEEDED)
+            for pick, (place, plain, cast) in zip(self._moving_picks.plan, self._moving, strict=True)
+        ]
+        return (*fields, *envelope)
+
     def _features(self, document: dict[str, Any]) -> dict[str, Any]:
         features = {}
         for (name, plain, cast), value in zip(self._fields, self._field_picks.find(document), strict=True):
@@ -138,8 +157,8 @@ class Translator:
             for key, _, find, _ in self._envelope
         )
 
-    def _decision(self, document: dict[str, Any], features: dict[str, Any], row: int) -> Event:
-        envelope = self._template.copy()
+    def _envelope_of(self, document: dict[str, Any]) -> tuple[Any, ...]:
+        envelope = [*self._template]
         for (place, plain, cast), value in zip(self._moving, self._moving_picks.find(document), strict=True):
             if type(value) is plain:
                 envelope[place] = value
@@ -147,9 +166,12 @@ class Translator:
                 envelope[place] = cast(value)
             elif DECISION_KEYS[place] in _NEEDED:
                 raise _incomplete(DECISION_KEYS[place], self.mapping)
+        return tuple(envelope)
+
+    def _decision(self, features: dict[str, Any], envelope: tuple[Any, ...], row: int) -> Event:
         if row:
-            envelope[0] = f"{envelope[0]}/{row}"
-        return Event("decision", self._encode(features, tuple(envelope), None))
+            envelope = (f"{envelope[0]}/{row}", *envelope[1:])
+        return Event("decision", self._encode(features, envelope, None))
 
     def _value(self, document: dict[str, Any]) -> Any:
         if not self._outcome:

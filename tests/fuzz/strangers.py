@@ -38,8 +38,12 @@ Target = Callable[[bytes], None]
 EVERY = FeatureSet("every", 1, tuple(Field(f"a_{place}", kind) for place, kind in enumerate(FIELD_TYPES)))
 DIGEST = bytes.fromhex(EVERY.digest)
 KEYS = HeldKeys()
-SPELLED = ((b"Host", b"h"), (b"Content-Length", b"2"), (b"ce-id", b"1"), (b"Authorization", b"Bearer x"))
-FORM = Form(b"POST", b"/", SPELLED)
+SPELLED = (
+    *((b"Host", b"h"), (b"Content-Length", b"2"), (b"ce-id", b"1"), (b"Authorization", b"Bearer x")),
+    *((b"ce-source", b"/"), (b"ce-specversion", b"1.0")),
+    (b"ce-type", b"org.kubeflow.serving.inference.request"),
+)
+FORM = Form(b"POST", b"/", SPELLED, binary=True)
 PLACES = ("event.id", "event.none", "input[0]", "input[-1][0]", "event.id[0]", '"0"', "[0]")
 PICKS = Picks([*(Pick((place,)) for place in PLACES), Pick(PLACES[1:], "all"), Pick()])
 
@@ -107,7 +111,7 @@ def persons(data: bytes) -> None:
 
 
 def heads(data: bytes) -> None:
-    """A head: the compiled walk and the regular expression find the same in it, or neither finds a thing."""
+    """A head: compiled and in Python the same is found in it, a half too, or nothing is."""
     compiled, found = hotpath.read_request, []
     try:
         for hotpath.read_request in (compiled, None):  # type: ignore[misc]  # as where nothing is compiled

@@ -61,7 +61,7 @@ def both(picks: Picks, document: Any) -> list[Any]:
 
 def at_once(picks: Picks, document: Any) -> list[Any] | None:
     assert hotpath.find_values is not None
-    return hotpath.find_values(picks._plan, document, ABSENT)
+    return hotpath.find_values(picks.plan, document, ABSENT)
 
 
 @compiled
