@@ -1,17 +1,12 @@
 """The examples under their real servers: what clients were told is what the log holds, once."""
 
-import http.client
-import json
-import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.log.log import Log
-from tests.support.sidecars import Running
 from tests.support.web import Server, decisions, serving, writers
 
 UVICORN = ["uvicorn", "--uds", "{socket}", "--log-level", "warning"]
@@ -80,44 +75,3 @@ def test_flask_under_prefork_gunicorn_records_once_as_one_writer_a_worker(
     assert recorded(fresh_log) == told
     assert len(writers(fresh_log)) == 2
     assert sum(writers(fresh_log).values()) == len(told)
-
-
-@pytest.mark.parametrize(
-    "load",
-    [
-        ["--worker-class", "gevent"],
-        ["--worker-class", "gthread", "--threads", "4"],
-    ],
-    ids=["gevent", "threads"],
-)
-def test_workers_that_are_recycled_and_reloaded_lose_nothing(
-    fresh_log: Log, tmp_path: Path, load: list[str]
-) -> None:
-    """Workers end after some forty requests, SIGHUP replaces them all, and some requests raise."""
-    command = [*GUNICORN, "--workers", "2", "--max-requests", "40", "--max-requests-jitter", "5", *load]
-    with Running(tmp_path / "spool", fresh_log.url) as sidecar:
-        environment = {"DOOR": sidecar.address}
-        with serving([*command, "tests.support.recycled_service:app"], environment) as server:
-            told: dict[str, tuple[Any, ...]] = {}
-            with ThreadPoolExecutor(4) as clients:
-                for at in range(0, 300, 50):
-                    told |= dict(clients.map(lambda number: decided(server, number), range(at, at + 50)))
-                    assert server.ask("POST", "/decide", order(1) | {"country": "XX"}).status == 500
-                    if at == 100:
-                        server.process.send_signal(signal.SIGHUP)
-            assert server.stop() == 0
-        seen = json.loads(sidecar.run("status").stdout)["spool"]["writers"]
-        assert sidecar.run("drain").returncode == 0
-    assert recorded(fresh_log) == told
-    assert len(told) == 300
-    assert seen > 2  # each worker is a writer at the sidecar
-
-
-def decided(server: Server, number: int) -> tuple[str, tuple[Any, ...]]:
-    """Return what the client was told; it asks again where the worker that it reached was about to end."""
-    for _ in range(20):
-        try:
-            return decide(server, number)
-        except (OSError, http.client.HTTPException):
-            continue
-    raise AssertionError(server.output.read_text())
