@@ -4,10 +4,11 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -41,6 +42,27 @@ def at_least(name: str, value: float, unit: str, target: float, *, against: str 
 def at_most(name: str, value: float, unit: str, target: float, *, against: str = "") -> Row:
     """Return a row that holds when the value is the target or less."""
     return Row(name, value, unit, against, f"<= {target:g}", value <= target)
+
+
+def of_turns(
+    held: Callable[..., Row],
+    name: str,
+    found: Sequence[float],
+    unit: str,
+    target: float,
+    *,
+    against: str = "",
+) -> list[Row]:
+    """Return the row of the median of `found`, one figure a turn, and the row of the best of all turns.
+
+    `held` is `at_least` or `at_most`. Where others share the machine, the best turn is the one that they
+    disturbed least; a target that holds there alone is shown to be missed in the median.
+    """
+    best = min(found) if held is at_most else max(found)
+    return [
+        held(name, median(found), unit, target, against=against),
+        held(f"{name}, best of all turns", best, unit, target, against=against),
+    ]
 
 
 def publish(

@@ -1,7 +1,8 @@
 """The sidecar: what an event costs at the door, on the disk, and all in, for each durability.
 
 Events have 30 mixed features (about 330 bytes). CPU is user and system time of the process that works,
-the sidecar's own for the last part; the database is not counted. Rounds are interleaved; medians are shown.
+the sidecar's own for the last part; the database is not counted. Rounds are interleaved; medians, and the
+best of all rounds, are shown.
 """
 
 import os
@@ -19,7 +20,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from benchmarks.results import Row, at_least, at_most, publish
+from benchmarks.results import Row, at_least, at_most, of_turns, publish
 from harness.database import create_log
 from harness.embedded import Embedded
 from recorders.canonical import digest
@@ -35,7 +36,7 @@ from recorders.socket_link import WINDOW, SocketLink
 ROOT = Path(__file__).parents[1]
 KINDS = ("float64",) * 14 + ("int64",) * 6 + ("category",) * 6 + ("bool",) * 2 + ("string", "list[float64]")
 FEATURES = FeatureSet("bench", 1, tuple(Field(f"f{n:02d}", kind) for n, kind in enumerate(KINDS)))
-ROUNDS = 3
+ROUNDS = 7
 FRAMES = 1_600
 PER_FRAME = 100
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -196,22 +197,25 @@ def main() -> None:
                         note(f"all in {durability} cpu", used)
         finally:
             server.close()
-    median = {name: statistics.median(values) for name, values in measured.items()}
-    table = [at_most("native door, 100 events a frame", median["door"], "us/event", 0.3)]
+    publish("sidecar", table(measured), notes=f"30 mixed features; {ROUNDS} interleaved rounds.")
+
+
+def table(measured: dict[str, list[float]]) -> list[Row]:
+    """Return the rows of each figure: its median, and its best round where it has a target."""
+    rows = of_turns(at_most, "native door, 100 events a frame", measured["door"], "us/event", 0.3)
     for durability, sync in (("power", "synchronous=FULL"), ("process", "synchronous=NORMAL")):
-        rate = median[f"spool {durability} rate"]
-        table.append(at_least(f"spool, durability {durability}", rate, "events/s", 40_000, against=sync))
-        table.append(
-            Row(f"spool, durability {durability}, CPU", median[f"spool {durability} cpu"], "us/event", sync)
+        found = measured[f"spool {durability} rate"]
+        rows += of_turns(at_least, f"spool, durability {durability}", found, "events/s", 40_000, against=sync)
+        used = statistics.median(measured[f"spool {durability} cpu"])
+        rows.append(Row(f"spool, durability {durability}, CPU", used, "us/event", sync))
+        found = measured[f"all in {durability} rate"]
+        name, how = f"durable through the door, {durability}", "one connection, 64 frames under way"
+        rows += of_turns(at_least, name, found, "events/s", 40_000, against=how)
+        found = measured[f"all in {durability} cpu"]
+        rows += of_turns(
+            at_most, f"sidecar all in, {durability}, CPU", found, "us/event", 5, against="door to log"
         )
-        rate = median[f"all in {durability} rate"]
-        name = f"durable through the door, {durability}"
-        table.append(at_least(name, rate, "events/s", 40_000, against="one connection, 64 frames under way"))
-        used = median[f"all in {durability} cpu"]
-        table.append(
-            at_most(f"sidecar all in, {durability}, CPU", used, "us/event", 5, against="door to log")
-        )
-    publish("sidecar", table, notes="30 mixed features; medians of interleaved rounds.")
+    return rows
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ import os
 import sys
 import time
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 
 from benchmarks.peers.load import requests, score
 from benchmarks.peers.peers import BACKLOGGED, FAR, PEERS, Peer
 
 SATURATED = 8_000
+BLOCK = 200
 PACED = 4_000
 PER_SECOND = 2_500
 BURST = 50_000
@@ -49,6 +50,44 @@ def serve(peer: Peer, bodies: list[str], per_second: int = 0) -> dict[str, float
 def saturated(name: str) -> dict[str, float]:
     """Return the figures of one request after the other."""
     return serve(PEERS[name](), requests(SATURATED))
+
+
+def cost(name: str) -> dict[str, float]:
+    """Return the CPU that a peer adds to a request, in us: on the calling thread, behind it, and both.
+
+    Blocks of 200 requests are answered twice, bare and kept, and neighbours are compared: what one process
+    takes more than another differs by more than what is looked for. Behind are all other threads and the end.
+    """
+    peer, bodies = PEERS[name](), requests(SATURATED)
+    for body in bodies[:WARM_UP]:
+        features = json.loads(body)
+        peer.call(features, score(features))
+    before, here = time.process_time_ns(), time.thread_time_ns()
+    added = []
+    for start in range(0, SATURATED, BLOCK):
+        block = bodies[start : start + BLOCK]
+        turns = {kept: _answered(peer, block, kept=kept) for kept in _order(start // BLOCK)}
+        added.append((turns[True] - turns[False]) / BLOCK)
+    here = time.thread_time_ns() - here
+    peer.finish()
+    behind = (time.process_time_ns() - before - here) / SATURATED / 1e3
+    calling = median(added) / 1e3
+    return {"calling": calling, "behind": behind, "added": calling + behind}
+
+
+def _order(number: int) -> tuple[bool, bool]:
+    return (False, True) if number % 2 else (True, False)
+
+
+def _answered(peer: Peer, bodies: list[str], *, kept: bool) -> int:
+    """Return the CPU nanoseconds of this thread for answering, keeping each decision or not."""
+    began = time.thread_time_ns()
+    for body in bodies:
+        features = json.loads(body)
+        scored = score(features)
+        if kept:
+            peer.call(features, scored)
+    return time.thread_time_ns() - began
 
 
 def paced(name: str) -> dict[str, float]:
@@ -96,6 +135,6 @@ def _resident() -> int:
 
 
 if __name__ == "__main__":
-    modes = {"saturated": saturated, "paced": paced, "burst": burst, "backlog": backlog}
+    modes = {"saturated": saturated, "cost": cost, "paced": paced, "burst": burst, "backlog": backlog}
     print(json.dumps(modes[sys.argv[1]](sys.argv[2])), flush=True)
     os._exit(0)  # a peer whose far end is away would wait for it
