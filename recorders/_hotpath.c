@@ -22,7 +22,7 @@
 #endif
 
 #define FORM 7          /* what hotpath.py and this hand each other: another number for every other form */
-#define SLOT_BYTES 1024 /* as in recorder.py: a larger event takes several slots of the queue */
+#define SLOT_BYTES 1024 /* as in recorders/queues.py: a larger event takes several slots of the queue */
 #define PID_CHECK_EVERY 256
 
 /* The places of events.ENVELOPE, whose names are the keywords of `record`. */

@@ -1,4 +1,4 @@
-"""The outbox: queue, frames, resends and losses as a state machine without thread, link or sleep.
+"""The outbox: frames, resends and losses as a state machine without thread, link or sleep.
 
 Request threads append bytes to `decisions` and `outcomes` and raise tallies; nothing else of theirs
 comes here. One sender asks `next_frame`, and answers with `acked`, `failed` or `refused`. One frame is
@@ -7,8 +7,6 @@ under way at a time, so the log sees a writer's sequence without a gap, and a re
 
 import random
 import threading
-from collections import deque
-from itertools import accumulate, islice
 from typing import Final
 from uuid import UUID
 
@@ -19,6 +17,7 @@ from recorders.counters import DROPS, REJECTIONS, Counters, Tally
 from recorders.frame import Frame, Kind, Receipt, frame_of, payload_of
 from recorders.limits import Limits
 from recorders.losses import Loss, Losses
+from recorders.queues import Queues
 from recorders.segment_file import SegmentFile
 
 _TURNED_AWAY: Final = {"": "full", "off": "off"}  # why the door is closed -> the counter
@@ -27,8 +26,8 @@ _TURNED_AWAY: Final = {"": "full", "off": "off"}  # why the door is closed -> th
 class Outbox:
     """What one writer still owes the log. After a fork the child makes its own.
 
-    Of the attributes, request threads use `decisions`, `outcomes`, `slots`, the tallies, `turn_away`
-    and `sweep`; the rest belongs to the sender. The lock is held between sends only, never on the
+    Of the attributes, request threads use `decisions`, `outcomes`, `slots`, the tallies, `keep`,
+    `turn_away` and `sweep`; the rest belongs to the sender. The lock is held between sends only, never on the
     request path and never while a link blocks.
     """
 
@@ -36,8 +35,8 @@ class Outbox:
         self, decision_point: str, schema_digest: str, limits: Limits, clock: Clock, chance: random.Random
     ) -> None:
         self.writer = UUID(int=chance.getrandbits(128), version=4)
-        self.decisions: deque[bytes] = deque()
-        self.outcomes: deque[bytes] = deque()
+        self._queues = Queues(limits)
+        self.decisions, self.outcomes = self._queues.decisions, self._queues.outcomes
         self.slots = limits.queue_slots  # 0 when the door is closed: one comparison on the request path
         self.stopped = ""  # why the door is closed
         self.accepted: dict[Kind, Tally] = {"decision": Tally(), "outcome": Tally()}
@@ -60,8 +59,6 @@ class Outbox:
         self._loss: Loss | None = None  # what the held frame reports, if it is a report
         self._attempts = 0
         self._retry_at = 0.0
-        self._waiting_since: dict[Kind, float] = {}
-        self._turn: Kind = "decision"
         self._hurried = False
         self._mute = False
         self._sent = self._acked = self._resent = 0
@@ -69,7 +66,14 @@ class Outbox:
         self._losses = Losses(self.writer, tallies, clock.now_us())
         self._reported_at = clock.monotonic() - limits.loss_every_s
 
-    # What request threads call when an event does not go in.
+    # What request threads call.
+
+    def keep(self, kind: Kind, data: bytes) -> bool:
+        """Queue an event that is large, or is kept in shared memory too. One without room is turned away."""
+        kept = self._queues.keep(kind, data, self.journal)
+        if not kept:
+            self.turn_away()
+        return kept
 
     def turn_away(self) -> None:
         """Count an event that was not accepted, for the reason that holds now."""
@@ -225,40 +229,12 @@ class Outbox:
     def _cut_events(self, now: float) -> Frame | None:
         if self.stopped in ("refused", "exit"):
             return None
-        other: Kind = "outcome" if self._turn == "decision" else "decision"
-        for kind in (self._turn, other):
-            queue = self.decisions if kind == "decision" else self.outcomes
-            if not queue:
-                self._waiting_since.pop(kind, None)
-                continue
-            since = self._waiting_since.setdefault(kind, now)
-            if (
-                self._hurried
-                or len(queue) >= self._limits.frame_events
-                or now >= since + self._limits.linger_s
-            ):
-                self._turn = "outcome" if kind == "decision" else "decision"
-                del self._waiting_since[kind]
-                events = self._take(queue)
-                self._sent += len(events)
-                return self._frame(kind, events)
-        return None
-
-    def _take(self, queue: deque[bytes]) -> list[bytes]:
-        """Return the next events of a queue, at least one, within the frame's limits.
-
-        In calls of C over all of them: event by event, it was a quarter of the thread's time.
-        """
-        limits = self._limits
-        items = list(islice(iter(queue.popleft, None), min(len(queue), limits.frame_events)))
-        if sum(map(len, items)) > limits.frame_bytes:
-            sizes = accumulate(map(len, items))
-            fitting = max(1, sum(size <= limits.frame_bytes for size in sizes))
-            queue.extendleft(reversed(items[fitting:]))
-            del items[fitting:]
-        while queue and not queue[0]:
-            queue.popleft()  # further slots of the last event: a queue never begins with one
-        return list(filter(None, items))
+        kind = self._queues.due(now, hurried=self._hurried)
+        if kind is None:
+            return None
+        events = self._queues.take(kind)
+        self._sent += len(events)
+        return self._frame(kind, events)
 
     def _frame(self, kind: Kind, events: list[bytes]) -> Frame:
         self._sequence += 1
@@ -277,16 +253,12 @@ class Outbox:
 
     def _give_up(self, reason: str) -> None:
         with self._lock:
-            lost: dict[Kind, int] = {"decision": 0, "outcome": 0}
-            if self._held is not None and self._held.kind != "loss":
-                lost[self._held.kind] = self._held.events
-            elif self._held is not None and self._loss is not None:
+            held, self._held = self._held, None
+            lost = self._queues.empty()
+            if held is not None and held.kind != "loss":
+                lost[held.kind] += held.events
+            elif held is not None and self._loss is not None:
                 self._losses.give_back(self._loss)
-            self._held = None
-            while self.decisions:
-                lost["decision"] += bool(self.decisions.popleft())
-            while self.outcomes:
-                lost["outcome"] += bool(self.outcomes.popleft())
             for kind, count in lost.items():
                 self.settled[kind] += count
                 for _ in range(count):

@@ -1,23 +1,20 @@
 """The recorder: what a service calls with each decision. It never raises and never waits."""
 
 import itertools
-import logging
-import math
 import os
 import random
 import threading
-import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from time import time_ns
 from typing import Any, Final, Self, Unpack
 
-from recorders import exits, hotpath
+from recorders import exits, hotpath, leaving
 from recorders.clock import SystemClock
 from recorders.counters import Counters
-from recorders.courier import POLL_S, Courier
-from recorders.errors import InvalidEvent
+from recorders.courier import Courier
 from recorders.events import ENVELOPE, DecisionEncoder, checked_name, checked_point, encode_outcome
 from recorders.fields import MUTABLE, FeatureSet
 from recorders.frame import Kind
@@ -26,15 +23,14 @@ from recorders.limits import Limits
 from recorders.link import Link
 from recorders.outbox import Outbox
 from recorders.pending import Known, PendingDecision
+from recorders.queues import SLOT_BYTES
+from recorders.refusals import Refusals
 from recorders.sampling import Sampler, Sampling, kept_share
 from recorders.segment_file import FOLDER, SegmentFile
-from recorders.switch import is_off, never
+from recorders.switch import KillSwitch, never
 from recorders.values import instant_us
 
-_SLOT_BYTES: Final = 1024
 _PID_CHECK_EVERY: Final = 256  # records; a power of two
-_DEFAULTS: Final = Limits()
-_logger = logging.getLogger("recorders")
 
 
 class Recorder:
@@ -61,7 +57,7 @@ class Recorder:
         *,
         model: str,
         model_version: str,
-        limits: Limits = _DEFAULTS,
+        limits: Limits = Limits(),  # noqa: B008  # a constant
         sampling: Sampling | None = None,
         switch: Callable[[], bool] = never,
         crash_proof: bool | Path = False,
@@ -74,13 +70,12 @@ class Recorder:
         self._encode = encoder.encode
         self._schema_digest = feature_set.digest
         self._mutable = tuple(field.name for field in feature_set.fields if field.type in MUTABLE)
-        self._samples: dict[str, InvalidEvent | str] = {}
+        self._refusals = Refusals()
         self._guard = Guard(self._refuse)
         self._sampler = None if sampling is None else Sampler(sampling, feature_set)
-        self._switch = switch
+        self._switch = KillSwitch(switch, limits.switch_s)
         self._folder = FOLDER if crash_proof is True else crash_proof or None
         self._hot = encoder.hot if self._sampler is None and self._folder is None else None
-        self._switch_at = -math.inf
         self._courier: Courier | None = None
         self.promote(model, model_version)
         self.renew()
@@ -131,7 +126,7 @@ class Recorder:
                 score, decision, propensity, inclusion, latency_us, trace_id,
             )  # fmt: skip
             data = self._encode(features, envelope, statuses)
-            if outbox.journal is None and len(data) <= _SLOT_BYTES:
+            if outbox.journal is None and len(data) <= SLOT_BYTES:
                 outbox.decisions.append(data)
             else:
                 kept = self._keep(outbox, "decision", data)
@@ -154,23 +149,20 @@ class Recorder:
     ) -> bool:
         """Return whether the outcome of a decision is queued. None withdraws an earlier one. Never raises."""
         with self._guard:
-            return self._outcome(decision_id, label, value, occurred_at)
+            outbox = self._own_outbox()
+            if len(outbox.outcomes) >= outbox.slots:
+                self._turn_away(outbox)
+                return False
+            at_us = time_ns() // 1000 if occurred_at is None else instant_us("occurred_at", occurred_at)
+            if self._keep(outbox, "outcome", encode_outcome(decision_id, label, value, at_us)) is None:
+                return False
+            outbox.count_outcome()
+            if self._courier is None:
+                self._start()
+            if not outbox.slots:
+                outbox.sweep()
+            return True
         return False
-
-    def _outcome(self, decision_id: str, label: str, value: object, occurred_at: datetime | None) -> bool:
-        outbox = self._own_outbox()
-        if len(outbox.outcomes) >= outbox.slots:
-            self._turn_away(outbox)
-            return False
-        at_us = time_ns() // 1000 if occurred_at is None else instant_us("occurred_at", occurred_at)
-        if self._keep(outbox, "outcome", encode_outcome(decision_id, label, value, at_us)) is None:
-            return False
-        outbox.count_outcome()
-        if self._courier is None:
-            self._start()
-        if not outbox.slots:
-            outbox.sweep()
-        return True
 
     def decision(self, features: Mapping[str, object], **known: Unpack[Known]) -> PendingDecision:
         """Return a context manager that records the decision taken within it, and how long that took.
@@ -193,16 +185,7 @@ class Recorder:
         """Queue an event that is large, or is kept in shared memory too. Return the outbox that has it."""
         if outbox.journal is not None:
             outbox = self._own_outbox()  # a fork without hooks shares the parent's memory: never write there
-        items = [data]
-        if len(data) > _SLOT_BYTES:
-            items += [b""] * ((len(data) - 1) // _SLOT_BYTES)
-        queue = outbox.decisions if kind == "decision" else outbox.outcomes
-        if outbox.journal is None:
-            queue.extend(items)
-        elif not outbox.journal.keep(kind, items, queue):
-            outbox.turn_away()
-            return None
-        return outbox
+        return outbox if outbox.keep(kind, data) else None
 
     def _turn_away(self, outbox: Outbox) -> None:
         outbox.turn_away()
@@ -210,21 +193,7 @@ class Recorder:
             self._start()  # somebody has to see when recording is switched on again
 
     def _refuse(self, error: Exception) -> None:
-        """Count an event that raised, and keep the error as a sample: without what it holds on to."""
-        if isinstance(error, InvalidEvent):
-            error.__traceback__ = error.__context__ = error.__cause__ = None
-            known = (
-                self._outbox.rejected
-            )  # a mapping of the caller's may raise our own error, with its own reason
-            reason = error.reason if error.reason in known else "exception"
-            known[reason].add()
-            self._samples[reason] = error
-        else:
-            self._outbox.rejected["exception"].add()
-            self._samples["exception"] = (
-                f"What was recorded raised {type(error).__name__}. Expected features as a mapping of names "
-                "to values of the declared types. Record a dict of plain values."
-            )
+        self._refusals.count(error, self._outbox.rejected)
         if self._courier is None:
             self._start()  # the log hears of refusals too
 
@@ -248,34 +217,19 @@ class Recorder:
     @property
     def samples(self) -> Mapping[str, str]:
         """The last refusal of each reason, in words."""
-        return {reason: str(sample) for reason, sample in list(self._samples.items())}
+        return self._refusals.samples
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Return whether the log holds all that was accepted before this call. Waits up to the timeout."""
-        outbox = self._own_outbox()
-        owed = {kind: tally.value for kind, tally in outbox.accepted.items()}
-        outbox.hurry()
-        deadline = time.monotonic() + timeout_s
-        while any(outbox.settled[kind] < count for kind, count in owed.items()):
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(POLL_S / 4)
-        return not outbox.gave_up
+        return leaving.flush(self._own_outbox(), timeout_s)
 
     def close(self, timeout_s: float = 2.0) -> bool:
         """Accept no more. Return whether the log holds everything and knows every loss, within the timeout.
 
         What could not leave is counted as dropped for the reason "exit". Safe to call twice.
         """
-        outbox = self._own_outbox()
-        deadline = time.monotonic() + timeout_s
-        outbox.close()
-        while self._courier is not None and not outbox.drained and time.monotonic() < deadline:
-            time.sleep(POLL_S / 4)
-        complete = outbox.drained
-        outbox.abandon()
-        complete = complete and not outbox.gave_up
-        if self._courier is None or self._courier.stop(max(0.0, deadline - time.monotonic()) + POLL_S):
+        complete, ended = leaving.close(self._own_outbox(), lambda: self._courier, timeout_s)
+        if ended:
             self._link.close()
             exits.release(self)
         return complete
@@ -285,14 +239,6 @@ class Recorder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _watch(self) -> None:
-        """Read the kill switch when it is due. A switch that raises says nothing: the last answer stands."""
-        now = time.monotonic()
-        if now >= self._switch_at:
-            self._switch_at = now + self._limits.switch_s
-            with Guard(_warn):
-                self._outbox.switch(off=is_off(self._switch))
 
     # One process, one writer.
 
@@ -315,8 +261,7 @@ class Recorder:
         if self._hot is not None:
             self._hot.open(None)
         self._starting = threading.Lock()
-        self._switch_at = -math.inf
-        self._watch()
+        self._switch.watch(outbox, at_once=True)
 
     def _new_outbox(self) -> Outbox:
         return Outbox(
@@ -338,7 +283,7 @@ class Recorder:
             return
         try:
             if self._courier is None:
-                self._courier = Courier(self._outbox, self._link, self._watch)
+                self._courier = Courier(self._outbox, self._link, partial(self._switch.watch, self._outbox))
                 exits.hold(self)
                 self._open_hot_path()
         except RuntimeError:
@@ -352,7 +297,3 @@ class Recorder:
             outbox = self._outbox
             queue, counting = outbox.decisions, outbox.accepted["decision"].counting
             self._hot.open((outbox, queue, queue.append, counting, *self._champion, self._prefix))
-
-
-def _warn(error: Exception) -> None:
-    _logger.warning("The recorder's switch raised %s; its last answer stands.", type(error).__name__)

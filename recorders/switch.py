@@ -1,13 +1,20 @@
 """The kill switch: an operator turns recording off without a deployment, and on again."""
 
+import logging
+import math
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from recorders.guard import Guard
+from recorders.outbox import Outbox
+
 OFF_VARIABLE: Final = "HARNESS_RECORDER_OFF"
 OFF_FILE_VARIABLE: Final = "HARNESS_RECORDER_OFF_FILE"
 _NO: Final = ("", "0", "false", "no")
+_logger = logging.getLogger("recorders")
 
 
 def never() -> bool:
@@ -25,3 +32,24 @@ def is_off(asked: Callable[[], bool]) -> bool:
         return True
     path = os.environ.get(OFF_FILE_VARIABLE, "")
     return bool(path and Path(path).exists()) or bool(asked())
+
+
+class KillSwitch:
+    """A service's switch, asked when it is due: every `every_s` seconds."""
+
+    def __init__(self, asked: Callable[[], bool], every_s: float) -> None:
+        self._asked = asked
+        self._every_s = every_s
+        self._due_at = -math.inf
+
+    def watch(self, outbox: Outbox, *, at_once: bool = False) -> None:
+        """Close the door of `outbox`, or open it again. Where the switch raises, it stays as it is."""
+        now = time.monotonic()
+        if at_once or now >= self._due_at:
+            self._due_at = now + self._every_s
+            with Guard(_warn):
+                outbox.switch(off=is_off(self._asked))
+
+
+def _warn(error: Exception) -> None:
+    _logger.warning("The recorder's switch raised %s; its last answer stands.", type(error).__name__)

@@ -22,6 +22,7 @@ from recorders.frame import Frame
 from recorders.limits import Limits
 from recorders.losses import Loss
 from recorders.outbox import Outbox
+from recorders.refusals import Refusals
 from tests.simulation.model_log import ModelLog, Reader
 from tests.simulation.network import Network
 from tests.support.recording import TWO, HeldClock, MemoryLink, StillRecorder
@@ -251,7 +252,7 @@ class World:
         recorder.clock, recorder.chance = self.clock, self.chance
         recorder.outbox_type = self.outbox_type
         recorder._link = self.network
-        recorder._samples = {}
+        recorder._refusals = Refusals()
         recorder.renew()
 
     def _alive(self, place: int) -> Service:

@@ -37,6 +37,6 @@ def test_a_sample_keeps_no_request_alive() -> None:
 def test_a_sample_keeps_no_more_of_a_key_than_it_shows() -> None:
     recorder = still(MemoryLink())
     recorder.record({**PLAIN, "k" * 10**6: 1.0})
-    sample = recorder._samples["undeclared"]
+    sample = recorder._refusals._last["undeclared"]
     assert isinstance(sample, UnknownFeature)
     assert len(sample.key) < 200
