@@ -22,7 +22,7 @@ WORKERS ?= 4
 # Compiled in place by the set-up, where there is a compiler (docs/adr/0034).
 HOT_PATH := setup.py recorders/_hotpath.c recorders/_plain.h recorders/_cut.c recorders/_cut.h recorders/_doors.h recorders/_halves.c recorders/_heads.c recorders/_picks.c recorders/_rows.c recorders/_rows.h recorders/_transpose.c
 
-# The recorder's peers have an environment of their own: neither the product nor its tests carry them.
+# The peers of the recorder and the doors have an environment of their own: neither the product nor its tests carry them.
 PEERS  := .venv-bench
 BENCHMARKS := $(filter-out results,$(patsubst benchmarks/%.py,%,$(filter-out benchmarks/__init__.py,$(wildcard benchmarks/*.py))))
 
@@ -131,7 +131,7 @@ $(PEERS)/.ready: requirements-bench.lock | $(UV)
 bench-recorder: setup $(PEERS)/.ready
 	$(PEERS)/bin/python -m benchmarks.recorder
 
-bench-training: $(PEERS)/.ready
+bench-doors bench-training: $(PEERS)/.ready
 
 bench-spark: $(FRAMEWORKS)/.ready
 	$(FRAMEWORKS)/bin/python -m benchmarks.spark
