@@ -44,7 +44,8 @@ def export_log(
     `progress` is called with how many are.
 
     Raises:
-        RangeUnusable, UnknownPosition, NotFound, PathTaken: see there. RowsNotWritten: nothing is at `out`.
+        RangeUnusable, UnknownPosition, NotFound, PathTaken: see there.
+        NoRoom, FileUnwritable: the file system refused rows; nothing is at `out`.
         SegmentError, StoreError, CorruptBatch: as of `Log.read`; nothing is at `out`.
     """
     head = log.head()

@@ -17,7 +17,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from harness.errors import UsageError
-from recorders.errors import HarnessError
+from harness.written import refused
 
 _NO_NUMBER: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _AS_IS: Final = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_string)
@@ -32,19 +32,6 @@ class PathTaken(UsageError):  # noqa: N818 - as in harness.errors
             f"{path} is there already.", "Expected a name that nothing has.", "Name another, or remove it."
         )
         self.path = path
-
-
-class RowsNotWritten(HarnessError):  # noqa: N818 - derives from HarnessError, which is an error
-    """The file system refused rows. What was begun is removed."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"The rows were not written to {path}: {reason}.",
-            "Expected a folder that may be written to and has room.",
-            "Free some space or name another place, and run the same command again.",
-        )
-        self.path = path
-        self.reason = reason
 
 
 class RowWriter(Protocol):
@@ -161,7 +148,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file that is at `path` once the block ends, synced, and nowhere if it does not.
 
     Raises:
-        PathTaken: something is there. RowsNotWritten: the disk is full, or the place cannot be written.
+        PathTaken: something is there. NoRoom: the disk is full. FileUnwritable: anything else.
     """
     if path.exists():
         raise PathTaken(path)
@@ -197,7 +184,7 @@ def _written(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RowsNotWritten(path, error.strerror or str(error)) from error
+        raise refused(path, error) from error
 
 
 def _csv_type(type_: pa.DataType) -> pa.DataType:

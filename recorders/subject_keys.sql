@@ -43,10 +43,12 @@ select wrapped, wrapping from harness_keys.pepper
 insert into harness_keys.pepper (wrapped, wrapping) values (%(wrapped)s, %(wrapping)s) on conflict do nothing
 
 -- name: add
--- Add keys for tags that have none that lives.
+-- Add keys for tags that have none that lives; none at all for who does not know how the pepper is wrapped by now:
+-- whoever wraps with what was given up would make keys that nobody opens once it is destroyed.
 insert into harness_keys.key (key_id, tag, wrapped, wrapping)
 select n.key_id, n.tag, n.wrapped, %(wrapping)s
 from unnest(%(ids)s::bytea[], %(tags)s::bytea[], %(wrapped)s::bytea[]) as n (key_id, tag, wrapped)
+where exists (select from harness_keys.pepper p where p.wrapping = any(%(known)s::text[]))
 on conflict (tag) where wrapped is not null do nothing
 
 -- name: live
@@ -69,6 +71,10 @@ where key_id = any(%(ids)s) and wrapped is not null
 -- name: wrapped_otherwise
 -- Living keys that are not wrapped with the present key, some at a time.
 select key_id, wrapped, wrapping from harness_keys.key where wrapping <> %(wrapping)s order by key_id limit 1000
+
+-- name: await_adding
+-- Wait until whoever is adding keys has ended; who begins later sees how the pepper is wrapped by now.
+lock table harness_keys.key in share row exclusive mode
 
 -- name: rewrap
 -- Wrap a living key with another.

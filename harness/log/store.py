@@ -194,7 +194,8 @@ class Store:
         try:
             return sync(self._fs.loop, getattr(self._fs, f"_{name}"), *given, timeout=patience, **named)
         except FSTimeoutError as error:
-            raise StoreUnreachable(self.shown, f"no answer to {name} in {patience:.0f} s") from error
+            waited = round(patience, 1 if patience >= 1 else 3)
+            raise StoreUnreachable(self.shown, f"no answer to {name} in {waited:g} s") from error
 
     def _at(self, path: str) -> str:
         assert path, "a file has a name"

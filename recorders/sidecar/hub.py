@@ -58,6 +58,7 @@ class Hub:
         self._committing = False
         self._rewound: set[tuple[bytes, int]] = set()
         self._untold: list[Arrived] = []
+        self._want: tuple[float, str] | None = None
 
     def take(self, sender: Sender | None, frame: Arrived) -> None:
         """Queue a frame for the next commit."""
@@ -114,6 +115,11 @@ class Hub:
         """How many writers knew more acknowledged than the spool holds."""
         return len(self._rewound)
 
+    def want_of_keys(self) -> dict[str, object]:
+        """Return how many frames went back for want of keys, and of the last one when and why."""
+        ago_s, why = (0.0, "") if self._want is None else (time.monotonic() - self._want[0], self._want[1])
+        return {"held": self.spool.counts.held, "ago_s": round(ago_s, 1), "why": why}
+
     @property
     def busy(self) -> bool:
         """Whether frames wait for the disk."""
@@ -159,6 +165,7 @@ class Hub:
     def _held(self, frame: Arrived, why: str) -> Answer:
         (mark,) = self.spool.marks([frame.writer])
         self.spool.counts.held += 1
+        self._want = (time.monotonic(), why)
         return Answer(kept=False, duplicate=False, reason="full", have=mark.sequence, text=why)
 
     async def flush(self) -> None:

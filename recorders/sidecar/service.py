@@ -107,6 +107,7 @@ class Service:
         counts = self.reception.counts | {"open": len(self.reception.open)}
         status = self._house.status()
         status["spool"]["rewound"] = self.hub.rewound
+        status["keys"] = self.hub.want_of_keys()
         status["clock"] = {"steps": self._steps.count, "set_s": round(self._steps.total_s, 3)}
         if self._doors is not None:
             status["doors"] = self._doors.status()

@@ -106,3 +106,23 @@ def test_of_a_note_that_did_not_fit_nothing_is_added(
     small_files(resource.RLIM_INFINITY)
     assert run(["log", "anchor", str(file)]) == 0
     assert len(list(notes_of(file.read_bytes()))) == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("log", "export", "rows"), ("query", "from decisions", "--parquet", "rows")],
+    ids=lambda it: it[0],
+)
+def test_rows_that_do_not_fit_are_told_as_any_file(
+    said: Callable[..., str], small_files: Callable[[int], None], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """They had an error of their own, which spoke of a full disk and of rights in one breath."""
+    before = sorted(tmp_path.iterdir())
+    small_files(100)
+    told = said(*words, code=1)
+    assert 'The file "rows" was not written: File too large.' in told
+    assert ROOM in told
+    assert sorted(tmp_path.iterdir()) == before
+    small_files(resource.RLIM_INFINITY)
+    (tmp_path / "file").touch()
+    assert "cannot be written: " in said(*words[:-1], str(tmp_path / "file" / "rows"), code=2)

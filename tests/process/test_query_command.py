@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.cli.main import run
-from harness.errors import UnknownPosition
+from harness.errors import FileUnwritable, UnknownPosition
 from harness.log.log import Log
 from harness.log.release import release
 from harness.log.seal import seal
 from harness.log_export import Selection, export_log
-from harness.row_files import PathTaken, RowsNotWritten, whole_folder
+from harness.row_files import PathTaken, whole_folder
 from harness.segment_errors import SegmentAltered
 from harness.training.parts import sha256_of
 from tests.support.command_line import HARNESS
@@ -85,7 +85,7 @@ def test_refusals_have_their_exit_codes(log: Log, capfd: pytest.CaptureFixture[s
     for arguments in (["--csv", "--json"], ["--memory", "1"], ["--from", "9", "--to", "3"], ["--to", "999"]):
         assert said(capfd, "query", "select 1", *arguments)[0] == 2
     assert said(capfd, "query", "select interval 1 day", "--parquet", "no.parquet")[0] == 2
-    assert said(capfd, "query", "select 1", "--parquet", "no/such/folder.parquet")[0] == 1
+    assert said(capfd, "query", "select 1", "--parquet", "no/such/folder.parquet")[0] == 2
     part = Path(log.sealed.store.url(log.sealed.segments()[0].ledger.path)).parents[1]
     for path in part.rglob("*.parquet"):
         path.write_bytes(path.read_bytes()[:-9])
@@ -197,6 +197,6 @@ def test_an_export_that_fails_or_is_killed_leaves_nothing_under_its_name(log: Lo
         export_log(log, Selection(1, 141, KINDS), tmp_path / "other", "csv")
     with pytest.raises(PathTaken):
         export_log(log, everything, path, "csv")
-    with pytest.raises(RowsNotWritten) as caught, whole_folder(tmp_path / "full") as partial:
+    with pytest.raises(FileUnwritable) as caught, whole_folder(tmp_path / "none") as partial:
         (partial / "no" / "such").write_bytes(b"")
-    assert (caught.value.exit_code, (tmp_path / "full").exists()) == (1, False)
+    assert (caught.value.exit_code, (tmp_path / "none").exists()) == (2, False)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
@@ -202,6 +203,8 @@ def test_a_store_that_accepts_and_never_answers_is_not_waited_for(
                 seal(other)
             assert reads(other) == before
     assert "does not answer" in str(caught.value)
+    (waited,) = re.findall(r"no answer to \w+ in (\S+) s\.", str(caught.value))
+    assert 0.5 <= float(waited) < 300, "what it was given, which was told as 0 s"
     assert caught.value.exit_code == 1
     assert log.sealed.stop() == 1
 
