@@ -1,6 +1,6 @@
 """How the columns of a segment's file are written: told by its first row group (docs/adr/0078)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -20,20 +20,41 @@ def how_to_write(first: pa.Table, opaque: Sequence[str] = ()) -> dict[str, Any]:
 
     A dictionary of values that hardly repeat holds each of them beside its number, and is read by looking up
     every one. Other rows than the first change sizes and times, never values. `opaque` columns are compressed
-    already.
+    already. What a column holds inside of lists and records is named by its path; it has no statistics.
     """
-    plain = [name for name in first.schema.names if name not in opaque]
+    # Of lists no more values are looked at than there are rows: to count millions takes a second.
+    columns = {
+        path: values.slice(0, first.num_rows)
+        for name in first.schema.names
+        for path, values in _leaves(name, first.column(name))
+    }
+    plain = [path for path in columns if path not in opaque]
     delta = [name for name in _DELTA if name in first.schema.names]
-    many = [name for name in plain if name not in delta and _has_many_values(first.column(name))]
-    loose = [name for name in many if not _packs(first.column(name))]
-    packed = [name for name in plain if name not in loose]
+    many = [path for path in plain if path not in delta and _has_many_values(columns[path])]
+    loose = [path for path in many if not _packs(columns[path])]
+    packed = [path for path in plain if path not in loose]
     return {
-        "compression": {name: "ZSTD" if name in packed else "NONE" for name in first.schema.names},
+        "compression": {path: "ZSTD" if path in packed else "NONE" for path in columns},
         "compression_level": dict.fromkeys(packed, 1),
-        "write_statistics": plain,
-        "use_dictionary": [name for name in plain if name not in delta and name not in many],
+        "write_statistics": [path for path in plain if path in first.schema.names],
+        "use_dictionary": [path for path in plain if path not in delta and path not in many],
         "column_encoding": dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
     }
+
+
+def _leaves(path: str, column: pa.ChunkedArray) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    """Yield the columns that Parquet makes of one, by path: `statuses.list.item.field` is one of `statuses`.
+
+    A list named by itself names none of them: it would be neither packed nor numbered (docs/adr/0097).
+    """
+    kind = column.type
+    if pa.types.is_list(kind):
+        yield from _leaves(f"{path}.list.{kind.value_field.name}", pc.list_flatten(column))
+    elif pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{path}.{field.name}", pc.struct_field(column, field.name))
+    else:
+        yield path, column
 
 
 def _has_many_values(column: pa.ChunkedArray) -> bool:

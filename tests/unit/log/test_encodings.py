@@ -11,6 +11,7 @@ import pytest
 from harness.log.encodings import how_to_write
 from harness.log.part_writer import PartWriter
 from harness.log.payload import POSITION
+from recorders.columns import STATUSES
 
 ROWS = 4_000
 CHANCE = random.Random(1)
@@ -115,3 +116,27 @@ def test_where_a_value_comes_twice_decides():
     hardly = pa.table({"text": ["a", "a", "b", "c"], "number": [1.5, None, None, None]})
     assert how_to_write(twice)["use_dictionary"] == ["text", "number"]
     assert how_to_write(hardly)["use_dictionary"] == []
+
+
+def test_what_lists_and_records_hold_is_packed_as_columns_are(tmp_path):
+    """Parquet knows it by its path alone: a list's own name reaches none of it."""
+    told = [[{"field": f"f{row % 7}", "status": "missing"}] * 3 if row % 2 else None for row in range(ROWS)]
+    drawn = [[CHANCE.gauss(0, 1) for _ in range(row % 3)] for row in range(ROWS)]
+    numbers = pa.list_(pa.float64())
+    columns = {
+        "position": COLUMNS["position"],
+        "statuses": pa.array(told, STATUSES),
+        "drawn": pa.array(drawn, numbers),
+        "few": pa.array([[float(row % 5), None] for row in range(ROWS)], numbers),
+        "nothing": pa.nulls(ROWS, STATUSES),
+    }
+    fields = [POSITION, *(pa.field(name, columns[name].type) for name in columns if name != "position")]
+    table = pa.table(list(columns.values()), schema=pa.schema(fields))
+    found = footer(table, tmp_path / "part")
+    packed = ["statuses.list.item.field", "statuses.list.item.status", "few.list.item"]
+    assert {found[name].compression for name in packed} == {"ZSTD"}
+    assert all("RLE_DICTIONARY" in found[name].encodings for name in packed)
+    assert found["statuses.list.item.field"].total_compressed_size < 2 * ROWS
+    assert found["drawn.list.item"].compression == "UNCOMPRESSED"
+    assert not found["drawn.list.item"].has_dictionary_page
+    assert pq.read_table(tmp_path / "part").equals(table)
