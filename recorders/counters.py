@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 # Why an event was not accepted, or was accepted and did not reach the log.
-DROPS: Final = ("full", "off", "stopped", "refused", "exit", "fork")
+DROPS: Final = ("full", "off", "stopped", "refused", "ahead", "exit", "fork")
 # Why an event was refused at the door: what its sender can mend.
 REJECTIONS: Final = (
     "undeclared",
@@ -27,7 +27,7 @@ class Counters(msgspec.Struct, frozen=True):
 
     `accepted` were promised delivery. `sent` were handed to the link (`resent` again, after no answer),
     `acked` are in the log. `rejected` and `dropped` count by reason (recorders/counters.py lists them);
-    of the dropped, "refused", "exit" and "fork" had been accepted, "full", "off" and "stopped" had not.
+    of the dropped, "refused", "ahead", "exit" and "fork" had been accepted, "full", "off" and "stopped" not.
     `sampled_out` are no losses: the inclusion probability of those that were kept stands for them.
     """
 

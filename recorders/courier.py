@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from recorders.errors import AppendError, LinkUnavailable
+from recorders.errors import AppendError, EventAhead, LinkUnavailable
+from recorders.frame import Frame
 from recorders.link import Link
 from recorders.outbox import Outbox
 
@@ -27,12 +28,25 @@ def carry(outbox: Outbox, link: Link) -> bool:
     except LinkUnavailable as error:
         outbox.failed()
         _logger.warning("Frame %d of writer %s waits. %s", frame.sequence, frame.writer, error)
+    except EventAhead as error:
+        _leave_out(outbox, frame, error)
     except AppendError as error:
         outbox.refused()
         _logger.error("Recording stopped: frame %d of writer %s. %s", frame.sequence, frame.writer, error)  # noqa: TRY400  # the message is the remedy; a trace adds none
     else:
         outbox.acked(frame, receipt)
     return True
+
+
+def _leave_out(outbox: Outbox, frame: Frame, error: EventAhead) -> None:
+    """Go on without the events that are ahead; where nobody can say which are, wait until somebody can."""
+    try:
+        left = outbox.leave_out(frame, error)
+    except AppendError as apart:
+        outbox.failed()
+        _logger.warning("Frame %d of writer %s waits. %s", frame.sequence, frame.writer, apart)
+    else:
+        _logger.error("%d events of writer %s are left out and counted. %s", left, frame.writer, error)
 
 
 class Courier:

@@ -54,6 +54,7 @@ class InProcessLink:
 
         Raises:
             LinkUnavailable: no answer; send the same frame again.
+            EventAhead: nothing of it was taken; send what of it is not ahead under the same sequence.
             AppendError: the log refuses it, or its feature set is unknown here.
         """
         if self._pid != os.getpid():

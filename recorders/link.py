@@ -13,6 +13,7 @@ class Link(Protocol):
 
         Raises:
             LinkUnavailable: no answer; the recorder sends the same frame again later.
+            EventAhead: some events are of a day to come; the recorder counts them and sends the others.
             AppendError: the log refuses; the recorder stops, counts and reports.
         """
         ...

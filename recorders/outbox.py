@@ -1,8 +1,8 @@
 """The outbox: frames, resends and losses as a state machine without thread, link or sleep.
 
 Request threads append bytes to `decisions` and `outcomes` and raise tallies; nothing else of theirs
-comes here. One sender asks `next_frame`, and answers with `acked`, `failed` or `refused`. One frame is
-under way at a time, so the log sees a writer's sequence without a gap, and a resend is the same frame.
+comes here. One sender asks `next_frame`, and answers with `acked`, `failed`, `leave_out` or `refused`. One
+frame is under way at a time, so the log sees a writer's sequence without a gap, and a resend is the same.
 """
 
 import random
@@ -12,8 +12,10 @@ from uuid import UUID
 
 import msgspec
 
+from recorders.ahead import AHEAD, agreed, without
 from recorders.clock import Clock
 from recorders.counters import DROPS, REJECTIONS, Counters, Tally
+from recorders.errors import EventAhead
 from recorders.frame import Frame, Kind, Receipt, frame_of, payload_of
 from recorders.limits import Limits
 from recorders.losses import Loss, Losses
@@ -125,6 +127,31 @@ class Outbox:
             self._retry_at = self._clock.monotonic() + wait * (0.5 + self._chance.random() / 2)
             self._attempts += 1
 
+    def leave_out(self, frame: Frame, error: EventAhead) -> int:
+        """Count what of `frame` is ahead, and return how many events; the others go at once.
+
+        They go under the same sequence: one that the log refused is free.
+
+        Raises:
+            AppendError: our clock and the log's are apart, or no event is ahead: the frame stays as it is.
+        """
+        rest = without(frame, agreed(error, self._clock) + AHEAD)
+        left = frame.events - (rest.events if rest else 0)
+        if not left:
+            raise error
+        with self._lock:
+            if self._held is not frame:
+                return 0  # it was given up meanwhile, and counted
+            self._held, self._attempts = rest, 0
+            self.settled[frame.kind] += left
+            for _ in range(left):
+                self.dropped["ahead"].add()
+            if rest is None:
+                self._sequence -= 1
+                if self.journal is not None:
+                    self.journal.acked(frame.sequence, self.settled)
+            return left
+
     def refused(self) -> None:
         """Stop for good: count what was promised as lost, and report that under another writer."""
         with self._lock:
@@ -195,7 +222,7 @@ class Outbox:
     @property
     def gave_up(self) -> bool:
         """Whether events that had been accepted were given up."""
-        return any(self.dropped[reason].value for reason in ("refused", "exit", "fork"))
+        return any(self.dropped[reason].value for reason in ("refused", "ahead", "exit", "fork"))
 
     @property
     def drained(self) -> bool:

@@ -1,18 +1,16 @@
 """Ahead: events of a day to come leave their batch, where a log of the event clock refuses them.
 
-One event of the year 9999 would make that the time of all after it, so such a log takes nothing of its batch.
-It must not hold up what came with it and behind it either (docs/adr/0090).
+See recorders/ahead.py for why, and docs/adr/0090.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
+from recorders.ahead import AHEAD
 from recorders.canonical import digest
-from recorders.clock import Clock
-from recorders.errors import AppendError, EventAhead
 from recorders.sidecar.drafts import Draft, control
 from recorders.sidecar.records import Ready
 from recorders.sidecar.report import sidecar_loss
@@ -20,11 +18,6 @@ from recorders.sidecar.salvage import keep_aside
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-# How far ahead of its own clock a log of the event clock lets an event be.
-AHEAD: Final = timedelta(days=1)
-# By so much our clock and the log's may differ: beyond it nobody can say that it is the event that is wrong.
-APART: Final = timedelta(hours=1)
 
 
 class Horizon:
@@ -101,24 +94,6 @@ def cut(batch: "pa.RecordBatch", latest: datetime) -> tuple["pa.RecordBatch", Le
     out = batch.filter(ahead)
     first, last = occurred_range(out)
     return batch.filter(pc.invert(ahead)), LeftOut(out.num_rows, first, last, encode_batch(out))
-
-
-def agreed(error: EventAhead, clock: Clock) -> datetime:
-    """Return what the log's clock says, where ours says about the same.
-
-    Raises:
-        AppendError: they are apart: nobody knows which events are wrong.
-    """
-    theirs = datetime.fromisoformat(error.clock)
-    ours = datetime.fromtimestamp(clock.now_us() / 1e6, UTC)
-    if abs(ours - theirs) > APART:
-        raise AppendError(
-            f"The log's clock says {error.clock}, this machine's {ours:%Y-%m-%dT%H:%M:%SZ}; an event of "
-            f"{error.occurred} is refused.",
-            "Expected two clocks within an hour of each other: one of them is wrong, or the event is.",
-            "Correct them. Shipping goes on by itself then; an event that is still ahead is put aside.",
-        )
-    return theirs
 
 
 class Mend:

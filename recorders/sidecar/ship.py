@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
+from recorders.ahead import AHEAD, agreed
 from recorders.clock import Clock, LastingClock
 from recorders.errors import (
     AppendError,
@@ -18,7 +19,7 @@ from recorders.errors import (
     WrongLog,
 )
 from recorders.sidecar import segment
-from recorders.sidecar.ahead import AHEAD, Horizon, Mend, agreed
+from recorders.sidecar.ahead import Horizon, Mend
 from recorders.sidecar.clock_steps import ClockSteps
 from recorders.sidecar.drafts import control
 from recorders.sidecar.errors import SpoolDamaged, SpoolTaken

@@ -3,12 +3,14 @@
 import logging
 import time
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
 from harness.database import open_log
+from harness.log.gaps import find
+from harness.log.log import Log
 from recorders.errors import AppendError, LinkUnavailable, WriterForked
 from recorders.fields import FeatureSet, Field
 from recorders.frame import Frame, Receipt
@@ -146,3 +148,22 @@ def test_a_database_that_is_away_is_waited_for(log_url: str, caplog: pytest.LogC
     recorder.close()
     assert recorder.counters.acked == len(ids) == 5
     assert recorder.counters.resent > 0
+
+
+def test_an_event_of_next_year_stops_nothing_on_a_log_of_the_event_clock(event_log: Log) -> None:
+    now = datetime.now(UTC)
+    link = InProcessLink(event_log.url, [TWO])
+    recorder = Recorder("ahead", TWO, link, model="m", model_version="1", limits=Limits(loss_every_s=0.01))
+    ids = [
+        str(recorder.record(PLAIN, occurred_at=now + timedelta(days=days, seconds=number)))
+        for number, days in enumerate((0, 365, 0))
+    ]
+    assert recorder.flush(20) is False, "one of them the log does not hold"
+    ids.append(str(recorder.record(PLAIN, occurred_at=now + timedelta(seconds=9))))
+    recorder.close(20)
+    end = event_log.head().position + 1
+    batches = event_log.read(1, end, kind="decision", decision_point="ahead")
+    held = [name for batch in batches for name in batch.column("decision_id").to_pylist()]
+    assert held == [ids[0], *ids[2:]]
+    assert [(gap.reason, gap.count) for gap in find(event_log.controls(), 1, end).gaps] == [("ahead", 1)]
+    assert recorder.counters.dropped == {"ahead": 1}
