@@ -12,6 +12,7 @@ from replay.resumable import Hash, Resumable
 
 _NAN = np.frombuffer(b"\x00\x00\x00\x00\x00\x00\xf8\x7f", dtype="<f8")[0]
 _STREAMS = 4
+_U32_BYTES = 4
 
 
 class Cell:
@@ -47,7 +48,7 @@ class Cell:
         return self.elements, [stream.state() for stream in streams if isinstance(stream, Resumable)]
 
     def update(self, part: pa.Array) -> None:
-        """Append the rows of `part`, which is in the plain layout of the tag."""
+        """Append the rows of `part`, which is in the plain layout of the tag; offsets may have 32 bits."""
         if part.null_count:
             self.nulls.update(_u32(_null_rows(part) + self.rows))
         if self.tag in {"s", "x"}:
@@ -64,6 +65,9 @@ class Cell:
         return hashlib.sha256(b"".join(stream.digest() for stream in streams)).digest()
 
     def _update_bytes(self, part: pa.Array) -> None:
+        if part.null_count == len(part):  # as decisions and errors mostly are
+            self.lengths.update(bytes(_U32_BYTES * len(part)))
+            return
         if part.null_count:  # a null slot may hide bytes: Arrow leaves them undefined
             part = part.fill_null("" if self.tag == "s" else b"")
         offsets = _offsets(part)
@@ -97,14 +101,18 @@ def _fixed(tag: str, part: pa.Array) -> npt.NDArray[Any]:
     return plain
 
 
-def _offsets(part: pa.Array) -> npt.NDArray[np.int64]:
-    raw = part.buffers()[1]
+def _offsets(part: pa.Array) -> npt.NDArray[Any]:
+    raw, kind = part.buffers()[1], part.type
     if raw is None or not len(part):
         return np.zeros(1, dtype=np.int64)
-    return np.frombuffer(raw, dtype=np.int64)[part.offset : part.offset + len(part) + 1]
+    large = pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
+    width = np.int64 if large else np.int32
+    return np.frombuffer(raw, dtype=width)[part.offset : part.offset + len(part) + 1]
 
 
 def _null_rows(part: pa.Array) -> npt.NDArray[np.int64]:
+    if part.null_count == len(part):
+        return np.arange(len(part))
     return np.flatnonzero(part.is_null().to_numpy(zero_copy_only=False))
 
 

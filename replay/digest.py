@@ -197,6 +197,8 @@ _PLAIN = {
     "t": INSTANT,
     "lf8": pa.large_list(pa.float64()),
 }
+# Read as they are, offsets of 32 bits and all: the log holds its texts and bytes so.
+_SHORT = {"s": pa.string(), "x": pa.binary()}
 
 
 def _opened(
@@ -233,7 +235,7 @@ def _chained(first: pa.RecordBatch, rest: Iterable[pa.RecordBatch]) -> Iterable[
 def _canonical(name: str, tag: str, batch: pa.RecordBatch) -> pa.Array:
     """Return the column in the one layout of its tag."""
     column = batch.column(batch.schema.get_field_index(name))
-    if column.type.equals(_PLAIN[tag]):
+    if column.type.equals(_PLAIN[tag]) or column.type.equals(_SHORT.get(tag, _PLAIN[tag])):
         return column
     if tag_of(name, column.type) != tag:
         raise ColumnsError(f"Column {name!r} is {column.type} in a later batch.", f"Expected tag {tag}.")

@@ -1,5 +1,6 @@
 """Arrow columns as pandas columns, the same way in training sets and in scoring."""
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -21,12 +22,29 @@ def to_frame(columns: pa.Table | pa.RecordBatch, *, widen: bool | None = None) -
     """
     import pandas as pd  # a second that who hands over no frame need not wait
 
-    kinds = set(columns.schema.types)
+    kinds, names = set(columns.schema.types), _names(tuple(columns.schema.names))
     if kinds == {pa.float64()} and isinstance(columns, pa.RecordBatch):
         values = columns.to_tensor(null_to_nan=True).to_numpy()
-        return pd.DataFrame(values, columns=columns.schema.names, copy=False)
+        return pd.DataFrame(values, columns=names, copy=False)
     arrays = {name: _values(columns.column(name), widen) for name in columns.schema.names}
-    return pd.DataFrame(arrays, copy=False)
+    frame = pd.DataFrame(arrays, copy=False)
+    frame.columns = names
+    return frame
+
+
+def _names(names: tuple[str, ...]) -> Any:
+    """Return the names as an index of its own that shares what pandas knows of them, block after block.
+
+    Whether they are unique, and where each is, costs a small model more than its call.
+    """
+    return _index(names).view()
+
+
+@functools.lru_cache(maxsize=64)
+def _index(names: tuple[str, ...]) -> Any:
+    import pandas as pd  # as above
+
+    return pd.DataFrame(dict.fromkeys(names, ())).columns
 
 
 def _values(column: pa.Array | pa.ChunkedArray, widen: bool | None) -> Any:

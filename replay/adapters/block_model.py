@@ -47,6 +47,12 @@ def answer_in(outcome: Outcome) -> Answer:
     return answer
 
 
+def _column(texts: Texts) -> pa.Array:
+    """Return texts as a column. Mostly there is none, which is known sooner than made of each."""
+    rows: int = texts.size
+    return pa.nulls(rows, pa.string()) if texts.tolist().count(None) == rows else pa.array(texts, pa.string())
+
+
 class JoinedCalls:
     """What was seen of calls that held several canonical blocks.
 
@@ -186,8 +192,8 @@ class BlockModel:
                 columns.column("decision_position"),
                 columns.column("decision_id"),
                 pa.array(scores, pa.float64(), mask=failed | np.isnan(scores)),
-                pa.array(decisions, pa.string()),
-                pa.array(errors, pa.string()),
+                _column(decisions),
+                _column(errors),
             ],
             schema=SCORE_SCHEMA,
         )

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pytest
 
 from replay.frames import to_frame
 
@@ -45,3 +46,16 @@ def test_no_rows_keep_their_types():
     assert frame.f.dtype == np.float64
     assert list(frame) == ["f", "s"]
     assert isinstance(to_frame(pa.table({})), pd.DataFrame)
+
+
+@pytest.mark.parametrize("columns", [{"a": [1.0], "b": [2.0]}, {"a": [1.0], "b": ["x"]}])
+def test_blocks_of_the_same_columns_share_what_pandas_knows_of_their_names_and_nothing_else(columns):
+    block = pa.record_batch(columns)
+    first, second = to_frame(block), to_frame(block)
+    assert first.columns.is_(second.columns)
+    assert first.columns.dtype == pd.DataFrame(columns).columns.dtype
+    first.columns.name = "mine"
+    first["new"] = 0
+    assert second.columns.name is None
+    assert list(second) == list(to_frame(block)) == ["a", "b"]
+    assert to_frame(block).columns.name is None
