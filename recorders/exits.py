@@ -2,9 +2,12 @@
 
 SIGTERM: the default action ends a process without atexit, and with it the last tenth of a second of
 decisions. So the first recorder that is made in the main thread takes the signal over, but only where
-that default action still stands: it flushes, then ends the process by the same signal. A handler of
+that default action still stands: it closes, then ends the process by the same signal. A handler of
 the service's own (every server has one) is left alone, for it leads to a clean exit; one that does
 not can be chained to with `flush_on_sigterm`. `Limits(exit_s=0)` installs nothing.
+
+uvicorn's leads to none where it loads the service late, as its workers do: it puts the default action back
+and raises the signal again. There `AsgiMiddleware` settles when the service's lifespan ends.
 """
 
 import atexit
@@ -21,8 +24,8 @@ from typing import Any, Protocol
 class Flushing(Protocol):
     """What is flushed and renewed here: a recorder."""
 
-    def flush(self, timeout_s: float) -> bool:
-        """Return whether everything accepted so far has left in time."""
+    def settle(self, timeout_s: float) -> bool:
+        """Return whether everything has left in time, and go on."""
         ...
 
     def close(self, timeout_s: float) -> bool:
@@ -96,9 +99,11 @@ class _Exits:
             recorder.renew()
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        # What goes on afterwards may record more. What ends here says goodbye: else it looks like a kill.
+        goes_on = callable(self._previous) or self._previous is signal.SIG_IGN
         deadline = time.monotonic() + self._exit_s
         for recorder in list(self._carrying):
-            recorder.flush(max(0.0, deadline - time.monotonic()))
+            (recorder.settle if goes_on else recorder.close)(max(0.0, deadline - time.monotonic()))
         if callable(self._previous):
             self._previous(number, frame)
         elif self._previous is not signal.SIG_IGN:

@@ -20,6 +20,7 @@ from recorders.losses import Loss
 from recorders.sidecar.sealed_frames import open_keys
 
 OUTCOME_DIGEST: Final = digest(b"outcome/1")
+CLOSE_S: Final = 0.2
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Connections that a fork left in this process belong to the parent: closing one here would end its session.
@@ -70,13 +71,18 @@ class InProcessLink:
         return receipt
 
     def close(self) -> None:
-        """Give the connection back. A later `send` opens it again."""
-        if self._pid != os.getpid():
+        """Give the connection back. A later `send` opens it again.
+
+        Does not wait for a frame that is under way, another recorder's perhaps: then it stays open.
+        """
+        if self._pid != os.getpid() or not self._lock.acquire(timeout=CLOSE_S):
             return
-        with self._lock:
+        try:
             if self._appender is not None:
                 self._appender.close()
                 self._appender = None
+        finally:
+            self._lock.release()
 
     def _batch(self, frame: Frame) -> Batch:
         """Return the batch of a frame: the same bytes for the same frame, so that a resend is known."""

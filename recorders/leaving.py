@@ -19,17 +19,28 @@ def flush(outbox: Outbox, timeout_s: float) -> bool:
     return not outbox.gave_up
 
 
-def close(outbox: Outbox, courier: Callable[[], Courier | None], timeout_s: float) -> tuple[bool, bool]:
-    """Return whether the log holds everything and knows every loss, and whether nothing carries any more.
+def settle(outbox: Outbox, courier: Callable[[], Courier | None], timeout_s: float) -> bool:
+    """Return whether the log holds everything and knows every loss. Waits up to the timeout.
 
     `courier` answers with who carries now: the first event may still be starting it.
     """
+    outbox.hurry()
+    _drain(outbox, courier, time.monotonic() + timeout_s)
+    return outbox.drained and not outbox.gave_up
+
+
+def close(outbox: Outbox, courier: Callable[[], Courier | None], timeout_s: float) -> tuple[bool, bool]:
+    """Return what `settle` does, after which nothing is accepted, and whether nothing carries any more."""
     deadline = time.monotonic() + timeout_s
     outbox.close()
-    while courier() is not None and not outbox.drained and time.monotonic() < deadline:
-        time.sleep(POLL_S / 4)
+    _drain(outbox, courier, deadline)
     complete = outbox.drained
     outbox.abandon()
     complete = complete and not outbox.gave_up
     carrying = courier()
     return complete, carrying is None or carrying.stop(max(0.0, deadline - time.monotonic()) + POLL_S)
+
+
+def _drain(outbox: Outbox, courier: Callable[[], Courier | None], deadline: float) -> None:
+    while courier() is not None and not outbox.drained and time.monotonic() < deadline:
+        time.sleep(POLL_S / 4)

@@ -181,7 +181,6 @@ class Outbox:
                 self.stopped.replace("off", "") or "closed"
             )  # the reason before the fact: threads read both
             self.slots = 0
-            self._losses.look(self._clock.now_us())
             self.hurry()
 
     def switch(self, *, off: bool) -> None:
@@ -205,8 +204,9 @@ class Outbox:
             self._mute = True
 
     def hurry(self) -> None:
-        """Let nothing wait for company, and try once more at once."""
+        """Let nothing wait for company, losses neither, and try once more at once."""
         with self._lock:
+            self._losses.look(self._clock.now_us())
             self._hurried = True
             self._retry_at = 0.0
 

@@ -234,6 +234,16 @@ class Recorder:
             exits.release(self)
         return complete
 
+    def settle(self, timeout_s: float | None = None) -> bool:
+        """Let all leave, losses too, and say goodbye: this process may end next. Recording goes on.
+
+        Return whether the log holds everything and knows every loss, within the timeout (`Limits.exit_s`).
+        """
+        wait_s = self._limits.exit_s if timeout_s is None else timeout_s
+        complete = leaving.settle(self._own_outbox(), lambda: self._courier, wait_s)
+        self._link.close()
+        return complete
+
     def __enter__(self) -> Self:
         return self
 

@@ -131,14 +131,20 @@ class SocketLink:
         return str(Path(self._address.removeprefix("unix:")).absolute())
 
     def close(self) -> None:
-        """Close the connection, and say so. A later `send` opens it again."""
-        if self._pid == os.getpid():
-            with self._lock:
-                if self._socket is not None:
-                    with contextlib.suppress(OSError):
-                        self._socket.settimeout(BYE_S)
-                        self._socket.sendall(wire.message(Type.BYE, b""))
-                self._drop()
+        """Close the connection, and say so. A later `send` opens it again.
+
+        Does not wait for a frame that is under way, another recorder's perhaps: then it stays open.
+        """
+        if self._pid != os.getpid() or not self._lock.acquire(timeout=BYE_S):
+            return
+        try:
+            if self._socket is not None:
+                with contextlib.suppress(OSError):
+                    self._socket.settimeout(BYE_S)
+                    self._socket.sendall(wire.message(Type.BYE, b""))
+            self._drop()
+        finally:
+            self._lock.release()
 
     # Inside.
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from recorders.integrations.exchange import Exchange, Extract
 from recorders.integrations.watch import BODILESS, BODY_BYTES_MAX, BodyCopy, Watch
@@ -13,6 +13,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+_ENDED: Final = ("lifespan.shutdown.complete", "lifespan.shutdown.failed")
 
 
 class AsgiMiddleware:
@@ -20,7 +21,8 @@ class AsgiMiddleware:
 
     Bodies are copied on their way, never read ahead and never beyond `body_bytes_max`; of an answer that
     is streamed (more than one message and no content-length) nothing is copied. The extractor runs on
-    the event loop after the answer was handed to the server.
+    the event loop after the answer was handed to the server. When the service's lifespan ends, all that
+    was recorded leaves (within `Limits.exit_s`): some servers end their process by a signal next.
     """
 
     def __init__(
@@ -37,6 +39,9 @@ class AsgiMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, self._settling(send))
+            return
         if scope["type"] != "http" or not self._watch.wants(scope["path"]):
             await self.app(scope, receive, send)
             return
@@ -58,6 +63,16 @@ class AsgiMiddleware:
                     self._watch.record(passing.status, passing.exchange)
 
         await self.app(scope, receiving, sending)
+
+    def _settling(self, send: Send) -> Send:
+        """Return `send` for a lifespan: all leaves before it says that the service has ended."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] in _ENDED:
+                self._watch.settle()
+            await send(message)
+
+        return sending
 
 
 class _Passing:

@@ -67,6 +67,10 @@ class Watch:
         """Return whether requests to this path are recorded."""
         return self._wants(path) is not None
 
+    def settle(self) -> None:
+        """Let all that was recorded leave: the server may end this process next."""
+        self.guarded(self._recorder.settle)
+
     def record(self, status: int, exchange: Callable[[], Exchange]) -> None:
         """Record what the extractor makes of an exchange. An answer with an error decided nothing."""
         self.guarded(self._record, status, exchange)

@@ -100,3 +100,41 @@ def test_a_service_that_ends_or_comes_back_is_no_gap(fresh_log: Log, sidecar: Ru
     link.close()
     assert sidecar.run("drain").returncode == 0
     assert fresh_log.controls("recorder.loss") == []
+
+
+# Is ended by SIGTERM with its default action, once a refusal waits to be reported and an event to be sent.
+ENDED = """
+import os, signal, sys
+from recorders.limits import Limits
+from recorders.recorder import Recorder
+from recorders.socket_link import SocketLink
+from tests.support.sidecars import FEATURES, POINT
+
+limits = Limits(linger_s=0.0, loss_every_s=60.0)
+link = SocketLink(sys.argv[1], [FEATURES])
+recorder = Recorder(POINT, FEATURES, link, model="m", model_version="1", limits=limits)
+assert recorder.record({"amount": 1.0, "country": "NZ"}, decision_id="first")
+assert recorder.record({"amonut": 1.0, "country": "NZ"}) is None
+assert recorder.flush(30)
+assert recorder.record({"amonut": 1.0, "country": "NZ"}) is None
+if sys.argv[2] == "own":  # a handler of the service's own, which goes on for a while and ends by no exit
+    from recorders.exits import flush_on_sigterm
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
+    flush_on_sigterm()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.parametrize(("handler", "code"), [("default", -signal.SIGTERM), ("own", 7)])
+def test_a_service_that_is_ended_says_goodbye_and_what_it_refused(
+    fresh_log: Log, sidecar: Running, handler: str, code: int
+) -> None:
+    """It was missed like a killed one, for a loss of nobody knew how many, and its last refusals untold."""
+    done = subprocess.run([sys.executable, "-c", ENDED, sidecar.address, handler], cwd=ROOT, check=False)
+    assert done.returncode == code
+    time.sleep(2.0)  # as above
+    assert sidecar.run("drain").returncode == 0
+    assert decision_ids(fresh_log) == ["first"]
+    told = [event.body for event in fresh_log.controls("recorder.loss")]
+    assert {loss["reason"] for loss in told} == {"rejected.undeclared"}
+    assert sum(loss["count"] for loss in told) == 2

@@ -6,11 +6,13 @@ import pickle
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from recorders.errors import AddressInvalid, CorruptBatch, LinkUnavailable
+from recorders.recorder import Recorder
 from recorders.sidecar import wire
 from recorders.socket_link import SidecarUnavailable, SocketLink
 from tests.support.sidecars import FEATURES, decisions, new_writer
@@ -106,3 +108,38 @@ def test_a_message_may_arrive_in_pieces(cut: int) -> None:
     ]
     assert [wire.decode_frame(body).frame() for _, body in found] == [frame, frame]
     assert not reader.waiting
+
+
+def test_a_recorder_closes_while_another_waits_for_the_same_sidecar(tmp_path: Path) -> None:
+    """The link is shared: its end waited for the other's answer, fifteen seconds beyond the timeout."""
+    address = str(tmp_path / "door.sock")
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(address)
+        silent.listen()
+        link = SocketLink(address, [FEATURES])
+        waiting = threading.Thread(target=_tried, args=(link,), daemon=True)
+        waiting.start()
+        held, _ = silent.accept()
+        with held:
+            recorder = Recorder("p", FEATURES, link, model="m", model_version="1")
+            closing = threading.Thread(target=recorder.close, args=(0.1,), daemon=True)
+            closing.start()
+            closing.join(5.0)
+            assert not closing.is_alive()
+            assert waiting.is_alive(), "the frame under way is left alone"
+        waiting.join(30.0)
+
+
+def _tried(link: SocketLink) -> None:
+    with contextlib.suppress(LinkUnavailable):
+        link.send(decisions(new_writer(), 1))
+
+
+def test_a_link_that_is_closed_twice_at_once_does_not_wait_for_itself(tmp_path: Path) -> None:
+    """A signal handler closed what the interrupted code was closing: neither went on."""
+    link = SocketLink(str(tmp_path / "no.sock"), [FEATURES])
+    with link._lock:  # as the interrupted code holds it
+        closing = threading.Thread(target=link.close, daemon=True)
+        closing.start()
+        closing.join(5.0)
+        assert not closing.is_alive()

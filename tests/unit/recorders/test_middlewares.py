@@ -11,7 +11,9 @@ import pytest
 from recorders.integrations.asgi import AsgiMiddleware
 from recorders.integrations.exchange import Exchange
 from recorders.integrations.wsgi import WsgiMiddleware
-from tests.support.recording import MemoryLink, StillRecorder, still
+from recorders.limits import Limits
+from recorders.recorder import Recorder
+from tests.support.recording import PLAIN, TWO, MemoryLink, StillRecorder, still
 
 BODY = b'{"age": 41, "amount": 2.5}'
 ANSWER = b'{"score": 0.25}'
@@ -171,6 +173,21 @@ def test_asgi_leaves_alone_what_it_does_not_watch(bench: Bench, scope: dict[str,
     sent = [start(), part(ANSWER)]
     assert asgi(bench, sent, **scope) == sent
     assert bench.seen == []
+
+
+def test_what_was_recorded_leaves_before_the_lifespan_has_ended(bench: Bench) -> None:
+    """Workers of uvicorn end by the signal's default action after it: what waited was gone, uncounted."""
+    limits = Limits(linger_s=60.0, loss_every_s=60.0)
+    recorder = Recorder("p", TWO, bench.link, model="m", model_version="1", limits=limits)
+    bench.recorder = recorder  # type: ignore[assignment]
+    assert recorder.record(PLAIN)
+    assert recorder.record({"age": "x"}) is None
+    sent = [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
+    assert asgi(bench, sent, type="lifespan") == sent
+    assert (bench.link.events(), bench.link.events("loss"), bench.link.closed) == (1, 1, True)
+    assert recorder.record(PLAIN), "another lifespan may begin"
+    assert recorder.close(5)
+    assert bench.link.events() == 2
 
 
 def test_an_error_decided_nothing(bench: Bench) -> None:
