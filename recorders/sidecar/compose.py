@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from recorders.canonical import canonical_json, digest
-from recorders.columns import encode_batch, occurred_range, to_batch
+from recorders.columns import BATCH_BYTES_MAX, encode_batch, occurred_range, to_batch
 from recorders.errors import CorruptBatch, FeatureSetError
 from recorders.fields import FeatureSet
 from recorders.losses import Loss
@@ -24,6 +24,8 @@ from recorders.sidecar.wire import KINDS, Arrived
 
 OUTCOME_SCHEMA_DIGEST: Final = digest(b"outcome/1")
 BATCH_BYTES: Final = 16 * 2**20
+# What the columns of a batch may take: readers add up their buffers, each a few bytes longer for its padding.
+COLUMNS_BYTES: Final = BATCH_BYTES_MAX - 2**20
 LOSS: Final = KINDS.index("loss")
 # A zero character is no JSON to PostgreSQL: the log refused the batch, and everything behind it waited.
 _REASON_MAX: Final = 256
@@ -89,20 +91,16 @@ def groups(frames: Iterable[Stored], target_events: int) -> list[list[Stored]]:
 def _columns(
     group: list[Stored], feature_set: Callable[[bytes], bytes | None], latest: datetime | None
 ) -> tuple[list[Draft], list[Unusable]]:
-    """Return one batch of the group; if that cannot be, a batch each of the frames that can be used."""
+    """Return one batch of the group; if that cannot be, batches of each of the frames that can be used."""
     try:
         schema, batch = _batch(group, feature_set)
+        if len(group) == 1:
+            return _alone(group, schema, batch, latest)
+        if batch.nbytes <= COLUMNS_BYTES and (latest is None or occurred_range(batch)[1] <= latest):
+            return [_draft(group, schema, batch)], []
     except (CorruptBatch, FeatureSetError) as error:
         if len(group) == 1:
             return [], [Unusable(group[0], error.happened)]
-    else:
-        draft = _draft(group, schema, batch)
-        if latest is None or draft.occurred_max is None or draft.occurred_max <= latest:
-            return [draft], []
-        if len(group) == 1:
-            rest, ahead = cut(batch, latest)
-            found = [_draft(group, schema, rest)] if rest.num_rows else []
-            return found, [Unusable(group[0], "events are ahead of the log's clock", ahead)]
     drafts: list[Draft] = []
     unusable: list[Unusable] = []
     for stored in group:
@@ -110,6 +108,31 @@ def _columns(
         drafts += made
         unusable += refused
     return drafts, unusable
+
+
+def _alone(
+    group: list[Stored], schema: str, batch: pa.RecordBatch, latest: datetime | None
+) -> tuple[list[Draft], list[Unusable]]:
+    """Return the batches of one frame, and those of its events that are ahead."""
+    unusable = []
+    if latest is not None and occurred_range(batch)[1] > latest:
+        batch, ahead = cut(batch, latest)
+        unusable = [Unusable(group[0], "events are ahead of the log's clock", ahead)]
+    return [_draft(group, schema, piece) for piece in _pieces(batch)], unusable
+
+
+def _pieces(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
+    """Return the rows of a batch in such pieces as a log's readers take.
+
+    Columns are larger than rows: an absent number is a byte of a frame, and eight of a column. A log takes
+    more than it could give back to anybody.
+    """
+    if batch.nbytes <= COLUMNS_BYTES:
+        return [batch] if batch.num_rows else []
+    if batch.num_rows == 1:
+        raise CorruptBatch(f"an event takes {batch.nbytes} bytes in columns, more than {COLUMNS_BYTES}")
+    half = batch.num_rows // 2
+    return [*_pieces(batch.slice(0, half)), *_pieces(batch.slice(half))]
 
 
 def _batch(group: list[Stored], feature_set: Callable[[bytes], bytes | None]) -> tuple[str, pa.RecordBatch]:

@@ -6,6 +6,7 @@ HarnessError (recorders.errors)
 ├── SpoolBusy               another sidecar has the folder                          exit 1
 ├── SpoolTaken              another sidecar took the folder while this one slept    exit 40
 ├── SpoolDamaged            a spool file went bad while it was in use               exit 40
+├── ManyRefused             the log refuses one batch after another                 exit 40
 ├── SpoolForbidden          a spool, or a file in it, that is closed to this user       exit 1
 ├── SpoolUnusable           the disk does not let a spool be opened                 exit 1
 ├── ShipperBroke            the shipper's thread ended, and not as it should        exit 1
@@ -21,7 +22,7 @@ HarnessError (recorders.errors)
 from collections.abc import Sequence
 from pathlib import Path
 
-from recorders.errors import HarnessError
+from recorders.errors import AppendError, HarnessError
 
 
 class SettingsError(HarnessError):
@@ -191,3 +192,18 @@ class SidecarForbidden(HarnessError):
             f"Run this as {owner}.",
         )
         self.where = where
+
+
+class ManyRefused(AppendError):
+    """The log refuses one batch after another: it is not the batches. They stay as they are."""
+
+    exit_code = 40
+
+    def __init__(self, count: int, sequence: int, what: str) -> None:
+        super().__init__(
+            f"The log refused {count} batches after each other, and now batch {sequence}: {what}.",
+            "Expected a log that takes all but a damaged one.",
+            'Compare the versions of sidecar and log ("harness doctor"). What waits is kept; '
+            "shipping goes on by itself once the log takes it.",
+        )
+        self.count, self.sequence, self.what = count, sequence, what

@@ -115,7 +115,8 @@ class House:
             "ship": vars(shipper.counts)
             | {
                 "unusable": shipper.unusable,
-                "ahead": shipper.horizon.left_out,
+                "ahead": shipper.never_taken.horizon.left_out,
+                "refused": shipper.never_taken.refused,
                 "state": shipper.state,
                 "reason": shipper.reason,
                 "stopped": int(shipper.state == "stopped"),

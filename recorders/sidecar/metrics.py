@@ -49,6 +49,7 @@ SERIES: Final[tuple[tuple[str, str, str, str], ...]] = (
     ),
     ("ship_unusable_total", "counter", "ship.unusable", "Frames that no batch could be made of."),
     ("ship_ahead_events_total", "counter", "ship.ahead", "Events put aside: over a day ahead of the log."),
+    ("ship_refused_total", "counter", "ship.refused", "Batches put aside: the log calls them unusable."),
     ("ship_missing_total", "counter", "ship.missing", "Batches that could not be read again."),
     ("ship_set_aside_total", "counter", "ship.set_aside", "Batches of a copied spool, left to its original."),
     ("ship_stopped", "gauge", "ship.stopped", "1 while shipping is stopped."),

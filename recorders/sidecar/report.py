@@ -10,11 +10,12 @@ from uuid import UUID, uuid4
 
 from recorders.canonical import canonical_json, digest
 from recorders.losses import Loss
-from recorders.sidecar.wire import NO_SCHEMA, Arrived
+from recorders.sidecar.wire import DECISION_POINT_BYTES_MAX, NO_SCHEMA, Arrived
 
 EVENT: Final = "recorder.loss"
 # The kind of frames that the sidecar makes for itself; the door refuses it.
 OWN: Final = 3
+_WORDS_MAX: Final = 256
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -55,6 +56,24 @@ def sidecar_loss(
         **details,
     }
     return {"type": EVENT, "subject": str(subject), "actor": f"sidecar:{spool}", "body": body}
+
+
+def words(text: str) -> str:
+    """Return a text that somebody else may have made as any log holds it: short, and of letters that show.
+
+    A value of megabytes that stood in a reason made a report that no log takes.
+
+    >>> words(f"it is {chr(0)}" + "!" * 300)[:20]
+    'it is ?!!!!!!!!!!!!!'
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:_WORDS_MAX])
+
+
+def named_point(name: object) -> str:
+    """Return a decision point's name if a log can hold it, "" for any other value."""
+    if not isinstance(name, str) or "\0" in name:
+        return ""
+    return name if len(name.encode("utf-8", "replace")) <= DECISION_POINT_BYTES_MAX else ""
 
 
 def own_frame(event: dict[str, Any]) -> Arrived:

@@ -7,7 +7,7 @@ from recorders.sidecar.ahead import Horizon
 from recorders.sidecar.drafts import Draft, control
 from recorders.sidecar.outbox import Outbox
 from recorders.sidecar.place import Place
-from recorders.sidecar.report import sidecar_loss
+from recorders.sidecar.report import sidecar_loss, words
 from recorders.sidecar.salvage import keep_aside
 from recorders.sidecar.spool import Spool
 from recorders.sidecar.wire import KINDS
@@ -100,6 +100,6 @@ class Rounds:
             frame.events,
             decision_point=frame.decision_point,
             sequences=[frame.sequence, frame.sequence],
-            why=found.reason,
+            why=words(found.reason),
         )
         return control(event, frame.decision_point)

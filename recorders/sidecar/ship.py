@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
-from recorders.ahead import AHEAD, agreed
 from recorders.clock import Clock, LastingClock
 from recorders.errors import (
     AppendError,
+    CorruptBatch,
     EventAhead,
     LinkUnavailable,
     Rewound,
@@ -19,14 +19,15 @@ from recorders.errors import (
     WrongLog,
 )
 from recorders.sidecar import segment
-from recorders.sidecar.ahead import Horizon, Mend
 from recorders.sidecar.clock_steps import ClockSteps
 from recorders.sidecar.drafts import control
 from recorders.sidecar.errors import SpoolDamaged, SpoolTaken
 from recorders.sidecar.log_door import Door, log_behind
+from recorders.sidecar.never_taken import NeverTaken
 from recorders.sidecar.outbox import Outbox
 from recorders.sidecar.records import Ready
 from recorders.sidecar.report import sidecar_loss
+from recorders.sidecar.restored import awaits_recovery, go_back
 from recorders.sidecar.rounds import Rounds
 from recorders.sidecar.salvage import keep_aside
 from recorders.sidecar.spool import Spool
@@ -85,9 +86,13 @@ class Shipper:
         self._stamp = stamp
         self._open_door = open_door
         self._pace = pace
-        self.horizon = Horizon(clock.monotonic)
+        self.never_taken = NeverTaken(spool, outbox, clock)
         self._rounds = Rounds(
-            spool, outbox, self.horizon, target_events=pace.target_events, linger_s=pace.linger_s
+            spool,
+            outbox,
+            self.never_taken.horizon,
+            target_events=pace.target_events,
+            linger_s=pace.linger_s,
         )
         self._clock = clock
         self._monotonic = clock.monotonic
@@ -247,61 +252,27 @@ class Shipper:
         except (Rewound, SequenceGap) as error:
             self._go_back(ready, error)
             return
-        except EventAhead as error:
-            self._leave_out(ready, error)
+        except (EventAhead, CorruptBatch) as error:
+            self.counts.rewritten += self.never_taken.out(ready, error)
             return
+        self.never_taken.taken(ready)
         self._outbox.shipped(ready, receipt)
         self.counts.batches += 1
         self.counts.events += ready.batch.events
         self.counts.duplicates += receipt.duplicate
 
     def _go_back(self, ready: Ready, error: Rewound | SequenceGap) -> None:
-        """Ship again what a restored log has lost; what is no longer kept is reported, and the rest renamed.
-
-        Not before it was recovered: batches that it sealed go back to their positions first, and what is
-        shipped until then would lie there. When the log has nothing of this writer, what earlier writers
-        sent may be gone as well: all that is kept goes again. What the log has is a duplicate, and harmless.
+        """Ship again what a restored log has lost, once it is recovered.
 
         Raises:
             Rewound: the log's epoch is still one that acknowledged what is gone.
         """
-        writer, outbox, have = ready.batch.writer, self._outbox, error.have
-        if isinstance(error, Rewound) and self._awaits_recovery(error):
+        if isinstance(error, Rewound) and awaits_recovery(self._outbox, error):
             raise error
         self.counts.rewound += 1
-        target = outbox.ordinal_of(writer.bytes, have + 1) if have else outbox.first_kept
-        if target is not None and target < ready.ordinal and target not in self._unreadable:
-            _logger.warning(
-                "The log has writer %s up to %d: shipping again from batch %d", writer, have, target
-            )
-            outbox.ship_again_after(target - 1)
-            return
-        lost = [have + 1, ready.batch.sequence - 1]
-        event = sidecar_loss(
-            self.spool_id, writer, "not_retained", None, batches=lost[1] - have, sequences=lost
+        self.counts.rewritten += go_back(
+            self._outbox, ready, error, spool=self.spool_id, unreadable=self._unreadable
         )
-        outbox.compose([control(event)], outbox.composed)
-        count = outbox.rewrite(ready.ordinal, f"batches {lost[0]} to {lost[1]} are lost")
-        self.counts.rewritten += count
-        _logger.error("Batches %d to %d of writer %s are lost; %d go on under another", *lost, writer, count)
-
-    def _leave_out(self, ready: Ready, error: EventAhead) -> None:
-        """Take what the log never takes out of all batches that wait; from now on none is composed with any.
-
-        Raises:
-            AppendError: our clock and the log's are apart: nobody knows which events are wrong.
-        """
-        written = self._outbox.ordinal_of(ready.batch.writer.bytes, ready.batch.sequence)
-        if written is not None and written > ready.ordinal:  # a restored log is shipped what is kept
-            self._outbox.ship_again_after(written - 1)
-            return
-        theirs = agreed(error, self._clock)
-        mend = Mend(theirs + AHEAD, self._spool.folder, self.spool_id)
-        count = self._outbox.rewrite(ready.ordinal, "events ahead of the log's clock", mend)
-        self.horizon.learn(theirs)
-        self.horizon.left_out += mend.left_out
-        self.counts.rewritten += count
-        _logger.error("%s Such events are in quarantine/; %d batches go on without", error.happened, count)
 
     def _forked(self, error: WriterForked) -> float:
         """Stop; but a copy of a spool that meets its original's batches leaves those to the original."""
@@ -316,12 +287,6 @@ class Shipper:
         self.counts.set_aside += 1
         _logger.error("Batch %d is set aside: %s", ready.batch.sequence, error)
         return 0.0
-
-    def _awaits_recovery(self, error: Rewound) -> bool:
-        """Return whether the log lacks what it acknowledged in its epoch or a later one."""
-        words = (word for word in self._outbox.receipts if word.writer == error.writer.bytes)
-        epoch = error.epoch
-        return epoch is not None and any(one.epoch >= epoch and one.sequence > error.have for one in words)
 
     # State.
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from recorders.append import Batch
 from recorders.canonical import digest
 from recorders.columns import decode_batch
-from recorders.errors import EventAhead, LinkUnavailable, Rewound, WriterForked, WrongLog
+from recorders.errors import CorruptBatch, EventAhead, LinkUnavailable, Rewound, WriterForked, WrongLog
 from recorders.frame import Receipt
 
 LOG_ID = UUID(int=99)
@@ -23,6 +23,7 @@ class FakeLog:
         self.epoch = 1
         self.losing = False
         self.appended = appended
+        self.refuses: Callable[[Batch], str] = lambda _: ""  # why a batch is unusable
         self.clock: datetime | None = None  # what its server's clock says, for a log of the event clock
 
     def restore(self, count: int) -> None:
@@ -49,6 +50,8 @@ class FakeDoor:
         log = self._log
         if self._log_id != str(LOG_ID):
             raise WrongLog(str(self._log_id), str(LOG_ID))
+        if log.refuses(batch):
+            raise CorruptBatch(log.refuses(batch))
         if log.clock and batch.occurred_max and batch.occurred_max > log.clock + timedelta(days=1):
             raise EventAhead(batch.occurred_max.isoformat(), log.clock.isoformat())
         mine = [(place, one) for place, one in enumerate(log.batches) if one.writer == batch.writer]
