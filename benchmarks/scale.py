@@ -47,6 +47,8 @@ REPEATS = 3
 SECOND = timedelta(seconds=1)
 FEATURES = FeatureSet("narrow", 1, (Field("x", "float64"),))
 MODEL = "def better(batch):\n    return batch.column('x')\nbetter.inputs = ('x',)\n"
+# What two processes gain that share nothing but the machine is all that two workers could: so much of it.
+SHARE = 0.9
 KEPT, AT_ONCE = "pairs kept", "two looks at once"
 # Parts and workers; no workers: in the process itself, which cuts 6 million positions into 3 parts.
 RUNS = {"no worker": (1, 0), "1 worker": (4, 1), "2 workers": (4, 2), KEPT: (1, 0)}
@@ -223,7 +225,6 @@ def rows_of(found: dict[str, list[dict[str, Any]]]) -> list[Row]:
         rows.append(Row(f"{run}: peak memory", figures["peak"], "MB", "the largest process"))
     digests = {each["digest"] for turns in found.values() for each in turns}
     alone, one_worker, two, kept = (mid[run] for run in RUNS)
-    # Two processes that share nothing but the machine: no more can be had of two workers.
     allows = 2 * alone["wall"] / at_once["wall"]
     gained = one_worker["wall"] / two["wall"]
     fastest = min(figures["wall"] for figures in (alone, one_worker, two))
@@ -233,7 +234,9 @@ def rows_of(found: dict[str, list[dict[str, Any]]]) -> list[Row]:
         at_most("peak memory without a worker", alone["peak"], "MB", 2_000),
         at_least("2 workers", gained, "x", 1.6, against="1 worker, wall"),
         Row("two processes with a look each", allows, "x", "one, wall: what the machine allows"),
-        Row("2 workers: share of that", gained / allows, "", "two processes with a look each"),
+        at_least(
+            "2 workers: share of that", gained / allows, "", SHARE, against="two processes with a look each"
+        ),
         at_least("2 workers beside none", alone["wall"] / two["wall"], "x", 1.0, against="no worker, wall"),
         at_most("50 million decisions at the best rate", fastest * 50e6 / ROWS, "s", 20, against="reckoned"),
         at_least("another look at kept pairs", ROWS / kept["wall"], "decisions/s", 3e6, against="wall"),

@@ -4,19 +4,19 @@ What is kept is a function of the log and may be lost: what is gone, altered or 
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.log.log import Log
-from harness.measured_columns import beside, blocking, errors_column
+from harness.measured_columns import beside, blocking, errors_column, unread
 from harness.measured_part import Account, PairedPart, Question
 from harness.owned_folder import owned_folder
+from harness.pair_files import PairFile, write
 from harness.segment_errors import StoreError
 from recorders.canonical import canonical_json, digest
 from replay.columns import grouped, ids
@@ -25,8 +25,6 @@ from replay.ranges import AsOf
 
 KEPT = "pairs.kept"
 FORMAT = "pairs/1"
-ROWS = 65_536
-COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4")
 # So many ids of outcomes are looked for at once.
 _TOGETHER = 2**20
 
@@ -58,6 +56,16 @@ class KeptPart(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, lead=lead_of(before) if cells else 0, cells=cells)
 
 
+class Loaded(NamedTuple):
+    """Kept pairs in the columns that a plan reads, and the whole rows that no chunk of the kept cells covers.
+
+    `fringe`: those before `lead`, then the last; None where there are no cells.
+    """
+
+    pairs: PairedPart
+    fringe: pa.Table | None
+
+
 def lead_of(before: int) -> int:
     """Return how many rows a chunk of the digest still takes that has begun when there were `before` rows.
 
@@ -65,12 +73,6 @@ def lead_of(before: int) -> int:
     (6, 0)
     """
     return -before % CHUNK_ROWS
-
-
-def fringe_of(kept: KeptPart, table: pa.Table) -> pa.Table:
-    """Return the rows that no whole chunk of the kept cells covers: those before `lead`, then the last."""
-    covered = len(kept.cells) // (2 * CELL_BYTES * table.num_columns) * CHUNK_ROWS
-    return pa.concat_tables([table.slice(0, kept.lead), table.slice(kept.lead + covered)])
 
 
 def key_of(log: Log, question: Question) -> str | None:
@@ -121,15 +123,21 @@ def _of_the_past(log: Log, kept: KeptPart, question: Question) -> bool:
     return kept.settled and earlier and log.as_of(then.position).digest == then.digest
 
 
-def load(log: Log, kept: KeptPart | None, question: Question) -> PairedPart | None:
+def load(log: Log, kept: KeptPart | None, question: Question) -> Loaded | None:
     """Return the pairs that were kept; None where they are no more what pairing again would give."""
     if kept is None:
         return None
     account = _at(log, kept, question)
     if account is None:
         return None
-    table = read(log, kept)
-    return None if table is None else PairedPart(account, kept.noise, table, kept.settled)
+    file = _checked(log, kept, unread(question.experiment.plan))
+    if file is None:
+        return None
+    fringe = None
+    if kept.cells:
+        covered = len(kept.cells) // (2 * CELL_BYTES * file.columns) * CHUNK_ROWS
+        fringe = file.ends(kept.lead, kept.lead + covered)
+    return Loaded(PairedPart(account, kept.noise, file.table, kept.settled), fringe)
 
 
 def _at(log: Log, kept: KeptPart, question: Question) -> Account | None:
@@ -163,6 +171,11 @@ def _names_any(log: Log, point: str, part: Range, named: pa.ChunkedArray) -> boo
 
 def read(log: Log, kept: KeptPart) -> pa.Table | None:
     """Return the kept columns; None when their file is gone, out of reach, or not what its digest names."""
+    file = _checked(log, kept)
+    return None if file is None else file.table
+
+
+def _checked(log: Log, kept: KeptPart, without: Collection[str] = ()) -> PairFile | None:
     try:
         store = log.sealed.store
         data: Any = store.mapped(kept.path) or store.read(kept.path)
@@ -170,7 +183,7 @@ def read(log: Log, kept: KeptPart) -> pa.Table | None:
         return None
     if len(data) != kept.bytes or hashlib.sha256(data).hexdigest() != kept.digest:
         return None
-    return pa.ipc.open_file(pa.py_buffer(data)).read_all()
+    return PairFile(data, without)
 
 
 def keep(log: Log, key: str, question: Question, part: Range, pairs: PairedPart) -> KeptPart | None:
@@ -209,19 +222,3 @@ def tell(log: Log, key: str, kept: Iterable[KeptPart], instead: Iterable[KeptPar
         if old.path not in named:
             with suppress(StoreError):
                 log.sealed.store.delete(old.path)
-
-
-def write(path: Path, table: pa.Table) -> None:
-    """Write a table as Arrow's file format, in pieces that are read one at a time."""
-    with pa.ipc.new_file(str(path), table.schema, options=COMPRESSED) as writer:
-        if table.num_rows:
-            writer.write_table(table, max_chunksize=ROWS)
-        else:
-            writer.write_batch(pa.RecordBatch.from_pylist([], schema=table.schema))
-
-
-def batches_of(path: Path) -> Iterator[pa.RecordBatch]:
-    """Yield what `write` wrote, some at a time."""
-    with pa.memory_map(str(path)) as file:
-        reader = pa.ipc.open_file(file)
-        yield from (reader.get_batch(n) for n in range(reader.num_record_batches))

@@ -15,22 +15,11 @@ import pyarrow as pa
 from harness.engines.engine import Engine
 from harness.engines.errors import EngineLost
 from harness.engines.shared import check_shared
-from harness.kept_pairs import (
-    ROWS,
-    KeptPart,
-    Range,
-    batches_of,
-    fringe_of,
-    keep,
-    lead_of,
-    load,
-    read,
-    tell,
-    write,
-)
+from harness.kept_pairs import KeptPart, Range, keep, lead_of, load, read, tell
 from harness.log.log import Address, Log
 from harness.measured_part import MeasuredPart, Question, fold_part, pair_part
 from harness.owned_folder import owned_folder
+from harness.pair_files import ROWS, batches_of, write
 from harness.sorted_once import SortedOnce, sort_once
 from policies.groups import Grouped
 from policies.plan import Plan
@@ -179,6 +168,7 @@ class _Digested:
     def __init__(self, log: Log, question: Question, folder: str) -> None:
         self._log, self._question, self._folder = log, question, folder
         self._cells: Cells | None = None
+        self._numbers = 0
 
     def add(self, part: Range, kept: KeptPart | None) -> KeptPart | None:
         """Add the rows of a part; return how it is kept, with its cells, if it is.
@@ -206,9 +196,12 @@ class _Digested:
         return kept
 
     def _add(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Cells:
-        if self._cells is None:
-            self._cells = Cells(schema)
-        for batch in batches:
+        rows = [batch for batch in batches if batch.num_rows]
+        found = rows[0].schema if rows else schema
+        # A feature is text in a part without decisions, whatever it is in others: no rows say nothing of types.
+        if self._cells is None or (not self._cells.rows and (rows or _numbers(found) > self._numbers)):
+            self._cells, self._numbers = Cells(found), _numbers(found)
+        for batch in rows:
             self._cells.add(batch)
         return self._cells
 
@@ -218,14 +211,20 @@ class _Digested:
         return self._cells.digest()
 
 
+def _numbers(schema: pa.Schema) -> int:
+    return sum(pa.types.is_floating(field.type) for field in schema)
+
+
 def _measured(
     address: Address, question: Question, folder: str, known: SortedOnce | None, piece: Piece
 ) -> Done:
     """Return what a part says. Its columns are where they are kept, or in their file, done twice or once."""
     check_shared(folder)
     with address.open() as log:
-        pairs, kept = load(log, piece.kept, question), piece.kept
-        if pairs is None:
+        loaded, kept = load(log, piece.kept, question), piece.kept
+        if loaded is not None:
+            pairs = loaded.pairs
+        else:
             pairs = pair_part(log, question, *piece.part, known)
             # The last part grows with the next look, unless no more can come.
             lasting = piece.part[1] < question.stop or pairs.settled
@@ -233,8 +232,8 @@ def _measured(
         found = fold_part(log, question, pairs)
         if kept is None:
             _put(_path(folder, piece.part), pairs.table)
-        elif kept.cells:
-            _put(_path(folder, piece.part, FRINGE), fringe_of(kept, pairs.table))
+        elif loaded is not None and loaded.fringe is not None:
+            _put(_path(folder, piece.part, FRINGE), loaded.fringe)
     return Done(found.without_columns(), kept)
 
 

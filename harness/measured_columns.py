@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from harness.experiments import Experiment
 from harness.log.log import Log
 from policies.logged_metric import PROPENSITY
+from policies.options import declared
 from policies.plan import Plan
 from policies.serving import ERRORS, LATENCIES
 from recorders.columns import DECISION_ENVELOPE, OUTCOME_SCHEMA
@@ -52,6 +53,18 @@ def completed(paired: pa.Table, plan: Plan, challenger_us: Mapping[int, int]) ->
     return paired
 
 
+def unread(plan: Plan) -> set[str]:
+    """Return the columns of pairs that say which decision it is, and that the plan does not read.
+
+    They are in the digest of the pairs; no metric reads the id of a decision.
+    """
+    days, latencies = plan.unit.kind == "day", set(LATENCIES) & set(plan.columns)
+    found = {_ID}
+    found |= set() if latencies else {_POSITION.name}
+    found |= {"unit"} if days else {"occurred_at"}
+    return found
+
+
 def blocking(plan: Plan) -> list[str]:
     """Return the decisions that hide an outcome which a metric is bounded without."""
     return sorted({str(metric.blocked_decision) for metric in plan.metrics if metric.bounded})
@@ -75,8 +88,9 @@ def read_decisions(
 ) -> pa.Table:
     """Return the decisions of a range as one table, with the features that the experiment's plan reads.
 
-    A feature is null where a feature set lacks it; numbers and booleans are floats, all else is text. `own`:
-    the decisions' ids, where they were read already.
+    A feature is null where a feature set lacks it; numbers and booleans are floats, all else is text. One that
+    no decision here has is a number where the plan needs it as one. `own`: the decisions' ids, where they were
+    read already.
     """
     plan = experiment.plan
     champion = () if experiment.rescore is None else _CHAMPION_COLUMNS
@@ -89,8 +103,10 @@ def read_decisions(
     table = pa.Table.from_batches([_plain(batch, schema) for batch in batches], schema=schema)
     if own is not None:
         table = table.add_column(1, _ID, own)
+    needed = {f"{FEATURE}{name}" for metric in plan.metrics for name in declared(metric.covariates) or ()}
     for name in features:
-        table = table.append_column(name, _feature(batches, name))
+        absent = pa.float64() if batches and name in needed else pa.string()
+        table = table.append_column(name, _feature(batches, name, absent))
     return table
 
 
@@ -123,10 +139,10 @@ def _plain(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([batch.column(name) for name in schema.names], schema=schema)
 
 
-def _feature(batches: list[pa.RecordBatch], name: str) -> pa.ChunkedArray:
+def _feature(batches: list[pa.RecordBatch], name: str, absent: pa.DataType) -> pa.ChunkedArray:
     found = [batch.column(name) if name in batch.schema.names else None for batch in batches]
     kinds = {_kind(column.type) for column in found if column is not None}
-    kind = kinds.pop() if len(kinds) == 1 else pa.string()
+    kind = kinds.pop() if len(kinds) == 1 else pa.string() if kinds else absent
     chunks = [
         pa.nulls(batch.num_rows, kind) if column is None else column.cast(kind)
         for batch, column in zip(batches, found, strict=True)

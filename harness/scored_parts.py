@@ -23,10 +23,10 @@ from harness.engines.engine import Engine
 from harness.engines.errors import EngineLost
 from harness.engines.shared import check_shared
 from harness.kept_models import kept_open, let_go, let_go_after
-from harness.kept_pairs import batches_of
 from harness.log.log import Address, Log
 from harness.model_check import may_join
 from harness.owned_folder import owned_folder
+from harness.pair_files import batches_of
 from harness.replay_batches import GROUP_ROWS, Group, alive, group_of, groups
 from harness.stored_scores import Counted, Summary
 from recorders.errors import HarnessError

@@ -97,7 +97,7 @@ class Columns:
             raise ColumnsError(
                 "occurred_at", "null in some rows", "a time in every row", "Pair the rows again."
             )
-        instants: Ints = column.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        instants: Ints = _plain(column.cast(pa.int64()))
         return instants
 
     def numbers(self, name: str) -> Floats:
@@ -149,9 +149,13 @@ def null_mask(array: Any) -> Mask:
 
 def _floats(array: Any) -> Floats:
     floats = array.cast(pa.float64())
-    filled = pc.fill_null(floats, float("nan")) if floats.null_count else floats
-    values: Floats = filled.to_numpy(zero_copy_only=False)
+    values: Floats = _plain(pc.fill_null(floats, float("nan")) if floats.null_count else floats)
     return values
+
+
+def _plain(array: Any) -> Any:
+    """Return numbers without nulls as numpy; `to_numpy` imports all of pandas when it is first called."""
+    return np.from_dlpack(array)
 
 
 def known_true(array: Any) -> Mask:

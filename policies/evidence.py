@@ -130,7 +130,10 @@ class Evidence(msgspec.Struct, frozen=True):
         Raises:
             EvidenceMismatch: one of them was folded under another plan or scale.
         """
-        return reduce(_merged, others, self)
+        sums = reduce(_merged, others, self)
+        # Of many at once: one after the other, each would be put into order with all before it.
+        repeats = self.repeats.merge(*(other.repeats for other in others))
+        return msgspec.structs.replace(sums, repeats=repeats)
 
     def to_json(self) -> bytes:
         """Return the canonical JSON that a look keeps."""
@@ -173,6 +176,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 def _merged(a: Evidence, b: Evidence) -> Evidence:
+    """Return what both say together, but for the repeats: they are those of `a`."""
     if a.plan != b.plan:
         raise EvidenceMismatch("the plan", b.plan, a.plan)
     if a.scale != b.scale:
@@ -180,7 +184,7 @@ def _merged(a: Evidence, b: Evidence) -> Evidence:
     if a.metrics.keys() != b.metrics.keys():
         raise EvidenceMismatch("the metrics", sorted(b.metrics), sorted(a.metrics))
     metrics = {name: each.merge(b.metrics[name]) for name, each in a.metrics.items()}
-    return Evidence(a.plan, a.scale, a.rows + b.rows, metrics, a.repeats.merge(b.repeats))
+    return Evidence(a.plan, a.scale, a.rows + b.rows, metrics, a.repeats)
 
 
 def _plain(value: Any) -> Any:

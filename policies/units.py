@@ -234,13 +234,15 @@ class RepeatSketch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         keys, counts = np.unique(keys, return_counts=True)
         return cls(tuple(keys[:SKETCH_SIZE].tolist()), tuple(counts[:SKETCH_SIZE].tolist()))
 
-    def merge(self, other: "RepeatSketch") -> "RepeatSketch":
-        """Return the sketch of both columns together."""
-        counts = dict(zip(self.keys, self.counts, strict=True))
-        for key, count in zip(other.keys, other.counts, strict=True):
-            counts[key] = counts.get(key, 0) + count
-        kept = sorted(counts)[:SKETCH_SIZE]
-        return RepeatSketch(tuple(kept), tuple(counts[key] for key in kept))
+    def merge(self, *others: "RepeatSketch") -> "RepeatSketch":
+        """Return the sketch of all columns together."""
+        all_of_them = (self, *others)
+        keys = np.array([key for each in all_of_them for key in each.keys], dtype=np.int64)
+        counts = np.array([count for each in all_of_them for count in each.counts], dtype=np.int64)
+        distinct, places = np.unique(keys, return_inverse=True)
+        together = np.zeros(distinct.size, dtype=np.int64)
+        np.add.at(together, places, counts)
+        return RepeatSketch(tuple(distinct[:SKETCH_SIZE].tolist()), tuple(together[:SKETCH_SIZE].tolist()))
 
     @property
     def share(self) -> float:

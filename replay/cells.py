@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,13 @@ from replay.resumable import Hash, Resumable
 _NAN = np.frombuffer(b"\x00\x00\x00\x00\x00\x00\xf8\x7f", dtype="<f8")[0]
 _STREAMS = 4
 _U32_BYTES = 4
+
+
+@lru_cache
+def _nothing(kind: pa.DataType) -> pa.Scalar:
+    """Return the value without a bit set. pyarrow imports all of pandas to make one of a value of Python."""
+    buffers = kind.num_buffers - 1  # the first says where nulls are
+    return pa.Array.from_buffers(kind, 1, [None, *[pa.py_buffer(bytes(16))] * buffers])[0]
 
 
 class Cell:
@@ -69,7 +77,7 @@ class Cell:
             self.lengths.update(bytes(_U32_BYTES * len(part)))
             return
         if part.null_count:  # a null slot may hide bytes: Arrow leaves them undefined
-            part = part.fill_null("" if self.tag == "s" else b"")
+            part = part.fill_null(_nothing(part.type))
         offsets = _offsets(part)
         self.lengths.update(_u32(np.diff(offsets)))
         data = part.buffers()[2]
@@ -91,8 +99,8 @@ def _fixed(tag: str, part: pa.Array) -> npt.NDArray[Any]:
     if tag == "t":
         part = part.cast(pa.int64())
     if part.null_count:
-        part = part.fill_null(False if tag == "b1" else 0)
-    values = part.to_numpy(zero_copy_only=False)
+        part = part.fill_null(_nothing(part.type))
+    values = _flags(part) if tag == "b1" else np.from_dlpack(part)
     if tag == "f8":
         nan = np.isnan(values)
         if nan.any():
@@ -113,7 +121,14 @@ def _offsets(part: pa.Array) -> npt.NDArray[Any]:
 def _null_rows(part: pa.Array) -> npt.NDArray[np.int64]:
     if part.null_count == len(part):
         return np.arange(len(part))
-    return np.flatnonzero(part.is_null().to_numpy(zero_copy_only=False))
+    return np.flatnonzero(_flags(part.is_null()))
+
+
+def _flags(part: pa.Array) -> npt.NDArray[np.bool_]:
+    """Return booleans without nulls."""
+    data, stop = part.buffers()[1], part.offset + len(part)
+    bits = np.frombuffer(data or b"", dtype=np.uint8)
+    return np.unpackbits(bits, count=stop, bitorder="little")[part.offset :].view(np.bool_)
 
 
 def _u32(values: npt.NDArray[Any]) -> memoryview:

@@ -119,6 +119,17 @@ def test_the_share_of_repeats_beyond_the_sample_is_near():
     assert len(sketch.keys) == SKETCH_SIZE
 
 
+def test_many_sketches_are_merged_at_once_as_one_after_the_other():
+    rng = np.random.default_rng(4)
+    several = [RepeatSketch.of(pa.array(rng.integers(0, 9_000, 3_000).astype(str))) for _ in range(5)]
+    one = RepeatSketch.empty()
+    for each in several:
+        one = one.merge(each)
+    assert len(one.keys) == SKETCH_SIZE
+    assert RepeatSketch.empty().merge(*several) == several[4].merge(*several[:4]) == one
+    assert one.merge() == one
+
+
 INSTANTS = st.datetimes(datetime(1975, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 ZONES = st.sampled_from(
     ["America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Casablanca", "UTC"]

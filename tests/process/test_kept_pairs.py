@@ -1,6 +1,8 @@
 """Pairs that are kept change no byte of a look: not later, not after corrections, not when altered."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,13 @@ from harness.engines.engine import InProcess
 from harness.engines.local import Local
 from harness.experiments import get_experiment
 from harness.kept_pairs import KEPT, key_of
+from harness.log.seal import seal
 from harness.looks import range_at, recompute, take_look
 from harness.measure import Spread
 from harness.measured_part import Question
 from recorders.fields import FeatureSet, Field
 from tests.support import servers
-from tests.support.parted_shop import BRIER, as_bytes, declared, measured, parted_shop
+from tests.support.parted_shop import BRIER, DAY_UNIT, as_bytes, declared, measured, parted_shop
 from tests.support.shop import Shop
 
 REQUEST = 'kind = "request"'
@@ -73,6 +76,82 @@ def test_a_second_look_at_a_place_pairs_nothing_and_says_the_same(
     paired.clear()
     assert again(shop, "kept", place) == expected
     assert len(paired) == parts - len(events)
+
+
+LOGGED = '[[metrics]]\nname = "outcome"\nidentification = "logged_action"\nbound = 1.0\nweight_max = 5.0\n'
+BLOCKED = (
+    '[[metrics]]\nname = "accuracy"\npositive_decision = "offer"\nidentification = "blocked"\n'
+    'blocked_decision = "none"\neffect = 0.05\n'
+)
+SLOW = BRIER + (
+    '[[metrics]]\nname = "latency_over"\nrole = "guardrail"\nslo_us = 50\nask_every = 20\nmargin = 0.2\n'
+    '[[metrics]]\nname = "error_rate"\nrole = "guardrail"\nmargin = 0.05\n'
+)
+COVARIATE = BRIER + 'covariates = ["x"]\ncovariate_means = [0.5]\nplanned_units = 1000\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "metrics"),
+    [
+        ("day", DAY_UNIT, BRIER),
+        ("column", 'kind = "column"', BRIER),
+        ("failing", REQUEST, SLOW),
+        ("logged", REQUEST, LOGGED),
+        ("blocked", REQUEST, BLOCKED),
+        ("covariate", REQUEST, COVARIATE),
+    ],
+)
+def test_every_kind_of_plan_finds_its_columns_in_what_is_kept(
+    shop: Shop, tmp_path: Path, paired: list[tuple[int, int]], name: str, unit: str, metrics: str
+) -> None:
+    declared(shop, tmp_path, name, unit=unit, metrics=metrics)
+    take_look(shop.log, name, folder=tmp_path)
+    place = shop.log.head().position
+    expected = again(shop, name, place)
+    parts = len(paired)
+    paired.clear()
+    assert again(shop, name, place) == expected == fresh(shop, name, place)
+    assert len(paired) < 2 * parts, "some were kept"
+
+
+FOLDED = """
+import sys
+import msgspec
+from harness.database import open_log
+from harness.experiments import get_experiment
+from harness.kept_pairs import KEPT, KeptPart, load, read
+from harness.looks import range_at
+from harness.measured_part import Question, fold_part
+from replay.digest import canonical_digest
+
+with open_log(sys.argv[1], url=sys.argv[2]) as log:
+    experiment, place = get_experiment(log, "sparing"), log.as_of(int(sys.argv[3]))
+    question = Question(experiment, place, *range_at(log, experiment, place), place.position, None)
+    for event in log.controls(KEPT):
+        kept = msgspec.convert(event.body, KeptPart)
+        loaded = load(log, kept, question)
+        fold_part(log, question, loaded.pairs)
+        canonical_digest(read(log, kept))
+        print(*loaded.pairs.table.schema.names)
+assert "pandas" not in sys.modules
+"""
+
+
+def test_a_look_at_kept_pairs_loads_no_pandas_and_decodes_no_ids(shop: Shop, tmp_path: Path) -> None:
+    declared(shop, tmp_path, "sparing", unit=REQUEST)
+    take_look(shop.log, "sparing", folder=tmp_path)
+    place = shop.log.head().position
+    again(shop, "sparing", place)
+    seal(shop.log)  # then what came since is told by its listing
+    words = [sys.executable, "-c", FOLDED, str(tmp_path / "log"), shop.log.url, str(place)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    parts = done.stdout.splitlines()
+    assert len(parts) > 3
+    scores, decisions = ("champion_score challenger_score", "champion_decision challenger_decision")
+    assert {frozenset(names.split()) for names in parts} == {
+        frozenset(f"unit {scores} {decisions} label".split())
+    }
 
 
 def test_an_even_end_for_two_workers_is_kept_as_well(
