@@ -198,7 +198,7 @@ class _Digested:
     def _add(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Cells:
         rows = [batch for batch in batches if batch.num_rows]
         found = rows[0].schema if rows else schema
-        # A feature is text in a part without decisions, whatever it is in others: no rows say nothing of types.
+        # A feature is text in a part without decisions, whatever it is in others: no rows tell no type.
         if self._cells is None or (not self._cells.rows and (rows or _numbers(found) > self._numbers)):
             self._cells, self._numbers = Cells(found), _numbers(found)
         for batch in rows:

@@ -88,9 +88,9 @@ def read_decisions(
 ) -> pa.Table:
     """Return the decisions of a range as one table, with the features that the experiment's plan reads.
 
-    A feature is null where a feature set lacks it; numbers and booleans are floats, all else is text. One that
-    no decision here has is a number where the plan needs it as one. `own`: the decisions' ids, where they were
-    read already.
+    A feature is null where a feature set lacks it; numbers and booleans are floats, all else is text. One
+    that no decision here has is a number where the plan needs it as one. `own`: the decisions' ids, where
+    they were read already.
     """
     plan = experiment.plan
     champion = () if experiment.rescore is None else _CHAMPION_COLUMNS

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-
 import pyarrow as pa
 
 from harness.measured_columns import completed, read_decisions
