@@ -21,8 +21,8 @@ from policies.options import declared
 from policies.plan import Plan
 from policies.serving import LATENCY, TIMED_OUT
 from replay.columns import mask_of
-from replay.errors import ChallengerEnded
 from replay.isolation import Alone, IsolatedModel
+from replay.model_errors import ChallengerEnded
 from replay.ranges import gaps
 from replay.score import blocks, columns_for
 

@@ -17,10 +17,10 @@ from replay.adapters import Artefact, read_artefact
 from replay.adapters.uri import OPTIONS, parse_uri
 from replay.checks import Finding, check_model
 from replay.columns import FEATURE
-from replay.errors import ModelInputsError
 from replay.isolation import IsolatedModel, Limits, open_isolated
 from replay.latency import Latencies
 from replay.model import ModelInfo
+from replay.model_errors import ModelInputsError
 from replay.score import JOINED
 
 CHECKED = "model.checked"
@@ -67,7 +67,7 @@ def check(
 
     Raises:
         NothingToScore: no decision there.
-        ModelError: it cannot be opened; see replay.errors.
+        ModelError: it cannot be opened; see replay.model_errors.
     """
     bounds = limits or limits_of(folder)
     info, artefact = _named(log, question, folder)

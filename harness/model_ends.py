@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from replay.errors import ChallengerEnded, ModelError, ModelUnavailable
+from replay.model_errors import ChallengerEnded, ModelError, ModelUnavailable
 
 CIRCUIT = "circuit open"
 AWAY, FAILED = "model unavailable", "model failed"

@@ -17,9 +17,9 @@ from harness.log.payload import decoded
 from harness.log.places import parse
 from harness.replay_errors import ModelExists
 from replay.adapters import Artefact, check_digest, open_model, read_artefact
-from replay.errors import ModelChanged
 from replay.isolation import IsolatedModel, open_isolated
 from replay.model import Model, ModelInfo
+from replay.model_errors import ModelChanged
 
 REGISTERED, PROMOTED = "model.registered", "model.promoted"
 STORE = Path(".harness") / "models"
@@ -67,7 +67,7 @@ def add_model(
 
     Raises:
         ModelExists: another model, or another trained-until position, has this name and version.
-        ModelError: see replay.errors.
+        ModelError: see replay.model_errors.
     """
     name, version = _checked_name(name, version)
     home = folder or Path.cwd()
@@ -117,7 +117,7 @@ def open_registered(log: Log, reference: str, *, folder: Path | None = None) -> 
     Raises:
         NotFound: it is not registered.
         ModelChanged: the bytes are others by now.
-        ModelError: see replay.errors.
+        ModelError: see replay.model_errors.
     """
     info, artefact = registered(log, reference, folder)
     model = open_model(

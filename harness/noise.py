@@ -45,7 +45,7 @@ def noise_floor(
 
     Raises:
         NothingToScore: no decision there.
-        ModelError: see replay.errors.
+        ModelError: see replay.model_errors.
     """
     total = _Account()
     models: dict[str, dict[str, int]] = {}

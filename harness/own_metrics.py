@@ -25,7 +25,7 @@ from replay.adapters.guard import guard
 from replay.adapters.python import load_attribute, source_of
 from replay.adapters.uri import ModelUri, parse_uri
 from replay.columns import FEATURE
-from replay.errors import ModelError
+from replay.model_errors import ModelError
 
 _IMPURE = frozenset(
     [

@@ -13,8 +13,8 @@ from recorders.append import Batch
 from recorders.canonical import digest
 from recorders.columns import encode_batch
 from replay.adapters.reasons import MISSING
-from replay.errors import ModelBroken
 from replay.model import Model
+from replay.model_errors import ModelBroken
 from replay.score import BLOCK_ROWS
 
 GROUP_BLOCKS = 4

@@ -23,9 +23,9 @@ from harness.shared_pass import Progress, Read, Slowest, share
 from harness.stored_scores import Summary
 from recorders.errors import HarnessError
 from replay.adapters.uri import parse_uri
-from replay.errors import ChallengerEnded, ModelError
 from replay.isolation import Limits
 from replay.model import Model, ModelInfo
+from replay.model_errors import ChallengerEnded, ModelError
 from replay.score import columns_for
 
 

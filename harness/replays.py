@@ -16,8 +16,8 @@ from harness.tail.tails import NO_END, list_tails
 from recorders.canonical import canonical_json, digest
 from recorders.errors import WriterForked
 from replay.columns import FEATURE
-from replay.errors import ModelError, ModelInputsError
 from replay.model import ModelInfo
+from replay.model_errors import ModelError, ModelInputsError
 from replay.ranges import gaps
 from replay.score import BLOCK_ROWS
 

@@ -14,8 +14,8 @@ from harness.replay_runner import replay_in_parts, run_replays
 from harness.replays import ReplayRun
 from recorders.canonical import canonical_json, digest
 from recorders.errors import HarnessError
-from replay.errors import ModelBroken
 from replay.model import ModelInfo
+from replay.model_errors import ModelBroken
 
 # The champion raised on what it decided itself: kept, so that the look that follows can say it.
 RESCORE_FAILED = "rescore.failed"

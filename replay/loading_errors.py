@@ -1,6 +1,6 @@
 """Why a model that a URI names cannot be used here. One class per remedy; the values are attributes.
 
-ModelError (replay/errors.py)
+ModelError (replay/model_errors.py)
 ├── ModelNotLoaded      it is there, and its library or its source says no
 ├── ModelNotServed      the server or registry of its URI does not answer, or does not know it
 ├── LibraryMissing      the extra of its adapter is not installed
@@ -13,7 +13,7 @@ ModelError (replay/errors.py)
 
 from collections.abc import Sequence
 
-from replay.errors import ModelError
+from replay.model_errors import ModelError
 
 
 class ModelNotLoaded(ModelError):

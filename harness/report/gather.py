@@ -12,8 +12,9 @@ from harness.log.log import Log
 from harness.log.places import When
 from harness.looks import Taken
 from harness.report import from_rows
+from harness.report.coverage import coverage
 from harness.report.data import Claim, Gate, GateState, Metric, Model, Plan, PlannedLook, ReportData
-from harness.report.figures import Absent, Flips, Stage
+from harness.report.figures import Absent, Flips
 from harness.report.findings import NoLook, Verdict
 from harness.report.from_log import events_of, limits_of, provenance_of
 from harness.report.from_looks import gates_of, levels_of, looks_of
@@ -22,7 +23,6 @@ from harness.report.from_rows import naive_z, primary
 from harness.report.from_verdict import Reading, finding_of
 from harness.report.metric_words import metric_of
 from harness.report.numbers import day_year
-from harness.report.numbers import duration as hours_in_words
 from harness.report.view import View, view_of
 from harness.window import microseconds
 from policies.estimate import UNIT_NOUNS
@@ -80,7 +80,7 @@ def gather(log: Log, name: str, as_of: When = None) -> ReportData:
         window=view.window,
         gates=_gates(view, metric),
         levels=levels_of(last, primary(experiment)) if last else None,
-        coverage=_coverage(view),
+        coverage=coverage(view),
         scores=from_rows.scores(view.rows, experiment, names),
         flips=flips,
         calibration=from_rows.calibration(view.rows, experiment),
@@ -241,52 +241,6 @@ def _gates(view: View, metric: Metric) -> tuple[Gate, ...]:
         Gate(
             "Approval", "people", "one, recorded", state, "words", words=f"{approvals[0]} of {approvals[1]}"
         ),
-    )
-
-
-def _coverage(view: View) -> tuple[Stage, ...] | Absent:
-    """Return the stages of counting; before the first look only what is recorded and what has matured."""
-    window = hours_in_words(view.experiment.label_window.total_seconds() / 3_600)
-    if view.last is None:
-        if not view.rows.counted:
-            return Absent("The window has no decision yet.")
-        young = view.rows.counted - view.rows.mature_count
-        return (
-            Stage("Recorded", view.rows.counted),
-            Stage("Matured", view.rows.mature_count, ((f"younger than {window}", young),)),
-        )
-    counted = view.last.look.integrity
-    left = counted.reasons
-    stages = [Stage("Eligible, in the window", counted.decisions)]
-    for name, reasons in _stages(window, days=view.experiment.plan.unit.kind == "day"):
-        gone = tuple(
-            (words, left.get(key, 0)) for key, words, always in reasons if always or left.get(key, 0)
-        )
-        stages.append(Stage(name, stages[-1].kept - sum(count for _, count in gone), gone))
-    return tuple(stages)
-
-
-def _stages(window: str, *, days: bool) -> tuple[tuple[str, tuple[tuple[str, str, bool], ...]], ...]:
-    """Return (stage, ((reason, words, shown even when 0), ...)) in the order of counting."""
-    young = f"younger than {window} at this look" + (", or of a day still open" if days else "")
-    return (
-        (
-            "Matured",
-            (
-                ("duplicate", "duplicate: a second event with a known decision id", False),
-                ("partial_day", "of a day that the window cuts", False),
-                ("immature", young, True),
-            ),
-        ),
-        (
-            "With an outcome",
-            (("missing", "missing: no outcome", True), ("late", f"late: outcome after {window}", True)),
-        ),
-        (
-            "Scored by both",
-            (("unscored", "not scored yet", False), ("failed", "failed: the challenger gave no score", True)),
-        ),
-        ("Used", (("unusable", "not usable by the metric", False),)),
     )
 
 

@@ -13,6 +13,7 @@ from harness.report.findings import (
     Undecided,
     Waiting,
 )
+from harness.report.gate_words import gate_figures
 from harness.report.markup import Markup, join, tag, text
 
 
@@ -86,9 +87,9 @@ def paragraph(data: ReportData) -> Markup:  # noqa: PLR0911 -- one return a stat
             return _undecided(data, finding)
         case Waiting(gate=gate):
             ends = f" The window is over; it ends as {data.verdict.state}." if data.window_over else ""
-            return sentence(_gate_figures(gate, _gate(data, gate)) + ends)
+            return sentence(gate_figures(gate, _gate(data, gate)) + ends)
         case Reject(gate=gate, what=what):
-            return sentence(_gate_figures(what[:1].upper() + what[1:], _gate(data, gate)))
+            return sentence(gate_figures(what[:1].upper() + what[1:], _gate(data, gate)))
         case Retrain():
             gain, sure = (n.plain(value, data.metric.decimals) for value in (finding.gain, finding.sure))
             return sentence(
@@ -247,46 +248,6 @@ def _gate(data: ReportData, wanted: str) -> Gate:
     found = [gate for gate in data.gates if gate.name == wanted]
     assert found, f"the verdict names the gate {wanted!r}, which the ledger does not hold"
     return found[0]
-
-
-def _gate_figures(what: str, gate: Gate) -> str:
-    said = f"{what} is {gate_value(gate)}"
-    if gate.low is not None and gate.high is not None:
-        said += f" ({gate_interval(gate)})"
-    return f"{said}; the limit is {gate_limit(gate)}."
-
-
-def gate_value(gate: Gate) -> str:
-    """Return a gate's value as its form is written."""
-    if gate.form == "words" or gate.value is None:
-        return gate.words
-    return _figure(gate, gate.value)
-
-
-def gate_interval(gate: Gate) -> str:
-    """Return a gate's interval, empty when it has none."""
-    if gate.low is None or gate.high is None:
-        return ""
-    return f"{_figure(gate, gate.low)} to {_figure(gate, gate.high)}"
-
-
-def gate_limit(gate: Gate) -> str:
-    """Return a gate's limit as its form is written."""
-    if gate.limit is None:
-        return gate.rule
-    if gate.form == "share":
-        return n.percent_tight(gate.limit)
-    return "0" if gate.form == "difference" and gate.limit == 0 else _figure(gate, gate.limit)
-
-
-def _figure(gate: Gate, value: float) -> str:
-    match gate.form:
-        case "difference":
-            return n.signed(value, gate.decimals)
-        case "share":
-            return n.percent_fine(value)
-        case _:
-            return n.count(round(value))
 
 
 def _last(data: ReportData) -> Look:

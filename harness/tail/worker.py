@@ -23,8 +23,8 @@ from harness.tail.tails import ASKED, BROKEN, NO_END, RESUMED, STOPPED, Tail
 from harness.tail.targets import End, Target, end_of
 from recorders.append import CHANNEL
 from recorders.errors import HarnessError, LinkUnavailable
-from replay.errors import ModelError
 from replay.model import Model
+from replay.model_errors import ModelError
 from replay.score import BLOCK_ROWS
 
 LEASE = "tail"

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from replay.adapters.answers import Answer
 from replay.adapters.uri import ModelUri
-from replay.errors import ModelNotFound, UntrustedModel
+from replay.model_errors import ModelNotFound, UntrustedModel
 
 FILE_BYTES_MAX = 512 * 2**20
 

@@ -15,8 +15,8 @@ from replay.adapters.guard import CallFailed, guard
 from replay.adapters.reasons import GIVEN_UP, MISSING
 from replay.columns import FEATURE
 from replay.digest import canonical_digest
-from replay.errors import ModelInputsError, ModelUnavailable
 from replay.model import ModelInfo
+from replay.model_errors import ModelInputsError, ModelUnavailable
 from replay.score import BLOCK_ROWS
 
 # How often one block may cost the challenger its process before its other rows are given up: two bad rows

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from replay.errors import UntrustedModel
+from replay.model_errors import UntrustedModel
 
 BUNDLE_BYTES_MAX = 2 * 2**30
 FILES_MAX = 10_000

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from replay.adapters.guard import CallFailed, plain
 from replay.adapters.reasons import UNAVAILABLE
 from replay.adapters.uri import ModelUri
-from replay.errors import UnknownModelUri
+from replay.model_errors import UnknownModelUri
 
 ANSWER_BYTES_MAX = 64 * 2**20
 _PAUSES_S = (0.1, 0.4, 1.0)

@@ -3,8 +3,8 @@
 from replay.adapters.adapter import Artefact, Loaded, read_file
 from replay.adapters.matrix_model import loaded_by, matrix_call
 from replay.adapters.uri import ModelUri
-from replay.errors import UntrustedModel
 from replay.loading_errors import LibraryMissing
+from replay.model_errors import UntrustedModel
 
 VERSION = 1
 read = read_file

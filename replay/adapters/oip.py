@@ -18,8 +18,8 @@ from replay.adapters.http_client import Server
 from replay.adapters.json_values import json_values
 from replay.adapters.python import column_of
 from replay.adapters.uri import ModelUri
-from replay.errors import UnknownModelUri
 from replay.loading_errors import ModelNotServed
+from replay.model_errors import UnknownModelUri
 
 VERSION = 1
 _DATATYPES = {"float": "FP64", "double": "FP64", "int64": "INT64", "bool": "BOOL", "string": "BYTES"}

@@ -12,8 +12,8 @@ from replay.adapters.forms import matrix, numbers
 from replay.adapters.matrix_model import loaded_by
 from replay.adapters.python import column_of
 from replay.adapters.uri import ModelUri
-from replay.errors import NotAModel, UnknownModelUri
 from replay.loading_errors import LibraryMissing
+from replay.model_errors import NotAModel, UnknownModelUri
 
 VERSION = 1
 read = read_file

@@ -28,9 +28,9 @@ from replay.adapters.in_order import WAVE_ROWS
 from replay.adapters.recorded import RecordedModel
 from replay.adapters.remembering import RememberingBlocks
 from replay.adapters.uri import ModelUri, parse_uri
-from replay.errors import ModelChanged, UntrustedModel
 from replay.loading_errors import InputsNotNamed, KeyNotAnInput
 from replay.model import Model, ModelInfo
+from replay.model_errors import ModelChanged, UntrustedModel
 from replay.score import BLOCK_ROWS
 
 ADAPTERS: Mapping[str, Adapter] = {

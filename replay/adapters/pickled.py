@@ -10,8 +10,8 @@ from replay.adapters.matrix_model import loaded_by
 from replay.adapters.python import call_of
 from replay.adapters.sklearn import class_column, inputs_of
 from replay.adapters.uri import ModelUri
-from replay.errors import PickleRefused
 from replay.loading_errors import PinnedOtherwise
+from replay.model_errors import PickleRefused
 
 VERSION = 1
 read = read_file

@@ -27,8 +27,8 @@ from replay.adapters.guard import plain
 from replay.adapters.json_values import json_values
 from replay.adapters.python import column_of
 from replay.adapters.uri import ModelUri
-from replay.errors import ModelNotFound, NotAModel, UnknownModelUri
 from replay.loading_errors import ModelNotLoaded
+from replay.model_errors import ModelNotFound, NotAModel, UnknownModelUri
 
 VERSION = 1
 _LENGTH = struct.Struct("<I")

@@ -16,8 +16,8 @@ from replay.adapters.answers import Answer, Output, read_answer
 from replay.adapters.forms import form_of
 from replay.adapters.guard import guard
 from replay.adapters.uri import METHODS, ModelUri
-from replay.errors import ModelNotFound, NotAModel, RemembersNothing, UnknownModelUri
 from replay.loading_errors import ModelNotLoaded
+from replay.model_errors import ModelNotFound, NotAModel, RemembersNothing, UnknownModelUri
 
 VERSION = 1
 _REMEMBERS = ("observe", "snapshot", "restore")

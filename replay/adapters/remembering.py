@@ -9,7 +9,7 @@ from replay.adapters.adapter import Memory
 from replay.adapters.block_model import BlockModel
 from replay.adapters.guard import guard
 from replay.adapters.in_order import observe_in_order, score_in_order
-from replay.errors import StateLost
+from replay.model_errors import StateLost
 
 
 class RememberingBlocks:

@@ -12,8 +12,8 @@ from replay.adapters.allowed import ALLOWED_NODES, ALLOWED_TYPES
 from replay.adapters.python import call_of
 from replay.adapters.trees import unsound_trees
 from replay.adapters.uri import ModelUri
-from replay.errors import NotAModel, UnknownModelUri, UntrustedModel
 from replay.loading_errors import LibraryMissing, ModelNotLoaded
+from replay.model_errors import NotAModel, UnknownModelUri, UntrustedModel
 
 VERSION = 1
 read = read_file

@@ -12,8 +12,8 @@ from replay.adapters.adapter import Artefact, Loaded, read_file
 from replay.adapters.bundle import pack, unpack
 from replay.adapters.matrix_model import loaded_by, matrix_call
 from replay.adapters.uri import ModelUri
-from replay.errors import NotAModel, UnknownModelUri
 from replay.loading_errors import LibraryMissing
+from replay.model_errors import NotAModel, UnknownModelUri
 
 VERSION = 1
 _BUILDER = "builder.py"

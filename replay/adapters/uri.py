@@ -8,7 +8,7 @@ import msgspec
 
 from recorders.events import IDENTIFIER_MAX
 from replay.adapters.forms import FORMS, VALUE
-from replay.errors import UnknownModelUri
+from replay.model_errors import UnknownModelUri
 
 _OUTPUT = ("class", "decisions", "nulls", "threshold")
 _REMOTE = (*_OUTPUT, "token")
@@ -62,9 +62,9 @@ def parse_uri(text: str) -> ModelUri:
     Raises:
         UnknownModelUri: no such adapter, no target, or an option that the adapter does not know.
 
-    >>> parse_uri("sklearn:late.skops?methd=predict")
+    >>> parse_uri("sklearn:a.skops?mthd=predict")
     Traceback (most recent call last):
-    replay.errors.UnknownModelUri: Model URI 'sklearn:late.skops?methd=predict': option 'methd' is unknown. \
+    replay.model_errors.UnknownModelUri: Model URI 'sklearn:a.skops?mthd=predict': option 'mthd' is unknown. \
 Expected class, decisions, nulls, threshold, method (nearest: method). \
 Write it as "py:module:attr", "sklearn:file.skops", "onnx:file.onnx" or as another of docs/models.md.
     """

@@ -11,8 +11,8 @@ from replay.adapters.reasons import reason_code
 from replay.checks.finding import Finding
 from replay.checks.invariance import forget
 from replay.columns import FEATURE
-from replay.errors import ModelError
 from replay.isolation import IsolatedModel
+from replay.model_errors import ModelError
 
 BESIDE = 7
 _ODD_TEXTS = ("", " ", "\x00", "None", "nan", "é́😀", "x" * 5000)

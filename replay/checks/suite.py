@@ -11,8 +11,8 @@ import pyarrow as pa
 from replay.checks import invariance, memory
 from replay.checks.finding import Finding
 from replay.checks.fuzz import BESIDE, fuzz
-from replay.errors import ModelError
 from replay.isolation import IsolatedModel, RememberingModel
+from replay.model_errors import ModelError
 from replay.score import BLOCK_ROWS, JOINED
 
 # No part is begun that would go beyond it by scoring the rows once: the check takes a minute at most.

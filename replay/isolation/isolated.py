@@ -16,11 +16,11 @@ from replay.adapters.http_client import token_of
 from replay.adapters.opening import ModelSpec, block_model, info_of, inputs_of
 from replay.adapters.reasons import reason_code
 from replay.adapters.uri import parse_uri
-from replay.errors import ChallengerEnded, ModelError, ModelUnavailable
 from replay.isolation.account import Account
 from replay.isolation.limits import Limits
 from replay.isolation.messages import Measured, Opening
 from replay.isolation.process import ChildProcess
+from replay.model_errors import ChallengerEnded, ModelError, ModelUnavailable
 from replay.score import BLOCK_ROWS
 
 # Kills in a row, with no answer ever in between, after which nobody waits for another: one bad first row

@@ -35,7 +35,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True):
-    """It is not a model: the error's name in `replay.errors` and its three parts."""
+    """It is not a model: the name of its `ModelError` and its three parts."""
 
     error: str
     happened: str

@@ -18,7 +18,6 @@ from recorders.errors import CorruptBatch, HarnessError
 from replay.adapters.answers import Answer
 from replay.adapters.guard import CallFailed, plain
 from replay.adapters.reasons import BAD_ANSWER, CRASH, MEMORY, TIMEOUT
-from replay.errors import ModelError
 from replay.isolation import wire
 from replay.isolation.limits import Limits
 from replay.isolation.messages import (
@@ -32,6 +31,7 @@ from replay.isolation.messages import (
 )
 from replay.isolation.nursery import NurseryLost, nursery_for, search_path
 from replay.loading_errors import ModelNotLoaded
+from replay.model_errors import ModelError
 
 _PIPE_BYTES = 2**20
 _SET_PIPE_SIZE = 1031

@@ -8,11 +8,11 @@ from replay.adapters.adapter import Artefact
 from replay.adapters.guard import CallFailed
 from replay.adapters.in_order import observe_in_order, score_in_order
 from replay.adapters.opening import ModelSpec, check_key
-from replay.errors import ModelError, StateLost
 from replay.isolation import wire
 from replay.isolation.isolated import IsolatedModel
 from replay.isolation.limits import Limits
 from replay.isolation.messages import Packer
+from replay.model_errors import ModelError, StateLost
 
 # A new process is given the last snapshot and what was observed since; after as much as this, the next one.
 SINCE_ROWS, SINCE_BATCHES = 65_536, 1_024

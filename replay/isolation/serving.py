@@ -13,10 +13,10 @@ from replay.adapters.answers import Answer
 from replay.adapters.guard import CallFailed, guard
 from replay.adapters.opening import ModelSpec, load
 from replay.adapters.uri import parse_uri
-from replay.errors import ModelError
 from replay.isolation import wire
 from replay.isolation.audit import Tripwire
 from replay.isolation.messages import Measured, Opened, Opening, Refused, Unpacker, answer_bytes
+from replay.model_errors import ModelError
 
 _KILOBYTES = 1024
 

@@ -7,9 +7,9 @@ import safetensors.torch
 import torch
 
 from replay.adapters import open_model
-from replay.errors import UnknownModelUri, UntrustedModel
 from replay.isolation import Limits, open_isolated
 from replay.loading_errors import ModelNotLoaded
+from replay.model_errors import UnknownModelUri, UntrustedModel
 from replay.score import BLOCK_ROWS, score_blocks
 
 BUILDER = """

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from replay.adapters import open_model
 from replay.adapters.in_order import waves
-from replay.errors import RemembersNothing, StateLost
 from replay.loading_errors import KeyNotAnInput
+from replay.model_errors import RemembersNothing, StateLost
 from replay.score import score_blocks
 
 SOURCE = """

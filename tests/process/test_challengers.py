@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 
 from replay.adapters.reasons import reason_code
-from replay.errors import ChallengerEnded, NotAModel
 from replay.isolation import Limits, crowd, nursery, open_isolated
 from replay.loading_errors import ModelNotLoaded
+from replay.model_errors import ChallengerEnded, NotAModel
 from replay.score import BLOCK_ROWS
 from tests.support import zoo
 

@@ -9,15 +9,9 @@ import pytest
 
 from replay.adapters import open_model, read_artefact
 from replay.adapters.bundle import pack, unpack
-from replay.errors import (
-    ModelUnavailable,
-    NotAModel,
-    PickleRefused,
-    UnknownModelUri,
-    UntrustedModel,
-)
 from replay.isolation import Limits, open_isolated
 from replay.loading_errors import ModelNotLoaded, ModelNotServed, PinnedOtherwise
+from replay.model_errors import ModelUnavailable, NotAModel, PickleRefused, UnknownModelUri, UntrustedModel
 from tests.support import model_zoo
 
 LIMITS = Limits(timeout_s=20.0)

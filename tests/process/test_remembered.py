@@ -27,9 +27,9 @@ from harness.states import KEPT, keep
 from harness.tail.follower import Follower, begin
 from recorders.fields import FeatureSet, Field
 from replay.adapters.in_order import WAVE_ROWS
-from replay.errors import StateLost
 from replay.isolation import Limits
 from replay.model import Joins
+from replay.model_errors import StateLost
 from replay.score import BLOCK_ROWS, JOINED, score_joined
 from tests.support.command_line import HARNESS
 from tests.support.history import FEATURES, POINT, History

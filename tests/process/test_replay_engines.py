@@ -22,7 +22,7 @@ from harness.models import add_model
 from harness.replay_batches import GROUP_ROWS
 from harness.replay_runner import replay_in_parts, run_replay, run_replays
 from harness.replays import ReplayRun, list_replays
-from replay.errors import ModelBroken
+from replay.model_errors import ModelBroken
 from replay.score import BLOCK_ROWS, JOINED
 from tests.support.history import POINT, History
 from tests.support.parts import once_killed

@@ -15,9 +15,9 @@ from harness.stored_scores import summary
 from recorders.errors import LinkUnavailable
 from recorders.fields import FeatureSet, Field
 from replay.digest import canonical_digest
-from replay.errors import ChallengerEnded, ModelBroken, ModelChanged, ModelInputsError
 from replay.isolation import Limits
 from replay.join import join
+from replay.model_errors import ChallengerEnded, ModelBroken, ModelChanged, ModelInputsError
 from replay.pairs import pair
 from tests.support.history import MINUTE, POINT, START, History, amounts
 

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from replay.adapters import read_artefact
-from replay.errors import PickleRefused
 from replay.isolation import open_isolated
+from replay.model_errors import PickleRefused
 from tests.support import model_zoo
 
 

@@ -7,10 +7,10 @@ from harness.report.charts.gate_strip import ROW, TALL, spacer, strip
 from harness.report.charts.gate_strip import heading as strip_heading
 from harness.report.data import Gate, ReportData
 from harness.report.figure import absent, caption
+from harness.report.gate_words import gate_interval, gate_value
 from harness.report.marks import gate_mark
 from harness.report.markup import Markup, tag
 from harness.report.sections.frame import section
-from harness.report.sentences import gate_interval, gate_value
 
 _STATE_CLASS = {"passes": "ok", "fails": "no", "waits": "wait"}
 _ONE_LINE = 32

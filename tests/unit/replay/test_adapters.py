@@ -17,14 +17,8 @@ from replay.adapters import check_digest, open_model
 from replay.adapters.python import source_of
 from replay.adapters.sklearn import load_estimator
 from replay.adapters.uri import parse_uri
-from replay.errors import (
-    ModelChanged,
-    ModelNotFound,
-    NotAModel,
-    UnknownModelUri,
-    UntrustedModel,
-)
 from replay.loading_errors import InputsNotNamed, KeyNotAnInput, ModelNotLoaded
+from replay.model_errors import ModelChanged, ModelNotFound, NotAModel, UnknownModelUri, UntrustedModel
 
 SOURCE = """
 inputs = ("x",)

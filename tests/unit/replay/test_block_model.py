@@ -11,8 +11,9 @@ from replay.adapters.block_model import BlockModel
 from replay.adapters.forms import form_of
 from replay.adapters.guard import guard, reason_of
 from replay.adapters.recorded import RecordedModel
-from replay.errors import ColumnsError, ModelInputsError
+from replay.errors import ColumnsError
 from replay.model import ModelInfo
+from replay.model_errors import ModelInputsError
 from replay.score import BLOCK_ROWS, columns_for, score_blocks
 
 INFO = ModelInfo("m", "1", "0" * 64, "py", "py:m:f", ("x",))

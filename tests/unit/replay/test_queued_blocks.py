@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from replay.adapters.answers import Output, read_answer
 from replay.adapters.block_model import BlockModel
 from replay.adapters.guard import CallFailed, guard
-from replay.errors import ModelUnavailable
 from replay.model import ModelInfo, Queues
+from replay.model_errors import ModelUnavailable
 from replay.score import BLOCK_ROWS, QUEUED, score_blocks
 
 INFO = ModelInfo("m", "1", "0" * 64, "py", "py:m:f", ("x",))
