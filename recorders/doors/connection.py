@@ -5,17 +5,21 @@ no application protocol in between (docs/adr/0020).
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from time import monotonic  # the clock of asyncio's event loops
-from typing import Final, NamedTuple
+from typing import Final
 
 import httptools
 import msgspec
 
-from recorders.doors.heads import HEAD_BYTES, Form, Forms, Head
-from recorders.doors.http import Answer, Doors, Told, rendered
+from recorders.doors.desk import NotKept
+from recorders.doors.errors import DoorClosed
+from recorders.doors.heads import HEAD_BYTES, Form, Head
+from recorders.doors.http import TAKEN, Answer, Told, rendered
+from recorders.doors.pairing import Half
+from recorders.doors.reception import Reception
 
 # Answers that a sender does not read (looked at once a transport has told of 64 KiB), and
 # requests that wait for theirs on one connection.
@@ -25,37 +29,6 @@ IDLE_S: Final = 30.0
 _OK: Final = 200
 _NO_HEAD: Final = Head.of(b"", b"", ())
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Limits(NamedTuple):
-    """What one connection may take: bytes of a body, seconds until a request is whole."""
-
-    connections: int = 1_024
-    body_bytes: int = 4 * 2**20
-    request_s: float = 10.0
-
-
-class Reception:
-    """All connections of the doors."""
-
-    def __init__(self, doors: Doors, limits: Limits, counts: Counter[str]) -> None:
-        self.doors = doors
-        self.limits = limits
-        self.counts = counts
-        self.forms = Forms(doors.bring_one)
-        self.open: set[Connection] = set()
-
-    def sweep(self, now: float) -> None:
-        """Cut off who takes too long over a request, or sends none."""
-        for connection in list(self.open):
-            if connection.late(now):
-                self.counts["timeouts"] += 1
-                connection.cut_off()
-
-    def close(self) -> None:
-        """End each connection once what it waits for is answered."""
-        for connection in list(self.open):
-            connection.finish()
 
 
 class _Slot(msgspec.Struct, eq=False, gc=False):
@@ -78,6 +51,7 @@ class Connection(asyncio.Protocol):
         self._in_head = self._may_be_long = self._follows = False
         self._clogged = False  # more waits to be written than a transport likes
         self._ended = False  # nothing more is read: it was refused, or is the last
+        self._held = False  # nothing is read for now
         self._form: Form | None = None  # that of the last head, once it is known
         self._begin()
 
@@ -231,14 +205,15 @@ class Connection(asyncio.Protocol):
         What is cut off, refused or spelled otherwise is httptools', which stands before a request as well.
         """
         start, doors, limit = 0, self._reception.doors, self._reception.limits.body_bytes
+        now = doors.now()
         while start < len(data) and not self._ended:
-            found = form.read(data, start, doors.now())
+            found = form.read(data, start, now)
             if found is None:
                 break
             length, token, _, begin, half = found
             end = begin + length
             if half is not None and length <= limit and doors.usable(half, token):
-                self._hand(partial(doors.keep, half))
+                self._keep(half)
             else:
                 head = form.head(found)
                 if end > len(data) or doors.refusal(head, limit) is not None:
@@ -246,6 +221,25 @@ class Connection(asyncio.Protocol):
                 self._hand(partial(doors.take, head, data[begin:end]))
             start = end
         return data[start:]
+
+    def _keep(self, half: Half) -> None:
+        """Have a half kept that is usable: what `_hand` does for any request, with nothing in between."""
+        self._idle_since = monotonic()
+        slot = _Slot(last=False)
+        self._slots.append(slot)
+        try:
+            self._reception.doors.keep(half, partial(self._kept, slot))
+        except DoorClosed as error:
+            self._kept(slot, error)
+        if len(self._slots) >= PIPELINED:
+            self._pace()
+
+    def _kept(self, slot: _Slot, error: NotKept | None) -> None:
+        """Answer a half, once it is kept or could not be."""
+        if error is None and not slot.last:
+            self._send(slot, TAKEN)
+        else:
+            self._answer(slot, self._reception.doors.answer(error))
 
     def _hand(self, take: Callable[[Told], Answer | None]) -> None:
         """Hand a whole request over; the answer goes out in its turn."""
@@ -267,10 +261,14 @@ class Connection(asyncio.Protocol):
             self._answer(slot, answer)
 
     def _answer(self, slot: _Slot, answer: Answer) -> None:
-        """Fill the answer in, and send all that are not behind one that is still awaited."""
+        """Count an answer that is none of 200, and send it in its turn."""
         if answer.status != _OK:
             self._reception.counts[f"answered.{answer.status}"] += 1
-        slot.data = rendered(answer, last=slot.last)
+        self._send(slot, rendered(answer, last=slot.last))
+
+    def _send(self, slot: _Slot, data: bytes) -> None:
+        """Fill the answer in, and send all that are not behind one that is still awaited."""
+        slot.data = data
         transport = self._transport
         if transport is None or transport.is_closing():
             return
@@ -285,7 +283,7 @@ class Connection(asyncio.Protocol):
             self._reception.counts["deaf"] += 1
             transport.abort()
             return
-        if self._slots or not transport.is_reading():
+        if self._slots or self._held:
             self._pace()
 
     def _pace(self) -> None:
@@ -294,7 +292,8 @@ class Connection(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         busy = len(self._slots) >= PIPELINED or transport.get_write_buffer_size() > UNREAD_BYTES // 4
-        if busy and transport.is_reading():
+        if busy and not self._held:
             transport.pause_reading()
-        elif not busy and not transport.is_reading():
+        elif self._held and not busy:
             transport.resume_reading()
+        self._held = busy

@@ -108,8 +108,9 @@ class Desk:
         """
         if self._closed or len(self._pending) >= PENDING_MAX:
             raise DoorClosed("the door is closing" if self._closed else f"{PENDING_MAX} requests wait")
+        if not self._pending:  # else it is awake, and comes to this one too
+            self._wake.set()
         self._pending.append((work, kept))
-        self._wake.set()
 
     def reject(self, error: InvalidEvent) -> None:
         """Count an event that cannot be taken. The log learns of it as a loss."""

@@ -14,7 +14,7 @@ import msgspec
 
 from recorders.doors import cloudevents, otlp
 from recorders.doors.bodies import parse_json
-from recorders.doors.desk import Desk, NotKept, Work
+from recorders.doors.desk import Desk, Kept, NotKept, Work
 from recorders.doors.errors import DoorClosed, TooLarge, Unreadable
 from recorders.doors.heads import Head
 from recorders.doors.pairing import Half, half_of
@@ -38,7 +38,8 @@ class Answer(NamedTuple):
 
 Told = Callable[[Answer], None]
 _TAKEN: Final = Answer(200)
-_RENDERED: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 0\r\n\r\n"
+# The same as bytes, which nearly all answers are.
+TAKEN: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 0\r\n\r\n"
 
 
 class Doors:
@@ -49,6 +50,7 @@ class Doors:
         self._unpacked_bytes = unpacked_bytes
         self._token = b"Bearer " + token.encode() if token else b""
         self.now = desk.now
+        self._readable = desk.router.readable
         self._paths = {b"/": self._cloudevents, b"/v1/logs": self._otlp, b"/v1/events": self._lines}
 
     def refusal(self, head: Head, body_bytes: int) -> Answer | None:
@@ -75,17 +77,22 @@ class Doors:
         if self._token and not self._admits(token):
             return False
         try:
-            self._desk.router.readable(half.family, half)
+            self._readable(half.family, half)
         except InvalidEvent:
             return False
         return True
 
-    def keep(self, half: Half, told: Told) -> Answer | None:
-        """Return the answer to a half that is usable, as `take` does: None if it waits for the disk."""
-        try:
-            return self._submit(Work((), (half,)), _TAKEN, told)
-        except DoorClosed as error:
-            return self._failed(error)
+    def keep(self, half: Half, kept: Kept) -> None:
+        """Take a half in that is usable. `kept` is called once the disk has it or has not.
+
+        Raises:
+            DoorClosed: it was not taken, and `kept` is not called.
+        """
+        self._desk.submit(Work((), (half,)), kept)
+
+    def answer(self, error: NotKept | None) -> Answer:
+        """Return the answer to a half, of what kept it from being kept."""
+        return _TAKEN if error is None else self._failed(error)
 
     def take(self, head: Head, body: bytes, told: Told) -> Answer | None:
         """Return the answer to a request that was not refused; None if it waits for the disk.
@@ -230,7 +237,7 @@ def rendered(answer: Answer, *, last: bool = False) -> bytes:
     b'HTTP/1.1 503 Service Unavailable'
     """
     if answer == _TAKEN and not last:
-        return _RENDERED
+        return TAKEN
     head = [
         b"HTTP/1.1 %d %s" % (answer.status, HTTPStatus(answer.status).phrase.encode()),
         b"content-type: " + answer.kind,

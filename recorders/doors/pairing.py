@@ -46,7 +46,7 @@ _KINDS: Final = {
 PLAN: Final = (_KINDS, ("type", "id", "source", "specversion"), cloudevents.ATTRIBUTE_MAX, Half)
 
 
-class Pair(NamedTuple):
+class Pair(msgspec.Struct, frozen=True):
     """What belongs together; None for a half that did not come in time.
 
     The first of them waited from `since` on, by the clock of the table.
@@ -235,7 +235,7 @@ def documents(pair: Pair) -> list[dict[str, Any]]:
     Raises:
         Unreadable: a body that cannot be read, or a response with more or fewer rows than its request.
     """
-    asked, answered, _ = pair
+    asked, answered = pair.request, pair.response
     request = None if asked is None else parse_json(asked.data)
     response = None if answered is None else parse_json(answered.data)
     inputs = None if asked is None else rows_of(request)

@@ -33,6 +33,10 @@ class Router:
         self._by_source: dict[str, list[Translator]] = {}
         for mapping in sorted(mappings, key=lambda mapping: not mapping.match):
             self._by_source.setdefault(mapping.source, []).append(Translator(mapping))
+        # Where the first one takes all, nothing has to be looked at.
+        self._only = {
+            source: every[0] for source, every in self._by_source.items() if not every[0].mapping.match
+        }
 
     def translator(self, source: str, document: dict[str, Any]) -> Translator:
         """Return what translates a document of a source.
@@ -69,7 +73,7 @@ class Router:
         Raises:
             InvalidEvent: no mapping is for it, or a body that cannot be read.
         """
-        translator = self.translator(family, {"event": event.attributes})
+        translator = self._only.get(family) or self.translator(family, {"event": event.attributes})
         try:
             parse_json(event.data)
         except InvalidEvent as error:
@@ -84,7 +88,8 @@ class Router:
         """
         half = pair.request or pair.response
         assert half is not None, "a pair has a half"
-        translator = self.translator(half.family, {"event": half.attributes})
+        family = half.family
+        translator = self._only.get(family) or self.translator(family, {"event": half.attributes})
         point, schema = translator.decision_point, translator.schema
         try:
             return [

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from recorders.doors.connection import Connection, Limits, Reception
+from recorders.doors.connection import Connection
 from recorders.doors.desk import Desk
 from recorders.doors.http import Doors, status
 from recorders.doors.intake import Intake, SpoolIntake
 from recorders.doors.journal import Journal
 from recorders.doors.mapping import Mapping
 from recorders.doors.pairing import Bounds
+from recorders.doors.reception import Limits, Reception
 from recorders.doors.router import Router
 from recorders.sidecar.errors import SettingsError
 from recorders.sidecar.hub import Hub

@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 
-from recorders.doors.connection import Connection, Limits, Reception
+from recorders.doors.connection import Connection
 from recorders.doors.desk import Desk
 from recorders.doors.http import Doors
 from recorders.doors.journal import Journal
 from recorders.doors.mapping import Mapping
 from recorders.doors.pairing import Bounds as PairingBounds
+from recorders.doors.reception import Limits, Reception
 from recorders.doors.router import Router
 from recorders.errors import LinkUnavailable
 from recorders.frame import Frame

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorders.doors.connection import PIPELINED, Limits
+from recorders.doors.connection import PIPELINED
 from recorders.doors.heads import HEAD_BYTES
+from recorders.doors.reception import Limits
 from tests.support.doors import GOLDEN, requests_of
 from tests.support.doors_house import House, Wire, kserve, run
 

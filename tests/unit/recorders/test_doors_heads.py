@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorders.doors import heads
-from recorders.doors.connection import Connection, Limits
+from recorders.doors import desk, heads
+from recorders.doors.connection import Connection
 from recorders.doors.heads import FORMS_MAX, LEARNT_AFTER, Form, Forms, Head
 from recorders.doors.http import Answer, Doors, Told
+from recorders.doors.reception import Limits
 from tests.support.doors_house import Answered, House, Wire, kserve, run
 
 NAMES = (b"Host", b"User-Agent", b"Content-Length", b"Content-Type", b"Ce-Id", b"ce-type", b"Authorization")
@@ -312,3 +313,32 @@ def test_halves_of_a_known_form_come_to_what_others_come_to(
     known = ended(tmp_path_factory.mktemp("known"), streams, 0)
     assert known == ended(tmp_path_factory.mktemp("unknown"), streams, 2**31)
     assert known.waiting or known.kept
+
+
+@pytest.mark.parametrize(("why", "told"), [("full", [200, 503]), ("away", [503, 503])])
+def test_halves_of_a_known_form_that_are_not_kept_are_told_so_in_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str, told: list[int]
+) -> None:
+    monkeypatch.setattr(heads, "LEARNT_AFTER", 0)
+
+    async def story(house: House) -> None:
+        wire = Wire(house.reception)
+        wire.feed(half(ce_id=b"1"))
+        assert (await wire.answer())[0] == 200
+        both = half(ce_id=b"2") + half(body=ANSWER, ce_id=b"1")
+        with monkeypatch.context() as patched:
+            patched.setattr(desk, "PENDING_MAX", 1 if why == "full" else desk.PENDING_MAX)
+            house.kept.away = why == "away"
+            wire.feed(both)
+            answered = [await wire.answer() for _ in range(2)]
+        house.kept.away = False
+        assert [status for status, _, _ in answered] == told
+        assert all(b"retry-after" in headers for status, headers, _ in answered if status == 503)
+        assert house.desk.counts["answered.503"] == told.count(503)
+        assert house.kept.ids() == []
+        wire.feed(both)
+        assert [(await wire.answer())[0] for _ in range(2)] == [200, 200]
+
+    house = run(tmp_path, story, token="me")
+    assert house.kept.ids() == ["1"]
+    assert len(house.desk.table) == 1

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recorders.doors import captures
-from recorders.doors.connection import Limits
 from recorders.doors.errors import Unreadable
 from recorders.doors.journal import NAME, Journal
+from recorders.doors.reception import Limits
 from recorders.errors import InvalidEvent
 from tests.support.doors import CASES, GOLDEN, requests_of
 from tests.support.doors_house import House, kserve, run

@@ -14,7 +14,7 @@ from recorders.doors.casts import Cell, cast_for
 from recorders.doors.cloudevents import CloudEvent
 from recorders.doors.errors import FileUnreadable, MappingError, Unreadable
 from recorders.doors.mapping import Mapping
-from recorders.doors.pairing import Bounds, Half, PairingTable, documents, half_of
+from recorders.doors.pairing import Bounds, Half, Pair, PairingTable, documents, half_of
 from recorders.doors.paths import compile_path
 from recorders.doors.router import Router
 from recorders.errors import InvalidEvent
@@ -203,7 +203,7 @@ def test_a_half_that_comes_too_late_is_kept_too() -> None:
     assert table.offer(half("a", at=11.0), 11.0) is None
     late = half("a", "response", at=11.0)
     assert table.offer(late, 11.0) is None
-    assert table.due(21.0) == [(None, late, 11.0)]
+    assert table.due(21.0) == [Pair(None, late, 11.0)]
     assert table.offer(late, 11.0) is None
     assert dict(table.counts) == {
         "unmatched_request": 1, "unmatched_response": 1, "crowded": 0, "duplicate": 2,
