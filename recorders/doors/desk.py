@@ -90,7 +90,8 @@ class Desk:
         self._losses: dict[tuple[str, str], tuple[int, float, float]] = {}
         self._report_from = 0.0
         self._closed = self._alone = False
-        self._commit_from = 0.0  # by the clock of the event loop
+        self._commit_from = 0.0  # by the clock of the event loop, unless as many as these are there before
+        self._awaited = 1
         self._awake_s, self._looked_at = 0.0, clock.monotonic()
         self.table.restore(journal.take_over(), self._awake_s)
 
@@ -108,9 +109,9 @@ class Desk:
         """
         if self._closed or len(self._pending) >= PENDING_MAX:
             raise DoorClosed("the door is closing" if self._closed else f"{PENDING_MAX} requests wait")
-        if not self._pending:  # else it is awake, and comes to this one too
-            self._wake.set()
         self._pending.append((work, kept))
+        if len(self._pending) in (1, self._awaited):  # in between it knows already, and waits for more
+            self._wake.set()
 
     def reject(self, error: InvalidEvent) -> None:
         """Count an event that cannot be taken. The log learns of it as a loss."""
@@ -126,24 +127,30 @@ class Desk:
         ticks = asyncio.create_task(self._tick())
         try:
             while True:
-                await self._wake.wait()
-                self._wake.clear()
+                await self._woken()
                 await self._gather()
                 await self.commit()
-                while self._pending:
-                    await self._gather()
-                    await self.commit()
+                if self._pending:  # more than one commit takes, or it came meanwhile
+                    self._wake.set()
         finally:
             ticks.cancel()
 
     async def _gather(self) -> None:
         """Wait for those who shared the last commit: they were answered, and most are about to send again.
 
-        A commit costs the same for one as for thirty. A sender that is alone never waits (docs/adr/0063).
+        A commit costs the same for one as for thirty. A sender that is alone never waits (docs/adr/0063), and
+        nobody waits any more once as many have come as can be on their way (docs/adr/0094).
         """
-        left = self._commit_from - asyncio.get_running_loop().time()
-        if left > 0:
-            await asyncio.sleep(left)
+        loop = asyncio.get_running_loop()
+        if len(self._pending) < self._awaited and loop.time() < self._commit_from:
+            self._wake.clear()
+            enough = loop.call_at(self._commit_from, self._wake.set)
+            await self._woken()
+            enough.cancel()
+
+    async def _woken(self) -> None:
+        await self._wake.wait()
+        self._wake.clear()
 
     async def _tick(self) -> None:
         """Wake the desk for what is due though nothing comes."""
@@ -184,6 +191,7 @@ class Desk:
             self._take_back(made, [work for work, _ in group])
         loop = asyncio.get_running_loop()
         self._commit_from = loop.time() + min(GATHER_EACH_S * (len(group) - 1), GATHER_MAX_S)
+        self._awaited = min(len(group) + len(self._pending), COMMIT_MAX)
         loop.call_soon(self._tell, deque(kept for _, kept in group), error)
 
     # Inside.

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,5 +43,45 @@ def test_a_sender_that_is_alone_is_not_kept_waiting(tmp_path: Path, monkeypatch:
     async def story(house: House) -> None:
         for number in range(5):
             await burst(house, number, 1)
+
+    run(tmp_path, story)
+
+
+def test_nobody_is_waited_for_once_all_have_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "GATHER_EACH_S", 3_600.0)
+    monkeypatch.setattr(desk, "GATHER_MAX_S", 3_600.0)
+
+    async def story(house: House) -> None:
+        for number in range(5):
+            await burst(house, 8 * number, 8)
+        assert house.desk.counts["commits"] == 5
+
+    run(tmp_path, story)
+
+
+def test_who_came_during_a_commit_is_waited_for_with_those_that_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "GATHER_EACH_S", 3_600.0)
+    monkeypatch.setattr(desk, "GATHER_MAX_S", 3_600.0)
+
+    async def story(house: House) -> None:
+        keep = house.desk._keep
+        late: list[asyncio.Task[None]] = []
+
+        async def kept(made: Any) -> None:
+            if not late:
+                late.append(asyncio.create_task(burst(house, 8, 3)))
+                while len(house.desk._pending) < 3:  # noqa: ASYNC110  # nothing tells of it
+                    await asyncio.sleep(0)
+            await keep(made)
+
+        monkeypatch.setattr(house.desk, "_keep", kept)
+        await burst(house, 0, 8)
+        await burst(house, 16, 8)  # with the three that came late
+        await late[0]
+        assert house.desk.counts["commits"] == 2
+        await burst(house, 24, 11)
+        assert house.desk.counts["commits"] == 3
 
     run(tmp_path, story)
