@@ -50,27 +50,39 @@ def _leave_out(outbox: Outbox, frame: Frame, error: EventAhead) -> None:
 
 
 class Courier:
-    """Carries until told to stop. It polls: waking a thread for each event costs the request path more."""
+    """Carries until told to stop. It polls: waking a thread for each event costs the request path more.
 
-    def __init__(self, outbox: Outbox, link: Link, watch: Callable[[], None]) -> None:
+    `watch` is called every `watch_s` seconds by a thread of its own: a link that hangs holds the other up.
+    """
+
+    def __init__(self, outbox: Outbox, link: Link, watch: Callable[[], None], watch_s: float) -> None:
         self._outbox = outbox
         self._link = link
         self._watch = watch
-        self._stopping = False
+        self._watch_s = max(watch_s, POLL_S)
+        self._stopping = threading.Event()
+        threading.Thread(target=self._look, name="recorder-switch", daemon=True).start()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._stopping.set()
+            raise
 
     def stop(self, timeout_s: float) -> bool:
         """Stop after the frame that is under way. Return whether the thread has ended in time."""
-        self._stopping = True
+        self._stopping.set()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
+
+    def _look(self) -> None:
+        while not self._stopping.wait(self._watch_s):
+            self._watch()
 
     def _run(self) -> None:
         ended = False
         try:
-            while not self._stopping:
-                self._watch()
+            while not self._stopping.is_set():
                 if not carry(self._outbox, self._link):
                     time.sleep(POLL_S)
             ended = True

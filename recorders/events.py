@@ -131,13 +131,16 @@ class DecisionEncoder:
     def _stated(self, statuses: object) -> dict[str, str]:
         if not isinstance(statuses, Mapping):
             raise refusal("status", "statuses", statuses, "a mapping", 'Pass {"age": "stale"}.')
+        stated = {}
         for name, status in statuses.items():
             if name not in self._known:
                 raise refusal("status", "statuses", name, "a declared field", "Check its name.")
             if status not in STATUSES:
                 where = f"The status of {name!r}"
                 raise refusal("status", where, status, f"one of {', '.join(STATUSES)}", "Check its name.")
-        return dict(statuses)
+            # Something else may say that it equals a status: it raises here, and never reaches a frame.
+            stated[str.__str__(name)] = str.__str__(status)
+        return stated
 
     def _patiently(self, event: tuple[object, ...]) -> bytes:
         """Return the event's bytes, value by value.

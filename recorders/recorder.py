@@ -73,7 +73,7 @@ class Recorder:
         self._refusals = Refusals()
         self._guard = Guard(self._refuse)
         self._sampler = None if sampling is None else Sampler(sampling, feature_set)
-        self._switch = KillSwitch(switch, limits.switch_s)
+        self._switch = KillSwitch(switch)
         self._folder = FOLDER if crash_proof is True else crash_proof or None
         self._hot = encoder.hot if self._sampler is None and self._folder is None else None
         self._courier: Courier | None = None
@@ -261,9 +261,8 @@ class Recorder:
         outbox = self._new_outbox()
         if self._folder is not None:
             address = getattr(self._link, "address", "")  # of a sidecar, which drains what a SIGKILL leaves
-            outbox.journal = SegmentFile(
-                self._folder, outbox.writer, self.decision_point, self.feature_set, address
-            )
+            known = (self._folder, outbox.writer, self.decision_point, self.feature_set, address)
+            outbox.journal = SegmentFile(*known, forked=inherited is not None)
         self._outbox = outbox
         self._prefix = f"{self._outbox.writer.hex[:20]}-"
         self._number = itertools.count(1).__next__ if self._hot is None else self._hot.number
@@ -271,7 +270,7 @@ class Recorder:
         if self._hot is not None:
             self._hot.open(None)
         self._starting = threading.Lock()
-        self._switch.watch(outbox, at_once=True)
+        self._switch.watch(outbox)
 
     def _new_outbox(self) -> Outbox:
         return Outbox(
@@ -293,7 +292,8 @@ class Recorder:
             return
         try:
             if self._courier is None:
-                self._courier = Courier(self._outbox, self._link, partial(self._switch.watch, self._outbox))
+                watch = partial(self._switch.watch, self._outbox)
+                self._courier = Courier(self._outbox, self._link, watch, self._limits.switch_s)
                 exits.hold(self)
                 self._open_hot_path()
         except RuntimeError:

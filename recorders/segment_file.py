@@ -119,12 +119,25 @@ class _File:
 
 
 class SegmentFile:
-    """Keeps what one writer accepted until the log has it. Made by `Recorder(..., crash_proof=True)`."""
+    """Keeps what one writer accepted until the log has it. Made by `Recorder(..., crash_proof=True)`.
+
+    In a forked process there may be no room: then it keeps nothing until there is.
+
+    Raises:
+        OSError: the folder is not there, or has no room; not when it is `forked`.
+    """
 
     def __init__(
-        self, folder: Path, writer: UUID, decision_point: str, feature_set: FeatureSet, address: str
+        self,
+        folder: Path,
+        writer: UUID,
+        decision_point: str,
+        feature_set: FeatureSet,
+        address: str,
+        *,
+        forked: bool = False,
     ) -> None:
-        if not folder.is_dir():
+        if not forked and not folder.is_dir():
             raise FileNotFoundError(
                 f"{folder} is no folder. Expected one in memory for crash_proof. "
                 "Make it, so that the service and its sidecar can write there."
@@ -151,7 +164,20 @@ class SegmentFile:
             feature_set=feature_set.canonical(),
         )
         self._lost, self._lost_at = b"", -_LOST_EVERY_S
-        self._files = [self._open()]
+        self._files: list[_File] = []
+        try:
+            self._files.append(self._open())
+        except OSError as error:
+            if not forked:
+                raise
+            _logger.error(  # noqa: TRY400  # the message is the remedy; a trace adds none
+                "Process %d keeps no event in %s, and so takes none: %s. Expected room for a file of %d MiB. "
+                "Make room: it goes on by itself.",
+                os.getpid(),
+                folder,
+                error,
+                SEGMENT_BYTES // 2**20,
+            )
 
     def _open(self) -> _File:
         number = self._opening.number + 1
@@ -172,7 +198,7 @@ class SegmentFile:
         if not self._lock.acquire(blocking=False) and not self._lock.acquire(timeout=_PATIENCE_S):
             return False
         try:
-            if not self._files[-1].room(len(data)):
+            if not self._files or not self._files[-1].room(len(data)):
                 self._files.append(self._open())
                 if not self._files[-1].room(len(data)):
                     return False
@@ -221,10 +247,11 @@ class SegmentFile:
 
     def _mark(self, mark: bytes, body: bytes) -> None:
         """Write what is no event. A recorder that is switched off may report losses for days."""
-        if not self._files[-1].room(len(body)):
+        if not self._files or not self._files[-1].room(len(body)):
             with contextlib.suppress(OSError):  # no memory for another file: the reserve takes it
                 self._files.append(self._open())
-        self._files[-1].write(mark, body)
+        if self._files:
+            self._files[-1].write(mark, body)
 
     def disown(self) -> None:
         """Close a forked child's copies. Without the lock: the parent's thread that held it is not here."""

@@ -1,9 +1,7 @@
 """The kill switch: an operator turns recording off without a deployment, and on again."""
 
 import logging
-import math
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -26,7 +24,7 @@ def is_off(asked: Callable[[], bool]) -> bool:
     """Return whether recording is switched off: by the environment, by a file, or by the service itself.
 
     HARNESS_RECORDER_OFF holds anything but "", 0, false or no; HARNESS_RECORDER_OFF_FILE names a file
-    that exists; `asked` says True. Read about once a second by the background thread, never by `record`.
+    that exists; `asked` says True. Read about once a second by a background thread, never by `record`.
     """
     if os.environ.get(OFF_VARIABLE, "").lower() not in _NO:
         return True
@@ -35,20 +33,15 @@ def is_off(asked: Callable[[], bool]) -> bool:
 
 
 class KillSwitch:
-    """A service's switch, asked when it is due: every `every_s` seconds."""
+    """A service's switch: asked when a process begins, then by a thread of the recorder for this alone."""
 
-    def __init__(self, asked: Callable[[], bool], every_s: float) -> None:
+    def __init__(self, asked: Callable[[], bool]) -> None:
         self._asked = asked
-        self._every_s = every_s
-        self._due_at = -math.inf
 
-    def watch(self, outbox: Outbox, *, at_once: bool = False) -> None:
+    def watch(self, outbox: Outbox) -> None:
         """Close the door of `outbox`, or open it again. Where the switch raises, it stays as it is."""
-        now = time.monotonic()
-        if at_once or now >= self._due_at:
-            self._due_at = now + self._every_s
-            with Guard(_warn):
-                outbox.switch(off=is_off(self._asked))
+        with Guard(_warn):
+            outbox.switch(off=is_off(self._asked))
 
 
 def _warn(error: Exception) -> None:

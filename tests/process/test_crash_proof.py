@@ -1,5 +1,6 @@
 """SIGKILL of a service that keeps its events in shared memory: every accepted one is found again."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -260,3 +261,31 @@ def test_a_loss_that_waits_goes_into_the_next_file(memory: Path, monkeypatch: py
         assert journal.keep("decision", [b"x" * 500], outbox.decisions)
     assert lost_by(_owed_of(max(memory.iterdir()))) == {"full": 3}
     outbox.release_journal(remove=True)
+
+
+def test_a_fork_where_there_is_no_room_counts_and_goes_on_when_there_is(
+    memory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The child went on with its parent's closed memory and writer: uncounted, and its `close` raised."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    recorder = still_recorder(MemoryLink(), memory)
+    beside = Recorder("p", TWO, MemoryLink(), model="m", model_version="1")
+    assert recorder.record(PLAIN)
+    before = {one: one._outbox.writer for one in (recorder, beside)}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        child = os.fork()
+        if not child:
+            renewed = all(one._outbox.writer != writer for one, writer in before.items())
+            refused = recorder.record(PLAIN) is None and recorder.counters.dropped == {"full": 1}
+            said = "Make room" in caplog.text
+            patch.undo()
+            kept = recorder.record(PLAIN) is not None and recorder.flush(10)
+            os._exit(0 if (renewed, refused, said, kept, recorder.close(10)) == (True,) * 5 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert recorder.close(10)
+    assert beside.close(10)
+    assert list(memory.iterdir()) == []

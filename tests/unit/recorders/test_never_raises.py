@@ -103,6 +103,27 @@ def test_hostile_envelopes_cost_an_event_and_nothing_else(name: str) -> None:
     assert sum(recorder.counters.rejected.values()) == 2
 
 
+class Equal(msgspec.Struct):
+    """Says that it is whatever it is compared with."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_what_says_that_it_is_a_status_never_reaches_a_frame() -> None:
+    """It was accepted, and the frame could not be read: with it went all others' events."""
+    link = MemoryLink()
+    recorder = still(link)
+    assert recorder.record(PLAIN, statuses={"age": Equal()}) is None  # type: ignore[dict-item]
+    assert recorder.record(PLAIN, statuses={"age": "stale"})
+    assert recorder.counters.rejected == {"exception": 1}
+    recorder.carry_all()
+    (frame,) = (one for one in link.frames if one.kind == "decision")
+    assert [event[-1] for event in msgspec.msgpack.decode(frame.payload)] == [[["age", "stale"]]]
+
+
 def test_an_event_over_the_size_limit_is_refused() -> None:
     recorder = still(MemoryLink(), event_bytes=60)
     assert recorder.record(PLAIN, unit="u" * 100) is None

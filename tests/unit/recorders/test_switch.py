@@ -1,5 +1,6 @@
 """The kill switch: off within a second, nothing lost uncounted, and on again."""
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -74,3 +75,45 @@ def test_a_switch_that_raises_leaves_things_as_they_are(caplog: pytest.LogCaptur
         assert r.record(PLAIN)
         assert r.flush(5)
     assert "raised ZeroDivisionError" in caplog.text
+
+
+def test_a_link_that_hangs_does_not_hold_the_switch_up() -> None:
+    """The thread that waited for the sidecar was the one that read the switch: for up to fifteen seconds."""
+    hanging, under_way, state = threading.Event(), threading.Event(), {"off": False}
+
+    def hang(_: object) -> None:
+        under_way.set()
+        assert hanging.wait(60)
+
+    recorder = Recorder(
+        "p", TWO, MemoryLink(hang), model="m", model_version="1", limits=QUICK, switch=lambda: state["off"]
+    )
+    assert recorder.record(PLAIN)
+    assert under_way.wait(10)
+    state["off"] = True
+    until(lambda: recorder.record(PLAIN) is None)
+    assert recorder.counters.dropped == {"off": 1}
+    state["off"] = False
+    until(lambda: recorder.record(PLAIN) is not None)
+    hanging.set()
+    assert recorder.close(10)
+
+
+def test_a_switch_that_hangs_does_not_hold_up_what_was_accepted() -> None:
+    hanging, asked = threading.Event(), threading.Event()
+
+    def switch() -> bool:
+        if threading.current_thread() is not threading.main_thread():
+            asked.set()
+            assert hanging.wait(60)
+        return False
+
+    link = MemoryLink()
+    recorder = Recorder("p", TWO, link, model="m", model_version="1", limits=QUICK, switch=switch)
+    assert recorder.record(PLAIN)
+    assert asked.wait(10)
+    assert recorder.record(PLAIN)
+    assert recorder.flush(10)
+    hanging.set()
+    assert recorder.close(10)
+    assert link.events() == 2
