@@ -83,10 +83,11 @@ def ship(
     of the writer is gone. What the log took from it under the old writer is repeated.
 
     Raises:
-        HarnessError: the folder is in use, or the log refuses.
+        HarnessError: there is no such folder, it is in use, or the log refuses.
     """
     _need_extra(*SHIPPING)
     _need_url(settings)
+    _readable(settings)  # else one would be made, and all of it shipped
     with rights.private(), contextlib.closing(House(settings)) as house:
         if again_from is not None:
             _ship_again(house.outbox, again_from)

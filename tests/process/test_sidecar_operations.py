@@ -15,6 +15,7 @@ import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.log.log import Log
@@ -117,6 +118,15 @@ def test_a_sidecar_that_was_killed_while_it_was_drained_is_not_drained(tmp_path:
         assert "ended before it was drained" in done.stderr
         assert "harness sidecar ship" in done.stderr
         assert "No sidecar answers" in sidecar.run("status").stderr
+
+
+def test_a_folder_that_is_not_there_is_not_shipped(tmp_path: Path) -> None:
+    """It was made, and of a name that was mistyped it was said that the log has all."""
+    settings = load(None, {"HARNESS_DATABASE_URL": NOWHERE})
+    folder = tmp_path / "mistyped"
+    with pytest.raises(SettingsError, match="is no folder"):
+        commands.ship(msgspec.structs.replace(settings, folder=str(folder)), timeout_s=1.0)
+    assert not folder.exists()
 
 
 def test_a_sidecar_that_is_stopped_is_said_to_be_silent(tmp_path: Path) -> None:
