@@ -15,8 +15,8 @@ from recorders.sidecar import ops, rights, segment
 from recorders.sidecar.disk import used_bytes
 from recorders.sidecar.errors import ExtraMissing, NotDrained, SettingsError, SidecarUnreachable
 from recorders.sidecar.house import House, ship_all
-from recorders.sidecar.outbox import SQL as OUTBOX_SQL
 from recorders.sidecar.outbox import Outbox
+from recorders.sidecar.outbox_file import SQL as OUTBOX_SQL
 from recorders.sidecar.place import INBOX, Place
 from recorders.sidecar.recovery import OUTBOX
 from recorders.sidecar.salvage import QUARANTINE

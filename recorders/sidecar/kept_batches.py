@@ -50,6 +50,13 @@ class KeptBatches:
             raise LookupError(f"batch {ordinal} is missing")
         return row
 
+    def readable(self, ordinal: int) -> tuple[Any, ...] | None:
+        """Return the row of a batch, None where it cannot be read or was released."""
+        try:
+            return self.row(ordinal)
+        except (sqlite3.Error, LookupError):
+            return None
+
     def ordinal_of(self, writer: bytes, sequence: int) -> int | None:
         """Return the ordinal of a writer's batch `sequence`, None when it is no longer kept."""
         for number in sorted(self.files, reverse=True):
@@ -68,6 +75,32 @@ class KeptBatches:
         del self.files[number]
         self._shipped.pop(number, None)
         return True
+
+    def release(self, shipped: int, covered: int, *, newest: int, retain_s: float, now: float) -> list[bool]:
+        """Unlink files before `newest`, oldest first, and return of each whether the log covered it.
+
+        A file goes when all up to its last ordinal is `shipped`, and it is `covered` or was
+        shipped `retain_s` ago.
+        """
+        gone = []
+        for number in sorted(self.files):
+            file = self.files[number]
+            if number == newest or file.last_ordinal > shipped:
+                break
+            safe = file.first_ordinal > file.last_ordinal or 0 < file.end_position <= covered
+            if not (safe or self.shipped_for(number, now) >= retain_s) or not self.let_go(number):
+                break
+            gone.append(safe)
+        return gone
+
+    def let_go_of_empty(self) -> int:
+        """Unlink closed files without a batch, and return how many: each start makes one.
+
+        The quota is for what waits. The last before the newest stays: what it says counts where that one is
+        damaged.
+        """
+        closed = [self.files[number] for number in sorted(self.files)[:-2]]
+        return sum(self.let_go(file.number) for file in closed if file.first_ordinal > file.last_ordinal)
 
     def close(self) -> None:
         """Close the file that is read. Safe to call twice."""

@@ -8,7 +8,7 @@ library was upgraded in between, and after a restored backup the log gets back e
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -20,12 +20,12 @@ from recorders.frame import Receipt
 from recorders.sidecar import segment
 from recorders.sidecar.drafts import Draft, control
 from recorders.sidecar.kept_batches import KeptBatches
+from recorders.sidecar.outbox_file import SQL, Contents, OutboxFile
 from recorders.sidecar.place import Place
 from recorders.sidecar.records import File, Identity, Ready, State, Witness, ready_of, row_of
 from recorders.sidecar.recovery import OUTBOX, recover
 from recorders.sidecar.report import sidecar_loss
 
-SQL: Final = segment.statements(Path(__file__).with_suffix(".sql"))
 RECEIPTS: Final = 1_024
 
 
@@ -42,12 +42,10 @@ class Outbox:
         self.receipts: deque[Witness] = deque(maxlen=RECEIPTS)
         self.damaged: list[tuple[str, int]] = []
         self.unlinked = self.unlinked_uncovered = 0
-        self._segment_bytes = segment_bytes
         self._clock = clock
+        self._file = OutboxFile(folder, segment_bytes)
         self._kept = KeptBatches(folder, SQL)
         self._settled: set[str] = set()
-        self._connection: sqlite3.Connection | None = None
-        self._number = 0
         self._open()
 
     @property
@@ -118,10 +116,11 @@ class Outbox:
             last_ordinal=self.state.last_ordinal + len(rows),
         )
         grown = msgspec.structs.replace(identity, sequence=identity.sequence + len(rows))
-        self._transact(state, rows=rows, identities=[grown], durable=True)
+        self._write(Contents(state, rows, [grown]), durable=True)
         identity.sequence = grown.sequence
-        self._kept.files[self._number].last_ordinal = state.last_ordinal
-        self._rotate_if_due()
+        self._kept.files[self._file.number].last_ordinal = state.last_ordinal
+        if self._file.large:
+            self._rotate()
 
     def shipped(self, ready: Ready, receipt: Receipt) -> None:
         """Take the log's word for a batch.
@@ -146,13 +145,13 @@ class Outbox:
             if file.last_ordinal == ready.ordinal
         ]
         state = msgspec.structs.replace(self.state, shipped_ordinal=ready.ordinal)
-        self._transact(state, receipts=[word], files=changed, durable=False)
+        self._write(Contents(state, receipts=[word], files=changed), durable=False)
         self.receipts.append(word)
         self._kept.shipped({file.number: file for file in changed}, self._clock.monotonic())
 
     def bind(self, log_id: str) -> None:
         """Bind the spool to one log, for good."""
-        self._transact(msgspec.structs.replace(self.state, log_id=log_id), durable=True)
+        self._write(Contents(msgspec.structs.replace(self.state, log_id=log_id)), durable=True)
 
     def settle_in(self, place: str, before: int) -> bool:
         """Take note of where the folder is. Return whether it was elsewhere: it is a copy then.
@@ -162,20 +161,20 @@ class Outbox:
         """
         copied = self.state.place not in ("", place)
         if not self.state.place:
-            self._transact(msgspec.structs.replace(self.state, place=place), durable=True)
+            self._write(Contents(msgspec.structs.replace(self.state, place=place)), durable=True)
         elif copied:
             old = self.identity.number
             state = msgspec.structs.replace(
                 self.state, inherited_before=before, inherited_number=old, place=place
             )
             identity = Identity(old + 1, uuid4().bytes, 0, "copied", self._now())
-            self._transact(state, identities=[identity], durable=True)
+            self._write(Contents(state, identities=[identity]), durable=True)
             self.identities.append(identity)
         return copied
 
     def ship_again_after(self, ordinal: int) -> None:
         """Let shipping go on after `ordinal`: back, after a restore; on, past what the log will not take."""
-        self._transact(msgspec.structs.replace(self.state, shipped_ordinal=ordinal), durable=True)
+        self._write(Contents(msgspec.structs.replace(self.state, shipped_ordinal=ordinal)), durable=True)
 
     def rewrite(self, first: int, reason: str, mend: Callable[[Ready], Sequence[Draft]] | None = None) -> int:
         """Write the batches from ordinal `first` on again, and return how many there are.
@@ -186,15 +185,15 @@ class Outbox:
         """
         last, now, begun = self.state.last_ordinal, self._now(), len(self.identities)
         identity = Identity(self.identity.number + 1, uuid4().bytes, 0, reason, now)
-        head = self._row(first) if mend else None
+        head = self._kept.readable(first) if mend else None
         if head is not None and head[1] == self.identity.writer:
             identity, begun = msgspec.structs.replace(self.identity, sequence=head[2] - 1), begun - 1
-        count = 0
+        state, count = msgspec.structs.replace(self.state), 0
 
         def rows() -> Iterator[tuple[Any, ...]]:
             nonlocal count
             for ordinal in range(first, last + 1):
-                row = self._row(ordinal)
+                row = self._kept.readable(ordinal)
                 if row is None or not ready_of(row).proven():
                     continue
                 drafts = mend(ready_of(row)) if mend else ()
@@ -203,15 +202,13 @@ class Outbox:
                     count += 1
                     identity.sequence += 1
                     yield (last + count, identity.writer, identity.sequence, *rest)
+            state.last_ordinal, state.shipped_ordinal = last + count, last
 
-        with self._transaction(durable=True) as connection:
-            connection.executemany(SQL["insert_batch"], rows())
-            state = msgspec.structs.replace(self.state, last_ordinal=last + count, shipped_ordinal=last)
-            self._put(connection, state, [identity])
-        self.state = state
+        self._write(Contents(state, rows(), [identity]), durable=True)
         self.identities[begun:] = [identity]
-        self._kept.files[self._number].last_ordinal = state.last_ordinal
-        self._rotate_if_due()
+        self._kept.files[self._file.number].last_ordinal = state.last_ordinal
+        if self._file.large:
+            self._rotate()
         return count
 
     def release(self, *, retain_s: float, pressed: bool) -> None:
@@ -221,28 +218,24 @@ class Outbox:
         last two are counted: after a loss of the log their batches could not be given back. When pressed,
         the file that is written goes as well, if all of it is shipped.
         """
-        current = self._kept.files[self._number]
+        current = self._kept.files[self._file.number]
         if pressed and self.waiting == 0 and current.first_ordinal <= current.last_ordinal:
             self._rotate()
         covered = self.receipts[-1].covered if self.receipts else 0
-        for number in sorted(self._kept.files):
-            file = self._kept.files[number]
-            if number == self._number or file.last_ordinal > self.state.shipped_ordinal:
-                return
-            safe = file.first_ordinal > file.last_ordinal or 0 < file.end_position <= covered
-            if not (safe or pressed or self._kept.shipped_for(number, self._clock.monotonic()) >= retain_s):
-                return
-            if not self._kept.let_go(number):
-                return
-            self.unlinked += 1
-            self.unlinked_uncovered += not safe
+        let_go = self._kept.release(
+            self.state.shipped_ordinal,
+            covered,
+            newest=self._file.number,
+            retain_s=0.0 if pressed else retain_s,
+            now=self._clock.monotonic(),
+        )
+        self.unlinked += len(let_go)
+        self.unlinked_uncovered += let_go.count(False)
 
     def close(self) -> None:
         """Close the files. Safe to call twice."""
         self._kept.close()
-        if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
+        self._file.close()
 
     # Inside.
 
@@ -250,58 +243,14 @@ class Outbox:
         """Return what is written down as the time: seconds since 1970, as the machine has them."""
         return self._clock.now_us() / 1e6
 
-    def _row(self, ordinal: int) -> tuple[Any, ...] | None:
-        try:
-            return self._kept.row(ordinal)
-        except (sqlite3.Error, LookupError):
-            return None
-
-    @contextlib.contextmanager
-    def _transaction(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
-        connection = self._connection
-        assert connection is not None, "the outbox is open"
-        connection.execute(f"pragma synchronous = {'FULL' if durable else 'NORMAL'}")
-        connection.execute("begin immediate")
-        try:
-            yield connection
-            connection.execute("commit")
-        finally:
-            if connection.in_transaction:
-                with contextlib.suppress(sqlite3.Error):
-                    connection.execute("rollback")
-
-    def _put(self, connection: sqlite3.Connection, state: State, identities: Iterable[Identity]) -> None:
-        connection.execute(SQL["put_state"], msgspec.structs.astuple(state))
-        connection.executemany(SQL["put_identity"], [msgspec.structs.astuple(i) for i in identities])
-
-    def _transact(
-        self,
-        state: State,
-        *,
-        rows: Iterable[tuple[Any, ...]] = (),
-        identities: Iterable[Identity] = (),
-        receipts: Iterable[Witness] = (),
-        files: Iterable[File] = (),
-        durable: bool,
-    ) -> None:
-        with self._transaction(durable=durable) as connection:
-            connection.executemany(SQL["insert_batch"], rows)
-            self._put(connection, state, identities)
-            connection.executemany(SQL["put_receipt"], receipts)
-            connection.executemany(SQL["put_file"], [msgspec.structs.astuple(file) for file in files])
-        self.state = state
-
-    def _rotate_if_due(self) -> None:
-        if segment.bytes_of(self._kept.path(self._number)) - self._born_bytes >= self._segment_bytes:
-            self._rotate()
+    def _write(self, contents: Contents, *, durable: bool) -> None:
+        self._file.write(contents, durable=durable)
+        self.state = contents.state
 
     def _rotate(self) -> None:
-        old = self._connection
         # On a disk too full for a new file the old one goes on; the next batch tries again.
         with contextlib.suppress(OSError, sqlite3.Error):
-            self._begin(self._number + 1, [])
-            if old is not None:
-                old.close()
+            self._begin(self._file.number + 1, [])
 
     def _begin(self, number: int, rows: Sequence[tuple[Any, ...]]) -> None:
         """Begin a file that carries the state of the outbox.
@@ -310,21 +259,10 @@ class Outbox:
             OSError, sqlite3.Error: the disk refuses.
         """
         kept = [file for n, file in self._kept.files.items() if self._kept.path(n).exists()]
-
-        def fill(connection: sqlite3.Connection) -> None:
-            for statement in SQL["tables"].split(";"):
-                connection.execute(statement)
-            connection.executemany(SQL["insert_batch"], rows)
-            self._put(connection, self.state, self.identities)
-            connection.executemany(SQL["put_receipt"], self.receipts)
-            connection.executemany(SQL["put_file"], [msgspec.structs.astuple(file) for file in kept])
-            connection.executemany(SQL["put_settled"], [(name,) for name in sorted(self._settled)])
-
-        opened = segment.create(self._kept.path(number), fill, "power")
+        settled = sorted(self._settled)
+        self._file.begin(number, Contents(self.state, rows, self.identities, self.receipts, kept, settled))
         first = self.state.last_ordinal + 1 - len(rows)
         self._kept.files[number] = File(number, first, self.state.last_ordinal)
-        self._connection, self._number = opened, number
-        self._born_bytes = segment.bytes_of(self._kept.path(number))
 
     def _open(self) -> None:
         segment.sweep(self.folder, OUTBOX)
@@ -341,17 +279,7 @@ class Outbox:
             self.identities.append(Identity(number, uuid4().bytes, 0, reason, self._now()))
         rows += [self._told(name, kept) for name, kept in self.damaged]
         self._begin(found.last_number + 1, rows)
-        self._let_go_of_empty()
-
-    def _let_go_of_empty(self) -> None:
-        """Unlink closed files without a batch: each start makes one, and the quota is for what waits.
-
-        The last before this one stays: what it says counts where this one is damaged.
-        """
-        for number in sorted(self._kept.files)[:-2]:
-            file = self._kept.files[number]
-            if file.first_ordinal > file.last_ordinal:
-                self.unlinked += self._kept.let_go(number)
+        self.unlinked += self._kept.let_go_of_empty()
 
     def _told(self, name: str, kept: int) -> tuple[Any, ...]:
         """Return the report of a damaged file as a batch to ship.

@@ -33,8 +33,7 @@ def test_neither_a_hostile_value_nor_a_damaged_header_holds_anything_up(
     for frame in (sent[0], hostile, *sent[1:]):
         house.spool.commit([arrived(frame)], [schema])
         house.shipper._rounds.compose()
-    connection = house.outbox._connection
-    assert connection is not None
+    connection = house.outbox._file.connection
     connection.execute("update batch set events = 0 where ordinal = 3")
     connection.execute("update batch set decision_point = ? where ordinal = 4", ("p" * 201,))
     assert ship_all(house, timeout_s=60), house.shipper.reason

@@ -44,8 +44,7 @@ def composed(house: House, count: int) -> list[Frame]:
 
 def altered(house: House, ordinal: int, column: str, value: object) -> None:
     """Alter what a batch in the outbox says of itself, as a disk does that flips bits."""
-    connection = house.outbox._connection
-    assert connection is not None
+    connection = house.outbox._file.connection
     connection.execute(f"update batch set {column} = ? where ordinal = ?", (value, ordinal))
 
 
