@@ -15,6 +15,7 @@ from harness.models import REGISTERED as MODEL
 from harness.training.registry import CREATED as TRAINING_SET
 from recorders.canonical import digest
 from recorders.columns import SEALED
+from recorders.errors import WriterForked
 from recorders.sealing import ID_BYTES
 
 ERASED, REAPPLIED = "subject.erased", "subject.erased_again"
@@ -36,7 +37,9 @@ def erase(
     """Return the receipt of erasing a subject: their keys' ids, and what held their events. Once is enough.
 
     The receipt does not name the subject. What died between destroying and the receipt is done again, and
-    ends with the same receipt. `progress` is called with how many decisions were searched for theirs.
+    ends with the same receipt. What came while it searched is on it too: events that were under way, and a
+    set that was registered meanwhile; one that is registered after it is refused by whoever cuts it
+    (`harness.training.erased`). `progress` is called with how many decisions were searched for theirs.
 
     Raises:
         UsageError: nobody of that name ever had a key here.
@@ -45,10 +48,21 @@ def erase(
     receipt, pending = _sought(log, keys, subject)
     if receipt is not None:
         return receipt
-    body = _held_under(log, pending, progress)
+    found = Search(log, pending)
+    found.go_on(progress)
     keys.destroy(pending)
-    name = digest(b"".join(pending))
-    return log.control(ERASED, pending[0].hex(), body, key=f"erase:{name}")
+    found.go_on(progress)
+    named = {"keys": [one.hex() for one in pending]}
+    subject_key, name = pending[0].hex(), f"erase:{digest(b''.join(pending))}"
+    body = named | found.told()
+    try:
+        receipt = log.control(ERASED, subject_key, body, key=name)
+    except WriterForked:  # somebody erases the same person at this moment, and was first
+        receipt, _none = _sought(log, keys, subject)
+        assert receipt is not None, "who was first left a receipt"
+        return receipt
+    whole = named | found.told(up_to=receipt.position)
+    return receipt if whole == body else log.control(ERASED, subject_key, whole, key=f"{name}:whole")
 
 
 def foresee(
@@ -86,7 +100,9 @@ def _sought(log: Log, keys: KeyStore, subject: str) -> tuple[ControlEvent | None
 
 
 def _held_under(log: Log, pending: list[bytes], progress: Callable[[int], None]) -> dict[str, Any]:
-    return {"keys": [one.hex() for one in pending], **held(log, pending, progress)}
+    found = Search(log, pending)
+    found.go_on(progress)
+    return {"keys": [one.hex() for one in pending], **found.told()}
 
 
 def reapply(log: Log, keys: KeyStore) -> int:
@@ -98,48 +114,58 @@ def reapply(log: Log, keys: KeyStore) -> int:
     return count
 
 
-def held(
-    log: Log, identifiers: Sequence[bytes], progress: Callable[[int], None] = lambda _: None
-) -> dict[str, Any]:
-    """Return what holds events that are sealed with these keys, and how many.
+class Search:
+    """What holds events that are sealed with these keys, and how many.
 
     A training set counts if its range has one. A model counts if its training reached the first of them:
     nobody else knows what it learnt.
     """
-    end = log.head().position + 1
-    points = [point for kind, point, *_ in log.rows("stats") if kind == "decision"]
-    found, searched = {}, 0
 
-    def told(rows: int) -> None:
-        nonlocal searched
-        searched += rows
-        progress(searched)
+    def __init__(self, log: Log, identifiers: Sequence[bytes]) -> None:
+        self._log = log
+        self._identifiers = identifiers
+        self._found: dict[str, list[int]] = {}
+        self._stop = 1
+        self._searched = 0
 
-    for point in points:
-        found[point] = positions(log, end, point, identifiers, told)
-    places = sorted(place for some in found.values() for place in some)
-    sets, models = log.controls(TRAINING_SET), log.controls(MODEL)
-    return {
-        "rows": len(places),
-        "decision_points": {
-            point: {"rows": len(some), "first": some[0], "last": some[-1]}
-            for point, some in found.items()
-            if some
-        },
-        "segments": [
-            f"{one.first}-{one.stop - 1}"
-            for one in log.sealed.segments()
-            if _within(places, one.first, one.stop)
-        ],
-        "training_sets": [
-            one.subject
-            for one in sets
-            if _within(found.get(_cut(one)["decision_point"], []), _cut(one)["start"], _cut(one)["stop"])
-        ],
-        "models": [
-            one.subject for one in models if places and (one.body.get("trained_until") or 0) >= places[0]
-        ],
-    }
+    def go_on(self, progress: Callable[[int], None] = lambda _: None) -> None:
+        """Search what the log has now and was not searched; `progress` is told of all decisions so far."""
+
+        def told(rows: int) -> None:
+            self._searched += rows
+            progress(self._searched)
+
+        start, self._stop = self._stop, self._log.head().position + 1
+        for kind, point, *_ in self._log.rows("stats"):
+            if kind == "decision":
+                there = self._found.setdefault(point, [])
+                there += positions(self._log, (start, self._stop), point, self._identifiers, told)
+
+    def told(self, *, up_to: int | None = None) -> dict[str, Any]:
+        """Return what a receipt says of it, with what was registered up to a position, by default by now."""
+        places = sorted(place for some in self._found.values() for place in some)
+        sets = self._log.controls(TRAINING_SET, up_to=up_to)
+        models = self._log.controls(MODEL, up_to=up_to)
+        return {
+            "rows": len(places),
+            "decision_points": {
+                point: {"rows": len(some), "first": some[0], "last": some[-1]}
+                for point, some in self._found.items()
+                if some
+            },
+            "segments": [
+                f"{one.first}-{one.stop - 1}"
+                for one in self._log.sealed.segments()
+                if _within(places, one.first, one.stop)
+            ],
+            "training_sets": [one.subject for one in sets if self._holds(_cut(one))],
+            "models": [
+                one.subject for one in models if places and (one.body.get("trained_until") or 0) >= places[0]
+            ],
+        }
+
+    def _holds(self, cut: dict[str, Any]) -> bool:
+        return _within(self._found.get(cut["decision_point"], []), cut["start"], cut["stop"])
 
 
 def _cut(training_set: ControlEvent) -> dict[str, Any]:
@@ -149,18 +175,18 @@ def _cut(training_set: ControlEvent) -> dict[str, Any]:
 
 def positions(
     log: Log,
-    end: int,
+    span: tuple[int, int],
     point: str,
     identifiers: Sequence[bytes],
     told: Callable[[int], None] = lambda _: None,
 ) -> list[int]:
-    """Return where the events of a decision point are that are sealed with one of these keys.
+    """Return where the events of a decision point in a range are that are sealed with one of these keys.
 
     `told` is called with the rows of each batch.
     """
     wanted = pa.array(identifiers, pa.binary())
     found: list[int] = []
-    for batch in log.read(1, end, kind="decision", decision_point=point, columns=[SEALED]):
+    for batch in log.read(*span, kind="decision", decision_point=point, columns=[SEALED]):
         told(batch.num_rows)
         if SEALED in batch.schema.names:
             keys = pc.binary_slice(batch.column(SEALED), 1, 1 + ID_BYTES)

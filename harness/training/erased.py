@@ -1,4 +1,6 @@
-"""Erased: whether erasures alone explain that the log no longer gives what a set was registered with."""
+"""Erased: what erasures mean for a set that is being cut, and for one that was registered before them."""
+
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -6,13 +8,37 @@ import pyarrow.compute as pc
 
 from harness.log.log import Log
 from harness.replay_errors import TrainingSetDiffers
-from harness.training.errors import ErasedSince
+from harness.training.errors import ErasedMeanwhile, ErasedSince
+from harness.training.kept import ERASURES
 from harness.training.rows import Rows
 from replay.columns import FEATURE, int64
 from replay.differ import differs
 from replay.matching import Flags
 
 STATUSES, ERASED = "statuses", "erased"
+
+
+def refuse_erased(log: Log, core: dict[str, Any], since: int) -> None:
+    """Refuse a set that may hold somebody who was erased after the log had told of `since` erasures.
+
+    Raises:
+        ErasedMeanwhile: there is a receipt that names its decision point and part of its range.
+    """
+    if not _personal(log, core):
+        return
+    cut = core["cut"]
+    for receipt in log.controls(ERASURES)[since:]:
+        spans = receipt.body.get("decision_points")  # what was erased again does not say where it lies
+        span = None if spans is None else spans.get(cut["decision_point"])
+        if spans is None or (span and span["first"] < cut["stop"] and span["last"] >= cut["start"]):
+            raise ErasedMeanwhile(core["id"], receipt.position)
+
+
+def _personal(log: Log, core: dict[str, Any]) -> bool:
+    """Return whether a column of the set may come from a field that is kept encrypted."""
+    known = log.feature_sets(at_least=int(core["as_of"]["position"])).values()
+    sealed = {field.name for one in known if one.label in core["feature_sets"] for field in one.sealed}
+    return bool(sealed & {*core["columns"]} or (sealed and core["cut"].get("changes")))
 
 
 def explained(log: Log, name: str, rows: Rows, files: pa.Table | None, digests: tuple[str, str]) -> Flags:

@@ -9,6 +9,7 @@ HarnessError (recorders.errors)
 ├── GatesFailed             a set that is not what its gates ask for                        exit 30
 ├── NotAnExtension          a set that cannot be continued to that place                    exit 2
 ├── ErasedSince             a set of which rows were erased, and no file to compare with     exit 30
+├── ErasedMeanwhile         a set that was cut while somebody in its range was erased       exit 1
 ├── RowNotFound             a decision that is not in the set                               exit 2
 ├── RowProofInvalid         a proof of a row that does not hold                             exit 40
 ├── StateOfAnother          a loader's state of another set or order                        exit 2
@@ -118,6 +119,19 @@ class ErasedSince(HarnessError):
             'Verify its folder, or have a set without them: "harness training-set extend".',
         )
         self.name, self.erased, self.rows = name, erased, rows
+
+
+class ErasedMeanwhile(HarnessError):
+    """Somebody was erased while a set was cut: it would hold values of theirs that no receipt names."""
+
+    def __init__(self, name: str, position: int) -> None:
+        super().__init__(
+            f"While training set {name} was cut, somebody in its range was erased: "
+            f"the receipt is at position {position}.",
+            "Expected nobody to be: their values would stay in its files, which the receipt does not name.",
+            "Nothing was written. Run the same command again: it cuts a set without them.",
+        )
+        self.name, self.position = name, position
 
 
 class RowNotFound(HarnessError):

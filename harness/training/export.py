@@ -47,4 +47,4 @@ def export_training_set(
         root = set_root(rows.size, root_of(leaves.leaves))
         named = register_root(log, name, registered["digest"], root, rows.size)
         written = Written(partial, writer.parts, backfill, (root, named))
-        return settle(log, registered, written, folder, register=False)
+        return settle(log, registered, written, folder)

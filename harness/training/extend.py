@@ -75,7 +75,7 @@ def extend_training_set(
             core = core_of(log, tail.outline, cells.digest(), [])
             keep(partial, tail.rows, cells, Basis(core["id"], tail.rows_per_part, erased, tail.stays))
             written = Written(partial, writer.parts)
-            return settle(log, core, written, place.folder(core["id"]), register=True), reused
+            return settle(log, core, written, place.folder(core["id"]), since=erased), reused
     except Unusable as unusable:
         return _anew(log, longer, at, unusable.reason, place=place, backfill=backfill, progress=progress)
 

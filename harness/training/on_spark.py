@@ -17,6 +17,7 @@ from harness.log.log import Log
 from harness.training import files, spark_frames, spark_tasks
 from harness.training.errors import SpecUnusable
 from harness.training.folder import TrainingSet
+from harness.training.kept import erasures
 from harness.training.parts import DATA, Entry
 from harness.training.rows import Outline, explain, folds, other_labels, resolved
 from harness.training.sets import Place, Written, core_of, declare, settle
@@ -68,7 +69,7 @@ def build_on_spark(
         raise UnknownPosition(spec.stop - 1, at.position, cut=True)
     if place.out_dir is not None:
         files.check_free(place.out_dir)
-    declare(log, spec, at)
+    erased, _declared = erasures(log), declare(log, spec, at)
     schemas, labels = _counted(log, spec, at, session, positions)
     with files.beside(place.folder("new")) as partial:
         shared = partial / "spark"
@@ -82,7 +83,7 @@ def build_on_spark(
         shutil.rmtree(shared)
         core = core_of(log, outline, digest, [])
         written = Written(partial, [entry for _folder, entry in parts])
-        return settle(log, core, written, place.folder(core["id"]), register=True)
+        return settle(log, core, written, place.folder(core["id"]), since=erased)
 
 
 def _undivided(spec: Spec) -> str | None:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from harness.log.log import Log
 from harness.replay_errors import FolderTaken
 from harness.training import files, registry
+from harness.training.erased import refuse_erased
 from harness.training.errors import GatesFailed
 from harness.training.folder import TrainingSet
 from harness.training.hand_off import write_hand_off
@@ -115,6 +116,7 @@ def build_training_set(
         MixedFeatureSets: several schemas in the range, and nothing said of them.
         GatesFailed: the set is not what its gates ask for; nothing is written, the log says so.
         FeatureUnknown, EmptyTrainingSet, ExportFailed, FolderTaken: see there, and `cut_rows`.
+        ErasedMeanwhile: see `settle`.
     """
     place = place or Place()
     at = log.as_of(as_of)
@@ -140,7 +142,7 @@ def build_training_set(
         if anew(spec) is None:
             keep(partial, rows, cells, Basis(core["id"], place.rows_per_part, erased))
         written = Written(partial, writer.parts, backfill)
-        return settle(log, core, written, place.folder(core["id"]), register=True)
+        return settle(log, core, written, place.folder(core["id"]), since=erased)
 
 
 def anew(spec: Spec) -> str | None:
@@ -198,8 +200,16 @@ def core_of(log: Log, rows: Outline, found: str, findings: list[dict[str, Any]])
     return {"id": f"ts-{digest(text)[:12]}", **msgspec.json.decode(text)}
 
 
-def settle(log: Log, core: dict[str, Any], written: Written, folder: Path, *, register: bool) -> TrainingSet:
-    """Register what was written beside, then rename: nothing half-written is ever in place."""
+def settle(
+    log: Log, core: dict[str, Any], written: Written, folder: Path, *, since: int | None = None
+) -> TrainingSet:
+    """Register what was written beside, then rename: nothing half-written is ever in place.
+
+    `since` is how many erasures the log told of before its rows were read; None for a registered set.
+
+    Raises:
+        ErasedMeanwhile: there are more by now, of a person who may be in it; nothing is in place.
+    """
     present = files.in_place(folder, core)
     if present is not None:
         if not log.controls(registry.CREATED, present["id"]):
@@ -212,7 +222,9 @@ def settle(log: Log, core: dict[str, Any], written: Written, folder: Path, *, re
         pq.write_table(written.backfill, written.partial / files.BACKFILL)
     if written.root is not None:
         write_hand_off(written.partial, manifest, *written.root)
-    if register:
+    if since is not None:
+        refuse_erased(log, core, since)
         registry.register(log, core)
+        refuse_erased(log, core, since)  # whoever was erased in between has a receipt that does not name it
     files.placed(written.partial, folder)
     return TrainingSet(manifest, folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.erasure import held
+from harness.erasure import Search
 from harness.log.log import Log
 from harness.log.seal import seal
 from harness.log_export import Selection, export_log
@@ -106,7 +106,7 @@ def test_what_is_done_with_a_log_is_watched(log: Log, tmp_path: Path) -> None:
 
 def test_an_erasure_tells_how_many_decisions_it_searched(log: Log) -> None:
     told: list[int] = []
-    held(log, [b"0" * 16], told.append)
+    Search(log, [b"0" * 16]).go_on(told.append)
     assert told == sorted(told)
     assert told[-1] == sum(row[3] for row in log.rows("stats") if row[0] == "decision")
 
