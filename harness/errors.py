@@ -84,12 +84,19 @@ class TimeAhead(UsageError):
 class UnknownPosition(UsageError):
     """A place that the log has not reached, or that holds no event where one is asked for (`first` is 1).
 
-    With `stops`, it is the last one of a range. With `cut` too, and `head` is where --as-of ends what is
-    read, which need not be the end of the log.
+    With `begins`, a range begins there; with `stops`, it is the last one of a range. With `cut` too, and
+    `head` is where --as-of ends what is read, which need not be the end of the log.
     """
 
     def __init__(
-        self, position: int, head: int, *, first: int = 0, stops: bool = False, cut: bool = False
+        self,
+        position: int,
+        head: int,
+        *,
+        first: int = 0,
+        begins: bool = False,
+        stops: bool = False,
+        cut: bool = False,
     ) -> None:
         end = 'See "harness log head", or leave the position out to mean the end of the log.'
         if cut:
@@ -100,6 +107,10 @@ class UnknownPosition(UsageError):
             happened = f"Position {position} does not exist: the log ends at {head}."
             expected = f"Expected a range that stops at {head + 1} or before."
             end = "Leave --to out to mean the end of the log."
+        elif begins:
+            happened = f"Position {position} does not exist: the log ends at {head}."
+            expected = f"Expected a range that begins at {head + 1} or before."
+            end = "Leave --from out to mean the start of the log."
         elif head == 0:
             happened = f"Position {position} does not exist: the log is empty."
             expected = "Expected an event in the log." if first else "Expected 0, the start of the log."

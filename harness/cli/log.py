@@ -135,10 +135,8 @@ def tail(
 
 
 @log.command()
-@click.option("--from", "start", type=click.IntRange(1), default=1, show_default=True, help="First position.")
-@click.option(
-    "--to", "stop", type=click.IntRange(1), default=None, help="Position after the last. Default: the end."
-)
+@click.option("--from", "start", default="1", show_default=True, help="First position, or a time.")
+@click.option("--to", "stop", default=None, help="Position after the last, or a time. Default: the end.")
 @click.option("--incremental", is_flag=True, help="Only what came since this host verified last.")
 @click.option(
     "--against",
@@ -153,8 +151,8 @@ def tail(
 def verify(
     context: click.Context,
     *,
-    start: int,
-    stop: int | None,
+    start: str,
+    stop: str | None,
     incremental: bool,
     against: tuple[Path, ...],
     believed: str | None,
@@ -166,26 +164,27 @@ def verify(
     Exit 40 if a batch is altered or cannot be read, or if the log is not the one that this host, or a
     checkpoint that was kept elsewhere, remembers.
     """
+    from harness.cli.places import span
     from harness.cli.progress import progress
     from harness.errors import UsageError
     from harness.integrity.compare import compare, remembers
     from harness.integrity.log_keys import integrity_folder
     from harness.integrity.note import notes_of
 
-    if incremental and (start != 1 or stop is not None):
+    whole = start == "1" and stop is None
+    if incremental and not whole:
         raise UsageError(
             "--incremental has a range.", "Expected all that is new.", "Leave --from and --to out."
         )
     home, data = integrity_folder(folder), {}
     with opened(folder) as source:
-        end = stop or source.head().position + 1
         lines: list[str] = []
         holds = True
         if not incremental:
-            with progress(max(end - start, 0), "verifying") as done:
-                found = source.verify(start, stop, done)
+            first, after = span(source, start, stop)
+            with progress(after - first, "verifying") as done:
+                found = source.verify(first, None if stop is None else after, done)
             data, lines, holds = to_builtins(found), list(findings(found)), found.holds
-        whole = start == 1 and stop is None
         if holds and (incremental or against or (whole and remembers(source, home))):
             key_ = public_key(believed) if believed else None
             notes = [note for path in against for note in notes_of(path.read_bytes())]
@@ -247,14 +246,11 @@ def gaps(start: str, stop: str | None, folder: Path | None, json: bool) -> None:
     Recorders and sidecars report what they could not keep, imports what they left out, recoveries what a
     restore lost; the log holds that.
     """
-    from harness.cli.places import edge
+    from harness.cli.places import span
     from harness.log.gaps import TOLD, find, lines
-    from harness.log.places import check_range
 
     with opened(folder) as source:
-        head = source.head().position
-        first, last = edge(source, start), head + 1 if stop is None else edge(source, stop)
-        check_range(first, last, head)
+        first, last = span(source, start, stop)
         told = [one for kind in TOLD for one in source.controls(kind, up_to=last - 1)]
         found = find(told, first, last)
     emit(found, json=json, text=lambda: "\n".join(lines(found)))

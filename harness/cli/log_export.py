@@ -40,15 +40,14 @@ def export(
     OUT/manifest.json counts the rows of each file and names its digest. OUT appears when all is written.
     """
     from harness.cli.log import opened
-    from harness.cli.places import edge
+    from harness.cli.places import span
     from harness.cli.progress import progress
     from harness.log_export import Selection, export_log
 
     with opened(folder) as log:
-        end = log.head().position + 1 if stop is None else edge(log, stop)
-        selection = Selection(edge(log, start), end, kind or KINDS, decision_point)
+        selection = Selection(*span(log, start, stop), kind or KINDS, decision_point)
         whole = not kind and decision_point is None
-        expected = max(selection.stop - selection.start, 0) if whole else None
+        expected = selection.stop - selection.start if whole else None
         with progress(expected, "exporting", quiet=json) as done:
             manifest = export_log(log, selection, out, form, done)
     lines = [f"{one['rows']:>12,} rows  {one['file']}" for one in manifest["files"]]

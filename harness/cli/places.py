@@ -48,13 +48,23 @@ def range_of(log: Log, decision_point: str, start: str, stop: str | None) -> tup
     Without `stop` it ends after the last decision there, not at the end of the log, which what the command
     itself appends would move: the same command again means the same range.
     """
-    first, head = edge(log, start), log.head().position
+    first, after = span(log, start, stop)
     if stop is not None:
-        after = edge(log, stop)
-        check_range(first, after, head)
         return first, after
-    latest = log.rows("latest", stop=head + 1, kind="decision", decision_point=decision_point, rows=1)
-    return first, max(first, latest[0][0] + latest[0][1] if latest else head + 1)
+    latest = log.rows("latest", stop=after, kind="decision", decision_point=decision_point, rows=1)
+    return first, max(first, latest[0][0] + latest[0][1] if latest else after)
+
+
+def span(log: Log, start: str, stop: str | None) -> tuple[int, int]:
+    """Return the half-open range of positions, by default up to the end of the log.
+
+    Raises:
+        RangeUnusable, UnknownPosition, TimeAhead: it is none, or the log has not got that far.
+    """
+    head = log.head().position
+    first, after = edge(log, start), head + 1 if stop is None else edge(log, stop)
+    check_range(first, after, head)
+    return first, after
 
 
 def edge(log: Log, text: str) -> int:

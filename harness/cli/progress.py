@@ -37,7 +37,14 @@ def progress(
         Rate(""),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as shown:
+    shown = Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        refresh_per_second=4,
+        redirect_stdout=sys.stdout.isatty(),  # what goes into a pipe or a file is not for the terminal
+    )
+    with shown:
         task = shown.add_task(label, total=total)
         yield lambda done: shown.update(task, completed=done)
 

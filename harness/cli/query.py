@@ -41,23 +41,36 @@ def query(
     nothing but the log, and change nothing. A table shows the first 100 rows.
     """
     from harness.cli.log import opened
-    from harness.cli.places import edge
+    from harness.cli.places import span
+    from harness.cli.progress import progress
 
     _check(form)
     text = sys.stdin.read() if sql == "-" else sql
+    quiet = form["json"] or (form["csv"] and sys.stdout.isatty())  # the rows themselves are seen
     with opened(folder) as log:
-        end = log.head().position + 1 if stop is None else edge(log, stop)
-        with log.sql(text, start=edge(log, start), stop=end, memory=memory) as answer:
-            if form["parquet"] is not None:
-                _to_parquet(answer, form["parquet"])
-            elif form["csv"]:
-                _to_csv(answer, sys.stdout.buffer)
-            elif form["json"]:
-                _to_json(answer, stats=stats)
-            else:
-                _to_table(answer)
-            if stats and not form["json"]:
-                click.echo("\n".join(_read(answer)), err=True)
+        first, after = span(log, start, stop)
+        with (
+            progress(None, "querying", quiet=quiet) as done,
+            log.sql(text, start=first, stop=after, memory=memory, progress=done) as answer,
+        ):
+            said = _written(answer, form, stats=stats)
+    for line in said:
+        click.echo(line)
+    if stats and not form["json"]:
+        click.echo("\n".join(_read(answer)), err=True)
+
+
+def _written(answer: Any, form: dict[str, Any], *, stats: bool) -> list[str]:
+    """Write the rows in the form that was asked for; return the lines that are shown beside, or instead."""
+    if form["parquet"] is not None:
+        return [_to_parquet(answer, form["parquet"])]
+    if form["csv"]:
+        _to_csv(answer, sys.stdout.buffer)
+        return []
+    if form["json"]:
+        _to_json(answer, stats=stats)
+        return []
+    return list(_table(answer))
 
 
 def _check(form: dict[str, Any]) -> None:
@@ -72,7 +85,7 @@ def _check(form: dict[str, Any]) -> None:
         )
 
 
-def _to_parquet(answer: Any, path: Path) -> None:
+def _to_parquet(answer: Any, path: Path) -> str:
     from harness.row_files import ParquetRows, whole_file
 
     rows = 0
@@ -82,7 +95,7 @@ def _to_parquet(answer: Any, path: Path) -> None:
             writer.write(batch)
             rows += batch.num_rows
         writer.close()
-    click.echo(f"{rows:,} rows in {path}.")
+    return f"{rows:,} rows in {path}."
 
 
 def _to_csv(answer: Any, out: IO[bytes]) -> None:
@@ -110,10 +123,10 @@ def _to_json(answer: Any, *, stats: bool) -> None:
     click.echo(f"]{scanned}}}")
 
 
-def _to_table(answer: Any) -> None:
+def _table(answer: Any) -> Iterator[str]:
     names = answer.schema.names
     if names == PLAN:
-        click.echo("\n".join(text for batch in answer for text in batch.column(1).to_pylist()))
+        yield from (text for batch in answer for text in batch.column(1).to_pylist())
         return
     found = list(islice(_cells(answer), ROWS_SHOWN + 1))
     shown = found[:ROWS_SHOWN]
@@ -124,9 +137,9 @@ def _to_table(answer: Any) -> None:
             cell.rjust(width) if right else cell.ljust(width)
             for cell, width, right in zip(row, widths, numbers, strict=True)
         )
-        click.echo("  ".join(cells).rstrip())
+        yield "  ".join(cells).rstrip()
     more = f", the first {ROWS_SHOWN}: --csv, --json and --parquet write all" if found[ROWS_SHOWN:] else ""
-    click.echo(f"({len(shown)} row{'' if len(shown) == 1 else 's'}{more})")
+    yield f"({len(shown)} row{'' if len(shown) == 1 else 's'}{more})"
 
 
 def _cells(answer: Any) -> Iterator[list[str]]:

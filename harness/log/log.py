@@ -157,10 +157,19 @@ class Log:
             return None
         return Unsealer(feature_sets, partial(open_keys, self.url))
 
-    def sql(self, text: str, *, start: int = 1, stop: int | None = None, memory: str = "1GB") -> "Answer":
+    def sql(
+        self,
+        text: str,
+        *,
+        start: int = 1,
+        stop: int | None = None,
+        memory: str = "1GB",
+        progress: Callable[[int], None] | None = None,
+    ) -> "Answer":
         """Return the answer to one SELECT over decisions, outcomes, scores and control (harness.sql.query).
 
         It sees the positions [start, stop), by default all there are now, and none that come later.
+        `progress` is called with how many rows were read.
 
         Raises:
             QueryRefused, QueryTooLarge: see harness.sql.errors. RangeUnusable, UnknownPosition: the range.
@@ -170,7 +179,7 @@ class Log:
         end = self.head().position + 1
         stop = end if stop is None else stop
         check_range(start, stop, end - 1)
-        return ask(self, self.address.open, text, span=(start, stop), memory=memory)
+        return ask(self, self.address.open, text, span=(start, stop), memory=memory, progress=progress)
 
     def history(self, start: int, stop: int, ledgers: Ledgers | None = None) -> Iterator[list[StoredBatch]]:
         """Yield the batches that begin in [start, stop) as they were appended, some at a time.

@@ -48,8 +48,10 @@ def check_range(start: int, stop: int, head: int) -> None:
 
     Raises:
         RangeUnusable: it ends before it begins.
-        UnknownPosition: the log has not got that far.
+        UnknownPosition: the log has not got to where it begins, or stops.
     """
+    if start > head + 1:
+        raise UnknownPosition(start, head, begins=True)
     if start < 1 or stop < start:
         raise RangeUnusable(start, stop)
     if stop > head + 1:

@@ -6,13 +6,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from harness.errors import RangeUnusable, UnknownPosition
 from harness.log.chain import genesis, link
 from harness.log.connection import Connection
 from harness.log.events import Verification
 from harness.log.files import check_files
 from harness.log.history import history
 from harness.log.payload import decoded
+from harness.log.places import check_range
 from harness.log.queries import query
 from harness.log.sealed import Sealed
 from harness.log.stored import StoredBatch
@@ -40,7 +40,8 @@ def verify(
         StoreError: the store of the segments does not answer.
     """
     _epoch, head, chain, _time, log_id = connection.row(query("head"))
-    _check_range(start, stop, head)
+    # Who asks for what a restore lost is not told that it is as it was appended.
+    check_range(start, head + 1 if stop is None else stop, head)
     end = head + 1 if stop is None else stop
     found = Verification(start, end, 0, 0)
     if stop == start:  # nothing of the batch that holds it was asked for
@@ -69,17 +70,6 @@ def verify(
 def _batches(connection: Connection, sealed: Sealed, start: int, stop: int) -> Iterator[StoredBatch]:
     for rows in history(connection, sealed, start, stop):
         yield from rows
-
-
-def _check_range(start: int, stop: int | None, head: int) -> None:
-    # All of an empty log is none of it, and holds.
-    if start > max(head, 1):
-        raise UnknownPosition(start, head, first=1)
-    if start < 1 or (stop is not None and stop < start):
-        raise RangeUnusable(start, stop)
-    # Who asks for what a restore lost is not told that it is as it was appended.
-    if stop is not None and stop > head + 1:
-        raise UnknownPosition(stop - 1, head, stops=True)
 
 
 def _counted(found: Verification, batch: StoredBatch) -> Verification:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from threading import Lock
 from types import TracebackType
 from typing import Final, Self
 
@@ -88,6 +89,19 @@ class _Asked(msgspec.Struct, frozen=True):
     span: Span
     memory: str
 
+    def watch(self, progress: Callable[[int], None]) -> None:
+        """Tell `progress` the rows that all relations together have given."""
+        lock, read = Lock(), 0
+
+        def told(rows: int) -> None:
+            nonlocal read
+            with lock:
+                read += rows
+                progress(read)
+
+        for relation in self.relations.values():
+            relation.told = told
+
     @contextmanager
     def told(self) -> Iterator[None]:
         """Turn DuckDB's errors into ours while the block runs, and those of a scan into what they were."""
@@ -117,13 +131,20 @@ class _Asked(msgspec.Struct, frozen=True):
 
 
 def query(
-    source: Source, open_source: Callable[[], Source], text: str, *, span: Span, memory: str = MEMORY
+    source: Source,
+    open_source: Callable[[], Source],
+    text: str,
+    *,
+    span: Span,
+    memory: str = MEMORY,
+    progress: Callable[[int], None] | None = None,
 ) -> Answer:
     """Return the answer to one SELECT over the events at the positions of `span`.
 
     The relations are decisions, outcomes, scores and control. `memory` is what DuckDB may take before it
     spills into the temporary folder, such as 1GB; scans take some row groups beside it. SQL can read no file,
-    no address, no variable of Python and no other database, and change no setting.
+    no address, no variable of Python and no other database, and change no setting. `progress` is called with
+    how many rows were read so far, by whichever thread reads.
 
     Raises:
         QueryRefused, UsageError: it is no such SELECT.
@@ -135,6 +156,8 @@ def query(
         )
     need(_ROOM, "the threads of a query")
     asked = _Asked(relations(source, open_source, span), span, memory)
+    if progress is not None:
+        asked.watch(progress)
     with ExitStack() as failing:
         folder = failing.enter_context(owned_folder("harness-query-"))
         connection = failing.enter_context(sandbox(str(folder), memory, asked.relations))

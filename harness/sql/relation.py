@@ -33,13 +33,15 @@ _ROWS: Final = 5_000
 class Relation(ds.Dataset):  # type: ignore[misc]  # pyarrow ships no types
     """A relation that DuckDB takes for a dataset: it asks for columns and conditions, and gets a stream.
 
-    `failed` is what ended a stream: DuckDB itself has no more of it than its text.
+    `failed` is what ended a stream: DuckDB itself has no more of it than its text. `told` is called with the
+    rows of each batch that was read, on DuckDB's threads: of such a stream it knows no progress itself.
     """
 
     def __init__(self, columns: Sequence[Column], scan: Scan) -> None:
         self.columns = columns
         self.scanned = Scanned()
         self.failed: Exception | None = None
+        self.told: Callable[[int], None] = lambda _: None
         self._scan = scan
 
     @property
@@ -63,6 +65,7 @@ class Relation(ds.Dataset):  # type: ignore[misc]  # pyarrow ships no types
         needed = {*names, *(column.name for column in pruner.mentioned)}
         try:
             for batch in self._scan([column for column in self.columns if column.name in needed], pruner):
+                self.told(batch.num_rows)
                 table = pa.Table.from_batches([batch])
                 if condition is not None:
                     table = table.filter(condition)

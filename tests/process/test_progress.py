@@ -104,6 +104,23 @@ def test_what_is_done_with_a_log_is_watched(log: Log, tmp_path: Path) -> None:
     assert watched("log", "compact", "--json")[1] == ""
 
 
+def test_a_query_is_watched_by_the_rows_it_read(log: Log) -> None:
+    rows = sum(row[3] for row in log.rows("stats") if row[0] == "decision")
+    asked = ("query", "select decision_id from decisions order by 1")
+    plain = subprocess.run([*HARNESS, *asked], capture_output=True, check=True, text=True)
+    said, shown = watched(*asked)
+    assert "querying" in shown
+    assert f"{rows}/?" in shown
+    assert "rows/s" in shown
+    assert (said, plain.stderr) == (plain.stdout, "")
+    file = "rows.parquet"
+    for form, seen in (("--csv", True), ("--json", False), ("--parquet", True)):
+        said, shown = watched(*asked, form, *([file] if form == "--parquet" else []))
+        assert ("querying" in shown) == seen, form
+        assert "querying" not in said
+        assert len(said.splitlines()) == (rows + 1 if form == "--csv" else 1)
+
+
 def test_an_erasure_tells_how_many_decisions_it_searched(log: Log) -> None:
     told: list[int] = []
     Search(log, [b"0" * 16]).go_on(told.append)
