@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from harness.engines.engine import Engine
+from harness.engines.engine import Engine, staying
 from harness.engines.errors import EngineLost
 from harness.engines.shared import check_shared
 from harness.kept_pairs import KeptPart, Range, keep, lead_of, load, read, tell
@@ -130,9 +130,9 @@ def map_parts(
     """
     merged: MeasuredPart | None = None
     new: list[KeptPart] = []
-    with owned_folder("harness-parts-") as folder:
-        known = _read_before(log, question, str(folder), pieces, engine)
-        done = engine.map(partial(_measured, log.address, question, str(folder), known), pieces)
+    with owned_folder("harness-parts-") as folder, staying(engine) as workers:
+        known = _read_before(log, question, str(folder), pieces, workers)
+        done = workers.map(partial(_measured, log.address, question, str(folder), known), pieces)
         digested = _Digested(log, question, str(folder))
         for index, (found, there) in _in_order(done, len(pieces)):
             merged = found if merged is None else merged.merge(found)

@@ -1,7 +1,8 @@
 """The one contract of all engines, and the engine that has no workers."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, TypeVar
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -27,3 +28,14 @@ class InProcess:
         """Yield (index, result) of every part, in order."""
         for index, part in enumerate(parts):
             yield index, fn(part)
+
+
+def staying(engine: Engine) -> AbstractContextManager[Engine]:
+    """Yield the engine for several maps: its workers stay from one to the next, where it has such workers.
+
+    >>> with staying(InProcess()) as engine:
+    ...     list(engine.map(str, [7]))
+    [(0, '7')]
+    """
+    stays: Any = getattr(engine, "staying", None)
+    return nullcontext(engine) if stays is None else stays()

@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import forkserver
 from typing import Any
 
@@ -33,8 +34,8 @@ class Local:
     def __init__(self, workers: int, *, attempts: int = ATTEMPTS) -> None:
         assert workers >= 1 <= attempts
         self.workers, self.attempts = workers, attempts
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(list(WARM))
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(list(WARM))
         forkserver.ensure_running()
 
     def map(self, fn: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[tuple[int, Result]]:
@@ -43,14 +44,43 @@ class Local:
         Raises:
             PartPoisoned: a part ended its worker again and again.
         """
+        with self.staying() as engine:
+            yield from engine.map(fn, parts)
+
+    @contextmanager
+    def staying(self) -> Iterator["_Staying"]:
+        """Yield an engine whose workers stay from one map to the next, until the block ends.
+
+        A fresh one takes all of its memory anew, a page at a time (docs/adr/0100).
+        """
+        engine = _Staying(self)
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+
+class _Staying:
+    """Maps as `Local` does, and keeps those of its workers that have nothing to do for the next map."""
+
+    def __init__(self, local: Local) -> None:
+        self._local, self._idle = local, list[ProcessPoolExecutor]()
+
+    def close(self) -> None:
+        """End the workers."""
+        while self._idle:
+            self._idle.pop().shutdown()
+
+    def map(self, fn: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[tuple[int, Result]]:
+        """Yield as `Local.map` does."""
+        workers, attempts = self._local.workers, self._local.attempts
         todo, deaths = deque(range(len(parts))), Counter[int]()
-        idle: list[ProcessPoolExecutor] = []
         running: dict[Future[Result], tuple[int, ProcessPoolExecutor]] = {}
         try:
             done: list[tuple[int, Result]] = []
             while todo or running:
-                while todo and len(running) < self.workers:
-                    future, worker = self._handed(idle, fn, parts[todo[0]])
+                while todo and len(running) < workers:
+                    future, worker = self._handed(fn, parts[todo[0]])
                     running[future] = (todo.popleft(), worker)
                 # Only now that all have something to do: whoever asks takes his time with a result.
                 yield from done
@@ -62,29 +92,27 @@ class Local:
                     except BrokenProcessPool as died:
                         worker.shutdown()
                         deaths[index] += 1
-                        if deaths[index] == self.attempts:
+                        if deaths[index] == attempts:
                             yield from done
-                            raise PartPoisoned(index, len(parts), parts[index], self.attempts) from died
+                            raise PartPoisoned(index, len(parts), parts[index], attempts) from died
                         todo.appendleft(index)
                         continue
-                    idle.append(worker)
+                    self._idle.append(worker)
                     done.append((index, result))
             yield from done
         finally:
-            for worker in (*idle, *(worker for _, worker in running.values())):
+            for _index, worker in running.values():
                 worker.shutdown()
 
-    def _handed(
-        self, idle: list[ProcessPoolExecutor], fn: Callable[[Any], Result], part: Any
-    ) -> tuple[Future[Result], ProcessPoolExecutor]:
+    def _handed(self, fn: Callable[[Any], Result], part: Any) -> tuple[Future[Result], ProcessPoolExecutor]:
         """Return the future of a part and its worker: an idle one that lives, else a fresh one."""
-        while idle:
-            worker = idle.pop()
+        while self._idle:
+            worker = self._idle.pop()
             try:
                 return worker.submit(fn, part), worker
             except BrokenProcessPool:  # it was killed while it had nothing to do
                 worker.shutdown()
-        worker = ProcessPoolExecutor(1, mp_context=self._context, initializer=_end_with_parent)
+        worker = ProcessPoolExecutor(1, mp_context=self._local.context, initializer=_end_with_parent)
         return worker.submit(fn, part), worker
 
 

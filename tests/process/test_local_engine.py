@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.engines.engine import staying
 from harness.engines.errors import PartPoisoned
 from harness.engines.local import Local
-from tests.support.parts import has_imported, killed_once, poison, told
+from tests.support.parts import has_imported, killed_once, poison, told, worker_of
 from tests.support.sidecars import until
 
 LEFT_BEHIND = """
@@ -47,6 +48,22 @@ def test_a_worker_has_its_next_part_while_a_result_is_used(tmp_path: Path) -> No
 def test_workers_find_imported_what_columns_of_values_need() -> None:
     """Each worker imported pandas for itself, in each map, as soon as it made a column."""
     assert list(Local(1).map(has_imported, ["pandas", "pyarrow.pandas_compat"])) == [(0, True), (1, True)]
+
+
+def test_workers_stay_from_map_to_map_where_they_are_asked_to_and_end_then(tmp_path: Path) -> None:
+    """Those of the second map of a look took their memory anew."""
+    engine = Local(1)
+    with staying(engine) as workers:
+        ((_, first),) = workers.map(worker_of, [0])
+        assert list(workers.map(worker_of, [0, 1])) == [(0, first), (1, first)]
+        os.kill(first, signal.SIGKILL)  # it has nothing to do
+        parts = [(number, str(tmp_path)) for number in range(2)]
+        assert sorted(workers.map(killed_once, parts)) == [(number, number) for number in range(2)]
+        ((_, last),) = workers.map(worker_of, [0])
+        assert first != last
+    assert not _lives(last)
+    ((_, once),), ((_, again),) = engine.map(worker_of, [0]), engine.map(worker_of, [0])
+    assert len({last, once, again}) == 3
 
 
 def test_a_worker_ends_with_who_began_it(tmp_path: Path) -> None:

@@ -93,3 +93,8 @@ def _executor() -> int:
             found = int(line.split()[1])
     assert b"java" in Path(f"/proc/{found}/cmdline").read_bytes()
     return found
+
+
+def worker_of(_part: int) -> int:
+    """Return the process that this runs in."""
+    return os.getpid()
