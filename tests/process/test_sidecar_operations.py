@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import random
 import re
 import shlex
@@ -315,6 +316,23 @@ def test_the_unit_is_sound(tmp_path: Path) -> None:
         ["systemd-analyze", "verify", "--man=no", str(path)], capture_output=True, text=True, check=False
     )
     assert str(path.name) not in done.stderr, done.stderr
+
+
+@pytest.mark.skipif(
+    not shutil.which("useradd") or os.geteuid() != 0, reason="needs root and useradd: another system"
+)
+def test_the_container_file_makes_the_group_that_it_runs_as(tmp_path: Path) -> None:
+    """It had another number, and services of the group that it runs as could not pass the socket's folder."""
+    (tmp_path / "etc").mkdir()
+    for name in ("passwd", "group", "shadow", "gshadow", "login.defs"):
+        if Path("/etc", name).exists():
+            shutil.copy(Path("/etc", name), tmp_path / "etc")
+    text = (DEPLOY / "Containerfile").read_text().replace("\\\n", " ")
+    for words in map(shlex.split, re.findall(r"(?:group|user)add [^&\n]*", text)):
+        subprocess.run([words[0], "--prefix", str(tmp_path), *words[1:]], capture_output=True, check=True)
+    users = (tmp_path / "etc" / "passwd").read_text()
+    (made,) = re.findall(r"^sidecar:[^:]*:(\d+):(\d+):", users, re.MULTILINE)
+    assert f"USER {':'.join(made)}" in text.splitlines()
 
 
 def test_the_container_file_copies_what_exists_and_runs_unprivileged() -> None:
