@@ -116,7 +116,7 @@ class ModelUnavailable(ModelError):
         super().__init__(
             f"Model {name!r} does not answer: {reason}.",
             "Expected the server that its URI names.",
-            "Start it and run the same command again: it goes on where it was.",
+            "Start it, or mend what it says, and run the same command again: it goes on where it was.",
         )
         self.name, self.reason = name, reason
 

@@ -23,8 +23,9 @@ from harness.tail.tails import ASKED, BROKEN, NO_END, RESUMED, STOPPED, Tail
 from harness.tail.targets import End, Target, end_of
 from recorders.append import CHANNEL
 from recorders.errors import HarnessError, LinkUnavailable
+from replay.loading_errors import ModelNotServed
 from replay.model import Model
-from replay.model_errors import ModelError
+from replay.model_errors import ModelError, ModelUnavailable
 from replay.score import BLOCK_ROWS
 
 LEASE = "tail"
@@ -38,14 +39,16 @@ class Pace(msgspec.Struct, frozen=True):
     """How a worker waits and what it gives up. Times in seconds.
 
     `poll_s`: the longest wait for a hint that decisions were appended. `linger_s`: the pause after fewer
-    decisions than a full step, so that they are scored some at a time. `shed_after`: with more positions
-    than that waiting they are left out, counted in the log; None: never. `until`: the last position to score.
+    decisions than a full step, so that they are scored some at a time. `away_s`: the longest pause before a
+    server that was away is asked again. `shed_after`: with more positions than that waiting they are left
+    out, counted in the log; None: never. `until`: the last position to score.
     """
 
     poll_s: float = 0.5
     linger_s: float = 0.01
     look_s: float = 1.0
     retry_s: float = 1.0
+    away_s: float = 30.0
     shed_after: int | None = None
     until: int | None = None
 
@@ -100,8 +103,10 @@ def follow(
     """Follow one target until it ends or `stop` is set; return False when its model could not go on.
 
     While another worker has the tail, this one waits to take over. While the database does not answer, it
-    asks again: what was stored meanwhile is read anew, so nothing is scored twice.
+    asks again: what was stored meanwhile is read anew, so nothing is scored twice. So it does while the
+    server of a model that it has followed does not answer.
     """
+    began = False
     while not stop.is_set():
         try:
             with (
@@ -111,7 +116,7 @@ def follow(
                 tail = begin(log, model, target.model, target.decision_point, target.start)
                 with Lease(log.url, LEASE, tail.id, channel=CHANNEL) as lease:
                     if lease.held:
-                        turn = _Turn(log, model, tail, target, lease, pace)
+                        turn, began = _Turn(log, model, tail, target, lease, pace), True
                         try:
                             went_on = turn.run(stop, told)
                         except ModelError as error:
@@ -122,6 +127,10 @@ def follow(
                         return went_on
         except (LinkUnavailable, DatabaseUnavailable) as error:
             told(target, f"waits: {error}")
+        except ModelNotServed as error:
+            told(target, f"{'waits' if began else 'stopped'}: {error}")
+            if not began:
+                return False
         except HarnessError as error:
             told(target, f"stopped: {error}")
             return False
@@ -135,10 +144,11 @@ class _Turn:
     def __init__(self, log: Log, model: Model, tail: Tail, target: Target, lease: Lease, pace: Pace) -> None:
         self._log, self._target, self._lease, self._pace = log, target, lease, pace
         self._follower = Follower(log, model, tail)
-        self._follower.say(RESUMED, worker=f"{socket.gethostname()}:{os.getpid()}")
+        self._resumed()
         self._since = log.head().position
         self._looked = 0.0
         self._end: End | None = None
+        self._pause_s = self._again = 0.0
 
     def run(self, stop: threading.Event, told: Told) -> bool:
         follower, pace = self._follower, self._pace
@@ -154,7 +164,7 @@ class _Turn:
                     self._target,
                     f"left out {count:,} decisions: more than {pace.shed_after:,} positions waited",
                 )
-            scored = follower.step(limit)
+            scored = self._step(limit, told)
             if follower.failed_in_a_row >= BLOCK_ROWS:
                 return self._broken(told)
             if self._end is not None and not scored and follower.place.through >= self._end.stop - 1:
@@ -164,6 +174,33 @@ class _Turn:
             elif scored < GROUP_ROWS:
                 stop.wait(pace.linger_s)
         return True
+
+    def _step(self, limit: int, told: Told) -> int:
+        """Return how many decisions were scored: none while the server that scores is away.
+
+        Its end and its return are said in the log, once each. Who drains does not wait for it.
+        """
+        if time.monotonic() < self._again:
+            return 0
+        try:
+            scored = self._follower.step(limit)
+        except ModelUnavailable as error:
+            if self._pace.until is not None:
+                raise
+            if not self._pause_s:
+                self.ended(error)
+                told(self._target, f"waits: {error}")
+            self._pause_s = min(2 * self._pause_s or self._pace.retry_s, self._pace.away_s)
+            self._again = time.monotonic() + self._pause_s
+            return 0
+        if self._pause_s and scored:
+            self._pause_s = 0.0
+            self._resumed()
+            told(self._target, "goes on")
+        return scored
+
+    def _resumed(self) -> None:
+        self._follower.say(RESUMED, worker=f"{socket.gethostname()}:{os.getpid()}")
 
     def ended(self, error: ModelError) -> None:
         """Say in the log that the model cannot go on, and why: a list of tails shows no end otherwise."""

@@ -25,13 +25,16 @@ def guard(call: Callable[..., Any], *arguments: Any) -> tuple[Any, CallFailed | 
     """Return the result and None, or None and why there is none.
 
     The one broad `except` in replay: a model may raise anything, at import, when it is made or when it
-    scores, and it must cost rows, not the run. `sys.exit` is one more thing that it may do.
+    scores, and it must cost rows, not the run. `sys.exit` is one more thing that it may do; what is derived
+    from SystemExit is somebody else's end, as that of a command which is told to end, and passes.
     """
     try:
         return call(*arguments), None
     except CallFailed as failed:
         return None, failed
-    except (Exception, SystemExit) as error:  # noqa: BLE001  see above
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and type(error) is not SystemExit:
+            raise
         if call is _words:  # nor can what it raised be told without raising
             return "", None
         return None, CallFailed(reason_of(error))

@@ -1,4 +1,9 @@
-"""HTTP to a model server: one connection, no redirects, bounded answers, a server that is away told apart."""
+"""HTTP to a model server: one connection, no redirects, bounded answers, a server that is away told apart.
+
+Only an answer can cost a row its score. What says nothing of the rows (a redirect, a missing path or right, a
+page of a proxy, a body that is cut short or does not end) comes from no model: it ends the run, which goes on
+later.
+"""
 
 import http.client
 import json
@@ -14,7 +19,9 @@ from replay.model_errors import UnknownModelUri
 
 ANSWER_BYTES_MAX = 64 * 2**20
 _PAUSES_S = (0.1, 0.4, 1.0)
-_BUSY = 429
+# A server may do better a moment later; and what it says of rows that it does not take.
+_LATER = frozenset({408, 425, 429})
+_OF_ROWS = frozenset({400, 413, 422})
 _WAIT_S = 30.0
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -40,8 +47,8 @@ class Server:
         """Return the JSON that the server answers.
 
         Raises:
-            ValueError: it refuses these rows, or answers what is no JSON.
-            CallFailed: it is away, also after some pauses; no other rows would do better.
+            ValueError: it refuses these rows.
+            CallFailed: it is away, also after some pauses, or no such server: no other rows would do better.
         """
         data = None if body is None else json.dumps(body, allow_nan=False).encode()
         why = ""
@@ -51,12 +58,12 @@ class Server:
             except (OSError, http.client.HTTPException) as error:
                 why = f"{type(error).__name__}: {error}"
             else:
-                if status < http.client.INTERNAL_SERVER_ERROR and status != _BUSY:
+                if status < http.client.INTERNAL_SERVER_ERROR and status not in _LATER:
                     return _read(status, answer)
                 why = f"HTTP {status}: {answer[:200].decode(errors='replace')}"
             self._connection.close()
             time.sleep(pause)
-        raise CallFailed(f"{UNAVAILABLE}{plain(why)}", whole=True)
+        raise _away(why)
 
     def close(self) -> None:
         """Close the connection; the next question opens another."""
@@ -66,6 +73,12 @@ class Server:
         self._connection.request(method, path, data, self._headers)
         response = self._connection.getresponse()
         answer = response.read(ANSWER_BYTES_MAX + 1)
+        if len(answer) > ANSWER_BYTES_MAX:
+            self._connection.close()  # what is left of it is no answer to what is asked next
+        elif response.length:  # `read` with a bound does not say that the rest never came
+            raise http.client.IncompleteRead(answer, response.length)
+        if response.status in range(300, 400):
+            answer = f"a redirect to {response.headers.get('Location')}, which is not followed".encode()
         return response.status, answer
 
 
@@ -76,11 +89,18 @@ def token_of(uri: ModelUri) -> str | None:
 
 
 def _read(status: int, answer: bytes) -> Any:
-    if len(answer) > ANSWER_BYTES_MAX:
-        raise ValueError(f"answer of more than {ANSWER_BYTES_MAX} bytes")
+    said = answer[:400].decode(errors="replace")
+    if status in _OF_ROWS:
+        raise ValueError(f"HTTP {status}: {plain(said)}")
     if status != http.client.OK:
-        raise ValueError(f"HTTP {status}: {plain(answer[:400].decode(errors='replace'))}")
+        raise _away(f"HTTP {status}: {said}")
+    if len(answer) > ANSWER_BYTES_MAX:
+        raise _away(f"answer of more than {ANSWER_BYTES_MAX} bytes")
     try:
         return json.loads(answer)
     except (ValueError, RecursionError) as error:
-        raise ValueError("answer that is no JSON") from error
+        raise _away(f"answer that is no JSON: {said}") from error
+
+
+def _away(why: str) -> CallFailed:
+    return CallFailed(f"{UNAVAILABLE}{plain(why)}", whole=True)

@@ -1,6 +1,8 @@
 """`oip+http://host/v2/models/NAME`: a server of the Open Inference Protocol (KServe, MLServer, Triton)."""
 
-from collections.abc import Callable
+import hashlib
+import math
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from replay.adapters.json_values import json_values
 from replay.adapters.python import column_of
 from replay.adapters.uri import ModelUri
 from replay.loading_errors import ModelNotServed
-from replay.model_errors import UnknownModelUri
+from replay.model_errors import ModelChanged, UnknownModelUri
 
 VERSION = 1
 _DATATYPES = {"float": "FP64", "double": "FP64", "int64": "INT64", "bool": "BOOL", "string": "BYTES"}
@@ -60,13 +62,22 @@ def _plain(metadata: Any) -> dict[str, Any]:
 
 
 def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Loaded:
-    """Return the served model: one tensor of floats for the whole row, or one tensor a feature by name."""
+    """Return the served model: one tensor of floats for the whole row, or one tensor a feature by name.
+
+    Raises:
+        ModelChanged: the server says other things of it now than when it was registered.
+        ModelNotServed: as `read`.
+    """
+    _path, now = read(uri, None)
+    if now != held.content:
+        raise ModelChanged(uri.text, held.digest, hashlib.sha256(now).hexdigest())
     metadata = msgspec.json.decode(held.content)
     declared = metadata["inputs"]
     server = Server(uri)
     one = declared[0] if len(declared) == 1 and len(declared[0]["shape"]) > 1 else None
     own = None if one or not declared else tuple(tensor["name"] for tensor in declared)
-    return Loaded(own, _call(uri, server, _request_of(one, {t["name"]: t["datatype"] for t in declared})))
+    request = _request_of(one, {t["name"]: t["datatype"] for t in declared})
+    return Loaded(own, _call(uri, server, request, metadata.get("versions", ())))
 
 
 def _request_of(one: Any, datatypes: dict[str, str]) -> Callable[[pa.RecordBatch], dict[str, Any]]:
@@ -99,7 +110,10 @@ def _tensor(name: str, column: pa.Array, datatype: str | None) -> dict[str, Any]
 
 
 def _call(
-    uri: ModelUri, server: Server, request: Callable[[pa.RecordBatch], dict[str, Any]]
+    uri: ModelUri,
+    server: Server,
+    request: Callable[[pa.RecordBatch], dict[str, Any]],
+    versions: Sequence[str],
 ) -> Callable[[pa.RecordBatch], Answer]:
     output, wanted = Output.of(uri.options, column_of(uri)), uri.options.get("output")
     asked = 0
@@ -117,6 +131,8 @@ def _call(
         found = answer.get("model_version")
         if version is not None and found != version:
             raise CallFailed(f"version {found} answers, it was {version}", whole=True)
+        if found is not None and versions and found not in versions:
+            raise CallFailed(f"version {found} answers, not {' or '.join(versions)}", whole=True)
         version = found
         return read_answer(_values(answer, wanted, block.num_rows), output, block.num_rows)
 
@@ -127,5 +143,10 @@ def _values(answer: Any, wanted: str | None, rows: int) -> Any:
     tensors = {tensor["name"]: tensor for tensor in answer["outputs"]}
     tensor = tensors[wanted] if wanted is not None else next(iter(tensors.values()))
     values = np.array(tensor["data"], dtype=object if tensor["datatype"] == "BYTES" else np.float64)
-    width = values.size // rows if rows else 1
-    return values.reshape(rows, width) if width > 1 else values.ravel()
+    if values.size == rows:
+        return values.ravel()
+    # Twice as many values are two columns where the tensor says so, and too many rows where it does not.
+    shape = [int(length) for length in tensor["shape"]]
+    if shape[0] != rows or math.prod(shape) != values.size:
+        raise ValueError(f"answer of {values.size} values in shape {shape} for {rows} rows")
+    return values.reshape(rows, -1)

@@ -157,7 +157,7 @@ def info_of(spec: ModelSpec, held: Artefact, inputs: tuple[str, ...]) -> ModelIn
     """Return the info, with the digest of all that decides the scores: not the file's path or name."""
     parsed = parse_uri(spec.uri)
     identity = {
-        "adapter": parsed.scheme,
+        "adapter": _adapter_of(parsed.scheme),
         "artefact": held.digest,
         "attribute": _beside(parsed),
         "version": spec.version if parsed.scheme == "py" or parsed.remote else None,
@@ -173,6 +173,16 @@ def info_of(spec: ModelSpec, held: Artefact, inputs: tuple[str, ...]) -> ModelIn
         inputs=inputs,
         trained_until=spec.trained_until,
     )
+
+
+def _adapter_of(scheme: str) -> str:
+    """Return the adapter and, from its second one on, its version: the same bytes are given otherwise then.
+
+    >>> _adapter_of("onnx")
+    'onnx'
+    """
+    version = ADAPTERS[scheme].VERSION if scheme in ADAPTERS else 1
+    return scheme if version == 1 else f"{scheme}/{version}"
 
 
 def _beside(uri: ModelUri) -> str | None:

@@ -1,10 +1,14 @@
 """`exec:./score --flag`: a program of any language that scores blocks it reads and answers on its pipes.
 
 It says one JSON line first: `{}` or `{"inputs": [...]}`. With format=jsonl (the default) each block is a line
-`{"rows": [0, 1, ...], "columns": {name: [...]}}` and each answer a line `{"rows": [...], "scores": [...]}`,
-with `decisions` or `error` where it has them. With format=arrow block and answer are Arrow streams, each
-after its length in four bytes, least first; the columns are `row` and the features, or `row`, `score` and
-`decision`.
+`{"rows": [1024, 1025, ...], "columns": {name: [...]}}` and each answer a line
+`{"rows": [1024, 1025, ...], "scores": [...]}`, with `decisions` or `error` where it has them. With
+format=arrow block and answer are Arrow streams, each after its length in four bytes, least first; the columns
+are `row` and the features, or `row`, `score` and `decision`.
+
+No row's number is given twice to a running program, so an answer to an earlier block is told by its rows.
+After one, or after what cannot be read, nobody knows which answer is next: the program is ended, and started
+anew.
 """
 
 import json
@@ -23,9 +27,10 @@ import pyarrow as pa
 from replay.adapters.adapter import Artefact, Loaded
 from replay.adapters.answers import Answer, Output, read_answer
 from replay.adapters.bundle import pack, unpack, write_files
-from replay.adapters.guard import plain
+from replay.adapters.guard import CallFailed, guard, plain
 from replay.adapters.json_values import json_values
 from replay.adapters.python import column_of
+from replay.adapters.reasons import BAD_ANSWER
 from replay.adapters.uri import ModelUri
 from replay.loading_errors import ModelNotLoaded
 from replay.model_errors import ModelNotFound, NotAModel, UnknownModelUri
@@ -85,8 +90,10 @@ def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Load
     ask = program.arrow if uri.options.get("format") == "arrow" else program.lines
 
     def call(block: pa.RecordBatch) -> Answer:
-        rows, found = ask(block)
-        if list(rows) != list(range(block.num_rows)):
+        asked = program.numbered(block.num_rows)
+        rows, found = ask(block, asked)
+        if rows != list(asked):
+            _check_step(rows, asked)
             raise ValueError("answer in another order than its rows")
         return read_answer(found, output, block.num_rows)
 
@@ -99,6 +106,12 @@ class _Program:
         assert running.stdout is not None, "it was made with pipes"
         self._in, self._out = running.stdin, running.stdout
         self._running = running
+        self._numbered = 0
+
+    def numbered(self, rows: int) -> range:
+        """Return the numbers of the next rows; none comes twice."""
+        first, self._numbered = self._numbered, self._numbered + rows
+        return range(first, self._numbered)
 
     def line(self) -> bytes:
         """Return its next line."""
@@ -107,18 +120,22 @@ class _Program:
             self._gone()
         return line
 
-    def lines(self, block: pa.RecordBatch) -> tuple[list[int], Any]:
+    def lines(self, block: pa.RecordBatch, rows: range) -> tuple[list[Any], Any]:
         """Return the rows and the answer to a block that is asked as a JSON line."""
         columns = {n: json_values(n, c) for n, c in zip(block.schema.names, block.columns, strict=True)}
-        self._send(json.dumps({"rows": list(range(block.num_rows)), "columns": columns}).encode() + b"\n")
-        answer = json.loads(self.line())
+        self._send(json.dumps({"rows": list(rows), "columns": columns}).encode() + b"\n")
+        answer, unread = guard(json.loads, self.line())
+        if unread is not None or not isinstance(answer, dict):
+            raise _out_of_step("a line that is no JSON object")
+        answered = answer.get("rows", [])
         if answer.get("error"):
+            _check_step(answered, rows)
             raise ValueError(plain(str(answer["error"])))
-        return answer.get("rows", []), _table(answer.get("scores"), answer.get("decisions"))
+        return answered, _table(answer.get("scores"), answer.get("decisions"))
 
-    def arrow(self, block: pa.RecordBatch) -> tuple[list[int], Any]:
+    def arrow(self, block: pa.RecordBatch, rows: range) -> tuple[list[Any], Any]:
         """Return the rows and the answer to a block that is asked as an Arrow stream."""
-        asked = block.add_column(0, "row", pa.array(range(block.num_rows), pa.int64()))
+        asked = block.add_column(0, "row", pa.array(rows, pa.int64()))
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, asked.schema) as writer:
             writer.write_batch(asked)
@@ -126,12 +143,11 @@ class _Program:
         self._send(_LENGTH.pack(data.size) + data.to_pybytes())
         size = _LENGTH.unpack(self._exactly(_LENGTH.size))[0]
         if size > _ANSWER_BYTES_MAX:
-            raise ValueError(f"answer of {size} bytes")
-        table = pa.ipc.open_stream(self._exactly(size)).read_all()
-        table.validate(full=True)
-        names = table.schema.names
-        parts = [table.column(n).to_pylist() if n in names else None for n in ("score", "decision")]
-        return table.column("row").to_pylist(), _table(*parts)
+            raise _out_of_step(f"{size} bytes")
+        columns, unread = guard(_columns_of, self._exactly(size))
+        if unread is not None:
+            raise _out_of_step(f"no Arrow stream with a column row ({unread.reason})")
+        return columns["row"], _table(columns.get("score"), columns.get("decision"))
 
     def _send(self, data: bytes) -> None:
         try:
@@ -150,6 +166,26 @@ class _Program:
         """End this process as the program ended: the parent starts both anew."""
         code = self._running.wait()
         os._exit(code if code > 0 else 128 - code)
+
+
+def _columns_of(stream: bytes) -> dict[str, list[Any]]:
+    table = pa.ipc.open_stream(stream).read_all()
+    table.validate(full=True)
+    return {
+        n: table.column(n).to_pylist()
+        for n in ("row", "score", "decision")
+        if n == "row" or n in table.schema.names
+    }
+
+
+def _check_step(answered: Any, asked: range) -> None:
+    """Raise CallFailed where rows are answered that were not asked now: what comes next answers others."""
+    if not isinstance(answered, list) or not all(type(row) is int and row in asked for row in answered):
+        raise _out_of_step(f"other rows than the {len(asked)} that were asked")
+
+
+def _out_of_step(found: str) -> CallFailed:
+    return CallFailed(f"{BAD_ANSWER}{plain(found)}", killed=True)
 
 
 def _table(scores: Any, decisions: Any) -> Any:

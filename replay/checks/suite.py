@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from replay.adapters.uri import parse_uri
 from replay.checks import invariance, memory
 from replay.checks.finding import Finding
 from replay.checks.fuzz import BESIDE, fuzz
@@ -155,6 +156,10 @@ def _cost(model: IsolatedModel, champion: dict[str, int | None]) -> Iterator[Fin
         words = "tried no network, no process, no write"
         if model.info.adapter == "exec":
             words = "a program is not watched; its sandbox holds it"
+        elif parse_uri(model.info.uri).remote:
+            words = (
+                "not watched: what a server does beside nobody sees here; it was asked through the network"
+            )
         yield Finding("side effects", "pass", words, figures)
 
 

@@ -14,7 +14,7 @@ from replay.adapters.block_model import JoinedCalls, Outcome, answer_in
 from replay.adapters.guard import CallFailed
 from replay.adapters.http_client import token_of
 from replay.adapters.opening import ModelSpec, block_model, info_of, inputs_of
-from replay.adapters.reasons import reason_code
+from replay.adapters.reasons import TIMEOUT, UNAVAILABLE, reason_code
 from replay.adapters.uri import parse_uri
 from replay.isolation.account import Account
 from replay.isolation.limits import Limits
@@ -68,6 +68,7 @@ class IsolatedModel:
         self._process: ChildProcess | None = None
         self._cpu_us = 0
         self._unanswered = 0
+        self._answered: pa.RecordBatch | None = None
         self._last = ""
         self._told = JoinedCalls()
         self._warm: ChildProcess | None = None
@@ -221,18 +222,41 @@ class IsolatedModel:
                 self._start()
             assert self._process is not None, "it was just started"
             for answer, measured in self._process.score(blocks, probe=probe):
-                self._unanswered = 0
                 self._note(measured)
                 why = measured.failure
+                if why is not None and measured.spent:
+                    found.append(((None, self._killed(CallFailed(why, killed=True))), measured))
+                    break  # what was asked behind it is asked of the next process
+                self._unanswered = 0
                 failed = None if why is None else CallFailed(why, whole=measured.whole)
                 found.append(((answer, failed), measured))
+                if self._remote and why is None and self._answered is None and not probe:
+                    self._answered = blocks[len(found) - 1]
         except ModelError as error:  # it does not load again
             found.append(((None, self._killed(CallFailed(error.happened, killed=True, whole=True))), None))
         except CallFailed as failed:
             found.append(((None, self._killed(failed)), None))
+        (answer, missed), cost = found[-1]
+        if missed is not None and self._answered is not None:
+            found[-1] = (answer, self._told_apart(missed)), cost
         if self._cpu_us > self._limits.cpu_s * 500_000:  # half of it: a fresh process goes on
             self._retire()
         return found
+
+    def _told_apart(self, failed: CallFailed) -> CallFailed:
+        """Return why a server gave no answer: away, if it has none to rows answered before either.
+
+        No row is to blame for that, and no cut of them would do better; else these rows are what it fails on.
+        """
+        if not failed.reason.startswith((TIMEOUT, UNAVAILABLE)):
+            return failed
+        known, self._answered = self._answered, None  # it is asked once
+        assert known is not None, "who asks has seen it"
+        (((_answer, again), _measured),) = self._asked([known], probe=True)
+        self._answered = known
+        if again is None:
+            return CallFailed(failed.reason.removeprefix(UNAVAILABLE), killed=True)
+        return CallFailed(again.reason, whole=True)
 
     def _start(self) -> tuple[str, ...] | None:
         """Load the model in a new process; return the inputs that it names itself."""

@@ -46,7 +46,8 @@ class Refused(msgspec.Struct, frozen=True, array_like=True):
 class Measured(msgspec.Struct, frozen=True, array_like=True):
     """What one call cost, what the process has used so far, and what it tried since the last reply.
 
-    `failure` is why there is no answer; `whole` says that no other cut of the rows would have one.
+    `failure` is why there is no answer; `whole` says that no other cut of the rows would have one, `spent`
+    that this process can answer nothing more.
     """
 
     call_us: int
@@ -56,6 +57,7 @@ class Measured(msgspec.Struct, frozen=True, array_like=True):
     attempted: list[str]
     failure: str | None = None
     whole: bool = False
+    spent: bool = False
 
 
 class Packer:

@@ -87,6 +87,7 @@ class Server:
             attempted,
             failed.reason if failed else None,
             failed.whole if failed else False,
+            failed.killed if failed else False,
         )
         return answer_bytes(measured, answer)
 

@@ -3,16 +3,27 @@
 import hashlib
 import pickle
 import socket
+import sys
+import time
 
 import pyarrow as pa
 import pytest
 
-from replay.adapters import open_model, read_artefact
+from replay.adapters import open_model, opening, read_artefact
 from replay.adapters.bundle import pack, unpack
+from replay.adapters.opening import ModelSpec, info_of
 from replay.isolation import Limits, open_isolated
 from replay.loading_errors import ModelNotLoaded, ModelNotServed, PinnedOtherwise
-from replay.model_errors import ModelUnavailable, NotAModel, PickleRefused, UnknownModelUri, UntrustedModel
+from replay.model_errors import (
+    ModelChanged,
+    ModelUnavailable,
+    NotAModel,
+    PickleRefused,
+    UnknownModelUri,
+    UntrustedModel,
+)
 from tests.support import model_zoo
+from tests.support.answering import answering
 
 LIMITS = Limits(timeout_s=20.0)
 
@@ -173,3 +184,118 @@ def test_a_token_goes_over_no_open_line(tmp_path, monkeypatch):
 def test_no_file_of_a_bundle_leads_out_of_it(name):
     with pytest.raises(UntrustedModel, match="the file name"):
         unpack("exec:x", pack("exec:x", {name: b""}))
+
+
+STALE = {
+    "answers twice": ("    print(json.dumps", "    for _ in range(1 + (2.0 in x)): print(json.dumps"),
+    "breaks a line": (
+        '"scores": scores}), flush',
+        '"scores": scores}).replace("rows", "ro\\nws" if 2.0 in x else "rows"), flush',
+    ),
+}
+
+
+@pytest.mark.parametrize("how", STALE)
+def test_an_answer_to_an_earlier_block_is_never_taken_for_the_next_ones(tmp_path, how):
+    (tmp_path / "score.py").write_text(model_zoo.LINES.replace(*STALE[how]))
+    with opened("exec:./score.py", tmp_path) as model:
+        before, after = model.score(rows()), model.score(rows().slice(3))
+        killed = model.account.kills
+    with opened("exec:./score.py", tmp_path) as model:
+        assert model.score(rows().slice(3))["score"].equals(after["score"])
+    x = [each.as_py() for each in rows()["f.x"]]
+    wanted = model_zoo.expected(x, [0.0] * 4).tolist()
+    found = zip(before["score"].to_pylist(), wanted, strict=True)
+    assert all(score is None or score == pytest.approx(right) for score, right in found)
+    assert after["score"].to_pylist() == pytest.approx(wanted[3:])
+    assert killed["bad_answer"] >= 1
+
+
+def test_an_arrow_program_that_says_a_wrong_length_costs_the_row_that_made_it(tmp_path):
+    wrong = model_zoo.ARROW.replace(
+        'struct.pack("<I", len(data))', 'struct.pack("<I", 2**31 if (x == 2).any() else len(data))'
+    )
+    (tmp_path / "score.py").write_text(wrong)
+    with opened(f"exec:{sys.executable} score.py?format=arrow", tmp_path) as model:
+        scores = model.score(rows())
+    assert scores["error"].to_pylist() == [None, None, "bad answer: 2147483648 bytes", None]
+
+
+@pytest.fixture
+def server():
+    with answering() as found:
+        yield found
+
+
+def at(server, kind):
+    return model_zoo.REMOTE[kind].format(f"127.0.0.1:{server.server_port}")
+
+
+NO_ANSWERS = {
+    "a redirect": (lambda h, _v: h.say(302, b"", Location="/login"), "HTTP 302: a redirect to /login"),
+    "no such path": (lambda h, _v: h.say(404, {"error": "no route"}), "HTTP 404"),
+    "no right": (lambda h, _v: h.say(401, {"error": "token expired"}), "HTTP 401"),
+    "a page": (
+        lambda h, _v: h.say(200, b"<html>back soon</html>"),
+        "answer that is no JSON: <html>back soon",
+    ),
+    "a cut body": (lambda h, _v: h.say(200, b'{"predictions": [', short=900), "IncompleteRead"),
+}
+
+
+@pytest.mark.parametrize("what", NO_ANSWERS)
+def test_what_says_nothing_of_the_rows_marks_none(server, tmp_path, what):
+    says, told = NO_ANSWERS[what]
+    with opened(at(server, "json"), tmp_path) as model:
+        assert model.score(rows())["error"].null_count == 4
+        server.says = says
+        with pytest.raises(ModelUnavailable, match=told):
+            model.score(rows())
+
+
+def test_a_server_that_hangs_marks_no_row_and_one_that_hangs_on_a_row_marks_that_one(server, tmp_path):
+    def sticks(handler, values):
+        time.sleep(30 if 2.0 in values else 0)
+        handler.score(values)
+
+    limits = Limits(timeout_s=1.0)
+    with open_isolated(at(server, "json"), inputs=("x", "y"), folder=tmp_path, limits=limits) as model:
+        assert model.score(rows(2))["error"].null_count == 2
+        server.says = sticks
+        assert model.score(rows())["error"].to_pylist() == [None, None, "timeout: no answer in 1 s", None]
+        server.says = lambda _handler, _values: time.sleep(30)
+        with pytest.raises(ModelUnavailable, match="timeout: no answer in 1 s"):
+            model.score(rows())
+
+
+def test_a_server_that_fails_on_a_row_marks_that_one(server, tmp_path):
+    def fails(handler, values):
+        return handler.say(500, {"error": "two"}) if 2.0 in values else handler.score(values)
+
+    with opened(at(server, "oip"), tmp_path) as model:
+        assert model.score(rows(2))["error"].null_count == 2
+        server.says = fails
+        scores = model.score(rows())
+    assert scores["error"].to_pylist() == [None, None, 'HTTP 500: {"error": "two"}', None]
+
+
+def test_twice_as_many_values_are_no_second_column(server, tmp_path):
+    server.says = lambda handler, values: handler.score([value / 2 for value in values] * 2)
+    with opened(at(server, "oip"), tmp_path) as model:
+        errors = set(model.score(rows())["error"].to_pylist())
+    assert errors == {"ValueError: answer of 2048 values in shape [2048] for 1024 rows"}
+
+
+def test_a_server_with_another_model_is_not_taken_for_the_registered_one(server, tmp_path):
+    held = read_artefact(at(server, "oip"), tmp_path)
+    server.version = "2"
+    with pytest.raises(ModelChanged, match="it was registered with"):
+        opened(at(server, "oip"), tmp_path, artefact=held)
+
+
+def test_an_adapter_that_gives_the_bytes_otherwise_makes_another_model(monkeypatch, tmp_path):
+    uri, _scorer = model_zoo.onnx(tmp_path)
+    spec, held = ModelSpec(uri), read_artefact(uri, tmp_path)
+    before = info_of(spec, held, ("x", "y")).digest
+    monkeypatch.setattr(opening.ADAPTERS["onnx"], "VERSION", 2)
+    assert info_of(spec, held, ("x", "y")).digest != before

@@ -8,6 +8,7 @@ from harness.cli.main import run
 from harness.model_check import CHECKED, Question, check
 from harness.models import add_model
 from replay.isolation import Limits
+from tests.support.answering import answering
 from tests.support.history import POINT, History
 
 SOURCE = """
@@ -214,6 +215,17 @@ def test_a_model_that_has_seen_the_rows_fails_and_the_finding_is_kept(event_log,
     assert states(checked)["look-ahead"] == "fail"
     (event,) = event_log.controls(CHECKED, "good:1")
     assert (event.body["state"], event.body["digest"]) == ("fail", checked.digest)
+
+
+def test_a_served_model_is_not_said_to_have_tried_no_network(event_log, tmp_path):
+    part = History(event_log).decisions(0, 300)
+    with answering() as server:
+        uri = f"http+json://127.0.0.1:{server.server_port}/score?out=predictions.*.score"
+        question = Question(uri, POINT, *part, rows=40, inputs=("items",))
+        checked = check(event_log, question, folder=tmp_path, limits=LIMITS)
+    (found,) = (finding for finding in checked.findings if finding.check == "side effects")
+    assert found.state == "pass"
+    assert found.found.startswith("not watched")
 
 
 def test_our_own_start_of_a_program_is_no_side_effect_of_its(event_log, tmp_path):

@@ -115,6 +115,27 @@ def test_stopped_by_a_person_it_says_how_to_go_on(world):
     assert f"scored   {ROWS:,} of {ROWS:,}" in out
 
 
+def test_told_to_end_while_a_row_is_scored_it_ends_and_marks_no_row(event_log, tmp_path):
+    (tmp_path / "waits.py").write_text(
+        "import time\ncalls = []\ndef first(frame):\n    calls.append(1)\n"
+        "    time.sleep(20 if len(calls) == 1 else 0)\n    return frame['items'] * 0.5\n"
+        "first.inputs = ('items',)\n"
+    )
+    start, stop = History(event_log).decisions(0, 30)
+    add_model(event_log, "py:waits:first", name="slow", version="1", folder=tmp_path)
+    process = command(event_log, tmp_path, *replay_words((start, stop)), "--timeout", "30")
+    deadline = time.monotonic() + 60
+    while not list_replays(event_log):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+    run = list_replays(event_log)[0]
+    assert read_scores(event_log, run.model_digest, POINT, start, stop).num_rows == 0
+
+
 def test_a_trained_range_ends_with_code_30_and_names_the_positions(world):
     log, part, folder = world
     add_model(log, "py:slow_model:slow", name="slow", version="2", trained_until=part[0] + 9, folder=folder)

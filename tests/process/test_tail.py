@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from harness.challengers import MEASURED
+from harness.cli.shadow import _row
 from harness.database import create_log, open_log
 from harness.lease import Lease
 from harness.log.log import Log
@@ -31,6 +32,7 @@ from recorders.columns import SCORE_SCHEMA
 from replay.digest import canonical_digest
 from replay.score import columns_for, score_blocks
 from tests.support import servers
+from tests.support.answering import answering, halves
 from tests.support.command_line import HARNESS
 from tests.support.history import POINT, History
 
@@ -244,6 +246,30 @@ def test_a_tail_whose_circuit_opened_says_so_with_its_counts(event_log, folder):
     assert (found.last, found.reason) == (BROKEN, "ended: circuit open (12 crash in 0 blocks)")
     (measured,) = event_log.controls(MEASURED, found.id)
     assert measured.body["kills"] == {"crash": 12}
+
+
+def test_a_tail_waits_for_a_server_that_is_away_and_says_so_once(event_log, folder):
+    history = History(event_log)
+    with answering() as server:
+        uri = f"http+json://127.0.0.1:{server.server_port}/score?out=predictions.*.score"
+        add_model(event_log, uri, name="served", version="1", inputs=("items",), folder=folder)
+        history.decisions(0, 100)
+        with serving(event_log, [Target("served:1", POINT, 1)], folder) as (said, _result, thread):
+            wait_until(lambda: scores_of(event_log, "served:1", 1, 10**9).num_rows == 100)
+            server.says = lambda handler, _values: handler.say(404, {"error": "no route"})
+            history.decisions(100, 150)
+            wait_until(lambda: event_log.controls(BROKEN))
+            (found,) = status(event_log)
+            assert (found.followed, found.reason) == (True, "ended: model unavailable")
+            assert "followed, waits (model unavailable)" in _row(found)
+            time.sleep(5 * QUICK.retry_s)
+            server.says = halves
+            wait_until(lambda: scores_of(event_log, "served:1", 1, 10**9).num_rows == 150)
+            wait_until(lambda: status(event_log)[0].last == RESUMED)
+            assert thread.is_alive()
+    assert [text.partition(":")[0] for _model, text in said if "position" not in text] == ["waits", "goes on"]
+    assert (len(event_log.controls(BROKEN)), len(event_log.controls(RESUMED))) == (1, 2)
+    assert scores_of(event_log, "served:1", 1, 10**9)["error"].null_count == 150
 
 
 def test_a_tail_is_behind_by_the_decisions_that_wait_and_by_nothing_else(event_log, folder):
