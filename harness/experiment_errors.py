@@ -3,6 +3,7 @@
 HarnessError (recorders.errors)
 ├── TomlFileError (strict_toml)  a file with faults, all of them named              exit 2
 ├── ExperimentChanged            an id that names another experiment                exit 2
+├── ExperimentUnreadable         a registration in a form that is not known here    exit 2
 ├── TrainedInWindow              a challenger that has seen the window              exit 30
 ├── TrainingUnknown              a rival of which nobody said what it learned from  exit 2
 ├── LookRefused                  no look can be taken there                         exit 1
@@ -43,6 +44,18 @@ class ExperimentChanged(UsageError):
         self.position = position
         self.registered = registered
         self.found = found
+
+
+class ExperimentUnreadable(UsageError):
+    """A newer program registered it, or it only calls itself a registration. Read it with that program."""
+
+    def __init__(self, name: str, position: int, why: str) -> None:
+        super().__init__(
+            f'Experiment "{name}", registered at position {position}, cannot be read: {why}.',
+            "Expected a registration in a form that this program knows.",
+            f'Use the program that registered it, or a later one ("harness log show {position}" has it).',
+        )
+        self.name, self.position, self.why = name, position, why
 
 
 class TrainedInWindow(HarnessError):

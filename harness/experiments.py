@@ -5,7 +5,12 @@ import datetime as dt
 import msgspec
 
 from harness.errors import NotFound
-from harness.experiment_errors import ExperimentChanged, TrainedInWindow, TrainingUnknown
+from harness.experiment_errors import (
+    ExperimentChanged,
+    ExperimentUnreadable,
+    TrainedInWindow,
+    TrainingUnknown,
+)
 from harness.experiment_file import ExperimentFile, Rivals, WealthPlan, duration, from_declaration
 from harness.log.events import ControlEvent
 from harness.log.log import Log
@@ -187,6 +192,7 @@ def get_experiment(log: Log, name: str) -> Experiment:
 
     Raises:
         ReferenceLost: there was one, and the log lost it.
+        ExperimentUnreadable: it is of a form that is not known here.
         NotFound: there is none; the nearest names are in the message.
     """
     found = _find(log, name)
@@ -197,7 +203,11 @@ def get_experiment(log: Log, name: str) -> Experiment:
 
 
 def list_experiments(log: Log) -> list[Experiment]:
-    """Return all registered experiments, oldest first."""
+    """Return all registered experiments, oldest first.
+
+    Raises:
+        ExperimentUnreadable: one of them is of a form that is not known here.
+    """
     return [_experiment(event) for event in log.controls(REGISTERED)]
 
 
@@ -207,6 +217,14 @@ def _find(log: Log, name: str) -> Experiment | None:
 
 
 def _experiment(event: ControlEvent) -> Experiment:
+    try:
+        return _read(event)
+    except (msgspec.ValidationError, KeyError, TypeError) as error:
+        why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ExperimentUnreadable(event.subject, event.position, why) from error
+
+
+def _read(event: ControlEvent) -> Experiment:
     registered = event.body["registered"]
     return Experiment(
         declared=from_declaration(event.body["declaration"]),

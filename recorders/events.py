@@ -1,5 +1,6 @@
 """Events on the wire: one msgpack array an event, in schema order, checked and encoded at the door."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from operator import itemgetter
@@ -216,15 +217,25 @@ def checked_point(value: object) -> str:
     """Return a decision point's name: what the log keeps in its own columns, so at most 200 bytes of UTF-8.
 
     Raises:
-        InvalidEvent: no name, longer, or with a zero character.
+        InvalidEvent: no name, longer, or with a control character, as a line break is.
     """
     name = checked_name("decision_point", value)
-    if len(name.encode()) > POINT_BYTES_MAX or "\0" in name:
-        expected = f"at most {POINT_BYTES_MAX} bytes of UTF-8 and no zero character"
+    if not usable_point(name):
+        expected = f"at most {POINT_BYTES_MAX} bytes of UTF-8 and no control character"
         raise refusal("size", "decision_point", value, expected, "Choose a shorter, plain name.")
     return name
 
 
+def usable_point(name: str) -> bool:
+    r"""Return whether the log can keep a decision point's name, and a list show it in one line.
+
+    >>> usable_point("shop.fraud"), usable_point("shop\nfraud"), usable_point("")
+    (True, False, False)
+    """
+    return 0 < len(name.encode()) <= POINT_BYTES_MAX and _CONTROL.search(name) is None
+
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _IDENTIFIER: Final = Limits(text_length=IDENTIFIER_MAX)
 
 

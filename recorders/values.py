@@ -73,8 +73,12 @@ def shown(value: object) -> str:
     elif kind is int:
         size = int.bit_length(value)  # type: ignore[arg-type]  # an int
         text = repr(value) if size <= 128 else f"a number of {size} bits"  # noqa: PLR2004
-    elif kind is float or kind is bool or kind is datetime:
+    elif kind is float or kind is bool:
         text = repr(value)
+    elif kind is datetime:
+        zone = value.tzinfo  # type: ignore[attr-defined]  # a datetime
+        text = datetime.isoformat(value.replace(tzinfo=None))  # type: ignore[attr-defined]  # a datetime
+        text += "" if zone is None else f" in {'UTC' if zone is UTC else type(zone).__name__}"
     else:
         return f"an object of type {kind.__name__}"
     return f"{text} ({kind.__name__})"

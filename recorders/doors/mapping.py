@@ -15,12 +15,14 @@ from recorders.doors.errors import MappingError
 from recorders.doors.paths import quoted, steps_of
 from recorders.doors.sources import DECISION_DEFAULTS, FIELD_PREFIXES, OUTCOME_DEFAULTS, SOURCES
 from recorders.errors import FeatureSetError
-from recorders.events import ENVELOPE
+from recorders.events import ENVELOPE, usable_point
 from recorders.fields import FeatureSet
 
 DECISION_KEYS: Final = tuple(name for name, _, _ in ENVELOPE)
 OUTCOME_KEYS: Final = ("decision_id", "label", "value", "occurred_at")
 MAPPING_BYTES_MAX: Final = 2**20
+# tomllib takes the square of the parts of a dotted key: half a minute for 20,000 of them in one line.
+DOTS_MAX: Final = 256
 _UNKNOWN: Final = "unknown"
 
 
@@ -124,6 +126,13 @@ def _read(path: Path) -> str:
 
 
 def _parsed(text: str) -> dict[str, Any]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > DOTS_MAX:
+            raise MappingError(
+                f"Line {number} of the mapping has {line.count('.'):,} dots.",
+                f"Expected at most {DOTS_MAX}, in keys and values.",
+                "Write it as tables, or in several lines.",
+            )
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -253,10 +262,10 @@ def _check_zone(where: str, zone: str) -> None:
 
 
 def _point(name: str) -> str:
-    if not name or len(name.encode()) > 200 or "\0" in name:  # noqa: PLR2004  # bytes, as on the wire
+    if not usable_point(name):
         raise MappingError(
             f"decision_point is {name[:60]!r}.",
-            "Expected a name of 1 to 200 bytes.",
+            "Expected a name of 1 to 200 bytes without control characters.",
             "Name it, such as shop.fraud.",
         )
     return name

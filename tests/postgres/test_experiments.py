@@ -13,6 +13,7 @@ from harness.experiment_errors import (
     ApprovalRefused,
     ExperimentChanged,
     ExperimentConcluded,
+    ExperimentUnreadable,
     LookBehind,
     LookRaced,
     LooksExhausted,
@@ -23,7 +24,7 @@ from harness.experiment_errors import (
 from harness.experiment_file import ExperimentFile
 from harness.experiment_lint import read_experiment
 from harness.experiment_status import shown
-from harness.experiments import REGISTERED, check, get_experiment, register
+from harness.experiments import REGISTERED, check, get_experiment, list_experiments, register
 from harness.log.log import Log
 from harness.looks import Taken, stored_looks, take_look
 from harness.models import add_model
@@ -75,6 +76,26 @@ def test_the_verdict_says_whether_the_window_lay_ahead(shop: Shop, declare: Any)
     assert late.seen_from == "past"
     assert late.event.body["window"]["start"] is not None
     assert look(shop, "late").look.seen_from == "past"
+
+
+@pytest.mark.parametrize(
+    ("alter", "told"),
+    [
+        (lambda body: body["declaration"]["experiment"].update(colour="red"), "unknown field `colour`"),
+        (lambda body: body.pop("registered"), "it lacks 'registered'"),
+    ],
+)
+def test_a_registration_of_a_newer_form_is_told_as_that(
+    shop: Shop, declare: Any, alter: Any, told: str
+) -> None:
+    body = msgspec.json.decode(msgspec.json.encode(register(shop.log, declare()).event.body))
+    alter(body)
+    event = shop.log.control(REGISTERED, "newer", body)
+    for read in (lambda: get_experiment(shop.log, "newer"), lambda: list_experiments(shop.log)):
+        with pytest.raises(ExperimentUnreadable, match="Use the program that registered it") as caught:
+            read()
+        assert told in str(caught.value)
+        assert caught.value.position == event.position
 
 
 def test_an_unknown_challenger_is_refused_with_the_nearest_name(shop: Shop, declare: Any) -> None:

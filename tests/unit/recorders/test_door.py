@@ -5,7 +5,7 @@ import enum
 import math
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 import msgspec
 import numpy as np
@@ -14,6 +14,7 @@ import pytest
 
 from recorders import Recorder
 from recorders.errors import InvalidEvent
+from recorders.values import shown
 from tests.support.recording import EVERY, NOON, PLAIN, TWO, MemoryLink, StillRecorder, still
 
 GOOD: dict[str, object] = {
@@ -153,6 +154,32 @@ def test_nan_is_a_value_and_not_none() -> None:
 def test_what_cannot_is_refused_with_its_reason(kind: str, value: object, reason: str) -> None:
     _, counts = recorded(kind, value)
     assert counts == {reason: 1}
+
+
+@pytest.mark.parametrize("name", ["shop\nfraud", "shop\x1b[2J", "shop\u2028fraud", "a\0b"])
+def test_a_decision_point_is_shown_in_one_line(name: str) -> None:
+    with pytest.raises(InvalidEvent, match="no control character"):
+        StillRecorder(name, EVERY, MemoryLink(), model="m", model_version="1")
+
+
+class Elsewhere(tzinfo):
+    def __repr__(self) -> str:
+        raise AssertionError("a stranger's code was run to show a value")
+
+    def utcoffset(self, _when: datetime | None) -> timedelta:
+        raise AssertionError("a stranger's code was run to show a value")
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (datetime(2026, 1, 1), "2026-01-01T00:00:00 (datetime)"),  # noqa: DTZ001  # what is tested
+        (NOON, f"{NOON.replace(tzinfo=None).isoformat()} in UTC (datetime)"),
+        (datetime(2026, 1, 1, tzinfo=Elsewhere()), "2026-01-01T00:00:00 in Elsewhere (datetime)"),
+    ],
+)
+def test_a_time_is_told_as_people_write_it(value: datetime, told: str) -> None:
+    assert shown(value) == told
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def test_what_is_no_path_is_refused(path: str) -> None:
         ('[outcome]\nvalue = "paid"', "has no 'label'"),
         ("decision_point = 3", "Expected `str`"),
         ('decision_point = ""', "1 to 200 bytes"),
+        ('decision_point = "shop\\nfraud"', "without control characters"),
         ('zone = "../../etc/passwd"', "name of a time zone"),
         ('match = { "a..b" = "x" }', "is no path"),
         ("match = { kind = 7 }", "[match] kind cannot be used"),
@@ -85,11 +86,12 @@ def test_a_mapping_says_what_is_wrong_with_it(line: str, told: str) -> None:
         (b"source: table\n", "not TOML"),
         (b"x = " + b"[" * 20_000 + b"]" * 20_000, "not TOML"),
         (b"# " + b"x" * 50 * 2**20, "longer than"),
+        (b"[fields]\n" + b"a." * 20_000 + b'a = "x"\n', "Line 2 of the mapping has 20,000 dots"),
         (MAPPING.encode() + b'[fields]\namount = "a..b"\n', "is no path"),
         (b'source = "lines"\ndecision_point = "p"\nfeature_set = "none.toml"\n', "none.toml"),
         (b'source = "lines"\ndecision_point = "p"\nfeature_set = "m.toml"\n', "unknown key 'source'"),
     ],
-    ids=["empty", "binary", "yaml", "deep", "50 MB", "path", "no set", "its own set"],
+    ids=["empty", "binary", "yaml", "deep", "50 MB", "dots", "path", "no set", "its own set"],
 )
 def test_a_mapping_that_cannot_be_used_is_named_by_its_file(data: bytes, told: str, tmp_path: Path) -> None:
     (tmp_path / "m.toml").write_bytes(data)
