@@ -3,12 +3,11 @@
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 import psycopg
-from psycopg.conninfo import make_conninfo
 
 from recorders.errors import (
     AppendError,
@@ -25,7 +24,12 @@ from recorders.frame import Receipt
 STATEMENT = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 # A vanished server is noticed after 25 s; a statement that waits for the head row gives up after 30 s and is
 # sent again.
-PATIENCE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+PATIENCE: Final[dict[str, Any]] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
 STATEMENT_TIMEOUT_S = 30
 # A hint for who follows the log, after the commit and never inside `append`. Who misses it polls.
 CHANNEL = "harness_decision"
@@ -103,10 +107,10 @@ class Appender:
 
     def _open(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
-            # Built as a string: the keywords of psycopg.connect are typed as its own options only.
-            address = make_conninfo(self._url, application_name="harness-append", **PATIENCE)
             try:
-                opened = psycopg.connect(address, autocommit=True)
+                opened = psycopg.connect(
+                    self._url, autocommit=True, application_name="harness-append", **PATIENCE
+                )
             except OSError as error:  # where no descriptor is left, the driver lets it through
                 raise LinkUnavailable(str(error)) from error
             opened.execute(f"set statement_timeout = '{STATEMENT_TIMEOUT_S}s'")

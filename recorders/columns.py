@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from recorders.errors import CorruptBatch
 from recorders.fields import FeatureSet
-from recorders.flatbuffer import uncompressed_bytes
+from recorders.flatbuffer import uncompressed_bytes, unwrapped
 from recorders.frame import Frame
 from recorders.hotpath import COMPILED
 from recorders.transpose import transpose
@@ -39,6 +39,8 @@ _LAST_US: Final = 253_402_300_799_999_999
 _ALLOWED: Final = frozenset(ARROW_TYPES.values()) | {STATUSES}
 # To hand the buffers of a smaller batch to other threads costs more than it saves (docs/adr/0083).
 _SHARED_MIN: Final = 2**20
+# Of a batch that becomes larger, hardly a buffer is left as it was by zstd.
+_KEPT_MAX: Final = 2**16
 _NOT_GIVEN: Final = re.compile(r"alloc of size (\d+) failed")
 # Of columns: their number, whether they may hold nulls, whether they are instants.
 Looked = tuple[tuple[int, bool, bool], ...]
@@ -205,7 +207,8 @@ def _decode(data: bytes, max_bytes: int) -> pa.RecordBatch:
     if size > max_bytes:
         raise CorruptBatch(f"it decompresses to {size} bytes, more than the {max_bytes} that are allowed")
     if size < _SHARED_MIN:
-        batch = pa.ipc.open_stream(data, options=_ALONE).read_next_batch()
+        plain = data if size > _KEPT_MAX else data[:begins] + unwrapped(data[begins:])
+        batch = pa.ipc.open_stream(plain, options=_ALONE).read_next_batch()
     else:
         batch = pa.ipc.read_record_batch(message, schema)
     if data[source.tell() :] not in _ENDS:
@@ -245,7 +248,7 @@ def _check_values(batch: pa.RecordBatch, looked_at: Looked) -> None:
         if column.null_count and not nullable:
             raise CorruptBatch(f"column {batch.schema.names[number]!r} holds nulls")
         if instant and len(column) > column.null_count:
-            ends = pc.min_max(column.cast(pa.int64())).as_py()
+            ends = pc.min_max(column.view(pa.int64())).as_py()
             if ends["min"] < _FIRST_US or ends["max"] > _LAST_US:
                 name = batch.schema.names[number]
                 raise CorruptBatch(f"column {name!r} holds an instant outside the years 1 to 9999")

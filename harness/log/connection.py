@@ -7,7 +7,6 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
 from harness.config import shown_url
@@ -67,8 +66,7 @@ class Connection:
             self._open = None
 
     def _connect(self) -> psycopg.Connection[TupleRow]:
-        address = make_conninfo(self.url, application_name="harness", **PATIENCE)
-        opened = psycopg.connect(address, autocommit=True)
+        opened = psycopg.connect(self.url, autocommit=True, application_name="harness", **PATIENCE)
         opened.execute("set time zone 'UTC'")
         if self._role is not None:
             opened.execute(sql.SQL("set role {}").format(sql.Identifier(self._role)))

@@ -96,7 +96,8 @@ class Wanted(msgspec.Struct, frozen=True):
         """Return the wanted columns of `schema`: the places first, then the named ones that there are."""
         if self.columns is None:
             return list(schema.names)
-        named = (name for name in self.columns if name in schema.names)
+        there = frozenset(schema.names)  # a schema makes its list of names anew each time it is asked
+        named = (name for name in self.columns if name in there)
         return list(dict.fromkeys((*PLACES, *named)))
 
 
