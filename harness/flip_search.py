@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 from harness.log.log import Log
 from replay.columns import FEATURE
 from replay.model import Model
-from replay.score import columns_for
+from replay.score import BLOCK_ROWS, columns_for
 
 ROWS_MAX = 5
-VALUES_MAX = 10
+VALUES_MIN = 10
 _SAMPLE_BATCHES = 4
 
 
@@ -21,9 +21,9 @@ def smallest_changes(
 ) -> dict[int, dict[str, Any] | None]:
     """Return for each of the first rows of `flips`, by position, the change that undoes the flip.
 
-    Tried is one feature at a time, with values that were recorded around it: deciles of numbers, frequent
-    values of the rest. The smallest is that with the least distance: for numbers in standard deviations,
-    else 1. None: no single change does it.
+    Tried is one feature at a time, with values that were recorded around it: quantiles of numbers, frequent
+    values of the rest, as many as one block has room for and ten at least. The smallest is that with the
+    least distance: for numbers in standard deviations, else 1. None: no single change does it.
     """
     found: dict[int, dict[str, Any] | None] = {}
     for flip in flips.slice(0, ROWS_MAX).to_pylist():
@@ -52,11 +52,13 @@ def _around(log: Log, decision_point: str, at: int, columns: tuple[str, ...]) ->
 def _smallest(
     model: Model, row: pa.RecordBatch, around: pa.Table, wanted: str, threshold: float | None
 ) -> dict[str, Any] | None:
+    # A block is asked whole, however few changes are in it.
+    most = max(VALUES_MIN, BLOCK_ROWS // len(model.info.inputs) - 1)
     tried = [
         (name, value, distance)
         for name in model.info.inputs
         if FEATURE + name in around.schema.names and FEATURE + name in row.schema.names
-        for value, distance in _candidates(around.column(FEATURE + name), row.column(FEATURE + name)[0])
+        for value, distance in _candidates(around.column(FEATURE + name), row.column(FEATURE + name)[0], most)
     ]
     if not tried:
         return None
@@ -74,7 +76,8 @@ def _smallest(
     return {"feature": name, "from": old, "to": value, "distance": distance}
 
 
-def _candidates(seen: pa.ChunkedArray, own: pa.Scalar) -> list[tuple[Any, float]]:
+def _candidates(seen: pa.ChunkedArray, own: pa.Scalar, most: int) -> list[tuple[Any, float]]:
+    """Return recorded values of a feature and how far each is from its own, `most` of them or one more."""
     kind = seen.type
     values = seen.drop_null()
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
@@ -83,7 +86,7 @@ def _candidates(seen: pa.ChunkedArray, own: pa.Scalar) -> list[tuple[Any, float]
         scale = float(numbers.std()) if numbers.size else 0.0
         if not scale:
             return []
-        parts = np.quantile(numbers, np.linspace(0, 1, VALUES_MAX + 1), method="nearest")
+        parts = np.quantile(numbers, np.linspace(0, 1, most + 1), method="nearest")
         old = own.as_py()
         as_number = int if pa.types.is_integer(kind) else float
         start = float(old) if old is not None else float(numbers.mean())
@@ -93,7 +96,7 @@ def _candidates(seen: pa.ChunkedArray, own: pa.Scalar) -> list[tuple[Any, float]
     counted = sorted(
         values.value_counts().to_pylist(), key=lambda each: (-each["counts"], str(each["values"]))
     )
-    return [(each["values"], 1.0) for each in counted[:VALUES_MAX] if each["values"] != own.as_py()]
+    return [(each["values"], 1.0) for each in counted[:most] if each["values"] != own.as_py()]
 
 
 def _changed(row: pa.RecordBatch, tried: list[tuple[str, Any, float]]) -> pa.RecordBatch:

@@ -14,6 +14,7 @@ from harness.errors import UsageError
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.log.places import parse
+from harness.log.points import check_point
 from harness.models import get_model
 from harness.replay_errors import FeatureUnknown
 from harness.spoken import NAME_MAX, sentence
@@ -53,9 +54,10 @@ def register_known(
     """Return the event that makes a difference known from here on, until a time.
 
     Raises:
-        UsageError: no feature, no reason or one that is no sentence, an end that is no time or has passed.
+        UsageError: no feature, no reason or one that is no sentence, an end that is no time or has passed,
+            one model twice.
         FeatureUnknown: a feature of no feature set: the difference would never apply.
-        NotFound: a model that is not registered.
+        NotFound: a model that is not registered, or a decision point that nothing was recorded at.
     """
     end = parse(until)
     now = log.head().recorded_at
@@ -79,7 +81,14 @@ def register_known(
     for reference in models:
         if reference != RECORDED:
             get_model(log, reference)
+    check_point(log, decision_point)
     a, b = models
+    if a == b:
+        raise UsageError(
+            f"{a} does not differ from itself.",
+            "Expected two models.",
+            f'Name the other one, or "{RECORDED}".',
+        )
     body = {"a": a, "b": b, "where": dict(where), "reason": reason, "until": end.isoformat()}
     by = None if actor is None else sentence(actor, "Who says so", NAME_MAX)
     return log.control(KNOWN, decision_point, body, actor=by)

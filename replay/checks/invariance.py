@@ -167,11 +167,11 @@ def joined(model: IsolatedModel, rows: pa.Table) -> Finding:
 
 
 def near_threshold(findings: list[Finding], scores: Scores, threshold: float | None) -> Finding | None:
-    """Count the decisions that the last bits could turn; None without a threshold."""
+    """Count the decisions that the last bits could turn, or the rows beside; None without a threshold."""
     if threshold is None:
         return None
     moved = max(
-        (f.figures.get("max_abs_difference", 0.0) for f in findings if f.state == "warn"), default=0.0
+        (f.figures.get("max_abs_difference", 0.0) for f in findings if f.state != "pass"), default=0.0
     )
     margin = max(moved, float(np.spacing(abs(threshold))))
     count = fragile(scores, threshold, margin)

@@ -73,6 +73,28 @@ def test_what_flips_is_told_with_the_change_that_flips_it_back(world):
     assert flips.num_rows == found.worst.num_rows == 20
 
 
+def test_the_smallest_change_is_told_as_finely_as_a_block_has_room_for(world):
+    log, _part, folder = world
+    (folder / "edge_models.py").write_text(
+        "import pandas as pd\n"
+        "def low(frame):\n"
+        "    return pd.DataFrame({'decision': ['block' if a > 0 else 'pass' for a in frame['amount']]})\n"
+        "def high(frame):\n"
+        "    return pd.DataFrame({'decision': ['block' if a > 6.5 else 'pass' for a in frame['amount']]})\n"
+        "low.inputs = high.inputs = ('amount',)\n"
+    )
+    start, stop = world[1]
+    for name in ("low", "high"):
+        add_model(log, f"py:edge_models:{name}", name=name, version="1", folder=folder)
+        run_replay(log, f"{name}:1", decision_point=POINT, start=start, stop=stop, folder=folder)
+    found = asked(world, "low:1", "high:1", tolerance=Tolerance("decision"))
+    assert found.changes
+    # Of 2,000 recorded amounts every second or third is tried: no farther than needed, but for a hundredth.
+    for change in found.changes.values():
+        assert change["feature"] == "amount"
+        assert 6.5 < change["to"] < 6.6
+
+
 def test_a_known_difference_is_counted_apart_until_it_ends(world):
     log, _part, _folder = world
     said = {"decision_point": POINT, "models": ("bent:1", "plain:1"), "reason": "coins are dearer now"}
@@ -82,6 +104,20 @@ def test_a_known_difference_is_counted_apart_until_it_ends(world):
         register_known(log, **said, where={}, until="2025-01-01T00:00:00Z")
     with pytest.raises(FeatureUnknown, match="no 'colour'"):
         register_known(log, **said, where={"kind": "coin", "colour": "red"}, until="2025-01-01T00:00:00Z")
+    with pytest.raises(NotFound, match='no decision point "shop'):
+        register_known(
+            log,
+            **{**said, "decision_point": "shop.frau"},
+            where={"kind": "coin"},
+            until="2025-01-01T00:00:00Z",
+        )
+    with pytest.raises(UsageError, match="plain:1 does not differ from itself"):
+        register_known(
+            log,
+            **{**said, "models": ("plain:1", "plain:1")},
+            where={"kind": "coin"},
+            until="2025-01-01T00:00:00Z",
+        )
     with pytest.raises(NotFound):
         register_known(
             log, **{**said, "models": ("bent:1", "b:1")}, where={"kind": "coin"}, until="2025-01-01T00:00:00Z"
