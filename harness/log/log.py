@@ -19,11 +19,11 @@ from harness.log.history import Ledgers, history
 from harness.log.places import When, check_range, resolve, utc
 from harness.log.predicate import Wanted, Where, terms
 from harness.log.queries import query
+from harness.log.registered import REGISTERED, by_digest, registering
 from harness.log.sealed import Sealed
 from harness.log.stored import StoredBatch
 from harness.log.unsealing import Unsealer
 from recorders.append import Appender, Batch
-from recorders.errors import FeatureSetError
 from recorders.fields import FeatureSet
 from recorders.frame import Receipt
 from recorders.sidecar.sealed_frames import open_keys
@@ -31,8 +31,6 @@ from replay.ranges import AsOf
 
 if TYPE_CHECKING:
     from harness.sql.query import Answer
-
-REGISTERED = "feature_set.registered"
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -259,8 +257,7 @@ class Log:
     def feature_sets(self, *, at_least: int | None = None) -> dict[str, FeatureSet]:
         """Return the registered feature sets by digest; with `at_least` as `heard` has it."""
         events = self.controls(REGISTERED) if at_least is None else self.heard(REGISTERED, at_least=at_least)
-        found = (msgspec.convert(event.body, FeatureSet) for event in events)
-        return {feature_set.digest: feature_set for feature_set in found}
+        return by_digest(events)
 
     def register_feature_set(self, feature_set: FeatureSet) -> ControlEvent:
         """Return the event that registers `feature_set`; registering it again answers the same event.
@@ -269,14 +266,9 @@ class Log:
             FeatureSetError: another schema stands under this name and version.
         """
         subject = f"{feature_set.name}:{feature_set.version}"
-        for event in self.controls(REGISTERED, subject):
-            if msgspec.convert(event.body, FeatureSet).digest != feature_set.digest:
-                raise FeatureSetError(
-                    f"Feature set {subject} is registered with another schema.",
-                    "Expected one schema for one version.",
-                    f"Declare the new schema as {feature_set.name}:{feature_set.version + 1}.",
-                )
-            return event
+        known = registering(self.controls(REGISTERED, subject), feature_set)
+        if known is not None:
+            return known
         body = msgspec.json.decode(feature_set.canonical())
         return self.control(REGISTERED, subject, body, key=f"feature_set:{subject}")
 

@@ -13,7 +13,8 @@ import pytest
 
 from harness.cli.main import run
 from harness.database import create_log, open_log
-from harness.embedded import ACCOUNT, Embedded
+from harness.embedded import Embedded
+from harness.embedded_account import ACCOUNT
 from harness.integrity.compare import compare
 from harness.integrity.witness_book import WitnessBook
 from harness.integrity.witness_server import witness_server

@@ -10,7 +10,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from harness.embedded import Embedded, binaries
+from harness.embedded import Embedded
+from harness.embedded_account import binaries
 from harness.log.log import Log
 from tests.support import servers
 

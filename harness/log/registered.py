@@ -1,0 +1,35 @@
+"""Registered: the feature sets of a log, as its control events have them."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from harness.log.events import ControlEvent
+from recorders.errors import FeatureSetError
+from recorders.fields import FeatureSet
+
+REGISTERED: Final = "feature_set.registered"
+
+
+def by_digest(events: Iterable[ControlEvent]) -> dict[str, FeatureSet]:
+    """Return the feature sets that events register, by digest."""
+    found = (msgspec.convert(event.body, FeatureSet) for event in events)
+    return {feature_set.digest: feature_set for feature_set in found}
+
+
+def registering(events: Iterable[ControlEvent], feature_set: FeatureSet) -> ControlEvent | None:
+    """Return which of the events of its name and version registers `feature_set`, None where there is none.
+
+    Raises:
+        FeatureSetError: another schema stands under this name and version.
+    """
+    for event in events:
+        if msgspec.convert(event.body, FeatureSet).digest != feature_set.digest:
+            raise FeatureSetError(
+                f"Feature set {event.subject} is registered with another schema.",
+                "Expected one schema for one version.",
+                f"Declare the new schema as {feature_set.name}:{feature_set.version + 1}.",
+            )
+        return event
+    return None
