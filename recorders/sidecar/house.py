@@ -13,11 +13,12 @@ from recorders.sidecar.disk import Disk
 from recorders.sidecar.errors import SpoolTooNew, SpoolUnusable
 from recorders.sidecar.log_door import Door, appender
 from recorders.sidecar.outbox import Outbox
+from recorders.sidecar.pace import Pace
 from recorders.sidecar.place import INBOX
 from recorders.sidecar.recovery import OUTBOX
 from recorders.sidecar.rights import check
 from recorders.sidecar.settings import Settings
-from recorders.sidecar.ship import Pace, Shipper
+from recorders.sidecar.ship import Shipper
 from recorders.sidecar.spool import Rules, Spool
 from recorders.sidecar.stamp import Stamp
 

@@ -1,10 +1,9 @@
 """Shipper: sends what is composed, in order, and asks the log before it believes anything."""
 
 import logging
-import random
 import sqlite3
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 from uuid import UUID
 
 from recorders.clock import Clock, LastingClock
@@ -25,6 +24,7 @@ from recorders.sidecar.errors import SpoolDamaged, SpoolTaken
 from recorders.sidecar.log_door import Door, log_behind
 from recorders.sidecar.never_taken import NeverTaken
 from recorders.sidecar.outbox import Outbox
+from recorders.sidecar.pace import Pace
 from recorders.sidecar.records import Ready
 from recorders.sidecar.report import sidecar_loss
 from recorders.sidecar.restored import awaits_recovery, go_back
@@ -40,16 +40,6 @@ LONG_STOP_S: Final = 60.0
 # What an operator can mend while the sidecar runs (a right, a migration) is tried again after this.
 REFUSED_RETRY_S: Final = 30.0
 _logger = logging.getLogger("recorders.sidecar")
-
-
-class Pace(NamedTuple):
-    """How the shipper composes, waits and keeps. Times in seconds."""
-
-    target_events: int = 4_000
-    linger_s: float = 1.0
-    retain_s: float = 86_400.0
-    backoff_s: float = 0.2
-    backoff_max_s: float = 15.0
 
 
 class Counts:
@@ -291,9 +281,8 @@ class Shipper:
     # State.
 
     def _wait(self, reason: str) -> None:
-        wait = min(self._pace.backoff_max_s, self._pace.backoff_s * 2.0 ** min(self._attempts, 30))
+        self._retry_at = self._monotonic() + self._pace.wait_s(self._attempts)
         self._attempts += 1
-        self._retry_at = self._monotonic() + wait * (0.5 + random.random() / 2)  # noqa: S311  # jitter, no secret
         if (self.state, self.reason) != ("waiting", reason):
             _logger.warning("Shipping waits: %s", reason)
         self.state, self.reason = "waiting", reason
