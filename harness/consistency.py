@@ -25,7 +25,9 @@ from replay.adapters.uri import parse_uri
 from replay.columns import FEATURE, ids
 from replay.consistency import FieldConsistency, Tolerance, compare
 from replay.frames import to_frame
+from replay.loading_errors import ModelNotLoaded
 from replay.matching import Flags
+from replay.model_errors import ModelNotFound
 from replay.splits import Split, parted
 
 
@@ -81,15 +83,14 @@ def check_consistency(
         NothingToScore: no decision in the range, or none in the sample.
         MixedFeatureSets: the range holds several, and none of them was chosen. NotFound: not the chosen one.
         FeatureUnknown: it answers a feature that was never served.
-        UsageError: the function raised, or answered something else.
+        UsageError: there is no such function, it raised or answered something else, or the raw inputs have a
+            decision twice.
     """
     if not 0.0 < sample.share <= 1.0:
         raise UsageError(
             f"The share is {sample.share}.", "Expected above 0, at most 1.", "Choose such a share."
         )
-    uri = parse_uri(transformation)
-    artefact = read_artefact(transformation, folder)
-    function = load_attribute(uri, artefact.path, artefact.content, artefact.digest)
+    function, digest = _transformation(transformation, folder)
     served, decisions = _served(log, sample)
     inputs, kept = _inputs(served, raw)
     absent = served.num_rows - kept.num_rows
@@ -100,7 +101,7 @@ def check_consistency(
     fields = compare(plain, again, _special(kept, again.schema.names), tolerances or {})
     return Consistency(
         transformation=transformation,
-        digest=artefact.digest,
+        digest=digest,
         decision_point=sample.decision_point,
         start=sample.start,
         stop=sample.stop,
@@ -109,6 +110,25 @@ def check_consistency(
         absent=absent,
         fields=tuple(fields),
     )
+
+
+def _transformation(name: str, folder: Path | None) -> tuple[Any, str]:
+    """Return the function that `py:module:function` names, and the digest of its source."""
+    uri = parse_uri(name)
+    if uri.scheme != "py":
+        raise UsageError(
+            f"{name} is no function of features.", "Expected py:module:function.", "Name such a function."
+        )
+    try:
+        artefact = read_artefact(name, folder)
+        return load_attribute(uri, artefact.path, artefact.content, artefact.digest), artefact.digest
+    except (ModelNotFound, ModelNotLoaded) as error:
+        why = error.missing if isinstance(error, ModelNotFound) else error.reason
+        raise UsageError(
+            f"There is no {name} to call: {why}.",
+            "Expected py:module:function, of a module in this folder or installed here, that can be imported.",
+            "Correct the name or the module, or run the command in the folder that holds it.",
+        ) from error
 
 
 def read_raw(path: Path) -> pa.Table:
@@ -172,10 +192,14 @@ def _inputs(served: pa.Table, raw: pa.Table | None) -> tuple[pa.Table, pa.Table]
                 "Hand them over with --raw.",
             )
         return served.select(["decision_id", *names]), served
-    at = pc.index_in(
-        ids(served.column("decision_id"), "decision_id"),
-        value_set=ids(raw.column("decision_id"), "decision_id").combine_chunks(),
-    ).combine_chunks()
+    known = ids(raw.column("decision_id"), "decision_id").combine_chunks()
+    if twice := len(known) - pc.count_distinct(known).as_py():
+        raise UsageError(
+            f"{twice:,} of {len(known):,} rows of raw inputs have the decision_id of an earlier one.",
+            "Expected one row a decision: which of them was there when it was decided, nobody can tell.",
+            "Leave one of each in the file.",
+        )
+    at = pc.index_in(ids(served.column("decision_id"), "decision_id"), value_set=known).combine_chunks()
     return raw.take(at.drop_null()), served.filter(at.is_valid())
 
 

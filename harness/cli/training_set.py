@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from harness.cli.log import opened
 from harness.cli.output import emit, folder_option, json_option
@@ -14,6 +15,10 @@ from harness.errors import UsageError
 
 _OUT = click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The set's own folder.")
 _PART = click.option("--rows-per-part", type=click.IntRange(min=1), default=2**18, show_default=True)
+
+# What no specification says, and options that go by another name than their value does.
+_BESIDE = frozenset({"rows_per_part", "memory", "spark"})
+_FLAGS = {"start": "from", "stop": "to"}
 
 
 @click.group()
@@ -123,13 +128,12 @@ def _plain(log: Any, given: dict[str, Any]) -> tuple[Any, Any]:
 
 def _alone(given: dict[str, Any]) -> None:
     """Raise UsageError where a file says what options say too: one of them would be forgotten."""
-    said = [
-        name for name in ("decision_point", "stop", "as_of", "label", "window", "features") if given[name]
-    ]
-    said += [name for name in ("feature_set", "where", "test_from") if given[name]]
+    source = click.get_current_context().get_parameter_source
+    said = [name for name in given if name not in _BESIDE and source(name) is not ParameterSource.DEFAULT]
     if said:
+        shown = (_FLAGS.get(name, name.replace("_", "-")) for name in said)
         raise UsageError(
-            f"--spec and --{', --'.join(name.replace('_', '-') for name in said)} are given.",
+            f"--spec and --{', --'.join(shown)} are given.",
             "Expected the file to say it all.",
             "Write it into the file, or leave --spec out.",
         )

@@ -45,6 +45,8 @@ def harness(event_log, tmp_path, monkeypatch, command):
     rows = {"decision_id": [f"d{n}" for n in range(1_000)], "n": np.arange(1_000)}
     pq.write_table(pa.table(rows), tmp_path / "raw.parquet")
     pq.write_table(pa.table(rows).slice(0, 700), tmp_path / "some.parquet")
+    again = pa.concat_tables([pa.table(rows).slice(0, 700), pa.table(rows).slice(7, 2)])
+    pq.write_table(again, tmp_path / "twice.parquet")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HARNESS_DATABASE_URL", event_log.url)
 
@@ -109,7 +111,8 @@ def test_of_several_feature_sets_one_is_chosen(harness):
         ("broken", (), "raw.parquet", 2, "raised RuntimeError: no such input"),
         ("short", (), "raw.parquet", 2, "answered a DataFrame of 1 rows"),
         ("renamed", (), "raw.parquet", 2, "'colour'"),
-        ("nothing", (), "raw.parquet", 1, "was not found"),
+        ("nothing", (), "raw.parquet", 2, "has no attribute 'nothing'"),
+        ("good", (), "twice.parquet", 2, "2 of 702 rows of raw inputs"),
         ("good", ("--tolerance", "amount=near"), "raw.parquet", 2, "is no tolerance"),
         ("good", ("--tolerance", "colour=exact"), "raw.parquet", 2, "'colour'"),
         ("good", ("--sample", "0"), "raw.parquet", 2, "The share is 0"),
@@ -120,3 +123,18 @@ def test_of_several_feature_sets_one_is_chosen(harness):
 )
 def test_what_cannot_be_checked_is_said(harness, function, words, raw, code, said):
     assert said in harness(function, *words, raw=raw, code=code)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("py:no_such_module:good", "no module 'no_such_module'"),
+        ("py:broken_module:good", "does not run"),
+        ("sklearn:shop_features.py", "is no function of features"),
+        ("recorded:champion", "is no function of features"),
+        ("shop_features:good", "no adapter"),
+    ],
+)
+def test_a_name_of_no_function_is_refused(harness, tmp_path, command, name, said):
+    (tmp_path / "broken_module.py").write_text("import nothing_like_this\n")
+    assert said in command("consistency", "check", name, "-d", POINT, "--raw", "raw.parquet", code=2)

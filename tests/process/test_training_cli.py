@@ -131,6 +131,9 @@ def test_what_a_file_gets_wrong_is_said(harness, tmp_path, change, said, code):
 
 def test_a_file_and_options_do_not_mix(harness):
     assert "--spec and --label are given" in harness("create", "--spec", "spec.toml", "--label", "x", code=2)
+    told = harness("create", "--spec", "spec.toml", "--from", "500", "--gap", "3h", code=2)
+    assert {"--from", "--gap"} <= set(told.replace(",", "").split())
+    assert "--spec and --from are given" in harness("create", "--spec", "spec.toml", "--from", "1", code=2)
     assert "lacks --label, --window" in harness("create", "-d", POINT, code=2)
 
 
