@@ -126,7 +126,7 @@ def _transformation(name: str, folder: Path | None) -> tuple[Any, str]:
         why = error.missing if isinstance(error, ModelNotFound) else error.reason
         raise UsageError(
             f"There is no {name} to call: {why}.",
-            "Expected py:module:function, of a module in this folder or installed here, that can be imported.",
+            "Expected py:module:function, of a module that can be imported here.",
             "Correct the name or the module, or run the command in the folder that holds it.",
         ) from error
 
