@@ -78,6 +78,19 @@ def place_of(log: Log, tail: Tail) -> Place:
     raise AssertionError("the last turn returns")
 
 
+def first_waiting(log: Log, tail: Tail, place: Place, head: int) -> int | None:
+    """Return where the first decision up to `head` is that a tail has yet to score; None: none waits.
+
+    What was left out, and what replays had scored before it began, does not wait for it.
+    """
+    for first, after in tail.parts:
+        start, stop = max(first, place.through + 1), min(after, head + 1)
+        of = {"kind": "decision", "decision_point": tail.decision_point, "start": start, "stop": stop}
+        if start < stop and (found := log.rows("first_of_point", **of)):
+            return int(found[0][0])
+    return None
+
+
 def _said(event: ControlEvent) -> Place:
     body = event.body
     return Place(body["sequence"], body["through"], body["rows"], body["failed"])
@@ -136,8 +149,14 @@ class Follower:
         return 0
 
     def lag(self, head: int) -> int:
-        """Return how many positions up to `head` it has not seen: no fewer than the decisions that wait."""
-        return max(0, head - self.place.through)
+        """Return how many positions there are from the first decision that waits up to `head`; 0: none waits.
+
+        They are no fewer than the decisions that wait.
+        """
+        if head <= self.place.through:
+            return 0
+        first = first_waiting(self._log, self.tail, self.place, head)
+        return 0 if first is None else head + 1 - first
 
     def shed(self, head: int) -> int:
         """Leave out what waits up to position `head`, say so in the log, and return how many decisions."""

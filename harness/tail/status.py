@@ -9,7 +9,7 @@ from harness.lease import is_held
 from harness.log.events import ControlEvent, Head
 from harness.log.log import Log
 from harness.model_ends import told_end
-from harness.tail.follower import place_of
+from harness.tail.follower import first_waiting, place_of
 from harness.tail.tails import ASKED, BROKEN, STOPPED, Tail, list_tails
 from harness.tail.worker import LEASE
 
@@ -63,9 +63,8 @@ def ask(log: Log, tail: Tail, what: str) -> int:
 def _status(log: Log, tail: Tail) -> TailStatus:
     place, head = place_of(log, tail), log.head()
     newest = [event for event in log.controls("tail.*", tail.id) if event.type != ASKED][-1]
-    first = {"kind": "decision", "decision_point": tail.decision_point, "start": place.through + 1}
-    waits = log.rows("first_of_point", **first, stop=head.position + 1)
-    behind = head.position + 1 - waits[0][0] if waits else 0
+    first = first_waiting(log, tail, place, head.position)
+    behind = 0 if first is None else head.position + 1 - first
     return TailStatus(
         id=tail.id,
         model=tail.model,
@@ -74,7 +73,7 @@ def _status(log: Log, tail: Tail) -> TailStatus:
         head=head.position,
         through=place.through,
         behind=behind,
-        behind_s=_age_s(log, waits[0][0], head) if waits else 0.0,
+        behind_s=0.0 if first is None else _age_s(log, first, head),
         rows=place.rows,
         failed=place.failed,
         shed=place.shed,

@@ -158,7 +158,9 @@ class _Turn:
                 return self._leave("asked to stop", told)
             head = self._log.head().position
             limit = min(head, NO_END if self._end is None else self._end.stop - 1)
-            if pace.shed_after is not None and follower.lag(limit) > pace.shed_after:
+            # Asked of the log only where it can be: what waits lies among what was not seen.
+            unseen = limit - follower.place.through
+            if pace.shed_after is not None and unseen > pace.shed_after < follower.lag(limit):
                 count = follower.shed(limit)
                 told(
                     self._target,

@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pyarrow as pa
 import pytest
@@ -170,6 +171,31 @@ def test_what_is_shed_is_counted_and_a_replay_can_score_it_later(event_log, fold
     run = run_replay(event_log, reference, decision_point=POINT, start=1, stop=stop, folder=folder)
     assert run.rows == 300
     assert scores_of(event_log, reference, 1, event_log.head().position).num_rows == 450
+
+
+def test_a_worker_sheds_by_what_waits_and_by_nothing_that_was_appended_or_scored_before(event_log, folder):
+    history, reference = History(event_log), added(event_log, folder, "linear")
+    _start, stop = history.decisions(0, 600)
+    run_replay(event_log, reference, decision_point=POINT, start=1, stop=stop, folder=folder)
+    history.outcomes(0, 600)
+    history.decisions(600, 640)  # all that waits, after hundreds of positions where nothing does
+    tail = followed(event_log, folder, reference).tail
+    (found,) = status(event_log)
+    assert (found.behind, found.rows) == (41, 0)  # the event that it began is behind them
+    pace = msgspec.structs.replace(QUICK, shed_after=100)
+    with serving(event_log, [Target(reference, POINT, 1)], folder, pace):
+        wait_until(lambda: scores_of(event_log, reference, 1, 10**9).num_rows == 640)
+        history.outcomes(0, 600)
+        history.decisions(640, 660)
+        wait_until(lambda: scores_of(event_log, reference, 1, 10**9).num_rows == 660)
+        assert event_log.controls(SHED) == []
+    history.decisions(660, 800)
+    with serving(event_log, [Target(reference, POINT, 1)], folder, pace) as (said, _result, _thread):
+        wait_until(lambda: place_of(event_log, tail).shed)
+    assert [event.body["decisions"] for event in event_log.controls(SHED)] == [140]
+    assert [text for _model, text in said if "left out" in text] == [
+        "left out 140 decisions: more than 100 positions waited"
+    ]
 
 
 def test_a_model_that_was_trained_on_what_it_would_follow_is_refused(event_log, folder):
