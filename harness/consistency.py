@@ -211,6 +211,8 @@ def _recomputed(name: str, function: Any, inputs: pa.Table, served: pa.Table) ->
     if not isinstance(answer, pd.DataFrame) or len(answer) != inputs.num_rows:
         size = f" of {len(answer)} rows" if isinstance(answer, pd.DataFrame) else ""
         raise _wrong(name, f"answered a {type(answer).__name__}{size} to {inputs.num_rows:,} rows")
+    if "decision_id" in answer.columns and list(answer["decision_id"]) != inputs["decision_id"].to_pylist():
+        raise _wrong(name, "answered rows of other decisions, or in another order")
     wanted = [column for column in answer.columns if column != "decision_id"]
     unknown = [str(column) for column in wanted if column not in served.schema.names]
     if unknown or not wanted:

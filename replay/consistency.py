@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import msgspec
@@ -132,9 +133,8 @@ def _compared(left: pa.Array, right: pa.Array, both: Flags, tolerance: Tolerance
         same = (a == b) | (np.isnan(a) & np.isnan(b))
         distance = np.where(same, 0.0, np.where(np.isnan(distance), 1.0, distance))
         within = _within(a, b, far, tolerance)
-        if tolerance.kind == "exact" and pa.types.is_integer(left.type):  # doubles are too coarse
-            within = np.asarray(pc.equal(left, right).fill_null(False), dtype=np.bool_)  # noqa: FBT003
-            same = within
+        if pa.types.is_integer(left.type):  # doubles are too coarse
+            same, within = _whole(left, right, tolerance)
         return _Cells(left, right, both & ~(same | within), np.where(both, distance, np.inf))
     if pa.types.is_list(left.type):
         pairs = zip(left.to_pylist(), right.to_pylist(), strict=True)
@@ -157,6 +157,23 @@ def _within(a: Floats, b: Floats, far: Floats, tolerance: Tolerance) -> Flags:
         near = np.isfinite(a) & np.isfinite(b)
         return np.asarray(near & (steps < 2.0**62) & (exact <= tolerance.limit), dtype=np.bool_)
     return np.zeros(a.size, dtype=np.bool_)
+
+
+def _whole(left: pa.Array, right: pa.Array, tolerance: Tolerance) -> tuple[Flags, Flags]:
+    """Return where whole numbers are equal, and where they are within the tolerance, without rounding them.
+
+    A whole number has nothing after its last place: in ulps it must be exact.
+    """
+    same = np.asarray(pc.equal(left, right).fill_null(False), dtype=np.bool_)  # noqa: FBT003
+    if tolerance.kind in {"exact", "ulp"}:
+        return same, same
+    within, share = same.copy(), Fraction(str(tolerance.limit))  # as it was written: 0.3 is three tenths
+    for row in np.flatnonzero(~same).tolist():
+        one, other = left[row].as_py(), right[row].as_py()
+        if one is not None and other is not None:
+            scale = max(abs(one), abs(other)) if tolerance.kind == "rel" else 1
+            within[row] = abs(one - other) <= share * scale
+    return same, within
 
 
 def _ordered(values: Floats) -> npt.NDArray[np.int64]:

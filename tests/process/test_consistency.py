@@ -29,6 +29,9 @@ def off(raw):
     found.loc[found.index[:3], "items"] += 1
     return found
 
+def turned(raw):
+    return good(raw)[::-1]
+
 def broken(raw):
     raise RuntimeError("no such input")
 
@@ -110,6 +113,7 @@ def test_of_several_feature_sets_one_is_chosen(harness):
     [
         ("broken", (), "raw.parquet", 2, "raised RuntimeError: no such input"),
         ("short", (), "raw.parquet", 2, "answered a DataFrame of 1 rows"),
+        ("turned", (), "raw.parquet", 2, "answered rows of other decisions, or in another order"),
         ("renamed", (), "raw.parquet", 2, "'colour'"),
         ("nothing", (), "raw.parquet", 2, "has no attribute 'nothing'"),
         ("good", (), "twice.parquet", 2, "2 of 702 rows of raw inputs"),

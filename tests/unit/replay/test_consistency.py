@@ -70,6 +70,15 @@ def test_whole_numbers_are_compared_beyond_doubles_and_texts_letter_by_letter():
     assert not one([[1.0]], [[1.0, 2.0]], pa.list_(pa.float64())).agrees
 
 
+@pytest.mark.parametrize(
+    ("tolerance", "agrees"),
+    [("abs:49", False), ("abs:50", True), ("rel:0", False), ("rel:1e-16", True), ("ulp:4", False)],
+)
+def test_a_tolerance_of_whole_numbers_is_not_rounded_either(tolerance, agrees):
+    assert one([2**60], [2**60 + 50], pa.int64(), tolerance=tolerance).agrees is agrees
+    assert one([10, None], [7, None], pa.int64(), tolerance="rel:0.3").agrees
+
+
 @pytest.mark.parametrize("text", ["", "near", "ulp:x", "abs:-1", "rel:nan", "abs:inf"])
 def test_a_tolerance_that_is_none_is_refused(text):
     with pytest.raises(ToleranceUnusable):
