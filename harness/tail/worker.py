@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +14,13 @@ import msgspec
 
 from harness.challengers import challenger, keep_account
 from harness.errors import DatabaseUnavailable
-from harness.lease import Lease
+from harness.lease import Lease, is_held
 from harness.log.log import Log
 from harness.model_ends import model_end
+from harness.models import get_model
 from harness.replay_batches import GROUP_ROWS
 from harness.tail.follower import Follower, begin
-from harness.tail.tails import ASKED, BROKEN, NO_END, RESUMED, STOPPED, Tail
+from harness.tail.tails import ASKED, BROKEN, NO_END, RESUMED, STOPPED, Tail, tail_id
 from harness.tail.targets import End, Target, end_of
 from recorders.append import CHANNEL
 from recorders.errors import HarnessError, LinkUnavailable
@@ -109,10 +110,14 @@ def follow(
     began = False
     while not stop.is_set():
         try:
-            with (
-                open_log() as log,
-                challenger(log, target.model, decision_point=target.decision_point, folder=folder) as model,
-            ):
+            with ExitStack() as stack:
+                log = stack.enter_context(open_log())
+                if _is_followed(log, target):
+                    stop.wait(pace.retry_s)
+                    continue
+                model = stack.enter_context(
+                    challenger(log, target.model, decision_point=target.decision_point, folder=folder)
+                )
                 tail = begin(log, model, target.model, target.decision_point, target.start)
                 with Lease(log.url, LEASE, tail.id, channel=CHANNEL) as lease:
                     if lease.held:
@@ -136,6 +141,13 @@ def follow(
             return False
         stop.wait(pace.retry_s)
     return True
+
+
+def _is_followed(log: Log, target: Target) -> bool:
+    """Return whether another worker has the tail now: whoever waits for it needs no process of the model."""
+    info = get_model(log, target.model)
+    tail = tail_id(info.digest, info.adapter, target.decision_point, target.start)
+    return is_held(log.url, LEASE, tail)
 
 
 class _Turn:

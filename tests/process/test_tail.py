@@ -24,6 +24,7 @@ from harness.models import add_model, get_model, open_registered
 from harness.replay_errors import TrainedInRange
 from harness.replay_runner import run_replay
 from harness.replays import list_replays, read_scores
+from harness.tail import worker
 from harness.tail.follower import Follower, begin, place_of
 from harness.tail.status import ask, status
 from harness.tail.tails import BROKEN, NO_END, RESUMED, SHED, STOPPED, list_tails
@@ -325,6 +326,22 @@ def test_the_second_worker_takes_over_when_the_first_is_gone(event_log, folder):
             first.close()
             wait_until(lambda: scores_of(event_log, reference, 1, 10**9).num_rows == 200)
     assert [each.followed for each in status(event_log)] == [False]
+
+
+def test_a_worker_that_waits_for_another_opens_no_model(event_log, folder, monkeypatch):
+    history, reference = History(event_log), added(event_log, folder, "linear")
+    history.decisions(0, 100)
+    opened, asked = [], []
+    real, held = worker.challenger, worker.is_held
+    monkeypatch.setattr(worker, "challenger", lambda *of, **how: opened.append(1) or real(*of, **how))
+    monkeypatch.setattr(worker, "is_held", lambda *of: asked.append(1) or held(*of))
+    tail, target = followed(event_log, folder, reference).tail, Target(reference, POINT, 1)
+    with Lease(event_log.url, LEASE, tail.id) as first, serving(event_log, [target], folder):
+        wait_until(lambda: opened or len(asked) > 3)
+        assert opened == []
+        first.close()
+        wait_until(lambda: scores_of(event_log, reference, 1, 10**9).num_rows == 100)
+        assert opened == [1]
 
 
 def test_drain_ends_at_the_end_of_the_log_as_it_was(event_log, folder):
