@@ -99,27 +99,24 @@ class UnknownPosition(UsageError):
         cut: bool = False,
     ) -> None:
         end = 'See "harness log head", or leave the position out to mean the end of the log.'
+        reached = f"ends at {head}" if head else "is empty"
+        happened = f"Position {position} does not exist: the log {reached}."
         if cut:
             happened = f"Position {position} does not exist as of position {head}."
             expected = f"Expected a range that stops at {head + 1} or before."
             end = "Choose a later --as-of or an earlier --to."
         elif stops:
-            happened = f"Position {position} does not exist: the log ends at {head}."
             expected = f"Expected a range that stops at {head + 1} or before."
             end = "Leave --to out to mean the end of the log."
         elif begins:
-            happened = f"Position {position} does not exist: the log ends at {head}."
             expected = f"Expected a range that begins at {head + 1} or before."
             end = "Leave --from out to mean the start of the log."
         elif head == 0:
-            happened = f"Position {position} does not exist: the log is empty."
             expected = "Expected an event in the log." if first else "Expected 0, the start of the log."
-        elif position == 0:
-            happened = "Position 0 is the start of the log and holds no event."
-            expected = f"Expected a position from {first} to {head}."
         else:
-            happened = f"Position {position} does not exist: the log ends at {head}."
             expected = f"Expected a position from {first} to {head}."
+            if position == 0:
+                happened = "Position 0 is the start of the log and holds no event."
         if first:  # one event, which cannot be left out
             end = 'See "harness log tail" for the last ones there are.'
         super().__init__(happened, expected, end)
