@@ -37,8 +37,9 @@ def erase(
     """Return the receipt of erasing a subject: their keys' ids, and what held their events. Once is enough.
 
     The receipt does not name the subject. What died between destroying and the receipt is done again, and
-    ends with the same receipt. What came while it searched is on it too: events that were under way, and a
-    set that was registered meanwhile; one that is registered after it is refused by whoever cuts it
+    ends with the same receipt; what died after it, before it looked once more, looks when it is done again.
+    What came while it searched is on it too: events that were under way, and a set that was registered
+    meanwhile; one that is registered after it is refused by whoever cuts it
     (`harness.training.erased`). `progress` is called with how many decisions were searched for theirs.
 
     Raises:
@@ -47,7 +48,7 @@ def erase(
     """
     receipt, pending = _sought(log, keys, subject)
     if receipt is not None:
-        return receipt
+        return receipt if _names_all(log, receipt) else _whole(log, receipt, progress)
     found = Search(log, pending)
     found.go_on(progress)
     keys.destroy(pending)
@@ -63,6 +64,44 @@ def erase(
         return receipt
     whole = named | found.told(up_to=receipt.position)
     return receipt if whole == body else log.control(ERASED, subject_key, whole, key=f"{name}:whole")
+
+
+def _names_all(log: Log, receipt: ControlEvent) -> bool:
+    """Return whether nothing registered before a receipt can hold the subject beside what it names.
+
+    By the ranges on the receipt, without a search. One that was completed is not looked at: what came after
+    the first of the two was refused by whoever cut it.
+    """
+    body, points = receipt.body, receipt.body["decision_points"]
+    if sum(other.body["keys"] == body["keys"] for other in log.controls(ERASED)) > 1 or not points:
+        return True
+    sets, models = (log.controls(kind, up_to=receipt.position) for kind in (TRAINING_SET, MODEL))
+    first = min(each["first"] for each in points.values())
+    named = {*body["training_sets"], *body["models"]}
+    touched = {one.subject for one in sets if _touches(_cut(one), points)}
+    touched |= {one.subject for one in models if (one.body.get("trained_until") or 0) >= first}
+    return touched <= named
+
+
+def _touches(cut: dict[str, Any], points: dict[str, dict[str, int]]) -> bool:
+    theirs = points.get(cut["decision_point"])
+    return theirs is not None and cut["start"] <= theirs["last"] and theirs["first"] < cut["stop"]
+
+
+def _whole(log: Log, receipt: ControlEvent, progress: Callable[[int], None]) -> ControlEvent:
+    """Return the receipt with all that was registered before it: who erased died before they could say so."""
+    identifiers = [bytes.fromhex(one) for one in receipt.body["keys"]]
+    found = Search(log, identifiers)
+    found.go_on(progress)
+    told = found.told(up_to=receipt.position)
+    if all({*told[kind]} <= {*receipt.body[kind]} for kind in ("training_sets", "models")):
+        return receipt
+    whole = {"keys": receipt.body["keys"], **told}
+    key = f"erase:{digest(b''.join(identifiers))}:whole"
+    try:
+        return log.control(ERASED, receipt.subject, whole, key=key)
+    except WriterForked:  # somebody completes it at this moment, and was first
+        return log.controls(ERASED, receipt.subject)[-1]
 
 
 def foresee(

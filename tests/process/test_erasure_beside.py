@@ -178,3 +178,30 @@ def test_two_who_erase_the_same_person_have_one_receipt(shop: Log) -> None:
     keys = Keys(shop.url, list(SubjectKeys.from_environment(shop.url)._wrapping.values()))
     assert erase(shop, keys, "ada") == others[0]
     assert shop.controls(ERASED) == others
+
+
+def test_a_receipt_that_was_left_short_by_a_kill_is_completed_by_the_next_erasure(
+    shop: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after its receipt, before it looked once more: the next erasure answered the short receipt."""
+    control, killed = Log.control, OSError("killed here")
+
+    def said(log: Log, type_: str, *given: object, **named: object) -> ControlEvent:
+        if type_ == ERASED and str(named["key"]).endswith(":whole"):
+            raise killed
+        if type_ == ERASED:  # as if by builds that had looked for receipts a moment before
+            for name, span in (("ts-beside", (1, 9)), ("ts-after", (900, 999))):
+                body = {"cut": {"decision_point": POINT, "start": span[0], "stop": span[1]}}
+                control(log, "training_set.created", name, body)
+        return control(log, type_, *given, **named)  # type: ignore[arg-type]  # handed on
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Log, "control", said)
+        with pytest.raises(OSError, match="killed here"):
+            erased(shop, "ada")
+    (short,) = shop.controls(ERASED)
+    assert short.body["training_sets"] == []
+    whole = erased(shop, "ada")
+    assert whole.body == {**short.body, "training_sets": ["ts-beside"]}
+    assert erased(shop, "ada").position == whole.position
+    assert [one.position for one in shop.controls(ERASED)] == [short.position, whole.position]
