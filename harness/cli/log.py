@@ -179,13 +179,14 @@ def verify(
     home, data = integrity_folder(folder), {}
     with opened(folder) as source:
         lines: list[str] = []
-        holds = True
+        sound = holds = True
         if not incremental:
             first, after = span(source, start, stop)
             with progress(after - first, "verifying") as done:
                 found = source.verify(first, None if stop is None else after, done)
             data, lines, holds = to_builtins(found), list(findings(found)), found.holds
-        if holds and (incremental or against or (whole and remembers(source, home))):
+            sound = found.altered is None  # what cannot be read may be another than what was appended
+        if sound and (incremental or against or (whole and remembers(source, home))):
             key_ = public_key(believed) if believed else None
             notes = [note for path in against for note in notes_of(path.read_bytes())]
             seen = compare(source, home, notes, key_)

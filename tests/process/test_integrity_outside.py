@@ -207,3 +207,22 @@ class SlotClock:
 
     def now(self) -> dt.datetime:
         return dt.datetime(2026, 1, 1, 12, self.minutes, 30, tzinfo=dt.UTC)
+
+
+def test_a_rewrite_to_what_nobody_can_read_is_a_rewrite(
+    fresh_log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was told as unreadable, as it was appended, though this host remembers another."""
+    monkeypatch.setenv("HARNESS_DATABASE_URL", fresh_log.url)
+    receipts, where = grow(fresh_log), ["-C", str(tmp_path)]
+    assert run(["log", "checkpoint", *where]) == 0
+
+    def garble(rows: Rows) -> None:
+        rows[1]["payload"] = b"nothing to read"
+
+    rewrite(fresh_log.url, garble)
+    capsys.readouterr()
+    assert run(["log", "verify", *where]) == 40
+    told = capsys.readouterr()
+    assert f"The log was altered (position {receipts[1].position})" in told.err
+    assert "as it was appended" not in told.out
