@@ -21,7 +21,9 @@ def test_tells_where_it_runs(number):
 
 def test_a_group_stays_together(tmp_path: Path) -> None:
     (tmp_path / "test_grouped.py").write_text(GROUPED)
-    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider"]
+    # Without a folder of its own it would close the one above ours to the accounts that servers run as.
+    alone = ["-p", "no:cacheprovider", "--basetemp", str(tmp_path / "base")]
+    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup", *alone]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     workers = [ran.read_text() for ran in tmp_path.glob("ran-*")]
