@@ -1,7 +1,7 @@
 """Persons who are erased while sets are cut and while others erase: every set that holds them is named."""
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,8 @@ from harness.training.extend import extend_training_set
 from harness.training.registry import list_training_sets
 from harness.training.sets import Place, build_training_set
 from harness.training.spec import LabelRule, Spec
-from recorders.inprocess import InProcessLink
-from recorders.recorder import Recorder
 from recorders.subject_keys import SubjectKeys
-from tests.support.subjects import SECRET, SHOP, snapshot
-
-POINT, FIRST = "shop.checkout", datetime(2026, 1, 1, tzinfo=UTC)
+from tests.support.subjects import POINT, SECRET, SHOP, recorded
 
 
 @pytest.fixture
@@ -31,14 +27,6 @@ def shop(fresh_log: Log, monkeypatch: pytest.MonkeyPatch) -> Log:
     fresh_log.register_feature_set(SHOP)
     recorded(fresh_log, "ada", "bob", "ada")
     return fresh_log
-
-
-def recorded(log: Log, *customers: str) -> None:
-    with Recorder(POINT, SHOP, InProcessLink(log.url, [SHOP]), model="m", model_version="1") as recorder:
-        for number, customer in enumerate(customers):
-            made = recorder.record(snapshot(customer, number), occurred_at=FIRST)
-            recorder.outcome(made, "bought", True, occurred_at=FIRST)
-        assert recorder.flush(30)
 
 
 def erased(log: Log, subject: str) -> ControlEvent:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 
@@ -15,16 +15,14 @@ from harness.log.log import Log
 from harness.models import add_model
 from harness.training.sets import create_training_set
 from recorders.errors import FeatureSetError, KeysUnavailable
-from recorders.inprocess import InProcessLink
 from recorders.recorder import Recorder
 from recorders.socket_link import SocketLink
 from recorders.subject_keys import SubjectKeys
 from recorders.wrapping import wrappers
 from tests.support import servers
 from tests.support.sidecars import Running, until
-from tests.support.subjects import SECRET, SHOP, snapshot
+from tests.support.subjects import POINT, SECRET, SHOP, recorded, snapshot
 
-POINT, FIRST = "shop.checkout", datetime(2026, 1, 1, tzinfo=UTC)
 VAULT = """
 import threading
 
@@ -95,14 +93,6 @@ def elsewhere(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
         monkeypatch.setenv("HARNESS_KEYS_URL", url)
         monkeypatch.setenv("HARNESS_SUBJECT_SECRET", SECRET)
         yield url
-
-
-def recorded(log: Log, *customers: str) -> None:
-    with Recorder(POINT, SHOP, InProcessLink(log.url, [SHOP]), model="m", model_version="1") as recorder:
-        for number, customer in enumerate(customers):
-            made = recorder.record(snapshot(customer, number), occurred_at=FIRST)
-            recorder.outcome(made, "bought", True, occurred_at=FIRST)
-        assert recorder.flush(30)
 
 
 def customers(log: Log) -> list[str | None]:

@@ -3,10 +3,14 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
+from harness.log.log import Log
 from recorders.errors import LinkUnavailable
 from recorders.fields import FeatureSet, Field
+from recorders.inprocess import InProcessLink
+from recorders.recorder import Recorder
 from recorders.sealing import SubjectKey
 
+POINT, FIRST = "shop.checkout", datetime(2026, 1, 1, tzinfo=UTC)
 SECRET = "a secret for tests that is long enough"
 SHOP = FeatureSet(
     "shop",
@@ -38,6 +42,15 @@ def snapshot(customer: str | None, number: int = 0) -> dict[str, object]:
         "note": f"confidential-{customer}-{number}",
         "born": None,
     }
+
+
+def recorded(log: Log, *customers: str) -> None:
+    """Record a decision of each customer, and what came of it."""
+    with Recorder(POINT, SHOP, InProcessLink(log.url, [SHOP]), model="m", model_version="1") as recorder:
+        for number, customer in enumerate(customers):
+            made = recorder.record(snapshot(customer, number), occurred_at=FIRST)
+            recorder.outcome(made, "bought", True, occurred_at=FIRST)
+        assert recorder.flush(30)
 
 
 class HeldKeys:
