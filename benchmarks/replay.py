@@ -4,7 +4,8 @@
 Thirty float features, one thread, sealed decisions with their outcomes. The bound is a bare Parquet read and
 one call of the bare model on all rows: nothing joined, nothing compared, nothing kept. Beside it the bare
 model in calls of 1,024 rows, and a loop over pandas chunks and mlflow's pyfunc, which compare but keep
-nothing either. CPU seconds of all processes; starting a challenger is a row of its own and in no rate.
+nothing either. CPU seconds of all processes, and what two cores make of it by the clock; starting a
+challenger is a row of its own and in no rate but the one that names it.
 """
 
 import os
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -135,31 +137,40 @@ def fill(log: Log, folder: Path, models: dict[str, Bare], rows: int) -> None:
     seal(log)
 
 
-def seconds(task: Callable[[], Any]) -> Callable[[], float]:
-    """Return a run that answers its CPU seconds."""
+def seconds(task: Callable[[], Any], walls: list[float]) -> Callable[[], float]:
+    """Return a run that answers its CPU seconds and adds its seconds by the clock to `walls`."""
 
     def run() -> float:
-        began = time.process_time()
+        began, wall = time.process_time(), time.perf_counter()
         task()
+        walls.append(time.perf_counter() - wall)
         return time.process_time() - began
 
     return run
 
 
-def beside(folder: Path, models: dict[str, Bare]) -> dict[str, float]:
-    """Return the median CPU seconds of everything that we are measured against, in turns."""
+def beside(folder: Path, models: dict[str, Bare]) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the median CPU seconds of everything that we are measured against, in turns, and by the clock."""
     tasks: dict[str, Callable[[], float]] = {}
+    walls: dict[str, list[float]] = defaultdict(list)
+
+    def add(name: str, task: Callable[[], Any]) -> None:
+        tasks[name] = seconds(task, walls[name])
+
     for name, bare in models.items():
         for words, rows in (("one call", 2**40), ("calls of 1,024", BLOCK_ROWS)):
-            tasks[f"{name}: {words}"] = seconds(
-                lambda bare=bare, rows=rows: by_hand.bare(folder, NAMES, bare.score, rows)
+            add(
+                f"{name}: {words}",
+                lambda bare=bare, rows=rows: by_hand.bare(folder, NAMES, bare.score, rows),
             )
     for name in ("linear", "boosting"):
-        tasks[f"{name}: pandas"] = seconds(
-            lambda name=name: by_hand.in_chunks(folder, NAMES, models[name].score)
-        )
-    tasks["linear: pyfunc"] = seconds(lambda: by_hand.by_pyfunc(folder, NAMES))
-    return {name: median(turns) for name, turns in interleaved(tasks, REPEATS).items()}
+        add(f"{name}: pandas", lambda name=name: by_hand.in_chunks(folder, NAMES, models[name].score))
+    add("linear: pyfunc", lambda: by_hand.by_pyfunc(folder, NAMES))
+    cpu = interleaved(tasks, REPEATS)
+    return (
+        {name: median(turns) for name, turns in cpu.items()},
+        {name: median(turns) for name, turns in walls.items()},
+    )
 
 
 def through(url: str, folder: Path, name: str) -> dict[str, Any]:
@@ -172,13 +183,17 @@ def through(url: str, folder: Path, name: str) -> dict[str, Any]:
     return found
 
 
-def rows_of(name: str, own: dict[str, Any], others: dict[str, float], rows: int) -> list[Row]:
+def rows_of(
+    name: str, own: dict[str, Any], others: dict[str, float], walls: dict[str, float], rows: int
+) -> list[Row]:
     """Return the table of one model."""
     assert own["used"] == rows, own
     # The start of a challenger and its first block are a row; the rest was asked for beyond it.
     share = own["rows"] / rows
-    scoring = (own["scoring"]["cpu"] - own["starting"]["cpu"]) / share
-    whole = scoring + own["looking"]["cpu"]
+    scoring, waited = (
+        (own["scoring"][clock] - own["starting"][clock]) / share for clock in ("cpu", "wall")
+    )
+    whole, waited = scoring + own["looking"]["cpu"], waited + own["looking"]["wall"]
     bound, blocks = others[f"{name}: one call"], others[f"{name}: calls of 1,024"]
     found = [
         Row(f"{name}: replay and look", rows / whole, "rows/CPU s", "log to evidence; without the start"),
@@ -189,6 +204,13 @@ def rows_of(name: str, own: dict[str, Any], others: dict[str, float], rows: int)
         Row(f"{name}: bare model, 1,024 a call", rows / blocks, "rows/CPU s", "Parquet"),
         at_least(f"{name}: share of the bound", bound / whole, "", 0.9, against="Parquet and one bare call"),
         at_least(f"{name}: share in equal calls", blocks / whole, "", 0.9, against="Parquet, 1,024 a call"),
+        Row(f"{name}: replay and look by the clock", rows / waited, "rows/s", "two processes; without the start"),
+        Row(
+            f"{name}: share of the bound by the clock",
+            walls[f"{name}: one call"] / waited,
+            "",
+            "Parquet and one bare call in one process",
+        ),
         Row(f"{name}: start and first block", own["starting"]["cpu"], "CPU s", "imports, load, complete"),
         Row(f"{name}: blocks in a call", own["joined"], "", "what its check allowed"),
         Row(f"{name}: memory", own["peak"], "MB", "the process that asks"),
@@ -214,12 +236,12 @@ def main(rows: int = ROWS) -> None:
         with Log(url, store=StorePlace(str(folder / "segments"))) as log:
             fill(log, folder, models, rows)
         own = {kind: through(url, folder, kind) for kind in models}
-        others = beside(folder, models)
+        others, walls = beside(folder, models)
         assert np.isclose(
             by_hand.in_chunks(folder, NAMES, models["linear"].score), by_hand.by_pyfunc(folder, NAMES)
         )
         for kind in models:
-            found += rows_of(kind, own[kind], others, rows)
+            found += rows_of(kind, own[kind], others, walls, rows)
     publish("replay", found, notes=f"{rows:,} decisions of {len(NAMES)} features, sealed, with outcomes.")
 
 
