@@ -150,7 +150,7 @@ def seconds(task: Callable[[], Any], walls: list[float]) -> Callable[[], float]:
 
 
 def beside(folder: Path, models: dict[str, Bare]) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the median CPU seconds of everything that we are measured against, in turns, and by the clock."""
+    """Return the medians of everything that we are measured against, in turns: CPU seconds, and seconds."""
     tasks: dict[str, Callable[[], float]] = {}
     walls: dict[str, list[float]] = defaultdict(list)
 
@@ -190,9 +190,7 @@ def rows_of(
     assert own["used"] == rows, own
     # The start of a challenger and its first block are a row; the rest was asked for beyond it.
     share = own["rows"] / rows
-    scoring, waited = (
-        (own["scoring"][clock] - own["starting"][clock]) / share for clock in ("cpu", "wall")
-    )
+    scoring, waited = ((own["scoring"][clock] - own["starting"][clock]) / share for clock in ("cpu", "wall"))
     whole, waited = scoring + own["looking"]["cpu"], waited + own["looking"]["wall"]
     bound, blocks = others[f"{name}: one call"], others[f"{name}: calls of 1,024"]
     found = [
@@ -204,7 +202,7 @@ def rows_of(
         Row(f"{name}: bare model, 1,024 a call", rows / blocks, "rows/CPU s", "Parquet"),
         at_least(f"{name}: share of the bound", bound / whole, "", 0.9, against="Parquet and one bare call"),
         at_least(f"{name}: share in equal calls", blocks / whole, "", 0.9, against="Parquet, 1,024 a call"),
-        Row(f"{name}: replay and look by the clock", rows / waited, "rows/s", "two processes; without the start"),
+        Row(f"{name}: replay and look by the clock", rows / waited, "rows/s", "two processes, no start"),
         Row(
             f"{name}: share of the bound by the clock",
             walls[f"{name}: one call"] / waited,
