@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HOME = ".harness"
 # The newest revision that this code knows; tests/postgres/test_schema.py compares it with the folder.
-REVISION = "0003"
+REVISION = "0004"
 PARTITION_POSITIONS = 2**24
 INIT_RIGHTS = (
     'Expected for "harness init" a superuser, or a login that owns the database and may make roles '

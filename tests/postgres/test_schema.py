@@ -1,13 +1,19 @@
 import os
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from msgspec.structs import replace
 
+from harness.cli.main import run
 from harness.database import REVISION, create_log, has_log, migrations, open_log, revision, upgrade
 from harness.errors import (
     DatabaseRefused,
@@ -17,7 +23,10 @@ from harness.errors import (
     SchemaTooNew,
     SchemaTooOld,
 )
+from recorders.append import Appender
+from recorders.errors import EventAhead
 from tests.support import catalogue, servers
+from tests.support.batches import raw
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "schema.txt"
@@ -67,15 +76,61 @@ def test_two_databases_of_one_server_may_be_prepared_at_once(database_url: str) 
         assert revision(one) == revision(two) == REVISION
 
 
+def migrate(url: str, to: str) -> None:
+    """Bring a database to a revision by Alembic's own command."""
+    environment = os.environ | {"HARNESS_DATABASE_URL": url.replace("postgresql://", "postgresql+psycopg://")}
+    command = [sys.executable, "-m", "alembic", "upgrade", to]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+
+
 def test_alembic_on_its_own_finds_the_same_migrations(database_url: str) -> None:
     with servers.fresh_database(database_url) as url:
-        environment = os.environ | {
-            "HARNESS_DATABASE_URL": url.replace("postgresql://", "postgresql+psycopg://")
-        }
-        command = [sys.executable, "-m", "alembic", "upgrade", "head"]
-        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+        migrate(url, "head")
         assert revision(url) == REVISION
         assert not has_log(url)
+
+
+@pytest.fixture
+def log_of_0003(database_url: str) -> Iterator[str]:
+    """An empty log of the event clock, as the version before this revision made it."""
+    with servers.fresh_database(database_url) as url:
+        migrate(url, "0003")
+        with psycopg.connect(url) as connection:
+            connection.execute("select harness.create_log(%s, 'event', 1000)", [uuid.uuid4()])
+        yield url
+
+
+def test_a_log_of_the_revision_before_says_how_it_is_upgraded(
+    log_of_0003: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HARNESS_DATABASE_URL", log_of_0003)
+    for command in (["log", "stats"], ["log", "verify"], ["log", "gaps"], ["query", "select 1"], ["doctor"]):
+        assert run([*command, "-C", str(tmp_path)]) == 1, command
+        told = capsys.readouterr()
+        assert 'Run "harness init"' in told.out + told.err, command
+        assert "0003" in told.out + told.err, command
+    assert revision(log_of_0003) == "0003", "nobody but init upgrades what many may use"
+    assert run(["init", "-C", str(tmp_path)]) == 0
+    assert run(["log", "verify", "-C", str(tmp_path)]) == 0
+
+
+def test_an_upgrade_beside_a_sidecar_leaves_every_batch_as_it_is(log_of_0003: str) -> None:
+    """Sidecars of either version ship to either revision: they ask for no more than `append`."""
+    writer = uuid.uuid4()
+    with closing(Appender(log_of_0003)) as before:
+        receipts = [before.append(raw(writer, sequence)) for sequence in (1, 2)]
+        with create_log(url=log_of_0003) as log:
+            assert revision(log_of_0003) == REVISION
+            assert (log.head().position, log.head().digest) == (2, receipts[-1].digest)
+            again = [before.append(raw(writer, sequence)) for sequence in (1, 2)]
+            assert again == [replace(receipt, duplicate=True) for receipt in receipts]
+            assert before.append(raw(writer, 3)).position == 3
+            with pytest.raises(EventAhead):
+                before.append(raw(writer, 4, at=datetime(9999, 12, 31, tzinfo=UTC)))
+            assert log.verify().holds
+    with servers.fresh_database(log_of_0003) as fresh:
+        upgrade(fresh)
+        assert catalogue.dump(fresh) == catalogue.dump(log_of_0003)
 
 
 def test_the_clock_of_a_log_is_fixed(database_url: str) -> None:

@@ -9,25 +9,11 @@ from harness.log.log import Log
 from recorders.sidecar import ops
 from recorders.socket_link import SocketLink
 from tests.process.test_doors_service import half, with_doors
-from tests.process.test_spool_faults import compiled
+from tests.support.interposed import SetClock
 from tests.support.sidecars import FEATURES, decision_ids, decisions, names, new_writer, until
 
 HOUR_S, DAY_S = 3_600, 86_400
 SMALL = "retain_s = 3600.0\n[spool]\nsegment_bytes = 65536\nballast_bytes = 0\n"
-
-
-class SetClock:
-    """The clock of a process behind set_clock.c."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "clock"
-        self.set(0)
-        self.environment = {"LD_PRELOAD": str(compiled("set_clock", folder)), "CLOCK_OFF": str(self._file)}
-
-    def set(self, seconds: int) -> None:
-        born = self._file.with_suffix(".new")
-        born.write_text(str(seconds))
-        born.replace(self._file)
 
 
 def test_what_waits_waits_on_and_what_is_kept_stays(fresh_log: Log, tmp_path: Path) -> None:

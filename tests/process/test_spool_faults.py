@@ -7,29 +7,17 @@ import argparse
 import collections
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.support.interposed import compiled
 
 ROOT = Path(__file__).parents[2]
-CC = shutil.which("cc")
 # How a life may end: by itself, by the fault's own SIGKILL, or with an error that names a remedy.
 ENDS = ("", "killed", "SpoolDamaged", "SpoolUnusable")
-
-
-def compiled(source: str, folder: Path) -> Path:
-    """Return the library of a C file that stands before the system's calls."""
-    if CC is None:
-        pytest.skip("no C compiler here")
-    library = folder / f"{source}.so"
-    file = Path(__file__).with_name(f"{source}.c")
-    subprocess.run([CC, "-shared", "-fPIC", "-O1", "-o", library, file, "-ldl"], check=True)
-    return library
 
 
 def program(name: str, library: Path, *arguments: object) -> dict[str, Any]:

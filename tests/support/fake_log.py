@@ -52,8 +52,6 @@ class FakeDoor:
             raise WrongLog(str(self._log_id), str(LOG_ID))
         if log.refuses(batch):
             raise CorruptBatch(log.refuses(batch))
-        if log.clock and batch.occurred_max and batch.occurred_max > log.clock + timedelta(days=1):
-            raise EventAhead(batch.occurred_max.isoformat(), log.clock.isoformat())
         mine = [(place, one) for place, one in enumerate(log.batches) if one.writer == batch.writer]
         if batch.sequence > len(mine) + 1:
             raise Rewound(batch.writer, len(mine), batch.acked)
@@ -62,6 +60,8 @@ class FakeDoor:
             place, stored = mine[batch.sequence - 1]
             if stored.digest != batch.digest:
                 raise WriterForked(batch.writer, batch.sequence)
+        elif log.clock and batch.occurred_max and batch.occurred_max > log.clock + timedelta(days=1):
+            raise EventAhead(batch.occurred_max.isoformat(), log.clock.isoformat())
         else:
             place = len(log.batches)
             log.batches.append(batch)

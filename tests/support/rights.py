@@ -48,6 +48,8 @@ def attempts(partition: str) -> Iterator[tuple[str, str]]:
     yield "EXECUTE add_partition", "select harness.add_partition(1, 1)"
     yield "EXECUTE create_log", "select harness.create_log(gen_random_uuid(), 'server', 1)"
     yield "EXECUTE check_batch", "select harness.check_batch('', '', '', 1, 1, null, null, '', '')"
+    yield "EXECUTE check_author", "select harness.check_author('score', '')"
+    yield "EXECUTE check_ahead", "select harness.check_ahead('event', now())"
     yield "EXECUTE release", "select harness.release(1, gen_random_uuid())"
     yield "EXECUTE cover", "select harness.cover(0)"
     yield (
