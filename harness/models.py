@@ -16,7 +16,7 @@ from harness.log.log import Log
 from harness.log.payload import decoded
 from harness.log.places import parse
 from harness.replay_errors import ModelExists
-from replay.adapters import Artefact, check_digest, open_model, read_artefact
+from replay.adapters import Artefact, check_adapter, check_digest, open_model, read_artefact
 from replay.isolation import IsolatedModel, open_isolated
 from replay.model import Model, ModelInfo
 from replay.model_errors import ModelChanged
@@ -67,6 +67,7 @@ def add_model(
 
     Raises:
         ModelExists: another model, or another trained-until position, has this name and version.
+        AdapterChanged: this one has them, as an earlier program gave it its rows.
         ModelError: see replay.model_errors.
     """
     name, version = _checked_name(name, version)
@@ -81,6 +82,7 @@ def add_model(
         model.close()
     for event in log.controls(REGISTERED, f"{name}:{version}"):
         if info_of(event) != msgspec.structs.replace(info, uri=event.body["uri"]):
+            check_adapter(info_of(event), artefact)
             raise ModelExists(name, version, info_of(event), info)
         _keep(home, artefact)
         return event
@@ -141,6 +143,7 @@ def registered(log: Log, reference: str, folder: Path | None) -> tuple[ModelInfo
     Raises:
         NotFound: it is not registered.
         ModelChanged: the bytes are others by now.
+        AdapterChanged: they are the same, and this program would give them their rows otherwise.
         ModelNotFound: they are gone.
     """
     event = registration(log, reference)
@@ -150,6 +153,7 @@ def registered(log: Log, reference: str, folder: Path | None) -> tuple[ModelInfo
     artefact = artefact or read_artefact(info.uri, home)
     if artefact.digest != known:
         raise ModelChanged(info.uri, known, artefact.digest)
+    check_adapter(info, artefact)
     return info, artefact
 
 

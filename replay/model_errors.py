@@ -11,6 +11,7 @@ ReplayError (replay/errors.py)
     ├── PickleRefused       code in the form of a file, that nobody pinned  (exit 40)
     ├── ModelUnavailable    the server or process that scores does not answer
     ├── ModelChanged        the bytes are not those that were registered  (exit 40)
+    ├── AdapterChanged      the same bytes, which would be given their rows in another way  (exit 2)
     ├── ModelInputsError    features that no recorded snapshot has
     ├── StateLost           a model that remembers could not take in, give or take back what it knows
     └── ModelBroken         it raised for every row of the first block
@@ -133,6 +134,25 @@ class ModelChanged(ModelError):
             'Restore the file, or register the new one under a new version ("harness model add").',
         )
         self.uri, self.registered, self.found = uri, registered, found
+
+
+class AdapterChanged(ModelError):
+    """The same bytes, which would be given their rows otherwise: register them under a new version."""
+
+    exit_code = 2
+
+    def __init__(self, reference: str, uri: str, adapter: str, versions: tuple[int, int]) -> None:
+        then, now = versions
+        super().__init__(
+            f"Model {reference} was registered for version {then} of the adapter {adapter!r}. This program "
+            f"has version {now}, which gives the same bytes their rows in another way.",
+            "Expected a model registered for this version. What was scored before stays in the log, as the "
+            "scores of another model.",
+            f"Register it once more, under a new version (harness model add {uri!r} --name ... --version "
+            "...), and anew the experiments that name the old one.",
+        )
+        self.reference, self.uri, self.adapter = reference, uri, adapter
+        self.then, self.now = then, now
 
 
 class ModelInputsError(ModelError):

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from replay.terminated import Terminated
+
 INTERRUPTED = 130
 TERMINATED = 143
 _ARENAS_MAX = -8  # M_ARENA_MAX of malloc.h
@@ -15,10 +17,6 @@ _ARENAS_MAX = -8  # M_ARENA_MAX of malloc.h
 ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 # What runs for months in little memory has settings of its own, which were measured with Arrow's.
 _OWN_MEMORY = "sidecar"
-
-
-class Terminated(SystemExit):
-    """The end that SIGTERM asked for: no model's own `sys.exit`, which costs a row and ends nothing."""
 
 
 @contextmanager

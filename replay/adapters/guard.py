@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from replay.terminated import Terminated
+
 ERROR_CHARACTERS = 200
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -25,15 +27,15 @@ def guard(call: Callable[..., Any], *arguments: Any) -> tuple[Any, CallFailed | 
     """Return the result and None, or None and why there is none.
 
     The one broad `except` in replay: a model may raise anything, at import, when it is made or when it
-    scores, and it must cost rows, not the run. `sys.exit` is one more thing that it may do; what is derived
-    from SystemExit is somebody else's end, as that of a command which is told to end, and passes.
+    scores, and it must cost rows, not the run. `sys.exit` is one more thing that it may do, and so is what a
+    library derives from SystemExit or BaseException. The end that the command itself is told passes.
     """
     try:
         return call(*arguments), None
     except CallFailed as failed:
         return None, failed
-    except (Exception, SystemExit) as error:
-        if isinstance(error, SystemExit) and type(error) is not SystemExit:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | Terminated):
             raise
         if call is _words:  # nor can what it raised be told without raising
             return "", None

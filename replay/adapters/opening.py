@@ -30,7 +30,7 @@ from replay.adapters.remembering import RememberingBlocks
 from replay.adapters.uri import ModelUri, parse_uri
 from replay.loading_errors import InputsNotNamed, KeyNotAnInput
 from replay.model import Model, ModelInfo
-from replay.model_errors import ModelChanged, UntrustedModel
+from replay.model_errors import AdapterChanged, ModelChanged, UntrustedModel
 from replay.score import BLOCK_ROWS
 
 ADAPTERS: Mapping[str, Adapter] = {
@@ -153,21 +153,23 @@ def check_digest(model: Model, registered: str) -> None:
         raise ModelChanged(model.info.uri, registered, model.info.digest)
 
 
+def check_adapter(registered: ModelInfo, held: Artefact) -> None:
+    """Raise AdapterChanged where these bytes were registered for an earlier version of their adapter."""
+    parsed = parse_uri(registered.uri)
+    now = _version_of(parsed.scheme)
+    for then in range(1, now):
+        if _digest(parsed, registered.version, held, registered.inputs, adapter=then) == registered.digest:
+            reference = f"{registered.name}:{registered.version}"
+            raise AdapterChanged(reference, registered.uri, parsed.scheme, (then, now))
+
+
 def info_of(spec: ModelSpec, held: Artefact, inputs: tuple[str, ...]) -> ModelInfo:
     """Return the info, with the digest of all that decides the scores: not the file's path or name."""
     parsed = parse_uri(spec.uri)
-    identity = {
-        "adapter": _adapter_of(parsed.scheme),
-        "artefact": held.digest,
-        "attribute": _beside(parsed),
-        "version": spec.version if parsed.scheme == "py" or parsed.remote else None,
-        "options": parsed.options,
-        "inputs": list(inputs),
-    }
     return ModelInfo(
         name=spec.name or parsed.target,
         version=spec.version,
-        digest=digest(canonical_json(identity)),
+        digest=_digest(parsed, spec.version, held, inputs, adapter=_version_of(parsed.scheme)),
         adapter=parsed.scheme,
         uri=spec.uri,
         inputs=inputs,
@@ -175,14 +177,22 @@ def info_of(spec: ModelSpec, held: Artefact, inputs: tuple[str, ...]) -> ModelIn
     )
 
 
-def _adapter_of(scheme: str) -> str:
-    """Return the adapter and, from its second one on, its version: the same bytes are given otherwise then.
+def _digest(uri: ModelUri, version: str, held: Artefact, inputs: tuple[str, ...], *, adapter: int) -> str:
+    """Return the digest of a model that version `adapter` of its adapter gives its rows."""
+    identity = {
+        # The first version is not spelled: it came before there was another one.
+        "adapter": uri.scheme if adapter == 1 else f"{uri.scheme}/{adapter}",
+        "artefact": held.digest,
+        "attribute": _beside(uri),
+        "version": version if uri.scheme == "py" or uri.remote else None,
+        "options": uri.options,
+        "inputs": list(inputs),
+    }
+    return digest(canonical_json(identity))
 
-    >>> _adapter_of("onnx")
-    'onnx'
-    """
-    version = ADAPTERS[scheme].VERSION if scheme in ADAPTERS else 1
-    return scheme if version == 1 else f"{scheme}/{version}"
+
+def _version_of(scheme: str) -> int:
+    return ADAPTERS[scheme].VERSION if scheme in ADAPTERS else 1
 
 
 def _beside(uri: ModelUri) -> str | None:

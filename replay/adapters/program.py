@@ -35,7 +35,8 @@ from replay.adapters.uri import ModelUri
 from replay.loading_errors import ModelNotLoaded
 from replay.model_errors import ModelNotFound, NotAModel, UnknownModelUri
 
-VERSION = 1
+# 1 numbered the rows of each block from 0 (docs/adr/0101).
+VERSION = 2
 _LENGTH = struct.Struct("<I")
 _ANSWER_BYTES_MAX = 64 * 2**20
 

@@ -206,6 +206,7 @@ def test_a_function_that_cannot_be_a_metric_is_refused_with_the_file(
         ("[float(k) for k in range(rows.num_rows)]", "rows are reversed"),
         ("1 / 0", "ZeroDivisionError"),
         ("['a'] * rows.num_rows", "ValueError"),
+        ("(_ for _ in ()).throw(type('Leave', (SystemExit,), {})(7))", "Leave: 7"),
     ],
 )
 def test_a_function_that_is_none_of_a_row_stops_the_look(

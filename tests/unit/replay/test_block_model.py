@@ -15,6 +15,7 @@ from replay.errors import ColumnsError
 from replay.model import ModelInfo
 from replay.model_errors import ModelInputsError
 from replay.score import BLOCK_ROWS, columns_for, score_blocks
+from replay.terminated import Terminated
 
 INFO = ModelInfo("m", "1", "0" * 64, "py", "py:m:f", ("x",))
 
@@ -191,6 +192,27 @@ def test_reasons_are_short_and_on_one_line():
 def test_a_model_that_exits_costs_its_rows_alone():
     result, failed = guard(sys.exit, 3)
     assert (result, failed.reason) == (None, "SystemExit: 3")
+
+
+class Leave(SystemExit):
+    pass
+
+
+class Cancelled(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(("raised", "told"), [(Leave(4), "Leave: 4"), (Cancelled("x"), "Cancelled: x")])
+def test_what_a_library_ends_by_costs_rows_too_and_what_ends_the_command_passes(raised, told):
+    def ends(_block):
+        raise raised
+
+    result, failed = guard(ends, None)
+    assert (result, failed.reason) == (None, told)
+    for own in (Terminated(143), KeyboardInterrupt()):
+        raised = own
+        with pytest.raises(type(own)):
+            guard(ends, None)
 
 
 class MuteError(Exception):
