@@ -5,14 +5,17 @@ from collections.abc import Sequence
 
 import msgspec
 
+from harness.experiment_errors import ExperimentUnreadable, LookAltered
 from harness.experiment_file import duration
-from harness.experiments import REACHED, TAKEN, Experiment
+from harness.experiments import REACHED, TAKEN, Experiment, registrations
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.looks import Look, Taken, conclusion, stored_looks
 from harness.recovery.invalid import Invalid, invalid
 from policies.estimate import UNIT_NOUNS, Estimate
 from policies.gates import Gate, e_value
+
+UNREADABLE, ALTERED = "unreadable", "look altered"
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -61,6 +64,29 @@ class Status(msgspec.Struct, frozen=True):
     verdict: ControlEvent | None
     concluded: bool
     invalid: tuple[Invalid, ...]
+
+
+class Unlisted(msgspec.Struct, frozen=True):
+    """A registration of which no status can be told; `state` is UNREADABLE or ALTERED, `why` a sentence."""
+
+    id: str
+    registered_at: int
+    state: str
+    why: str
+
+
+def statuses(log: Log) -> list[Status | Unlisted]:
+    """Return where each experiment stands, oldest first; one that cannot be read stops no other."""
+    return [_listed(log, each) for each in registrations(log)]
+
+
+def _listed(log: Log, each: Experiment | ExperimentUnreadable) -> Status | Unlisted:
+    if isinstance(each, ExperimentUnreadable):
+        return Unlisted(each.name, each.position, UNREADABLE, str(each))
+    try:
+        return status(log, each)
+    except LookAltered as error:
+        return Unlisted(each.id, each.event.position, ALTERED, str(error))
 
 
 def status(log: Log, experiment: Experiment) -> Status:

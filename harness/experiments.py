@@ -211,6 +211,17 @@ def list_experiments(log: Log) -> list[Experiment]:
     return [_experiment(event) for event in log.controls(REGISTERED)]
 
 
+def registrations(log: Log) -> list[Experiment | ExperimentUnreadable]:
+    """Return the same, with the error in the place of each that cannot be read: for who lists them all."""
+    found: list[Experiment | ExperimentUnreadable] = []
+    for event in log.controls(REGISTERED):
+        try:
+            found.append(_experiment(event))
+        except ExperimentUnreadable as error:
+            found.append(error)
+    return found
+
+
 def _find(log: Log, name: str) -> Experiment | None:
     events = log.controls(REGISTERED, name)
     return _experiment(events[0]) if events else None

@@ -117,11 +117,18 @@ class SubjectKeys:
             self._by_id.clear()
             return connection.execute(_SQL["destroy"], {"ids": list(identifiers)}).rowcount
 
-    def rewrap(self) -> int:
+    def wrapped_otherwise(self) -> int:
+        """Return how many living keys are not wrapped with the present wrapping key, as `rewrap` begins."""
+        with self._connected() as connection:
+            found = connection.execute(_SQL["count_otherwise"], {"wrapping": self._now.name}).fetchone()
+        return 0 if found is None else int(found[0])
+
+    def rewrap(self, progress: Callable[[int], None] = lambda _done: None) -> int:
         """Wrap all living keys and the pepper with the present wrapping key; return how many were not.
 
         The pepper goes first: who does not know its wrapping makes no key any more. The wrapper is asked
-        between transactions: nobody waits for it, and what it wrapped before it failed stays.
+        between transactions: nobody waits for it, and what it wrapped before it failed stays. `progress` is
+        told how many the wrapper has answered for: what is slow is a service that keeps keys.
 
         Raises:
             KeysUnavailable: it was not done for all; the same again goes on.
@@ -130,19 +137,20 @@ class SubjectKeys:
             pepper = self._wrapped(self._secret_pepper(connection))
             connection.execute(_SQL["rewrap_pepper"], {"wrapped": pepper, "wrapping": self._now.name})
         count = 0
-        while found := self._wrapped_otherwise():
+        while found := self._some_otherwise():
             again: list[dict[str, Any]] = []
             try:
                 for key_id, wrapped, name in found:
                     fresh = self._wrapped(self._unwrapped(wrapped, name))
                     again.append({"id": key_id, "wrapped": fresh, "wrapping": self._now.name})
+                    progress(count + len(again))
             finally:
                 with self._connected() as connection:
                     connection.cursor().executemany(_SQL["rewrap"], again)
             count += len(again)
         return count
 
-    def _wrapped_otherwise(self) -> list[tuple[Any, ...]]:
+    def _some_otherwise(self) -> list[tuple[Any, ...]]:
         """Return some keys that are not wrapped as now; none, when whoever was adding one has ended too."""
         asked = {"wrapping": self._now.name}
         with self._connected() as connection:

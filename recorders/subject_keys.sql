@@ -72,6 +72,10 @@ where key_id = any(%(ids)s) and wrapped is not null
 -- Living keys that are not wrapped with the present key, some at a time.
 select key_id, wrapped, wrapping from harness_keys.key where wrapping <> %(wrapping)s order by key_id limit 1000
 
+-- name: count_otherwise
+-- How many living keys are not wrapped with the present key.
+select count(*) from harness_keys.key where wrapping <> %(wrapping)s
+
 -- name: await_adding
 -- Wait until whoever is adding keys has ended; who begins later sees how the pepper is wrapped by now.
 lock table harness_keys.key in share row exclusive mode

@@ -1,5 +1,6 @@
 """Consistency: features as they were served against features recomputed now, cell by cell; pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,10 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from replay.errors import ToleranceUnusable
+from replay.errors import ToleranceUnneeded, ToleranceUnusable
 from replay.matching import Flags, Floats
 
 WORST = 5
+_FORM = re.compile(r"(exact)|(ulp):([0-9]+)|(abs|rel):([0-9.eE+-]+)")
 _SIGN = np.int64(np.iinfo(np.int64).min)
 
 
@@ -29,17 +31,20 @@ class Tolerance(msgspec.Struct, frozen=True):
         """Return the tolerance that `exact`, `ulp:4`, `abs:1e-9` or `rel:1e-6` names.
 
         Raises:
-            ToleranceUnusable: it is none of them.
+            ToleranceUnusable: it is none of them; `abs:` without a number, or `exact` with one, neither.
 
         >>> Tolerance.parse("ulp:4").limit
         4.0
         """
-        kind, _, limit = text.partition(":")
+        form = _FORM.fullmatch(text)
+        if form is None:
+            raise ToleranceUnusable(text)
+        _, ulp, steps, kind, limit = form.groups()
         try:
-            found = cls(kind, float(limit or 0.0))  # type: ignore[arg-type]  # checked below
+            found = cls(ulp or kind or "exact", float(steps or limit or 0.0))  # type: ignore[arg-type]  # by the form
         except ValueError as error:
             raise ToleranceUnusable(text) from error
-        if kind not in {"exact", "ulp", "abs", "rel"} or not 0.0 <= found.limit < np.inf:
+        if not 0.0 <= found.limit < np.inf:
             raise ToleranceUnusable(text)
         return found
 
@@ -82,8 +87,14 @@ def compare(
 
     Both have one row a decision in one order; `served` has `decision_id`. NaN agrees with NaN, and a null
     with a null; a NaN is a value and no null. What has no tolerance must be exact.
+
+    Raises:
+        ToleranceUnneeded: a tolerance of a column that is no number would count for nothing.
     """
     assert served.num_rows == again.num_rows, "one row a decision"
+    for name, tolerance in tolerances.items():
+        if tolerance.kind != "exact" and not _is_number(kind := served.schema.field(name).type):
+            raise ToleranceUnneeded(name, str(kind))
     ids = served.column("decision_id").combine_chunks()
     return [
         _field(name, ids, (served.column(name), again.column(name)), special.get(name), tolerances)

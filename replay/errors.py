@@ -12,6 +12,7 @@ HarnessError
     ├── EntitiesUnusable        an entity table without the columns of an as-of join  (exit 2)
     ├── ToleranceUnknown        a tolerance that is none of ours  (exit 2)
     ├── ToleranceUnusable       a tolerance that is none of those there are  (exit 2)
+    ├── ToleranceUnneeded       a tolerance of what is no number  (exit 2)
     ├── ScoresDisagree          scores that name other decisions than the log does  (exit 40)
     └── (replay/model_errors.py: what is wrong with a model)
 """
@@ -146,10 +147,24 @@ class ToleranceUnusable(ReplayError):
     def __init__(self, text: str) -> None:
         super().__init__(
             f"{text!r} is no tolerance.",
-            "Expected exact, ulp:<n>, abs:<x> or rel:<x>, with a finite number of at least 0.",
+            "Expected exact, ulp:<n>, abs:<x> or rel:<x>: finite numbers of at least 0, n a whole one.",
             "Write amount=abs:1e-9.",
         )
         self.text = text
+
+
+class ToleranceUnneeded(ReplayError):
+    """Only numbers can be near each other. Leave the tolerance of that feature out."""
+
+    exit_code = 2
+
+    def __init__(self, feature: str, kind: str) -> None:
+        super().__init__(
+            f"A tolerance is given for {feature!r}, which is no number but {kind}.",
+            "Expected tolerances of numbers: anything else agrees exactly or not at all.",
+            "Leave that one out.",
+        )
+        self.feature, self.kind = feature, kind
 
 
 class ScoresDisagree(ReplayError):

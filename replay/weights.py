@@ -14,7 +14,7 @@ MIN_EFFECTIVE = 100.0
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the weights come from; they multiply.
+    """Where the weights come from; they multiply (dr with inclusion is declared no more: docs/adr/0105).
 
     `inclusion`: one over the probability that the decision was recorded at all. `policy`: what another
     policy would have seen, from the logged propensities: `ips` one over the propensity where that policy

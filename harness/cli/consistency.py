@@ -32,17 +32,18 @@ def consistency() -> None:
     "--tolerance",
     multiple=True,
     metavar="FEATURE=TOLERANCE",
-    help="exact, ulp:N, abs:X or rel:X for a feature. Default: exact.",
+    help="exact, ulp:N, abs:X or rel:X for a feature; repeatable. Default: exact.",
 )
 @folder_option
 @json_option
 def check(transformation: str, folder: Path | None, json: bool, **given: Any) -> int:
     """Recompute features on a seeded sample and compare cell by cell; exit code 30 when they differ."""
+    from harness.cli.named_values import named_values
     from harness.consistency import Sample, check_consistency, read_raw
     from replay.consistency import Tolerance
 
-    pairs = [text.partition("=") for text in given["tolerance"]]
-    tolerances = {name: Tolerance.parse(words) for name, _, words in pairs}
+    said = named_values("--tolerance", given["tolerance"], "FEATURE=TOLERANCE", "amount=abs:1e-9")
+    tolerances = {name: Tolerance.parse(words) for name, words in said.items()}
     raw = None if given["raw"] is None else read_raw(given["raw"])
     with opened(folder) as log:
         first, after = range_of(log, given["decision_point"], given["start"], given["stop"])

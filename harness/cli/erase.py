@@ -66,8 +66,12 @@ def init(folder: Path | None, json: bool) -> None:
 @json_option
 def rewrap(folder: Path | None, json: bool) -> None:
     """Wrap every key with HARNESS_SUBJECT_SECRET; HARNESS_SUBJECT_SECRET_OLD has what wrapped them before."""
+    from harness.cli.progress import progress
+
     with _opened(folder) as source:
-        count = _keys(source).rewrap()
+        keys = _keys(source)
+        with progress(keys.wrapped_otherwise(), "wrapping", quiet=json, unit="keys") as done:
+            count = keys.rewrap(done)
     emit({"rewrapped": count}, json=json, text=f"{count} keys are wrapped anew. Destroy the old secret.")
 
 

@@ -141,15 +141,19 @@ def exchange(*, name: str, runs: int, seed: int, folder: Path | None, json: bool
 @experiment.command("list")
 @folder_option
 @json_option
-def list_(folder: Path | None, json: bool) -> None:
-    """List the registered experiments."""
+def list_(folder: Path | None, json: bool) -> int:
+    """List the registered experiments; exit code 40 when a look of one was altered.
+
+    A registration that cannot be read, such as that of a newer program, is named and stops no other.
+    """
     from harness.cli.experiment_text import status_table
-    from harness.experiment_status import status
-    from harness.experiments import list_experiments
+    from harness.experiment_errors import LookAltered
+    from harness.experiment_status import ALTERED, statuses
 
     with opened(folder) as log:
-        found = [status(log, each) for each in list_experiments(log)]
+        found = statuses(log)
     emit(found, json=json, text=lambda: status_table(found))
+    return LookAltered.exit_code if any(each.state == ALTERED for each in found) else 0
 
 
 @experiment.command()

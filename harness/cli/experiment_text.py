@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from harness.beside import asides
-from harness.experiment_status import Shown, Status
+from harness.experiment_status import Shown, Status, Unlisted
 from harness.experiments import Experiment
+from harness.log.lines import escaped
 from harness.looks import Look
 from harness.recovery.invalid import Invalid
 from policies.estimate import UNIT_NOUNS, Estimate
@@ -33,16 +34,20 @@ def registered_text(found: Experiment) -> str:
     )
 
 
-def status_table(found: Sequence[Status]) -> str:
-    """Return one line for each experiment."""
+def status_table(found: Sequence[Status | Unlisted]) -> str:
+    """Return one line for each experiment, and below them why one could not be read."""
     if not found:
         return 'No experiment is registered. Begin with "harness experiment new".'
     lines = [f"{'experiment':<28}{'decision point':<24}{'challenger':<22}{'looks':>6}  state"]
-    lines += [
-        f"{each.id:<28}{each.decision_point:<24}{each.challenger:<22}{len(each.looks):>6}  {each.state}"
-        for each in found
-    ]
+    lines += [_status_line(each) for each in found]
+    lines += [escaped(each.why) for each in found if isinstance(each, Unlisted)]
     return "\n".join(lines)
+
+
+def _status_line(each: Status | Unlisted) -> str:
+    if isinstance(each, Unlisted):  # its name is whatever somebody wrote into the log
+        return f"{escaped(each.id):<28}{'':<24}{'':<22}{'':>6}  {each.state}"
+    return f"{each.id:<28}{each.decision_point:<24}{each.challenger:<22}{len(each.looks):>6}  {each.state}"
 
 
 def experiment_text(found: Experiment, state: Status) -> str:

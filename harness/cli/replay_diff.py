@@ -92,17 +92,10 @@ def add(
     *, a: str, b: str, decision_point: str, where: Sequence[str], folder: Path | None, json: bool, **said: Any
 ) -> None:
     """Keep a known difference of models A and B in the log; comparisons count it apart until it ends."""
-    from harness.errors import UsageError
+    from harness.cli.named_values import named_values
     from harness.known_differences import register_known
 
-    pairs = [part.partition("=") for part in where]
-    if any(not sign or not name for name, sign, _value in pairs):
-        raise UsageError(
-            f"{', '.join(where)} does not say which features.",
-            "Expected FEATURE=VALUE.",
-            "Write --where country=DE.",
-        )
-    features = {name: value for name, _sign, value in pairs}
+    features = named_values("--where", where, "FEATURE=VALUE", "country=DE")
     with opened(folder) as log:
         event = register_known(log, decision_point=decision_point, models=(a, b), where=features, **said)
     emit(event, json=json, text=f"Known from position {event.position} until {event.body['until']}.")

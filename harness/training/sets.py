@@ -19,7 +19,7 @@ from harness.training.hand_off import write_hand_off
 from harness.training.kept import Basis, erasures, keep
 from harness.training.parts import ROWS_PER_PART, Entry, PartWriter, cuts, marks
 from harness.training.rows import Limits, Outline, Rows, cut_rows
-from harness.training.spec import Spec, document
+from harness.training.spec import Spec, check_declarable, document
 from recorders.canonical import canonical_json, digest
 from replay.digest import Cells
 from replay.labels import LabelRule
@@ -116,7 +116,7 @@ def build_training_set(
         MixedFeatureSets: several schemas in the range, and nothing said of them.
         GatesFailed: the set is not what its gates ask for; nothing is written, the log says so.
         FeatureUnknown, EmptyTrainingSet, ExportFailed, FolderTaken: see there, and `cut_rows`.
-        ErasedMeanwhile: see `settle`.
+        ErasedMeanwhile: see `settle`. SpecUnusable: see `check_declarable`.
     """
     place = place or Place()
     at = log.as_of(as_of)
@@ -167,7 +167,12 @@ def _gates(log: Log, spec: Spec, rows: Rows) -> "Gates | None":
 
 
 def declare(log: Log, spec: Spec, at: AsOf) -> str:
-    """Register what is about to be cut, before its rows are looked at; return the declaration's name."""
+    """Register what is about to be cut, before its rows are looked at; return the declaration's name.
+
+    Raises:
+        SpecUnusable: see `check_declarable`.
+    """
+    check_declarable(spec)
     form, cut = document(spec)
     body = {"format": form, "as_of": msgspec.to_builtins(at), "cut": cut}
     name = digest(canonical_json(body))

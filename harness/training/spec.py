@@ -93,6 +93,31 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
+def check_declarable(spec: Spec) -> None:
+    """Refuse what the log could give, and what would mean nothing: docs/adr/0105.
+
+    Not when a specification is made: sets that were registered with it are still read.
+
+    Raises:
+        SpecUnusable: dr weights together with sampling weights, or with a label of immature decisions.
+    """
+    if spec.weights is None or spec.weights.policy != "dr":
+        return
+    if spec.weights.inclusion:
+        raise SpecUnusable(
+            "dr weights with inclusion = true: sampling would enlarge the residual in label_dr, and not the "
+            "reward model's part.",
+            "Expected inclusion with ips or snips, or dr alone.",
+        )
+    rule = spec.labels[0]
+    if rule.immature != "exclude":
+        raise SpecUnusable(
+            f"dr weights with immature = {rule.immature!r} of label {rule.name!r}: label_dr takes labels for "
+            "known, and these are known only in part.",
+            'Expected immature = "exclude" with dr, or ips or snips.',
+        )
+
+
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
     """A specification of format 1, in the words in which such sets were registered."""
 

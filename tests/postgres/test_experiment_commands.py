@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from harness.experiments import REGISTERED, TAKEN
 from harness.log.log import Log
 from tests.support.command_line import Command
 from tests.support.shop import Shop, entered, experiment_text
@@ -157,6 +158,25 @@ def test_a_database_that_is_down_is_said(
     code, out = harness("evaluate", "returned-1")
     assert code == 1
     assert "does not answer" in out
+
+
+def test_what_cannot_be_read_of_one_experiment_stops_no_other(
+    shop: Shop, harness: Command, tmp_path: Path
+) -> None:
+    for name in ("first", "last"):
+        event = shop.log.control(REGISTERED, "new\x1b[2J", {"form": 9}) if name == "last" else None
+        assert harness("experiment", "register", declared(tmp_path, name=name))[0] == 0
+    assert event is not None
+    code, out = harness("experiment", "list")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[1:4]] == ["first", r"new\x1b[2J", "last"]
+    assert f"registered at position {event.position}, cannot be read: it lacks 'registered'" in out
+    assert "\x1b" not in out
+    listed = json.loads(harness("experiment", "list", "--json")[1])
+    assert [each["state"] for each in listed] == ["no look yet", "unreadable", "no look yet"]
+    shop.log.control(TAKEN, "last", {"number": 1})
+    code, out = harness("experiment", "list")
+    assert (code, "look altered" in out, "first" in out) == (40, True, True)
 
 
 def test_schedules_are_listed_and_run(shop: Shop, harness: Command, tmp_path: Path) -> None:

@@ -119,6 +119,8 @@ def test_of_several_feature_sets_one_is_chosen(harness):
         ("good", (), "twice.parquet", 2, "2 of 702 rows of raw inputs"),
         ("good", ("--tolerance", "amount=near"), "raw.parquet", 2, "is no tolerance"),
         ("good", ("--tolerance", "colour=exact"), "raw.parquet", 2, "'colour'"),
+        ("good", ("--tolerance", "amount"), "raw.parquet", 2, "'amount' does not say which feature"),
+        ("good", ("--tolerance", "amount=abs:1", "--tolerance", "amount=exact"), "raw.parquet", 2, "twice"),
         ("good", ("--sample", "0"), "raw.parquet", 2, "The share is 0"),
         ("good", ("--from", "900", "--to", "900"), "raw.parquet", 2, "No decision of"),
         ("good", (), "shop_features.py", 2, "cannot be read"),

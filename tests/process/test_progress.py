@@ -1,5 +1,6 @@
 """Progress is for a person at a terminal: nothing of it in a pipe, on stdout or beside JSON."""
 
+import base64
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from harness.erasure import Search
 from harness.log.log import Log
 from harness.log.seal import seal
 from harness.log_export import Selection, export_log
+from recorders.subject_keys import SubjectKeys
 from tests.support.command_line import HARNESS
 from tests.support.filled import fill, small_log
 from tests.support.history import POINT, History
@@ -119,6 +121,26 @@ def test_a_query_is_watched_by_the_rows_it_read(log: Log) -> None:
         assert ("querying" in shown) == seen, form
         assert "querying" not in said
         assert len(said.splitlines()) == (rows + 1 if form == "--csv" else 1)
+
+
+def test_wrapping_keys_anew_is_watched_by_the_keys(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = [f"person-{n}" for n in range(ROWS)]
+    secrets = [base64.b64encode(bytes([n]) * 32).decode() for n in range(3)]
+    monkeypatch.setenv("HARNESS_SUBJECT_SECRET", secrets[0])
+    keys = SubjectKeys.from_environment(log.url)
+    keys.create()
+    keys.of(people)
+    for old, new, words in ((0, 1, ()), (1, 2, ("--json",))):
+        monkeypatch.setenv("HARNESS_SUBJECT_SECRET_OLD", secrets[old])
+        monkeypatch.setenv("HARNESS_SUBJECT_SECRET", secrets[new])
+        said, shown = watched("subject-keys", "rewrap", *words)
+        assert (f"{ROWS}/{ROWS}" in shown, "keys/s" in shown, shown == "") == (
+            not words,
+            not words,
+            bool(words),
+        )
+        assert str(ROWS) in said
+        assert "wrapping" not in said
 
 
 def test_an_erasure_tells_how_many_decisions_it_searched(log: Log) -> None:

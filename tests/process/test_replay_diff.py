@@ -197,5 +197,7 @@ def test_the_command_says_it_exits_by_it_and_writes_the_rows(world, monkeypatch,
     assert run([*words, "--tolerance", "close"]) == 2
     known = ["replay", "known-difference", "add", "plain:1", "bent:1", "-d", POINT, "--reason", "r"]
     assert run([*known, "--where", "kind", "--until", "2030-01-01T00:00:00Z"]) == 2
+    both = ["--where", "kind=coin", "--where", "kind=card"]
+    assert run([*known, *both, "--until", "2030-01-01T00:00:00Z"]) == 2
     assert run([*known, "--where", "kind=coin", "--until", "2030-01-01T00:00:00Z"]) == 0
     assert run([*words, "--tolerance", "absolute:1e-9"]) == 0

@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from replay.consistency import Tolerance, compare
-from replay.errors import ToleranceUnusable
+from replay.errors import ToleranceUnneeded, ToleranceUnusable
 
 NAN = float("nan")
 
@@ -79,7 +79,21 @@ def test_a_tolerance_of_whole_numbers_is_not_rounded_either(tolerance, agrees):
     assert one([10, None], [7, None], pa.int64(), tolerance="rel:0.3").agrees
 
 
-@pytest.mark.parametrize("text", ["", "near", "ulp:x", "abs:-1", "rel:nan", "abs:inf"])
+NONE_WITHOUT_LIMIT = ["exact:3", "exact:", "abs:", "abs", "ulp", "ulp:1.5", "rel:1_0", "abs: 1"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "near", "ulp:x", "abs:-1", "rel:nan", "abs:inf", "abs:1e999", *NONE_WITHOUT_LIMIT]
+)
 def test_a_tolerance_that_is_none_is_refused(text):
     with pytest.raises(ToleranceUnusable):
         Tolerance.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"), [(["a"], pa.string()), ([True], pa.bool_()), ([[1.0]], pa.list_(pa.float64()))]
+)
+def test_a_tolerance_of_what_is_no_number_is_refused(values, kind):
+    assert one(values, values, kind).agrees
+    with pytest.raises(ToleranceUnneeded, match=f"'x', which is no number but {kind}"):
+        one(values, values, kind, tolerance="abs:1")
