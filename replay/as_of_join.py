@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from replay.as_of_keys import comparable
 from replay.columns import instants
 from replay.errors import EntitiesUnusable
 from replay.matching import Integers
@@ -19,8 +20,9 @@ def newest_rows(
     """Return for each entity row the row of `history` that was newest at its instant, or NOTHING.
 
     A row counts from its instant on (equal instants match). Of rows of one key and one instant the last in
-    `history` counts: pass it in the order in which it became known. A null key matches nothing; a naive
-    time is refused. Cost: two columns are sorted; no value is touched.
+    `history` counts: pass it in the order in which it became known. A null key matches nothing; what keys of
+    two types are equal, `as_of_keys.comparable` says. A naive time is refused. Cost: two columns are sorted;
+    no value is touched.
 
     >>> hour = pa.array([0, 3600], pa.timestamp("s", "UTC"))
     >>> known = pa.table({"k": ["a", "a"], "t": hour})
@@ -35,7 +37,7 @@ def newest_rows(
         missing = [name for name in names if name not in table.schema.names]
         if missing:
             raise EntitiesUnusable(f"The {what} lacks {', '.join(missing)}.", "Expected a key and a time.")
-    asked, known = _codes(entities.column(key), history.column(key))
+    asked, known = _codes(*comparable(entities.column(key), history.column(key), key))
     at = instants(entities.column(entity_time), entity_time)
     since = instants(history.column(history_time), history_time)
     order = _order(known, since)
@@ -85,12 +87,10 @@ def _order(known: Integers, since: Integers) -> Integers:
 
 
 def _codes(asked: pa.ChunkedArray, known: pa.ChunkedArray) -> tuple[Integers, Integers]:
-    """Return one number a key in both columns; -1 for a null of the asked, which is no key."""
-    kind = asked.type if asked.type == known.type == pa.int64() else pa.large_string()
-    left, right = asked.cast(kind), known.cast(kind)
-    together = pa.chunked_array([*left.chunks, *right.chunks], kind)
+    """Return one number a key in both columns, of one type; -1 for a null of the asked, which is no key."""
+    together = pa.chunked_array([*asked.chunks, *known.chunks], known.type)
     distinct = pc.unique(together).drop_null()
-    codes = [pc.index_in(text, value_set=distinct) for text in (left, right)]
+    codes = [pc.index_in(keys, value_set=distinct) for keys in (asked, known)]
     return _filled(codes[0], -1), _filled(codes[1], len(distinct))
 
 

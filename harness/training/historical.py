@@ -15,7 +15,7 @@ from recorders.columns import ARROW_TYPES
 from recorders.fields import FeatureSet
 from replay import as_of_join
 from replay.columns import FEATURE
-from replay.errors import EntitiesUnusable
+from replay.errors import EntitiesUnusable, RetypeFailed
 from replay.frames import to_frame
 
 EVENT_TIMESTAMP = "event_timestamp"
@@ -54,14 +54,17 @@ def get_historical_features(
 
     `features` are `<decision point>:<feature>`, of one or more decision points. The entity table has a column
     `key` (the unit of the decisions, or a recorded feature of that name) and `event_timestamp` with a zone.
+    Keys are compared in the type that was recorded (replay.as_of_keys); null, and NaN in pandas, is no key.
     Two decisions of one entity at one instant: the later position counts. Nothing is recomputed: a value that
     no decision saw is not there, and none is filled from elsewhere.
 
     Raises:
-        EntitiesUnusable: a column is missing, or a time is naive.
+        EntitiesUnusable: a column is missing or there twice, a time is naive or missing, or the keys are of
+            another type than the recorded ones and cannot be had in that.
         FeatureUnknown, NotFound: no such feature, no such decision point.
+        RetypeFailed: a feature or key of several types, whose values do not all fit the last one.
     """
-    entities = entity_df if isinstance(entity_df, pa.Table) else _table(entity_df)
+    entities = _checked(entity_df if isinstance(entity_df, pa.Table) else _table(entity_df))
     place = log.as_of(as_of)
     columns = {name: entities.column(name) for name in entities.schema.names}
     for point, wanted in _by_point(features).items():
@@ -81,7 +84,11 @@ def get_historical_features(
 
 def _table(entity_df: pd.DataFrame) -> pa.Table:
     """Return the entities as Arrow; the index is left out, as the rows keep their order."""
-    found = pa.Table.from_pandas(entity_df, preserve_index=False)
+    try:
+        found = pa.Table.from_pandas(entity_df, preserve_index=False)
+    except (pa.ArrowException, ValueError) as error:
+        what = error.args[-1] if error.args else error
+        raise EntitiesUnusable(f"{what}.", "Expected columns of one type and one name each.") from error
     kind = found.schema.field(EVENT_TIMESTAMP).type if EVENT_TIMESTAMP in found.schema.names else None
     if kind is None or not pa.types.is_timestamp(kind) or kind.tz is None:
         raise EntitiesUnusable(
@@ -89,6 +96,19 @@ def _table(entity_df: pd.DataFrame) -> pa.Table:
             "Expected instants with a zone: a naive time is another instant on another machine.",
         )
     return found
+
+
+def _checked(entities: pa.Table) -> pa.Table:
+    """Return the entities, each column once and an instant in each row."""
+    names = entities.schema.names
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise EntitiesUnusable(f"The column {', '.join(twice)} is there twice.", "Expected each once.")
+    if EVENT_TIMESTAMP in names and (lacking := entities.column(EVENT_TIMESTAMP).null_count):
+        raise EntitiesUnusable(
+            f"{lacking:,} of {entities.num_rows:,} rows have no {EVENT_TIMESTAMP}.",
+            "Expected an instant in each row.",
+        )
+    return entities
 
 
 def _by_point(features: Sequence[str]) -> dict[str, list[str]]:
@@ -123,9 +143,14 @@ class _History:
             raise NotFound("decision point", point, points)
 
     def keys(self) -> pa.Table:
-        """Return the key and time of every decision."""
+        """Return the key, in its recorded type, and the time of every decision.
+
+        Raises:
+            FeatureUnknown: the key is a feature that no feature set of the point has.
+        """
         time = self._batches[0].schema.field("occurred_at").type
-        schema = pa.schema([(self._key, pa.string()), ("occurred_at", time)])
+        kind = pa.string() if self._plain == self._key else self.schema([self._key]).field(0).type
+        schema = pa.schema([(self._key, kind), ("occurred_at", time)])
         sources = {self._key: self._plain, "occurred_at": "occurred_at"}
         return pa.Table.from_batches([_alike(each, schema, sources) for each in self._batches], schema)
 
@@ -151,11 +176,18 @@ class _History:
         return self._log.read(1, self._stop, kind="decision", decision_point=self._point, columns=columns)
 
 
+def _cast(column: pa.Array, field: pa.Field) -> pa.Array:
+    try:
+        return column.cast(field.type)
+    except pa.ArrowException as error:
+        raise RetypeFailed(field.name, str(column.type), str(field.type), str(error)) from error
+
+
 def _alike(batch: pa.RecordBatch, schema: pa.Schema, sources: dict[str, str]) -> pa.RecordBatch:
     """Return the columns of a schema, null where the batch has none."""
     arrays = []
     for field in schema:
         there = sources[field.name] in batch.schema.names
         column = batch.column(sources[field.name]) if there else pa.nulls(batch.num_rows, field.type)
-        arrays.append(column if column.type == field.type else column.cast(field.type))
+        arrays.append(column if column.type == field.type else _cast(column, field))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

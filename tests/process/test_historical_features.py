@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from harness.errors import NotFound
 from harness.replay_errors import FeatureUnknown
 from harness.training.historical import get_historical_features
-from replay.errors import EntitiesUnusable
-from tests.support.history import MINUTE, POINT, START, History, amounts
+from recorders.columns import decision_schema
+from recorders.fields import FeatureSet, Field
+from replay.errors import EntitiesUnusable, RetypeFailed
+from tests.support.history import FEATURES, MINUTE, POINT, START, History, amounts, rows
 
 
 @pytest.fixture
@@ -68,6 +71,52 @@ def test_a_recorded_feature_can_be_the_key(event_log, served):
     assert found.to_arrow()["items"].to_pylist() == [10 % 7, None]
 
 
+def test_a_number_is_a_key_as_it_was_recorded(event_log, served):
+    first = float(amounts(pd.array([7]))[0])
+    asked = pd.DataFrame({"amount": [first, None], "event_timestamp": START + 500 * MINUTE})
+    found = get_historical_features(event_log, asked, [f"{POINT}:items"], key="amount")
+    assert found.to_arrow()["items"].to_pylist() == [0, None]
+    floats = pd.DataFrame({"items": [3.0, 2.5], "event_timestamp": START + 500 * MINUTE})
+    found = get_historical_features(event_log, floats, [f"{POINT}:amount"], key="items")
+    assert found.to_arrow()["amount"].to_pylist() == [amounts(pd.array([199]))[0], None]
+    unknown = floats.rename(columns={"items": "colour"})
+    with pytest.raises(FeatureUnknown, match="'colour'"):
+        get_historical_features(event_log, unknown, [f"{POINT}:amount"], key="colour")
+
+
+def test_a_feature_that_does_not_fit_its_later_type_is_said(event_log, served):
+    retyped = {"amount": "int64"}
+    fields = tuple(Field(each.name, retyped.get(each.name, each.type)) for each in FEATURES.fields)
+    later = FeatureSet(FEATURES.name, 2, fields)
+    plain = rows(np.arange(200, 203), FEATURES)
+    at = plain.schema.get_field_index("f.amount")
+    event_log.register_feature_set(later)
+    batch = plain.set_column(at, "f.amount", pa.array([1, 2, 3])).cast(decision_schema(later))
+    served.append("decision", batch, later.digest)
+    asked = entities(("u3", START + 500 * MINUTE, 0))
+    assert get_historical_features(event_log, asked, [f"{POINT}:items"]).to_df()["items"].tolist() == [6]
+    with pytest.raises(RetypeFailed, match="'amount' cannot become int64 from double"):
+        get_historical_features(event_log, asked, [f"{POINT}:amount"])
+
+
+@pytest.mark.parametrize("unlike", [["u3", 3], [{"u": 1}, "u3"]])
+def test_a_column_of_several_types_is_refused(event_log, served, unlike):
+    asked = pd.DataFrame({"unit": unlike, "event_timestamp": START})
+    with pytest.raises(EntitiesUnusable, match="column unit"):
+        get_historical_features(event_log, asked, [f"{POINT}:items"])
+
+
+def test_what_is_there_twice_or_has_no_instant_is_refused(event_log, served):
+    instant = pa.array([START], pa.timestamp("us", "UTC"))
+    twice = pa.Table.from_arrays([pa.array(["u3"])] * 2 + [instant], ["unit", "unit", "event_timestamp"])
+    for table in (twice, pd.DataFrame([["u3", "u3", START]], columns=twice.schema.names)):
+        with pytest.raises(EntitiesUnusable, match="unit"):
+            get_historical_features(event_log, table, [f"{POINT}:items"])
+    asked = pd.DataFrame({"unit": ["u3", "u4"], "event_timestamp": [START, pd.NaT]})
+    with pytest.raises(EntitiesUnusable, match="1 of 2 rows have no event_timestamp"):
+        get_historical_features(event_log, asked, [f"{POINT}:items"])
+
+
 @pytest.mark.parametrize(
     ("change", "features", "error", "said"),
     [
@@ -77,6 +126,8 @@ def test_a_recorded_feature_can_be_the_key(event_log, served):
         ({}, [f"{POINT}:items"] * 2, EntitiesUnusable, "asked for twice"),
         ({"event_timestamp": [pd.Timestamp("2024-03-01")]}, [f"{POINT}:items"], EntitiesUnusable, "naive"),
         ({"unit": None}, [f"{POINT}:items"], EntitiesUnusable, "lacks unit"),
+        ({"event_timestamp": [pd.NaT]}, [f"{POINT}:items"], EntitiesUnusable, "naive"),
+        ({"unit": [b"u3"]}, [f"{POINT}:items"], EntitiesUnusable, "is of type binary"),
     ],
 )
 def test_what_cannot_be_answered_is_said(event_log, served, change, features, error, said):
