@@ -18,6 +18,7 @@ REJECTIONS: Final = (
     "size",
     "text",
     "status",
+    "cut_off",
     "exception",
 )
 

@@ -1,5 +1,6 @@
 """ASGI middleware: FastAPI, Starlette, Litestar, Ray Serve and every other ASGI service."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Final
@@ -14,6 +15,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _ENDED: Final = ("lifespan.shutdown.complete", "lifespan.shutdown.failed")
+_CANCELLED_S: Final = 0.5  # what a cancelled request has to end: some turns of the loop, or a roll-back
+_TURN_S: Final = 0.01
 
 
 class AsgiMiddleware:
@@ -21,8 +24,9 @@ class AsgiMiddleware:
 
     Bodies are copied on their way, never read ahead and never beyond `body_bytes_max`; of an answer that
     is streamed (more than one message and no content-length) nothing is copied. The extractor runs on
-    the event loop after the answer was handed to the server. When the service's lifespan ends, all that
-    was recorded leaves (within `Limits.exit_s`): some servers end their process by a signal next.
+    the event loop after the answer was handed to the server; one that is not handed over to its end is
+    counted (`rejected["cut_off"]`, docs/adr/0103). When the service's lifespan ends, all that was recorded
+    leaves (within `Limits.exit_s`): some servers end their process by a signal next.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class AsgiMiddleware:
         body_bytes_max: int = BODY_BYTES_MAX,
     ) -> None:
         self.app = app
+        self._under_way = 0
         self._watch = Watch(recorder, extract, paths, body_bytes_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,28 +63,46 @@ class AsgiMiddleware:
             try:
                 await send(message)
             finally:
-                if passing.complete:
-                    passing.complete = False
+                if passing.complete and not passing.recorded:
+                    passing.recorded = True
                     self._watch.record(passing.status, passing.exchange)
 
-        await self.app(scope, receiving, sending)
+        self._under_way += 1
+        try:
+            await self.app(scope, receiving, sending)
+        finally:
+            self._under_way -= 1
+            if passing.status and not passing.complete:
+                self._watch.cut_off(passing.status, scope["method"], scope["path"], passing.sent)
 
     def _settling(self, send: Send) -> Send:
         """Return `send` for a lifespan: all leaves before it says that the service has ended."""
 
         async def sending(message: Message) -> None:
             if message["type"] in _ENDED:
+                await self._last_ones()
                 self._watch.settle()
             await send(message)
 
         return sending
+
+    async def _last_ones(self) -> None:
+        """Let requests end that the server has cancelled: uvicorn waits for the lifespan alone."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return  # another kind of loop
+        end = time.monotonic() + _CANCELLED_S
+        while self._under_way and time.monotonic() < end:  # noqa: ASYNC110  # once in a process: an event would cost each request
+            await asyncio.sleep(_TURN_S)
 
 
 class _Passing:
     """One request and its answer while they pass."""
 
     __slots__ = (
-        "_headers", "_latency_us", "_request", "_response", "_scope", "_since_ns", "complete", "status",
+        "_headers", "_latency_us", "_request", "_response", "_scope", "_since_ns", "complete", "recorded",
+        "status",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, bytes_max: int) -> None:
@@ -93,6 +116,12 @@ class _Passing:
             self._request.end()
         self.status = 0
         self.complete = False
+        self.recorded = False
+
+    @property
+    def sent(self) -> int:
+        """How many bytes of the answer's body passed."""
+        return self._response.size
 
     def came(self, message: Message) -> None:
         if message["type"] == "http.request":

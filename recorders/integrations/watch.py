@@ -5,12 +5,14 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from recorders.errors import InvalidEvent
 from recorders.integrations.exchange import Exchange, Extract, record_decided
 from recorders.recorder import Recorder
 
 BODY_BYTES_MAX: Final = 262_144
 BODILESS: Final = ("GET", "HEAD")  # services do not read what these do not have: it is whole as it is
 _FAILED: Final = 400  # an answer from here on is an error: nothing was decided
+_PATH_MAX: Final = 80  # of a path in words
 
 
 class BodyCopy:
@@ -75,9 +77,24 @@ class Watch:
         """Record what the extractor makes of an exchange. An answer with an error decided nothing."""
         self.guarded(self._record, status, exchange)
 
+    def cut_off(self, status: int, method: str, path: str, sent: int) -> None:
+        """Count an answer that began, and of which only `sent` bytes were handed to the server."""
+        self.guarded(_cut_off, status, method, path, sent)
+
     def _record(self, status: int, build: Callable[[], Exchange]) -> None:
         if status >= _FAILED:
             return
         exchange = build()
         decided = self._extract(exchange)
         record_decided(self._recorder, decided, latency_us=exchange.latency_us, trace_id=exchange.trace_id)
+
+
+def _cut_off(status: int, method: str, path: str, sent: int) -> None:
+    if status >= _FAILED:
+        return
+    raise InvalidEvent(
+        "cut_off",
+        f"The answer to {method} {path[:_PATH_MAX]} ended after {sent} bytes, before its end.",
+        "Expected one that neither its client nor the service leaves on the way.",
+        "Record what is streamed where it is decided, with recorder.decision(...).",
+    )

@@ -17,7 +17,8 @@ class WsgiMiddleware:
 
     Bodies are copied on their way, never read ahead and never beyond `body_bytes_max`; of an answer that
     is streamed (no content-length, and not one chunk) nothing is copied. The extractor runs when the
-    server closes the answer.
+    server closes the answer; one of which the server took some chunks and not the last is counted
+    (`rejected["cut_off"]`, docs/adr/0103).
     """
 
     def __init__(
@@ -42,11 +43,11 @@ class WsgiMiddleware:
             environ["wsgi.input"] = _Input(environ["wsgi.input"], watch, passing)
 
         def starting(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            watch.guarded(passing.starts, status, headers)
             write = start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+            watch.guarded(passing.starts, status, headers)  # a server that has sent others raises before
 
             def writing(data: bytes) -> Any:
-                passing.response.give_up()
+                watch.guarded(passing.writes, data)
                 return write(data)
 
             return writing
@@ -56,7 +57,7 @@ class WsgiMiddleware:
         if isinstance(wrapper, type) and isinstance(answer, wrapper):
             passing.response.give_up()  # the server sends the file by itself, by the type of this object
             passing.finish()
-            watch.record(passing.status, passing.exchange)
+            passing.tell(watch)
             return answer
         kind = _SizedAnswer if hasattr(answer, "__len__") else _Answer
         return kind(answer, watch, passing)
@@ -88,6 +89,10 @@ class _Passing:
         self.status = int(status[:3])
         self._headers = {name.lower(): value for name, value in headers}
 
+    def writes(self, data: bytes) -> None:
+        self.response.give_up()
+        self.response.add(data)
+
     def goes(self, chunk: bytes, *, only: bool) -> None:
         length = self._headers.get("content-length")
         if length is None and not only:
@@ -100,6 +105,14 @@ class _Passing:
         self.response.end()
         self._latency_us = self._latency_us or (time.perf_counter_ns() - self._since_ns) // 1000
         self.complete = True
+
+    def tell(self, watch: Watch) -> None:
+        """Record the exchange, or count that its answer was cut off. One that never began decided nothing."""
+        if self.complete:
+            watch.record(self.status, self.exchange)
+        elif self.response.size:
+            method, path = self._environ["REQUEST_METHOD"], _path(self._environ)
+            watch.cut_off(self.status, method, path, self.response.size)
 
     def exchange(self) -> Exchange:
         environ = self._environ
@@ -168,6 +181,7 @@ class _Answer:
     _only = False
 
     def __init__(self, answer: Any, watch: Watch, passing: _Passing) -> None:
+        self._told = False
         self._answer = answer
         self._watch = watch
         self._passing = passing
@@ -179,14 +193,14 @@ class _Answer:
         self._passing.finish()
 
     def close(self) -> None:
-        """Close the service's answer, then record."""
+        """Close the service's answer, then record, once."""
         try:
             if hasattr(self._answer, "close"):
                 self._answer.close()
         finally:
-            if self._passing.complete:
-                self._passing.complete = False
-                self._watch.record(self._passing.status, self._passing.exchange)
+            if not self._told:
+                self._told = True
+                self._watch.guarded(self._passing.tell, self._watch)
 
     def _goes(self, chunk: bytes) -> None:
         self._passing.goes(chunk, only=self._only)
@@ -197,7 +211,14 @@ class _SizedAnswer(_Answer):
 
     def __init__(self, answer: Any, watch: Watch, passing: _Passing) -> None:
         super().__init__(answer, watch, passing)
-        self._only = watch.guarded(len, answer) == 1
+        self._left = watch.guarded(len, answer) or 0
+        self._only = self._left == 1
+
+    def _goes(self, chunk: bytes) -> None:
+        super()._goes(chunk)
+        self._left -= 1
+        if not self._left:
+            self._passing.finish()  # as with a length: the server has it all, whoever leaves now
 
     def __len__(self) -> int:
         return len(self._answer)
