@@ -14,7 +14,7 @@ from recorders.errors import HarnessError
 from recorders.sidecar import ops, rights, segment
 from recorders.sidecar.disk import used_bytes
 from recorders.sidecar.errors import ExtraMissing, NotDrained, SettingsError, SidecarUnreachable
-from recorders.sidecar.house import House, ship_all
+from recorders.sidecar.house import House, check_formats, ship_all
 from recorders.sidecar.outbox import Outbox
 from recorders.sidecar.outbox_file import SQL as OUTBOX_SQL
 from recorders.sidecar.place import INBOX, Place
@@ -23,11 +23,13 @@ from recorders.sidecar.salvage import QUARANTINE
 from recorders.sidecar.service import serve
 from recorders.sidecar.settings import URL_VARIABLE, Settings
 from recorders.sidecar.spool import SQL as INBOX_SQL
+from recorders.sidecar.stamp import STAMP
 
 POLL_S = 0.2
 # What of the extra `sidecar` is imported late: a start would serve, and fail with the first batch.
 SHIPPING = ("cryptography", "numpy", "psycopg", "pyarrow")
 DOORS = ("httptools",)
+_NAME_IT = "Name its settings with --config."
 
 
 def run(settings: Settings) -> None:
@@ -83,7 +85,7 @@ def ship(
     of the writer is gone. What the log took from it under the old writer is repeated.
 
     Raises:
-        HarnessError: there is no such folder, it is in use, or the log refuses.
+        HarnessError: there is no such spool, it is in use, or the log refuses.
     """
     _need_extra(*SHIPPING)
     _need_url(settings)
@@ -118,8 +120,8 @@ def inspect(settings: Settings) -> dict[str, Any]:
     """Return what a spool's files hold, running or not. Changes nothing.
 
     Raises:
-        SettingsError: there is no such folder.
-        SpoolForbidden: it is closed to this user.
+        SettingsError: there is no such spool.
+        SpoolForbidden: it is closed to this user. SpoolTooNew: a newer version wrote it.
     """
     folder = _readable(settings)
     files = [_inbox(path) for _, path in segment.numbered(folder, INBOX)]
@@ -134,8 +136,8 @@ def receipts(settings: Settings) -> list[dict[str, Any]]:
     Each is a witness of the log's history: `harness log check-receipts` compares them with it.
 
     Raises:
-        SettingsError: there is no such folder.
-        SpoolForbidden: it is closed to this user.
+        SettingsError: there is no such spool.
+        SpoolForbidden: it is closed to this user. SpoolTooNew: a newer version wrote it.
     """
     found: dict[int, dict[str, Any]] = {}
     for _, path in segment.numbered(_readable(settings), OUTBOX):
@@ -174,12 +176,21 @@ def _left(settings: Settings) -> tuple[int, int]:
 
 
 def _readable(settings: Settings) -> Path:
-    rights.check(settings.path, write=False)
-    if not settings.path.is_dir():
+    """Return the folder of a spool that this version can read.
+
+    Of another folder it would be said that nothing is left to ship in it, which is true and of no use.
+    """
+    folder = settings.path
+    rights.check(folder, write=False)
+    if not folder.is_dir():
+        raise SettingsError(f"{folder} is no folder.", "Expected a spool.", _NAME_IT)
+    marked = (folder / STAMP).exists() or (folder / QUARANTINE).is_dir()
+    if not (marked or segment.numbered(folder, INBOX) or segment.numbered(folder, OUTBOX)):
         raise SettingsError(
-            f"{settings.path} is no folder.", "Expected a spool.", "Name its settings with --config."
+            f"{folder} holds no spool.", "Expected a folder that a sidecar has worked in.", _NAME_IT
         )
-    return settings.path
+    check_formats(folder)
+    return folder
 
 
 def _inbox(path: Path) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class House:
         with contextlib.ExitStack() as opened:
             self.stamp = Stamp(settings.path)
             opened.callback(self.stamp.close)
-            _check_formats(settings.path)
+            check_formats(settings.path)
             spool, ship = settings.spool, settings.ship
             self.outbox = Outbox(settings.path, segment_bytes=spool.segment_bytes, clock=self.clock)
             opened.callback(self.outbox.close)
@@ -145,9 +145,15 @@ def ship_all(house: House, *, timeout_s: float) -> bool:
     return house.shipper.drained
 
 
-def _check_formats(folder: Path) -> None:
+def check_formats(folder: Path) -> None:
+    """Look at what wrote each file of a spool. What a sidecar that runs lets go meanwhile needs no look.
+
+    Raises:
+        SpoolTooNew: a newer version did, whose tables may be others.
+    """
     for prefix in (INBOX, OUTBOX):
         for _, path in segment.numbered(folder, prefix):
-            found = segment.format_of(path)
-            if found > segment.FORMAT:
-                raise SpoolTooNew(path, found, segment.FORMAT)
+            with contextlib.suppress(FileNotFoundError):
+                found = segment.format_of(path)
+                if found > segment.FORMAT:
+                    raise SpoolTooNew(path, found, segment.FORMAT)

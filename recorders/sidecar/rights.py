@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from recorders.sidecar.errors import SidecarForbidden, SpoolForbidden
+from recorders.errors import HarnessError
+from recorders.sidecar.errors import SettingsError, SidecarForbidden, SpoolForbidden, SpoolUnusable
 
 # What a sidecar makes in its folder. A volume that is mounted there holds more, such as lost+found.
 OWN: Final = ("inbox-", "outbox-", "ballast", "lock", "stamp", "quarantine", "doors")
@@ -37,12 +38,14 @@ def check(folder: Path, *, write: bool = True) -> None:
 
     Raises:
         SpoolForbidden: something of it is closed to this user.
+        SpoolUnusable: its disk is mounted read-only, which is no matter of users.
+        SettingsError: it is a link to what is not there.
     """
     change = os.W_OK if write else 0
     for path in _parts(folder):
         need = change | (os.X_OK if os.path.isdir(path) else os.R_OK)  # noqa: PTH112  # Path's may raise
         if not _may(path, need):
-            raise SpoolForbidden(folder, f"{path} belongs to {owner_of(path)}", this_user())
+            raise _why(folder, path, write=write)
 
 
 def refused(path: Path) -> SidecarForbidden:
@@ -61,6 +64,37 @@ def owner_of(path: Path) -> str:
 def this_user() -> str:
     """Return the name of the user that this process acts as."""
     return _name(os.geteuid())
+
+
+def _why(folder: Path, path: Path, *, write: bool) -> HarnessError:
+    """Return why this user may not: what a root is told of its own folder is never whose it is."""
+    if write and _read_only(path):
+        return SpoolUnusable(folder, f"{path} is on a disk that is mounted read-only")
+    if path.is_symlink() and not _there(path):
+        return SettingsError(
+            f"{path} is a link to {path.readlink()}, which is not there.",
+            "Expected a folder.",
+            "Mount or make what it names, or name another folder.",
+        )
+    return SpoolForbidden(folder, f"{path} belongs to {owner_of(path)}", this_user())
+
+
+def _read_only(path: Path) -> bool:
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
+def _there(path: Path) -> bool:
+    """Whether a link leads to something; one that this user may not follow may do."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _parts(folder: Path) -> Iterator[Path]:

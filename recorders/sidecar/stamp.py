@@ -25,6 +25,7 @@ class Stamp:
 
     Raises:
         SpoolBusy: another process holds the lock.
+        OSError: the disk does not take the token; the lock is given back.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,16 +33,23 @@ class Stamp:
         self.folder = folder
         self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            self._take()
+        except (OSError, SpoolBusy):
+            # On a full disk the folder is opened again, without its ballast: it was in use, by this very try.
+            self.close()
+            raise
+
+    def _take(self) -> None:
+        try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            os.close(self._lock)
-            raise SpoolBusy(folder) from error
+            raise SpoolBusy(self.folder) from error
         machine = MACHINE.read_text().strip() if MACHINE.exists() else ""
-        self.place = f"{machine}/{folder.stat().st_ino}/{os.fstat(self._lock).st_ino}"
+        self.place = f"{machine}/{self.folder.stat().st_ino}/{os.fstat(self._lock).st_ino}"
         self.generation = uuid4().hex
-        born = folder / (STAMP + NEW)
+        born = self.folder / (STAMP + NEW)
         born.write_text(self.generation)
-        born.rename(folder / STAMP)
+        born.rename(self.folder / STAMP)
 
     def holds(self) -> bool:
         """Whether nobody has opened the folder since.
