@@ -1,6 +1,7 @@
 """`harness sidecar`: the same commands as `python -m recorders.sidecar`, with this folder's log."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,20 @@ config_option = click.option(
 
 def timeout_option(seconds: float) -> Callable[[Any], Any]:
     """Return the option that bounds how long a command may take."""
-    return click.option("--timeout", type=float, default=seconds, show_default=True, help="In seconds.")
+    return click.option(
+        "--timeout",
+        type=click.FloatRange(min=0),
+        default=seconds,
+        show_default=True,
+        callback=_finite,
+        help="In seconds.",
+    )
+
+
+def _finite(_: click.Context, parameter: click.Parameter, value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number of seconds.", param=parameter)
+    return value
 
 
 @click.group()
@@ -82,7 +96,10 @@ def drain(config: Path | None, folder: Path | None, timeout: float, json: bool) 
 def ship(**given: Any) -> None:
     """Ship what a stopped sidecar left in its spool."""
     from recorders.sidecar import commands
+    from recorders.sidecar.logs import write_json_lines
 
+    if given["json"]:
+        write_json_lines()
     with _settings(given["config"], given["folder"], log=True) as settings:
         found = commands.ship(
             settings,
@@ -98,8 +115,10 @@ def ship(**given: Any) -> None:
 @sidecar.command("receipts")
 @config_option
 @folder_option
-def receipts(config: Path | None, folder: Path | None) -> None:
+@click.option("--json", is_flag=True, help="Write an error as JSON too.")
+def receipts(config: Path | None, folder: Path | None, json: bool) -> None:
     """Print what the log answered for the last batches, a JSON object a line: harness log check-receipts."""
+    del json  # it is JSON always; the shell looks for the word where it tells an error
     from recorders.sidecar import commands
 
     with _settings(config, folder) as settings:

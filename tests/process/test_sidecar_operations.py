@@ -117,7 +117,7 @@ def test_a_sidecar_that_was_killed_while_it_was_drained_is_not_drained(tmp_path:
         link.close()
         assert done.returncode == 1
         assert "ended before it was drained" in done.stderr
-        assert "harness sidecar ship" in done.stderr
+        assert "`python -m recorders.sidecar ship`" in done.stderr
         assert "No sidecar answers" in sidecar.run("status").stderr
 
 
