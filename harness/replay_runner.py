@@ -14,10 +14,11 @@ from harness.challengers import account_of_model, challenger, keep_account, keep
 from harness.engines.engine import Engine
 from harness.log.log import Log
 from harness.log.places import check_range
+from harness.model_ends import can_be_said
 from harness.models import get_model
 from harness.remembered import RememberedModel
 from harness.replay_errors import BudgetSpent, TrainedInRange
-from harness.replays import ReplayRun, begin, check_inputs, complete, left_of, stop_at
+from harness.replays import ReplayRun, begin, check_inputs, complete, completed, left_of, stop_at
 from harness.scored_parts import Ask, Parts, scored
 from harness.shared_pass import Progress, Read, Slowest, share
 from harness.stored_scores import Summary
@@ -25,7 +26,7 @@ from recorders.errors import HarnessError
 from replay.adapters.uri import parse_uri
 from replay.isolation import Limits
 from replay.model import Model, ModelInfo
-from replay.model_errors import ChallengerEnded, ModelError
+from replay.model_errors import ChallengerEnded
 from replay.score import columns_for
 
 
@@ -112,7 +113,11 @@ def run_replays(  # noqa: PLR0913  as `run_replay`
     with ExitStack() as stack:
         for reference in dict.fromkeys(model_refs):
             try:
-                _check_place(log, reference, start, stop)
+                info = _check_place(log, reference, start, stop)
+                stored = completed(log, info, decision_point, start, stop)
+                if stored is not None:
+                    found[reference] = stored
+                    continue
                 model = stack.enter_context(
                     challenger(log, reference, decision_point=decision_point, folder=folder, limits=limits)
                 )
@@ -170,7 +175,7 @@ def _ended(log: Log, model: Model, run: ReplayRun, watch: Watch, read: Read) -> 
     except HarnessError as error:
         if isinstance(error, ChallengerEnded | BudgetSpent):
             keep_account(log, model, run.id)
-        if isinstance(error, BudgetSpent | ModelError):
+        if can_be_said(error):
             stop_at(log, run, error)
         return error
     keep_account(log, model, run.id)
@@ -210,7 +215,7 @@ def replay_in_parts(
     try:
         parts.score(left_of(log, run), remembers=parse_uri(info.uri).key is not None)
     except HarnessError as error:
-        if isinstance(error, BudgetSpent | ModelError):
+        if can_be_said(error):
             stop_at(log, run, error)
         return error
     finally:

@@ -8,16 +8,16 @@ import pyarrow as pa
 
 from harness.log.events import ControlEvent
 from harness.log.log import Log
-from harness.model_ends import model_end, told_end
+from harness.model_ends import end_by, told_end
 from harness.replay_batches import GROUP_BLOCKS
 from harness.replay_errors import BudgetSpent, NothingToScore
 from harness.stored_scores import Summary, counts, first_of_each, own_scores, scored_through, summary
 from harness.tail.tails import NO_END, list_tails
 from recorders.canonical import canonical_json, digest
-from recorders.errors import WriterForked
+from recorders.errors import HarnessError, WriterForked
 from replay.columns import FEATURE
 from replay.model import ModelInfo
-from replay.model_errors import ModelError, ModelInputsError
+from replay.model_errors import ModelInputsError
 from replay.ranges import gaps
 from replay.score import BLOCK_ROWS
 
@@ -32,7 +32,7 @@ class ReplayRun(msgspec.Struct, frozen=True):
     scored the others. `digest` is the canonical digest of this run's scores, in the order of positions;
     it, `rows` and the counts are None or 0 until the run is completed (`so_far` has them). `stopped`
     is the budget that was spent when it last ended before that, None when none was; `ended` is how, in words,
-    when it was its model that could not go on.
+    when it was its model that could not go on, or what that needs.
     """
 
     id: str
@@ -108,6 +108,12 @@ def _run_id(info: ModelInfo, decision_point: str, start: int, stop: int) -> str:
         "block_rows": BLOCK_ROWS,
     }
     return digest(canonical_json(identity))
+
+
+def completed(log: Log, info: ModelInfo, decision_point: str, start: int, stop: int) -> ReplayRun | None:
+    """Return the run if the log has all of its scores: it is answered then, and its model not opened."""
+    run = _find(log, _run_id(info, decision_point, start, stop))
+    return run if run is not None and run.completed_at is not None else None
 
 
 def begin(log: Log, info: ModelInfo, reference: str, decision_point: str, start: int, stop: int) -> ReplayRun:
@@ -195,12 +201,12 @@ def left_of(log: Log, run: ReplayRun) -> list[tuple[int, int]]:
     return [(max(first, through + 1), after) for first, after in run.ranges if after > through + 1]
 
 
-def stop_at(log: Log, run: ReplayRun, why: BudgetSpent | ModelError) -> None:
-    """Say in the log that a budget ended the run, or its model did, and what it left."""
+def stop_at(log: Log, run: ReplayRun, why: HarnessError) -> None:
+    """Say in the log what ended the run, a budget or an error, and what it left."""
     said = (
         {"reason": why.reason, "limit": why.limit, "used": why.used}
         if isinstance(why, BudgetSpent)
-        else model_end(why)
+        else end_by(why)
     )
     body = {
         "model": run.model,

@@ -81,14 +81,15 @@ def start(
 def drain(*, folder: Path | None, json: bool, **named: Any) -> int:
     """Score all that waits up to the present end of the log, then end: here, or where it is followed."""
     from harness.log.points import check_point
-    from harness.tail.status import ask, tails_of
+    from harness.tail.status import tails_of
+    from harness.tail.tails import ask
     from harness.tail.worker import Pace
 
     with opened(folder) as log:
         head = log.head().position
         check_point(log, named["decision_point"])  # nothing waits where nothing was recorded
         for tail in tails_of(log, _keys(log, named)):
-            ask(log, tail, "drain")
+            ask(log, tail.id, "drain")
     return _serve(folder, named, Pace(until=head), json=json)
 
 
@@ -98,11 +99,14 @@ def drain(*, folder: Path | None, json: bool, **named: Any) -> int:
 @json_option
 def stop(*, folder: Path | None, json: bool, **named: Any) -> None:
     """Ask whoever follows them to stop now; what was scored is kept, and "start" goes on from there."""
-    from harness.tail.status import ask, tails_of
+    from harness.tail.status import tails_of
+    from harness.tail.tails import ask
 
     with opened(folder) as log:
         found = tails_of(log, _keys(log, named))
-        asked = [{"tail": tail.id, "model": tail.model, "position": ask(log, tail, "stop")} for tail in found]
+        asked = [
+            {"tail": tail.id, "model": tail.model, "position": ask(log, tail.id, "stop")} for tail in found
+        ]
     text = "\n".join(f"asked {each['model']} to stop" for each in asked) or "Nothing of it was ever followed."
     emit(asked, json=json, text=text)
 
@@ -131,7 +135,9 @@ _HEADER = (
 
 
 def _row(found: "TailStatus") -> str:
-    state = "followed" if found.followed else (found.reason or "not followed")
+    state = (
+        "followed" if found.followed else (found.reason or "not followed: its worker ended without a word")
+    )
     if found.followed and found.reason is not None:
         state = f"followed, waits ({found.reason.removeprefix('ended: ')})"
     return (

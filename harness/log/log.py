@@ -1,6 +1,7 @@
 """The log as the rest of the harness sees it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -91,6 +92,10 @@ class Log:
         """Return the end of the log."""
         epoch, position, chain, recorded_at, log_id = self._connection.row(query("head"))
         return Head(epoch, position, chain.hex(), utc(recorded_at), log_id)
+
+    def now(self) -> datetime:
+        """Return what time it is by the log's clock; of the event clock, the time of the newest event."""
+        return utc(self._connection.row(query("now"))[0])
 
     def as_of(self, when: When = None) -> AsOf:
         """Return the place that `when` means: a position, an instant with offset, or None for the end.

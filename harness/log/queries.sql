@@ -42,6 +42,11 @@ select harness.position_at(%(time)s),
     case l.clock when 'event' then h.recorded_at else greatest(h.recorded_at, clock_timestamp()) end
 from harness.head h cross join harness.log l
 
+-- name: now
+-- What time it is by the log's clock.
+select case l.clock when 'event' then h.recorded_at else greatest(h.recorded_at, clock_timestamp()) end
+from harness.head h cross join harness.log l
+
 -- name: high_water
 -- How far a writer has come.
 select sequence from harness.writer where writer = %(writer)s

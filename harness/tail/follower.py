@@ -91,6 +91,11 @@ def first_waiting(log: Log, tail: Tail, place: Place, head: int) -> int | None:
     return None
 
 
+def say(log: Log, tail: Tail, place: Place, type_: str, **more: object) -> None:
+    """Append a control event of a tail with its place."""
+    log.control(type_, tail.id, {**_plain(place), **more})
+
+
 def _said(event: ControlEvent) -> Place:
     body = event.body
     return Place(body["sequence"], body["through"], body["rows"], body["failed"])
@@ -176,7 +181,7 @@ class Follower:
 
     def say(self, type_: str, **more: object) -> None:
         """Append a control event of this tail with its place."""
-        self._log.control(type_, self.tail.id, {**_plain(self.place), **more})
+        say(self._log, self.tail, self.place, type_, **more)
 
     def _waiting(self, start: int, stop: int) -> Iterator[pa.RecordBatch]:
         """Yield at most GROUP_ROWS decisions of [start, stop)."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from harness.lease import is_held
-from harness.log.events import ControlEvent, Head
+from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.model_ends import told_end
 from harness.tail.follower import first_waiting, place_of
@@ -17,10 +17,11 @@ from harness.tail.worker import LEASE
 class TailStatus(msgspec.Struct, frozen=True):
     """One tail at the end of the log.
 
-    `behind` counts positions from the first decision that waits for it up to `head`, `behind_s` the log's own
-    time over them; both are 0 where none waits, whatever else was appended.
+    `behind` counts positions from the first decision that waits for it up to `head`, `behind_s` is how long
+    that one has waited by the log's clock, which goes on where nothing is appended (a log of the event clock
+    has no other time than its events'); both are 0 where none waits, whatever else was appended.
     `followed`: some worker has its lease now. `last` is the type of the newest control event of its own,
-    `reason` what that says of an end.
+    `reason` what that says of an end; None where its worker has yet to say one.
     """
 
     id: str
@@ -50,16 +51,6 @@ def tails_of(log: Log, wanted: Iterable[tuple[str, str, int]]) -> list[Tail]:
     return [tail for tail in list_tails(log) if (tail.model, tail.decision_point, tail.start) in keys]
 
 
-def ask(log: Log, tail: Tail, what: str) -> int:
-    """Ask whoever follows a tail to "stop" now, or to "drain": to end at the present end of the log.
-
-    Returns that position.
-    """
-    head = log.head().position
-    log.control(ASKED, tail.id, {"what": what, "through": head})
-    return head
-
-
 def _status(log: Log, tail: Tail) -> TailStatus:
     place, head = place_of(log, tail), log.head()
     newest = [event for event in log.controls("tail.*", tail.id) if event.type != ASKED][-1]
@@ -73,7 +64,7 @@ def _status(log: Log, tail: Tail) -> TailStatus:
         head=head.position,
         through=place.through,
         behind=behind,
-        behind_s=0.0 if first is None else _age_s(log, first, head),
+        behind_s=0.0 if first is None else _age_s(log, first),
         rows=place.rows,
         failed=place.failed,
         shed=place.shed,
@@ -89,6 +80,6 @@ def _reason(newest: ControlEvent) -> str | None:
     return newest.body["reason"] if newest.type == STOPPED else None
 
 
-def _age_s(log: Log, position: int, head: Head) -> float:
-    """Return how long before the end of the log an event was appended, by the log's clock."""
-    return max(0.0, (head.recorded_at - log.as_of(position).time) / dt.timedelta(seconds=1))
+def _age_s(log: Log, position: int) -> float:
+    """Return how long ago an event was appended, by the log's clock."""
+    return max(0.0, (log.now() - log.as_of(position).time) / dt.timedelta(seconds=1))

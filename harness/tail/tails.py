@@ -67,6 +67,25 @@ def find_tail(log: Log, subject: str) -> Tail | None:
     return next((tail for tail in list_tails(log) if tail.id == subject), None)
 
 
+def ask(log: Log, subject: str, what: str) -> int:
+    """Ask whoever follows a tail to "stop" now, or to "drain": to end at the present end of the log.
+
+    Returns that position.
+    """
+    head = log.head().position
+    log.control(ASKED, subject, {"what": what, "through": head})
+    return head
+
+
+def ask_again(log: Log, subject: str) -> None:
+    """Ask for a drain once more where a worker has taken the tail since: it was getting ready then."""
+    events = log.controls("tail.*", subject)
+    taken = [event.position for event in events if event.type == RESUMED]
+    asked = [event.position for event in events if event.type == ASKED and event.body["what"] == "drain"]
+    if taken and taken[-1] > max(asked, default=0):
+        ask(log, subject, "drain")
+
+
 def _tail(event: ControlEvent, shed: Iterable[tuple[int, int]]) -> Tail:
     body = event.body
     left_out = list(shed)

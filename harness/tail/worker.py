@@ -16,17 +16,17 @@ from harness.challengers import challenger, keep_account
 from harness.errors import DatabaseUnavailable
 from harness.lease import Lease, is_held
 from harness.log.log import Log
-from harness.model_ends import model_end
+from harness.model_ends import can_be_said, end_by
 from harness.models import get_model
 from harness.replay_batches import GROUP_ROWS
-from harness.tail.follower import Follower, begin
-from harness.tail.tails import ASKED, BROKEN, NO_END, RESUMED, STOPPED, Tail, tail_id
+from harness.tail.follower import Follower, begin, place_of, say
+from harness.tail.tails import ASKED, BROKEN, NO_END, RESUMED, STOPPED, Tail, ask_again, find_tail, tail_id
 from harness.tail.targets import End, Target, end_of
 from recorders.append import CHANNEL
 from recorders.errors import HarnessError, LinkUnavailable
 from replay.loading_errors import ModelNotServed
 from replay.model import Model
-from replay.model_errors import ModelError, ModelUnavailable
+from replay.model_errors import ModelUnavailable
 from replay.score import BLOCK_ROWS
 
 LEASE = "tail"
@@ -112,21 +112,22 @@ def follow(
         try:
             with ExitStack() as stack:
                 log = stack.enter_context(open_log())
-                if _is_followed(log, target):
+                if _is_followed(log, target, pace):
                     stop.wait(pace.retry_s)
                     continue
-                model = stack.enter_context(
-                    challenger(log, target.model, decision_point=target.decision_point, folder=folder)
-                )
+                # Who asks from now on means us, also while the model is opened.
+                since = log.head().position
+                model = _opened(stack, log, target, folder)
                 tail = begin(log, model, target.model, target.decision_point, target.start)
                 with Lease(log.url, LEASE, tail.id, channel=CHANNEL) as lease:
                     if lease.held:
-                        turn, began = _Turn(log, model, tail, target, lease, pace), True
+                        turn, began = _Turn(log, model, tail, target, lease, pace, since), True
                         try:
                             went_on = turn.run(stop, told)
-                        except ModelError as error:
-                            turn.ended(error)
-                            keep_account(log, model, tail.id)
+                        except HarnessError as error:
+                            if can_be_said(error):
+                                turn.ended(error)
+                                keep_account(log, model, tail.id)
                             raise
                         keep_account(log, model, tail.id)
                         return went_on
@@ -143,21 +144,48 @@ def follow(
     return True
 
 
-def _is_followed(log: Log, target: Target) -> bool:
-    """Return whether another worker has the tail now: whoever waits for it needs no process of the model."""
+def _is_followed(log: Log, target: Target, pace: Pace) -> bool:
+    """Return whether another worker has the tail now: whoever waits for it needs no process of the model.
+
+    Who drains asks again a worker that was getting ready when it was asked.
+    """
+    tail = _tail_id(log, target)
+    followed = is_held(log.url, LEASE, tail)
+    if followed and pace.until is not None:
+        ask_again(log, tail)
+    return followed
+
+
+def _opened(stack: ExitStack, log: Log, target: Target, folder: Path | None) -> Model:
+    """Return the model; of a tail that began before, the log is told once why it cannot go on."""
+    try:
+        return stack.enter_context(
+            challenger(log, target.model, decision_point=target.decision_point, folder=folder)
+        )
+    except HarnessError as error:
+        tail = find_tail(log, _tail_id(log, target)) if can_be_said(error) else None
+        if tail is not None and log.controls("tail.*", tail.id)[-1].type != BROKEN:
+            say(log, tail, place_of(log, tail), BROKEN, **end_by(error))
+        raise
+
+
+def _tail_id(log: Log, target: Target) -> str:
     info = get_model(log, target.model)
-    tail = tail_id(info.digest, info.adapter, target.decision_point, target.start)
-    return is_held(log.url, LEASE, tail)
+    return tail_id(info.digest, info.adapter, target.decision_point, target.start)
 
 
 class _Turn:
-    """One worker's time with one tail: from taking the lease to giving it back."""
+    """One worker's time with one tail: from taking the lease to giving it back.
 
-    def __init__(self, log: Log, model: Model, tail: Tail, target: Target, lease: Lease, pace: Pace) -> None:
+    What was asked of whoever follows up to position `since` was asked of another.
+    """
+
+    def __init__(
+        self, log: Log, model: Model, tail: Tail, target: Target, lease: Lease, pace: Pace, since: int
+    ) -> None:
         self._log, self._target, self._lease, self._pace = log, target, lease, pace
-        self._follower = Follower(log, model, tail)
+        self._follower, self._since = Follower(log, model, tail), since
         self._resumed()
-        self._since = log.head().position
         self._looked = 0.0
         self._end: End | None = None
         self._pause_s = self._again = 0.0
@@ -187,7 +215,7 @@ class _Turn:
                 self._lease.wait(pace.poll_s)
             elif scored < GROUP_ROWS:
                 stop.wait(pace.linger_s)
-        return True
+        return self._leave("its worker was told to end", told)
 
     def _step(self, limit: int, told: Told) -> int:
         """Return how many decisions were scored: none while the server that scores is away.
@@ -216,9 +244,9 @@ class _Turn:
     def _resumed(self) -> None:
         self._follower.say(RESUMED, worker=f"{socket.gethostname()}:{os.getpid()}")
 
-    def ended(self, error: ModelError) -> None:
-        """Say in the log that the model cannot go on, and why: a list of tails shows no end otherwise."""
-        self._follower.say(BROKEN, **model_end(error))
+    def ended(self, error: HarnessError) -> None:
+        """Say in the log that it cannot go on, and why: a list of tails shows no end otherwise."""
+        self._follower.say(BROKEN, **end_by(error))
 
     def _asked_to_stop(self) -> bool:
         """Look, once in a while, whether this tail has an end by now."""

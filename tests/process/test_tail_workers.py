@@ -18,8 +18,8 @@ from harness.lease import Lease
 from harness.log.log import Log
 from harness.models import add_model
 from harness.tail import worker
-from harness.tail.status import ask, status
-from harness.tail.tails import BROKEN, RESUMED, STOPPED, list_tails
+from harness.tail.status import status
+from harness.tail.tails import BROKEN, RESUMED, STOPPED, ask, list_tails
 from harness.tail.targets import Target
 from harness.tail.worker import LEASE, Pace, follow
 from tests.support import servers
@@ -47,7 +47,7 @@ def test_a_hopeless_challenger_ends_alone_and_its_neighbour_goes_on(event_log, f
         history.decisions(1_100, 1_200)
         wait_until(lambda: scores_of(event_log, good, 1, 10**9).num_rows == 1_200)
         for tail in list_tails(event_log):
-            ask(event_log, tail, "stop")
+            ask(event_log, tail.id, "stop")
         thread.join(60)
         assert result == [1]
     assert any(model == bad and "all failed" in text for model, text in said)
