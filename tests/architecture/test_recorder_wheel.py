@@ -198,6 +198,20 @@ def test_without_the_compiled_hot_path_it_builds_for_every_platform_and_records_
     assert (found["events"], found["hot_path"]) == (2, NOT_COMPILED)
 
 
+def test_what_the_container_file_copies_is_all_that_its_wheel_is_built_from(tmp_path: Path) -> None:
+    """It copied `recorders` alone, so that its sidecar ran in pure Python."""
+    if not UV.exists():
+        pytest.skip("uv is not set up here; `make test` sets it up")
+    lines = (ROOT / "examples" / "deploy" / "Containerfile").read_text().splitlines()
+    copied = [line.split()[1:-1] for line in lines if line.startswith("COPY ") and "--from=" not in line]
+    for name in tracked(*(name for names in copied for name in names)):
+        (tmp_path / "src" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / "src" / name)
+    assert any(line.startswith("RUN pip wheel ") and line.endswith(" ./packaging/recorder") for line in lines)
+    built = build(tmp_path / "src", "packaging/recorder", tmp_path / "out")
+    assert any(name.endswith(".so") for name in zipfile.ZipFile(built).namelist()) == bool(shutil.which("cc"))
+
+
 def test_five_lines_in_it_end_as_a_decision_in_the_log_by_a_sidecar_of_it(
     wheel: Path, tmp_path: Path, fresh_log: Log
 ) -> None:

@@ -3,16 +3,12 @@
 import contextlib
 import http.client
 import json
-import os
 import random
 import re
-import shlex
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -275,80 +271,3 @@ def test_doors_without_what_they_run_on_are_refused_before_anything_is_opened(
     with pytest.raises(ExtraMissing, match=r"not installed here: httptools\."):
         commands.run(settings)
     assert not (tmp_path / "s").exists()
-
-
-def test_the_settings_to_deploy_load() -> None:
-    assert load(DEPLOY / "sidecar.toml", {}).spool.durability == "power"
-
-
-def test_the_manifest_is_sound() -> None:
-    yaml = pytest.importorskip("yaml")
-    settings, workload = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
-    pod = workload["spec"]["template"]["spec"]
-    (sidecar,) = pod["initContainers"]
-    assert sidecar["restartPolicy"] == "Always"
-    context = sidecar["securityContext"]
-    assert context["readOnlyRootFilesystem"]
-    assert not context["allowPrivilegeEscalation"]
-    volumes = {volume["name"] for volume in pod["volumes"]}
-    volumes |= {claim["metadata"]["name"] for claim in workload["spec"]["volumeClaimTemplates"]}
-    for container in (sidecar, *pod["containers"]):
-        assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
-    assert "sidecar.toml" in settings["data"]
-
-
-def test_the_settings_in_the_manifest_load(tmp_path: Path) -> None:
-    yaml = pytest.importorskip("yaml")
-    settings, _ = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
-    path = tmp_path / "sidecar.toml"
-    path.write_text(settings["data"]["sidecar.toml"])
-    assert load(path, {}).ops.http == "127.0.0.1:9464"
-
-
-def test_the_unit_is_sound(tmp_path: Path) -> None:
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not here")
-    unit = (DEPLOY / "harness-sidecar.service").read_text()
-    unit = unit.replace("/usr/bin/python3", sys.executable)
-    path = tmp_path / "harness-sidecar.service"
-    path.write_text(unit)
-    done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(path)], capture_output=True, text=True, check=False
-    )
-    assert str(path.name) not in done.stderr, done.stderr
-
-
-@pytest.mark.skipif(
-    not shutil.which("useradd") or os.geteuid() != 0, reason="needs root and useradd: another system"
-)
-def test_the_container_file_makes_the_group_that_it_runs_as(tmp_path: Path) -> None:
-    """It had another number, and services of the group that it runs as could not pass the socket's folder."""
-    (tmp_path / "etc").mkdir()
-    for name in ("passwd", "group", "shadow", "gshadow", "login.defs"):
-        if Path("/etc", name).exists():
-            shutil.copy(Path("/etc", name), tmp_path / "etc")
-    text = (DEPLOY / "Containerfile").read_text().replace("\\\n", " ")
-    for words in map(shlex.split, re.findall(r"(?:group|user)add [^&\n]*", text)):
-        subprocess.run([words[0], "--prefix", str(tmp_path), *words[1:]], capture_output=True, check=True)
-    users = (tmp_path / "etc" / "passwd").read_text()
-    (made,) = re.findall(r"^sidecar:[^:]*:(\d+):(\d+):", users, re.MULTILINE)
-    assert f"USER {':'.join(made)}" in text.splitlines()
-
-
-def test_the_container_file_copies_what_exists_and_runs_unprivileged() -> None:
-    lines = (DEPLOY / "Containerfile").read_text().splitlines()
-    for line in lines:
-        if line.startswith("COPY "):
-            assert (ROOT / line.split()[1]).exists()
-    assert "USER 10001:10001" in lines
-    assert lines.index("USER 10001:10001") < next(
-        n for n, line in enumerate(lines) if line[:10] == "ENTRYPOINT"
-    )
-    (base,) = [line.split()[1] for line in lines if line.startswith("FROM ")]
-    assert ":" in base
-    assert not base.endswith(":latest")
-    assert not any(line.startswith(("ADD ", "ENTRYPOINT p", "CMD p")) for line in lines)
-    extra = tomllib.loads((ROOT / "packaging/recorder/pyproject.toml").read_text())["project"]
-    needed = {*extra["dependencies"], *extra["optional-dependencies"]["sidecar"]}
-    (pip,) = [line for line in lines if "pip install" in line]
-    assert set(shlex.split(pip.partition("--no-cache-dir")[2])) == needed
