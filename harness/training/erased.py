@@ -24,21 +24,28 @@ def refuse_erased(log: Log, core: dict[str, Any], since: int) -> None:
     Raises:
         ErasedMeanwhile: there is a receipt that names its decision point and part of its range.
     """
-    if not _personal(log, core):
+    columns = _personal(log, core)
+    if not columns:
         return
-    cut = core["cut"]
-    for receipt in log.controls(ERASURES)[since:]:
-        spans = receipt.body.get("decision_points")  # what was erased again does not say where it lies
-        span = None if spans is None else spans.get(cut["decision_point"])
-        if spans is None or (span and span["first"] < cut["stop"] and span["last"] >= cut["start"]):
-            raise ErasedMeanwhile(core["id"], receipt.position)
+    touching = [one.position for one in log.controls(ERASURES)[since:] if _touches(one.body, core["cut"])]
+    if touching:
+        raise ErasedMeanwhile(core["id"], touching[0], len(touching), columns)
 
 
-def _personal(log: Log, core: dict[str, Any]) -> bool:
-    """Return whether a column of the set may come from a field that is kept encrypted."""
+def _touches(receipt: dict[str, Any], cut: dict[str, Any]) -> bool:
+    spans = receipt.get("decision_points")
+    if spans is None:  # what was erased again does not say where it lies
+        return True
+    span = spans.get(cut["decision_point"])
+    return bool(span and span["first"] < cut["stop"] and span["last"] >= cut["start"])
+
+
+def _personal(log: Log, core: dict[str, Any]) -> list[str]:
+    """Return the columns of the set that may come from a field that is kept encrypted."""
     known = log.feature_sets(at_least=int(core["as_of"]["position"])).values()
     sealed = {field.name for one in known if one.label in core["feature_sets"] for field in one.sealed}
-    return bool(sealed & {*core["columns"]} or (sealed and core["cut"].get("changes")))
+    own = [name for name in core["columns"] if name in sealed]
+    return sorted(sealed) if sealed and not own and core["cut"].get("changes") else own
 
 
 def explained(log: Log, name: str, rows: Rows, files: pa.Table | None, digests: tuple[str, str]) -> Flags:

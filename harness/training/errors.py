@@ -122,16 +122,22 @@ class ErasedSince(HarnessError):
 
 
 class ErasedMeanwhile(HarnessError):
-    """Somebody was erased while a set was cut: it would hold values of theirs that no receipt names."""
+    """Somebody was erased while a set was cut: it would hold values of theirs that no receipt names.
 
-    def __init__(self, name: str, position: int) -> None:
+    `columns` are those of persons; `erasures` of its range came meanwhile, the first at `position`.
+    """
+
+    def __init__(self, name: str, position: int, erasures: int, columns: Sequence[str]) -> None:
         super().__init__(
             f"While training set {name} was cut, somebody in its range was erased: "
-            f"the receipt is at position {position}.",
+            f"the receipt is at position {position}, the first of {erasures} that came meanwhile.",
             "Expected nobody to be: their values would stay in its files, which the receipt does not name.",
-            "Nothing was written. Run the same command again: it cuts a set without them.",
+            "Nothing was written. Run the same command again: it cuts a set without them. If that does not "
+            "end, persons are erased more often than a set takes: let erasures wait while it runs, cut "
+            f"shorter ranges, or leave out {', '.join(columns)}: without columns of persons none is refused.",
         )
         self.name, self.position = name, position
+        self.erasures, self.columns = erasures, tuple(columns)
 
 
 class RowNotFound(HarnessError):
