@@ -12,7 +12,7 @@ from harness.errors import UsageError
 from harness.integrity.checkpoint import parse_checkpoint
 from harness.integrity.errors import OutsideUnavailable
 from harness.integrity.note import Note
-from harness.integrity.outside import post
+from harness.integrity.outside import post, shown
 from harness.integrity.timestamp import stamp
 from harness.log.events import ControlEvent
 from harness.log.log import Log
@@ -46,19 +46,6 @@ def anchor(log: Log, note: Note, target: str, roots: bytes | None = None) -> Con
             return event
     body = {"size": checkpoint.size, "root": checkpoint.root.hex(), "target": place}
     return log.control(ANCHORED, checkpoint.origin, body | {"kind": kind} | put(note, target, roots))
-
-
-def shown(target: str) -> str:
-    """Return a target without what may be secret: a URL's login and query.
-
-    >>> shown("https://ada:pw@hook.example/x?token=1"), shown("/mnt/audit/checkpoints")
-    ('https://hook.example/x', '/mnt/audit/checkpoints')
-    """
-    scheme, mark, rest = target.partition("://")
-    if not mark:
-        return target
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2].partition('?')[0]}{slash}{path.partition('?')[0]}"
 
 
 def placed(target: str, folder: Path) -> str:

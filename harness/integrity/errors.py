@@ -13,6 +13,7 @@ HarnessError (recorders.errors)
 
 # ruff: noqa: N818  # the names are the design's words; what derives from HarnessError is an error
 
+from harness.log.lines import escaped
 from recorders.errors import HarnessError
 
 
@@ -71,6 +72,7 @@ class WitnessRefused(HarnessError):
     exit_code = 40
 
     def __init__(self, witness: str, reason: str) -> None:
+        reason = escaped(reason)  # it may be the witness's own words
         super().__init__(
             f"The witness {witness} refuses to cosign: {reason}.",
             "Expected a checkpoint that continues the last one that it cosigned.",
@@ -97,13 +99,19 @@ class WitnessMissing(HarnessError):
 
 
 class OutsideUnavailable(HarnessError):
-    """A witness, a webhook or a time-stamping service does not answer as it should."""
+    """A witness, a webhook or a time-stamping service does not answer as it should.
 
-    def __init__(self, what: str, reason: str) -> None:
+    `in_log`: the checkpoint is in the log already; it is not before every witness has cosigned it.
+    """
+
+    def __init__(self, what: str, reason: str, *, in_log: bool = True) -> None:
+        reason = escaped(reason)  # it may hold what came as an answer
         super().__init__(
             f"{what} did not take the checkpoint: {reason}.",
             "Expected an answer within 10 seconds.",
-            "Nothing is lost: the checkpoint is in the log. Try again when the service is up.",
+            "Nothing is lost: the checkpoint is in the log. Try again when the service is up."
+            if in_log
+            else "The log did not get it either, and nothing changed. Try again when the service is up.",
         )
         self.what = what
         self.reason = reason

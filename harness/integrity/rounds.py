@@ -10,6 +10,7 @@ from harness.integrity.checkpoints import Taken, take
 from harness.integrity.settings import read_integrity
 from harness.log.events import ControlEvent
 from harness.log.log import Log
+from recorders.errors import HarnessError
 
 
 def round_of(
@@ -18,10 +19,12 @@ def round_of(
     """Return the checkpoint and the events of its anchors, as the harness.toml in `folder` asks for them.
 
     Done again it goes on where it failed: what is cosigned and anchored already stays as it is. The names of
-    files are relative to that harness.toml, wherever the scheduler was started.
+    files are relative to that harness.toml, wherever the scheduler was started. One anchor that fails keeps
+    the checkpoint from no other.
 
     Raises:
-        HistoryForked, WitnessRefused, OutsideUnavailable: see harness/integrity/errors.py.
+        HistoryForked, WitnessRefused, OutsideUnavailable: see harness/integrity/errors.py; of several anchors
+            that fail the first one.
     """
     config = Config.load(folder)
     settings = read_integrity(config)
@@ -35,6 +38,12 @@ def round_of(
             "Correct its name.",
         ) from error
     taken = take(log, home, settings.witnesses(), progress)
-    return taken, [
-        anchor(log, taken.note, placed(target, config.folder), roots) for target in settings.anchors
-    ]
+    events, failed = list[ControlEvent](), list[HarnessError]()
+    for target in settings.anchors:
+        try:
+            events.append(anchor(log, taken.note, placed(target, config.folder), roots))
+        except HarnessError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
+    return taken, events

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from harness.errors import UsageError
 from harness.integrity.errors import OutsideUnavailable, ProofInvalid
-from harness.integrity.outside import post
+from harness.integrity.outside import post, shown
 
 
 class Stamped(NamedTuple):
@@ -28,7 +28,7 @@ def stamp(data: bytes, url: str, roots: bytes | None) -> Stamped:
         tsp.TimestampRequestBuilder().data(data).hash_algorithm(tsp.HashAlgorithm.SHA256).nonce(nonce=True)
     )
     request = asked.cert_request(cert_request=True).build()
-    what = f"The time-stamping service at {url}"
+    what = f"The time-stamping service at {shown(url)}"
     status, answer = post(what, url, request.as_bytes(), "application/timestamp-query")
     if status != 200:  # noqa: PLR2004 - OK
         raise OutsideUnavailable(what, f"it answered {status}")
@@ -63,13 +63,13 @@ def check_stamp(token: bytes, data: bytes, roots: bytes) -> str:
 def _granted(token: bytes, what: str) -> Any:
     try:
         answer = _library().decode_timestamp_response(token)
+        if answer.status in {0, 1}:
+            _ = answer.tst_info  # a service can grant what it does not give
+            return answer
     except ValueError as error:
         raise OutsideUnavailable(what, f"its answer is no time-stamp ({error})") from error
-    if answer.status not in {0, 1}:
-        raise OutsideUnavailable(
-            what, f"it refused with status {answer.status}: {', '.join(answer.status_string)}"
-        )
-    return answer
+    said = "".join(f" ({text})" for text in answer.status_string)
+    raise OutsideUnavailable(what, f"it refused with status {answer.status}{said}")
 
 
 def _library() -> Any:

@@ -4,11 +4,12 @@ from http import HTTPStatus
 from typing import Final
 
 from harness.integrity.checkpoint import Checkpoint, render_hashes
-from harness.integrity.errors import OutsideUnavailable, WitnessRefused
+from harness.integrity.errors import OutsideUnavailable, ProofInvalid, WitnessRefused
 from harness.integrity.memory import Memory
 from harness.integrity.note import Note, PublicKey, Signature, parse_note
 from harness.integrity.outside import post
 
+SIZE_DIGITS_MAX: Final = 18  # 64 bits
 _FORKED: Final = "it has cosigned another history of this log"
 
 
@@ -27,8 +28,7 @@ class Witness:
             OutsideUnavailable: it does not answer as a witness.
         """
         status, data = self._ask(0, note, memory, checkpoint)
-        if status == HTTPStatus.CONFLICT and data.strip().isdigit() and int(data) > 0:
-            held = int(data)
+        if status == HTTPStatus.CONFLICT and (held := _size(data)):
             if held > checkpoint.size:
                 raise WitnessRefused(
                     self.key.name, f"it has cosigned {held} batches, this log has {checkpoint.size}"
@@ -39,8 +39,12 @@ class Witness:
         if status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
             raise WitnessRefused(self.key.name, data.decode(errors="replace").strip()[:200])
         if status != HTTPStatus.OK:
-            raise OutsideUnavailable(f"The witness {self.key.name}", f"it answered {status}")
-        given = parse_note(f"{note.text}\n".encode() + data)
+            raise OutsideUnavailable(f"The witness {self.key.name}", f"it answered {status}", in_log=False)
+        try:
+            given = parse_note(f"{note.text}\n".encode() + data)
+        except ProofInvalid as error:
+            what = f"its answer is no signature ({error.reason})"
+            raise OutsideUnavailable(f"The witness {self.key.name}", what, in_log=False) from error
         signature = self.key.signed(given)
         if signature is None:
             raise WitnessRefused(self.key.name, "its answer is signed by another key")
@@ -49,4 +53,14 @@ class Witness:
     def _ask(self, old: int, note: Note, memory: Memory, checkpoint: Checkpoint) -> tuple[int, bytes]:
         proof = render_hashes(memory.tree.consistency(old, checkpoint.size))
         body = f"old {old}\n{proof}\n{note.render()}"
-        return post(f"The witness {self.key.name}", self._url, body.encode(), "text/plain")
+        what = f"The witness {self.key.name}"
+        try:
+            return post(what, self._url, body.encode(), "text/plain")
+        except OutsideUnavailable as error:
+            raise OutsideUnavailable(what, error.reason, in_log=False) from error
+
+
+def _size(answer: bytes) -> int:
+    """Return the size that a witness says it holds, 0 where it says none."""
+    digits = answer.strip()
+    return int(digits) if digits.isdigit() and len(digits) <= SIZE_DIGITS_MAX else 0
