@@ -58,7 +58,7 @@ def recover(
         head = log.head()
         kept = KeptSegments(log.sealed.store, head.log_id)
         evidence = gather(log, home, told, notes, public_key(believed) if believed else None)
-        with progress(evidence.last or None, "comparing") as done:
+        with progress(evidence.last or None, "comparing", quiet=json) as done:
             plan = make_plan(log, evidence, kept, done)
         data: dict[str, Any] = {"plan": to_builtins(plan), "recovered": None}
         lines = list(planned(plan))
@@ -67,7 +67,7 @@ def recover(
         else:
             origin = origin_of(head.log_id, plan.next_epoch)
             signer = None if unsigned else epoch_signer(log, home, evidence.keys, origin)
-            with progress(plan.back, "giving back") as done:
+            with progress(plan.back, "giving back", quiet=json) as done:
                 made = recovered(log, plan, kept, signer, done)
             data["recovered"] = made._asdict()
             lines += done_lines(made)
