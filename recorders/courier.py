@@ -1,6 +1,7 @@
 """The courier: the one background thread of a recorder, which carries frames from outbox to link."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from recorders.link import Link
 from recorders.outbox import Outbox
 
 POLL_S: Final = 0.02
+HELD_UP_S: Final = 5.0  # more than a busy machine makes of a poll
 _logger = logging.getLogger("recorders")
 
 
@@ -61,6 +63,7 @@ class Courier:
         self._watch = watch
         self._watch_s = max(watch_s, POLL_S)
         self._stopping = threading.Event()
+        self._held_up = False
         threading.Thread(target=self._look, name="recorder-switch", daemon=True).start()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         try:
@@ -84,8 +87,23 @@ class Courier:
         try:
             while not self._stopping.is_set():
                 if not carry(self._outbox, self._link):
-                    time.sleep(POLL_S)
+                    self._pause()
             ended = True
         finally:
             if not ended:
                 self._outbox.refused()  # an error that no link may raise: the thread's trace names it
+
+    def _pause(self) -> None:
+        """Wait for more, and say so, once, where the process does not let this thread go on."""
+        asked = time.monotonic()
+        time.sleep(POLL_S)
+        waited_s = time.monotonic() - asked
+        if waited_s >= HELD_UP_S and not self._held_up:
+            self._held_up = True
+            _logger.warning(
+                "The recorder's thread of process %d could not run for %.1f s. Expected a service that lets "
+                "threads run while it waits for requests. Under uWSGI set enable-threads: until then what is "
+                "recorded leaves only while requests come, and at the end.",
+                os.getpid(),
+                waited_s,
+            )

@@ -77,6 +77,7 @@ class Recorder:
         self._folder = FOLDER if crash_proof is True else crash_proof or None
         self._hot = encoder.hot if self._sampler is None and self._folder is None else None
         self._courier: Courier | None = None
+        self._renewing = threading.RLock()
         self.promote(model, model_version)
         self.renew()
         exits.register(self, limits.exit_s)
@@ -111,6 +112,9 @@ class Recorder:
             if len(outbox.decisions) >= outbox.slots:
                 self._turn_away(outbox)
                 return None
+            if self._courier is None:
+                self._start()
+                outbox = self._outbox  # this process's own, if it was forked without hooks
             if decision_id is None:
                 decision_id = f"{self._prefix}{self._number()}"
             if self._sampler is not None:
@@ -135,8 +139,6 @@ class Recorder:
                 outbox = kept
             if not outbox.count_decision() % _PID_CHECK_EVERY:
                 self._own_outbox()
-            if self._courier is None:
-                self._start()
             if not outbox.slots:
                 outbox.sweep()
         except Exception as error:  # noqa: BLE001  # the guard, inline: a call of its own is a tenth of all
@@ -188,6 +190,7 @@ class Recorder:
         return outbox if outbox.keep(kind, data) else None
 
     def _turn_away(self, outbox: Outbox) -> None:
+        outbox = outbox if self._courier is not None else self._own_outbox()
         outbox.turn_away()
         if outbox.stopped == "off" and self._courier is None:
             self._start()  # somebody has to see when recording is switched on again
@@ -254,7 +257,6 @@ class Recorder:
 
     def renew(self) -> None:
         """Begin again as another writer with empty queues: what was queued is the parent's to send."""
-        self._pid = os.getpid()
         inherited: Outbox | None = self.__dict__.get("_outbox")
         if inherited is not None and inherited.journal is not None:
             inherited.journal.disown()
@@ -271,6 +273,7 @@ class Recorder:
             self._hot.open(None)
         self._starting = threading.Lock()
         self._switch.watch(outbox)
+        self._pid = os.getpid()  # last: who sees it may use the rest
 
     def _new_outbox(self) -> Outbox:
         return Outbox(
@@ -280,13 +283,18 @@ class Recorder:
     def _own_outbox(self) -> Outbox:
         """Return this process's outbox. Some servers fork without Python's fork hooks; the pid tells."""
         if self._pid != os.getpid():
-            inherited = self._outbox
-            self.renew()
-            self._outbox.disown(inherited)
+            with self._renewing:  # of several threads one renews, the others wait for what it made
+                if self._pid != os.getpid():
+                    inherited = self._outbox
+                    self.renew()
+                    self._outbox.disown(inherited)
+                    if self._outbox.gave_up:
+                        self._start()  # the log hears of it, though this process may record no more
         return self._outbox
 
     def _start(self) -> None:
         """Start the background thread: with the first event, so that a server may fork before it."""
+        self._own_outbox()
         # Without waiting: who interrupted the one that starts it, in a signal handler, would wait for ever.
         if not self._starting.acquire(blocking=False):
             return

@@ -1,11 +1,12 @@
 """Threads: counts stay exact, ids stay unique, and closing loses nothing uncounted."""
 
+import ctypes
 import threading
 import time
 
 import pytest
 
-from recorders import outbox
+from recorders import courier, outbox
 from recorders.frame import Frame
 from recorders.limits import Limits
 from recorders.recorder import Recorder
@@ -138,3 +139,19 @@ def test_a_link_that_breaks_its_promise_stops_the_recorder_loudly() -> None:
     assert recorder.counters.dropped == {"refused": 1}
     assert len(caught) == 1
     recorder.close(0.1)
+
+
+def test_a_thread_that_is_not_let_run_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """uWSGI without threads keeps the interpreter between requests: nothing said why all waited."""
+    monkeypatch.setattr(courier, "HELD_UP_S", 0.2)
+    with Recorder("p", TWO, MemoryLink(), model="m", model_version="1") as recorder:
+        assert recorder.record(PLAIN)
+        assert recorder.flush(20)
+        for _ in range(2):
+            time.sleep(0.1)
+            ctypes.PyDLL(None).usleep(400_000)  # as a C program that keeps the interpreter's lock
+        time.sleep(0.1)
+    (said,) = [one.message for one in caplog.records if "could not run" in one.message]
+    assert "enable-threads" in said
