@@ -4,6 +4,10 @@ from collections.abc import Mapping
 
 from recorders.counters import Tally
 from recorders.errors import InvalidEvent
+from recorders.unknown import UnknownFeature
+from recorders.values import type_name
+
+_OURS = (InvalidEvent, UnknownFeature)
 
 
 class Refusals:
@@ -20,16 +24,18 @@ class Refusals:
 
     def count(self, error: Exception, rejected: Mapping[str, Tally]) -> None:
         """Count an event that raised, and keep the error as a sample: without what it holds on to."""
-        if isinstance(error, InvalidEvent):
+        # Not what derives from them: a stranger's class may do anything when it is touched.
+        if isinstance(error, InvalidEvent) and type(error) in _OURS:
             error.__traceback__ = error.__context__ = error.__cause__ = None
             # A mapping of the caller's may raise our own error, with its own reason.
-            reason = error.reason if error.reason in rejected else "exception"
+            known = type(error.reason) is str and error.reason in rejected
+            reason = error.reason if known else "exception"
             rejected[reason].add()
             self._last[reason] = error
         else:
             rejected["exception"].add()
             self._last["exception"] = (
-                f"What was recorded raised {type(error).__name__}. Expected features as a mapping of names "
+                f"What was recorded raised {type_name(error)}. Expected features as a mapping of names "
                 "to values of the declared types. Record a dict of plain values."
             )
 

@@ -6,12 +6,14 @@ from typing import Final, Literal
 
 import msgspec
 
-from recorders.errors import FeatureSetError
+from recorders.errors import FeatureSetError, InvalidEvent
 from recorders.events import checked_name
 from recorders.fields import FeatureSet
-from recorders.values import refusal, share
+from recorders.limits import Limits
+from recorders.values import plain_value, refusal, share
 
 _SPACE: Final = 2**64
+_LIMITS: Final = Limits()
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,8 +22,8 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     A decision is kept when the first 64 bits of BLAKE2b(salt, 0x00, id) lie below rate x 2**64: every
     process, replica and language decides alike, and what a rate keeps, every higher rate keeps too.
     `by` names the id that is hashed (with "unit", all decisions of a user are kept or none; where it is
-    None, the decision's own id counts). `stratum` names a declared field, and `rates` its values that
-    have a rate of their own. The rate is stored as `inclusion`, times what the caller gave.
+    None, the decision's own id counts). `stratum` names a declared field, and `rates` its values that have
+    a rate of their own, in the field's type. The rate is stored as `inclusion`, times what the caller gave.
 
     >>> Sampling(rate=2.0)
     Traceback (most recent call last):
@@ -60,20 +62,38 @@ class Sampler:
     """Answers, for one decision, the chance with which it was kept, or 0.0 when it was not."""
 
     def __init__(self, sampling: Sampling, feature_set: FeatureSet) -> None:
-        names = [field.name for field in feature_set.fields]
-        if sampling.stratum and sampling.stratum not in names:
+        types: dict[str, str] = {field.name: field.type for field in feature_set.fields}
+        if sampling.stratum and sampling.stratum not in types:
             raise FeatureSetError(
                 f"Sampling has the stratum {sampling.stratum!r}.",
                 f"Expected a field of {feature_set.label}.",
                 "Declare it, or name another.",
             )
         self._stratum = sampling.stratum
+        self._type = types.get(sampling.stratum, "")
         self._by = sampling.by
         self._salted = blake2b(sampling.salt.encode() + b"\x00", digest_size=8)
         self._default = _limit(sampling.rate)
-        self._limits: dict[tuple[type, object], tuple[float, int]] = {
-            (type(value), value): _limit(rate) for value, rate in sampling.rates.items()
-        }
+        self._limits = {self._declared(value): _limit(rate) for value, rate in sampling.rates.items()}
+        self._plain = frozenset(map(type, self._limits))  # one type: that of the field
+
+    def _declared(self, value: object) -> object:
+        """Return a value that has a rate of its own as its field keeps it."""
+        try:
+            return plain_value(f"A rate of stratum {self._stratum!r}", self._type, value, _LIMITS)
+        except InvalidEvent as error:
+            raise FeatureSetError(
+                error.happened,
+                f"Expected a value of the field's type, {self._type}: no other is ever recorded.",
+                "Write the value as the field has it.",
+            ) from error
+
+    def _as_recorded(self, value: object) -> object:
+        """Return a member of an enumeration, or numpy's number, as the event will have it."""
+        try:
+            return plain_value(self._stratum, self._type, value, _LIMITS)
+        except InvalidEvent:
+            return None  # refused where it is encoded, in words that show nothing of a field with a pseudonym
 
     def chance(
         self, features: Mapping[str, object], decision_id: str, unit: str | None, trace_id: str | None
@@ -82,8 +102,9 @@ class Sampler:
         rate, limit = self._default
         if self._stratum:
             value = features.get(self._stratum)
-            if type(value) in (str, int, bool):
-                rate, limit = self._limits.get((type(value), value), self._default)
+            if type(value) not in self._plain:
+                value = self._as_recorded(value)
+            rate, limit = self._limits.get(value, self._default)
         if rate == 1.0:
             return rate
         name = unit if self._by == "unit" else trace_id if self._by == "trace_id" else decision_id

@@ -20,6 +20,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FIRST_US: Final = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 _LAST_US: Final = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
+_name_of = type.__dict__["__name__"].__get__  # as it was defined: a metaclass may answer with code
 _SHOWN = 60  # characters of a refused value that a sample shows
 
 
@@ -78,10 +79,15 @@ def shown(value: object) -> str:
     elif kind is datetime:
         zone = value.tzinfo  # type: ignore[attr-defined]  # a datetime
         text = datetime.isoformat(value.replace(tzinfo=None))  # type: ignore[attr-defined]  # a datetime
-        text += "" if zone is None else f" in {'UTC' if zone is UTC else type(zone).__name__}"
+        text += "" if zone is None else f" in {'UTC' if zone is UTC else type_name(zone)}"
     else:
-        return f"an object of type {kind.__name__}"
+        return f"an object of type {type_name(value)}"
     return f"{text} ({kind.__name__})"
+
+
+def type_name(value: object) -> str:
+    """Return the name of a value's type. Code of that type, or of a metaclass, is never run for it."""
+    return str(_name_of(type(value)))
 
 
 def _float64(where: str, value: object, limits: Limits) -> float:  # noqa: ARG001  # one signature for all

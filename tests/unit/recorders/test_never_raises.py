@@ -11,6 +11,7 @@ from recorders.fields import FeatureSet, Field
 from recorders.limits import Limits
 from recorders.pending import Known
 from recorders.recorder import Recorder
+from recorders.values import type_name
 from tests.support.recording import PLAIN, TWO, MemoryLink, StillRecorder, down, still
 
 
@@ -56,6 +57,36 @@ class NumpyLiar:
         raise ZeroDivisionError("hostile")
 
 
+class HostileType(type):
+    @property
+    def __name__(cls) -> NoReturn:  # type: ignore[override]
+        raise ZeroDivisionError("hostile")
+
+
+def hostile_error() -> Exception:
+    """Return an error whose class does not even tell its name: pytest would ask it for that."""
+    kind = HostileType("HostileError", (Exception,), {})
+    return kind()  # type: ignore[no-any-return]
+
+
+class HostileEvent(InvalidEvent):
+    """Says that it is ours, and has nothing that ours has."""
+
+    def __init__(self) -> None:
+        self.reason = []  # type: ignore[assignment]  # no reason, and no key
+
+    __str__ = Hostile._no  # type: ignore[assignment]
+
+
+class RaisingMapping(HostileMapping):
+    def __init__(self, error: Exception) -> None:
+        super().__init__(0)
+        self.error = error
+
+    def _count(self) -> None:
+        raise self.error
+
+
 LISTED = FeatureSet("listed", 1, (Field("vector", "list[float64]"), Field("raw", "bytes")))
 recursive: dict[str, object] = {}
 recursive["age"] = recursive["amount"] = recursive
@@ -79,8 +110,12 @@ recursive["age"] = recursive["amount"] = recursive
         {"age": 1, "amount": "x" * 50_000_000},
         {"age": 1, "amount": 1.0, "x" * 50_000_000: 1},
         *[HostileMapping(good) for good in range(5)],
+        RaisingMapping(hostile_error()),
+        RaisingMapping(HostileEvent()),
+        {"age": hostile_error(), "amount": 1.0},
+        {type(hostile_error()): 1, "age": 1},
     ],
-    ids=lambda value: type(value).__name__,  # a hostile repr names no test
+    ids=type_name,  # a hostile repr names no test
 )
 def test_hostile_features_cost_an_event_and_nothing_else(features: object) -> None:
     recorder = still(MemoryLink())

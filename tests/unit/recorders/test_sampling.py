@@ -1,13 +1,16 @@
 """Sampling: every process decides alike, the chance is written down, and the counts add up."""
 
+from decimal import Decimal
+from enum import IntEnum, StrEnum
 from hashlib import blake2b
 
 import msgspec
+import numpy as np
 import pytest
 
 from recorders.errors import FeatureSetError
 from recorders.fields import FeatureSet, Field
-from recorders.sampling import Sampling
+from recorders.sampling import Sampler, Sampling
 from tests.support.recording import MemoryLink, StillRecorder
 
 SHOP = FeatureSet("shop", 1, (Field("country", "string"), Field("amount", "float64")))
@@ -85,6 +88,38 @@ def test_a_stratum_has_a_rate_of_its_own() -> None:
         (event[11], event[8]) for frame in link.frames for event in msgspec.msgpack.decode(frame.payload)
     }
     assert chances == {("NL", 1.0), ("DE", 0.5)}
+
+
+class Country(StrEnum):
+    NL = "NL"
+
+
+@pytest.mark.parametrize(
+    ("kind", "rated", "values"),
+    [
+        ("string", "NL", ["NL", Country.NL, np.str_("NL")]),
+        ("int64", 3, [3, IntEnum("Tier", {"GOLD": 3}).GOLD, np.int8(3)]),
+        ("bool", True, [True, np.True_]),
+        ("float64", 3, [3, 3.0, np.float32(3), Decimal(3)]),
+    ],
+)
+def test_what_is_recorded_alike_is_sampled_alike(kind: str, rated: str | int, values: list[object]) -> None:
+    features = FeatureSet("shop", 1, (Field("stratum", kind),))
+    only = Sampling(rate=0.0, stratum="stratum", rates={rated: 1.0})
+    recorder = StillRecorder("p", features, MemoryLink(), model="m", model_version="1", sampling=only)
+    assert all(recorder.record({"stratum": value}) for value in values)
+    assert recorder.counters.sampled_out == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "rated"), [("int64", "3"), ("int64", True), ("string", 3), ("timestamp", "3")]
+)
+def test_a_rate_of_what_no_field_holds_is_refused(kind: str, rated: str | int) -> None:
+    """It was ignored: the stratum that was meant had the rate of all others."""
+    features = FeatureSet("shop", 1, (Field("stratum", kind),))
+    sampling = Sampling(stratum="stratum", rates={rated: 1.0})
+    with pytest.raises(FeatureSetError, match=f"of the field's type, {kind}"):
+        Sampler(sampling, features)
 
 
 @pytest.mark.parametrize(
