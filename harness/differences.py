@@ -51,6 +51,7 @@ class Question:
 class Comparison:
     """The answer: the account, the slices that hold too many differences, and the rows that weigh most.
 
+    Rows that `ended` known differences were about count as differing.
     `searched` slices were tested. `changes` has for some of the rows that flip the smallest change of one
     feature after which `b` decides as `a` did, None where no single one does. `noise` is how far the
     champions of these decisions are from themselves, None when it is not known; `below_noise` differences
@@ -60,6 +61,7 @@ class Comparison:
     question: Question
     account: Differences
     known: Sequence[KnownDifference]
+    ended: Sequence[KnownDifference]
     searched: int
     slices: Sequence[Concentrated]
     worst: pa.Table
@@ -85,6 +87,7 @@ class Comparison:
             "noise": self.noise,
             "below_noise": self.below_noise,
             "known": list(self.known),
+            "known_ended": list(self.ended),
             "slices_searched": self.searched,
             "slices": [each._asdict() for each in self.slices],
             "worst": self.worst.to_pylist(),
@@ -103,7 +106,7 @@ def compare_models(log: Log, question: Question, *, folder: Path | None = None) 
         NothingToScore: no decision lies there.
         FeatureUnknown, UsageError: the cost is no numeric feature of these snapshots.
     """
-    known = known_differences(log, question.decision_point, (question.a, question.b))
+    known, ended = known_differences(log, question.decision_point, (question.a, question.b))
     named = {FEATURE + name for each in known for name in each.where}
     decisions = _decisions(log, question, (*COLUMNS, *sorted(named)))
     if not decisions.num_rows:
@@ -127,6 +130,7 @@ def compare_models(log: Log, question: Question, *, folder: Path | None = None) 
         question,
         account,
         known,
+        ended,
         len(slices),
         concentrated(slices, rows=compared, differing=account.by_state[DIFFERS], alpha=question.alpha),
         worst,

@@ -23,6 +23,8 @@ from replay.columns import FEATURE
 KNOWN = "difference.known"
 # The side of a comparison that is no model: what was decided live.
 RECORDED = "recorded"
+# What is declared as one of these is no text; of all else the text is compared.
+_ARROW = {"float64": pa.float64(), "int64": pa.int64(), "bool": pa.bool_()}
 
 
 class KnownDifference(msgspec.Struct, frozen=True):
@@ -75,9 +77,7 @@ def register_known(
             "Expected a time with offset, later than that.",
             "Write --until 2027-01-01T00:00:00Z.",
         )
-    features = sorted({field.name for one in log.feature_sets().values() for field in one.fields})
-    if unknown := sorted(set(where) - set(features)):
-        raise FeatureUnknown(unknown, features)
+    _check_where(log, where)
     for reference in models:
         if reference != RECORDED:
             get_model(log, reference)
@@ -94,17 +94,36 @@ def register_known(
     return log.control(KNOWN, decision_point, body, actor=by)
 
 
-def known_differences(log: Log, decision_point: str, models: tuple[str, str]) -> list[KnownDifference]:
-    """Return what is known of two models, either way round, at the end of the log; what ended is left out."""
+def _check_where(log: Log, where: Mapping[str, str]) -> None:
+    """Refuse a feature that nobody declared, and a value that none of its type can have."""
+    fields = [field for one in log.feature_sets().values() for field in one.fields]
+    features = sorted({field.name for field in fields})
+    if unknown := sorted(set(where) - set(features)):
+        raise FeatureUnknown(unknown, features)
+    for name, value in where.items():
+        types = sorted({field.type for field in fields if field.name == name})
+        if all(_value(_ARROW.get(one, pa.string()), value) is None for one in types):
+            raise UsageError(
+                f"The feature {name!r} is of type {' or '.join(types)} and never {value!r}.",
+                "Expected a value that it can have: a known difference that never applies hides nothing.",
+                "Write a number as a number, and a bool as true or false.",
+            )
+
+
+def known_differences(
+    log: Log, decision_point: str, models: tuple[str, str]
+) -> tuple[list[KnownDifference], list[KnownDifference]]:
+    """Return what is known of two models, either way round, at the end of the log, and what has ended."""
     now = log.head().recorded_at
     found = [_of(event) for event in log.controls(KNOWN, decision_point)]
-    return [each for each in found if {each.a, each.b} == set(models) and each.until > now]
+    own = [each for each in found if {each.a, each.b} == set(models)]
+    return [each for each in own if each.until > now], [each for each in own if each.until <= now]
 
 
 def covered(rows: pa.Table, known: Sequence[KnownDifference]) -> npt.NDArray[np.bool_]:
     """Return which rows some known difference is about; `rows` has the features that they name.
 
-    Values are compared as text, as they are written in the log's own output.
+    Numbers and bools are compared as what they are, however they are spelled; all else as text.
     """
     about = np.zeros(rows.num_rows, dtype=np.bool_)
     for each in known:
@@ -113,10 +132,32 @@ def covered(rows: pa.Table, known: Sequence[KnownDifference]) -> npt.NDArray[np.
             if FEATURE + name not in rows.schema.names:
                 own[:] = False
                 break
-            same = pc.equal(rows.column(FEATURE + name).cast(pa.string()), value)
+            column = rows.column(FEATURE + name)
+            wanted = _value(column.type, value)
+            if wanted is None:  # recorded under another type than it was said for
+                own[:] = False
+                break
+            typed = column if isinstance(wanted, bool | int | float) else column.cast(pa.string())
+            same = pc.equal(typed, wanted)
             own &= np.asarray(pc.fill_null(same, False).to_numpy(), dtype=np.bool_)  # noqa: FBT003
         about |= own
     return about
+
+
+def _value(kind: pa.DataType, text: str) -> bool | int | float | str | None:
+    """Return a value as a column of this type has it, None where none there can be it.
+
+    >>> _value(pa.bool_(), "True"), _value(pa.float64(), "1"), _value(pa.int64(), "many")
+    (True, 1.0, None)
+    """
+    if pa.types.is_boolean(kind):
+        return {"true": True, "false": False}.get(text.lower())
+    try:
+        if pa.types.is_integer(kind):
+            return int(text)
+        return float(text) if pa.types.is_floating(kind) else text
+    except ValueError:
+        return None
 
 
 def _of(event: ControlEvent) -> KnownDifference:

@@ -129,6 +129,7 @@ def _span(edges: Floats, part: int) -> str:
 class Differences:
     """The account of a comparison: rows by state, flips by decision, reasons, and the worst rows.
 
+    Neither `flips` nor `largest` has rows whose difference was known.
     Law: `rows == sum(by_state.values())`.
     """
 
@@ -148,7 +149,8 @@ class Differences:
         self.rows += rows.num_rows
         for state in STATES:
             self.by_state[state] += int(np.count_nonzero(found == state))
-        for a, b, count in _pairs(sides):
+        unknown = found != KNOWN
+        for a, b, count in _pairs(sides, unknown):
             self.flips[a, b] = self.flips.get((a, b), 0) + count
         for name, lacks in (("a", sides.a_lacks), ("b", sides.b_lacks)):
             for entry in lacks.drop_null().value_counts().to_pylist():
@@ -159,7 +161,7 @@ class Differences:
         compared = found != LACKING
         self.slices.update(features.filter(pa.array(compared)), differs[compared])
         apart = np.nan_to_num(np.abs(sides.a_score - sides.b_score), nan=0.0, posinf=0.0)
-        self.largest = max(self.largest, float(apart[compared].max(initial=0.0)))
+        self.largest = max(self.largest, float(apart[compared & unknown].max(initial=0.0)))
         self._keep(rows, sides, np.flatnonzero(differs), apart * cost)
 
     def _keep(self, rows: pa.RecordBatch, sides: Sides, at: npt.NDArray[np.int64], weight: Floats) -> None:
@@ -183,9 +185,10 @@ class Differences:
         self.worst = all_of_them.sort_by(order).slice(0, self.keep)
 
 
-def _pairs(sides: Sides) -> list[tuple[str, str, int]]:
+def _pairs(sides: Sides, rows: Flags) -> list[tuple[str, str, int]]:
     both = pc.and_(pc.is_valid(sides.a_decision), pc.is_valid(sides.b_decision))
-    table = pa.table({"a": sides.a_decision.filter(both), "b": sides.b_decision.filter(both)})
+    taken = pa.array(rows & _true(both))
+    table = pa.table({"a": sides.a_decision.filter(taken), "b": sides.b_decision.filter(taken)})
     counted = table.group_by(["a", "b"]).aggregate([([], "count_all")])
     return sorted((row["a"], row["b"], row["count_all"]) for row in counted.to_pylist())
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 DIFFERENT = 10
+_P_LEAST = 1e-300
 
 
 @click.command()
@@ -125,6 +126,7 @@ def _text(found: "Comparison", output: Path | None) -> str:
         f"differ     {states['differs']:,}, by {account.largest:.3g} at most",
         *_noise(found),
         f"known      {states['known']:,} by {len(found.known)} known differences",
+        *_ended(found),
         f"lacking    {states['lacking']:,} have no answer of one of them",
     ]
     lines += [f"           {count:,} x {reason}" for reason, count in sorted(account.lacking.items())]
@@ -136,13 +138,28 @@ def _text(found: "Comparison", output: Path | None) -> str:
         f"slices     {len(found.slices)} of {found.searched} hold more differences than chance explains"
     )
     lines += [
-        f"           {each.slice}: {each.differing:,} of {each.rows:,} ({each.share:.1%}), p {each.p:.2g}"
+        f"           {each.slice}: {each.differing:,} of {each.rows:,} ({each.share:.1%}), p {_p(each.p)}"
         for each in found.slices[:SHOWN]
     ]
     lines += [_row(row, found) for row in found.worst.slice(0, SHOWN).to_pylist()]
     if output is not None:
         lines.append(f"Wrote {found.worst.num_rows:,} rows to {output}.")
     return "\n".join(lines)
+
+
+def _ended(found: "Comparison") -> list[str]:
+    """Return that some are known no more: their rows are counted as differing again."""
+    if not found.ended:
+        return []
+    last = max(each.until for each in found.ended)
+    return [
+        f"           {len(found.ended)} more ended, the last on {last.isoformat()}: they count as differing"
+    ]
+
+
+def _p(p: float) -> str:
+    """Return a p-value; one that no double holds is not 0."""
+    return f"{p:.2g}" if p >= _P_LEAST else f"< {_P_LEAST:g}"
 
 
 def _noise(found: "Comparison") -> list[str]:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +37,8 @@ class Local:
         self.workers, self.attempts = workers, attempts
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(list(WARM))
-        forkserver.ensure_running()
+        with _uninterrupted():
+            forkserver.ensure_running()
 
     def map(self, fn: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[tuple[int, Result]]:
         """Yield (index, result) of every part, as they are done.
@@ -112,12 +114,33 @@ class _Staying:
                 return worker.submit(fn, part), worker
             except BrokenProcessPool:  # it was killed while it had nothing to do
                 worker.shutdown()
-        worker = ProcessPoolExecutor(1, mp_context=self._local.context, initializer=_end_with_parent)
+        heeds = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+        worker = ProcessPoolExecutor(
+            1, mp_context=self._local.context, initializer=_begin_worker, initargs=(heeds,)
+        )
         return worker.submit(fn, part), worker
 
 
-def _end_with_parent() -> None:
-    """End this worker when whoever began it is gone: a pool's worker would wait for ever."""
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let a process that is started in this block ignore SIGINT, which a terminal sends to all of them.
+
+    The fork server would say so with a traceback out of the midst of its imports. It ends with us anyway.
+    """
+    if threading.current_thread() is not threading.main_thread():  # another may not set what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _begin_worker(heeds: bool) -> None:
+    """Heed SIGINT if whoever began it does, and end when that one is gone: it would wait for ever."""
+    if heeds:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     parent = multiprocessing.parent_process()
     assert parent is not None, "a worker has been begun by somebody"
 

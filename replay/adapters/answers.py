@@ -18,20 +18,21 @@ Answer = tuple[Scores, Texts]
 class Output(msgspec.Struct, frozen=True):
     """What to take from a model's answer.
 
-    `column` chooses from an answer of shape (rows, k); None means the second of two.
+    `column` chooses from an answer of shape (rows, k); None means the second of two `classes`.
     With `threshold`, a score at or above it is the first of `decisions`, one below it the second.
     """
 
     column: int | None = None
     threshold: float | None = None
     decisions: tuple[str, str] = ("true", "false")
+    classes: bool = True
 
     @classmethod
-    def of(cls, options: dict[str, str], column: int | None = None) -> "Output":
+    def of(cls, options: dict[str, str], column: int | None = None, *, classes: bool = True) -> "Output":
         """Return what the options of a URI say."""
         first, second = options.get("decisions", "true,false").split(",")
         threshold = options.get("threshold")
-        return cls(column, None if threshold is None else float(threshold), (first, second))
+        return cls(column, None if threshold is None else float(threshold), (first, second), classes)
 
 
 def read_answer(answer: Any, output: Output, rows: int) -> Answer:
@@ -73,8 +74,8 @@ def _column(answer: Any, output: Output) -> Scores:
     values = np.asarray(answer, dtype=np.float64)
     if values.ndim == 2:  # noqa: PLR2004  rows and classes
         width = values.shape[1]
-        column = output.column if output.column is not None else (1 if width == 2 else None)  # noqa: PLR2004
-        column = 0 if width == 1 else column
+        second = 1 if output.classes and width == 2 else None  # noqa: PLR2004
+        column = 0 if width == 1 else second if output.column is None else output.column
         if column is None or column >= width:
             raise ValueError(f"{width} columns of scores: choose one with ?class=")
         values = values[:, column]

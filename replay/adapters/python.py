@@ -20,6 +20,7 @@ from replay.loading_errors import ModelNotLoaded
 from replay.model_errors import ModelNotFound, NotAModel, RemembersNothing, UnknownModelUri
 
 VERSION = 1
+_OF_CLASSES = "predict_proba"
 _REMEMBERS = ("observe", "snapshot", "restore")
 
 
@@ -74,7 +75,10 @@ def call_of(uri: ModelUri, found: Any, column: int | None) -> Callable[[pa.Recor
         NotAModel: nothing there to call.
     """
     scorer = scorer_of(uri, found)
-    form, output = form_of(uri.options.get("input", "frame"), nulls=uri.nulls), Output.of(uri.options, column)
+    # Two columns of a function of one's own are no classes that anybody named.
+    classes = uri.scheme != "py" or getattr(scorer, "__name__", None) == _OF_CLASSES
+    output = Output.of(uri.options, column, classes=classes)
+    form = form_of(uri.options.get("input", "frame"), nulls=uri.nulls)
     return lambda block: read_answer(scorer(form(block)), output, block.num_rows)
 
 

@@ -14,6 +14,7 @@ from harness.engines.local import Local
 from tests.support.parts import has_imported, killed_once, poison, told, worker_of
 from tests.support.sidecars import until
 
+ROOT = Path(__file__).parents[2]
 LEFT_BEHIND = """
 import sys
 from harness.engines.local import Local
@@ -48,6 +49,25 @@ def test_a_worker_has_its_next_part_while_a_result_is_used(tmp_path: Path) -> No
 def test_workers_find_imported_what_columns_of_values_need() -> None:
     """Each worker imported pandas for itself, in each map, as soon as it made a column."""
     assert list(Local(1).map(has_imported, ["pandas", "pyarrow.pandas_compat"])) == [(0, True), (1, True)]
+
+
+def test_an_interrupt_while_the_fork_server_imports_is_its_parents_alone_and_workers_heed_it() -> None:
+    """A terminal sends it to all: the fork server told it as a traceback out of the midst of an import."""
+    program = (
+        "import os, signal\n"
+        "from multiprocessing import forkserver\n"
+        "from harness.engines.local import Local\n"
+        "from tests.support.parts import heeds_sigint\n"
+        "if __name__ == '__main__':\n"
+        "    engine = Local(1)\n"
+        "    os.kill(forkserver._forkserver._forkserver_pid, signal.SIGINT)\n"
+        "    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+        "    assert list(engine.map(heeds_sigint, [0])) == [(0, True)]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_workers_stay_from_map_to_map_where_they_are_asked_to_and_end_then(tmp_path: Path) -> None:

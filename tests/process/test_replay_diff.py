@@ -1,14 +1,17 @@
 """Two models on the same decisions: what differs, where, by how much, and what was known beforehand."""
 
 import json
+from datetime import UTC, datetime
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from harness.cli.main import run
+from harness.cli.replay_diff import _p, _text
 from harness.differences import Question, compare_models
 from harness.errors import NotFound, UsageError
-from harness.known_differences import known_differences, register_known
+from harness.known_differences import KnownDifference, covered, known_differences, register_known
 from harness.models import add_model
 from harness.replay_errors import FeatureUnknown
 from harness.replay_runner import run_replay
@@ -130,9 +133,41 @@ def test_a_known_difference_is_counted_apart_until_it_ends(world):
     assert found.account.by_state["differs"] == 0
     assert found.account.by_state["known"] > 640
     assert found.slices == ()
+    # What is known is in no flip, and in no largest difference.
+    assert {pair for pair in found.account.flips if pair[0] != pair[1]} == set()
+    assert found.account.largest < 1e-9
     History(log, name="later").decisions(20_000, 20_001)  # the log's time is two weeks later
-    assert known_differences(log, POINT, ("plain:1", "bent:1")) == []
-    assert asked(world, tolerance=Tolerance("absolute", 1e-9)).account.by_state["known"] == 0
+    known, ended = known_differences(log, POINT, ("plain:1", "bent:1"))
+    assert (known, [each.where for each in ended]) == ([], [{"kind": "coin"}])
+    again = asked(world, tolerance=Tolerance("absolute", 1e-9))
+    assert again.account.by_state["known"] == 0
+    told = "1 more ended, the last on 2024-03-10T00:00:00+00:00: they count as differing"
+    assert told in _text(again, None)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "about"),
+    [
+        (pa.array([True, False, None]), "True", [True, False, False]),
+        (pa.array([True, False, None]), "true", [True, False, False]),
+        (pa.array([1.0, 1.5, None]), "1", [True, False, False]),
+        (pa.array([5, 50, None]), "5", [True, False, False]),
+        (pa.array(["True", "true", None]), "true", [False, True, False]),
+        (pa.array([5, 50, None]), "many", [False, False, False]),
+    ],
+)
+def test_a_value_is_what_its_column_holds_however_it_is_spelled(column, value, about):
+    until = datetime(2030, 1, 1, tzinfo=UTC)
+    known = KnownDifference("a:1", "b:1", POINT, {"x": value}, "said", until, 1)
+    assert covered(pa.table({"f.x": column}), [known]).tolist() == about
+
+
+def test_a_value_that_a_feature_never_has_is_refused_and_no_p_value_is_0(world):
+    log, _part, _folder = world
+    said = {"decision_point": POINT, "models": ("bent:1", "plain:1"), "reason": "r"}
+    with pytest.raises(UsageError, match="'items' is of type int64 and never 'three'"):
+        register_known(log, **said, where={"items": "three"}, until="2025-01-01T00:00:00Z")
+    assert (_p(0.0), _p(0.012345)) == ("< 1e-300", "0.012")
 
 
 def test_the_weight_is_the_difference_times_its_cost(world):

@@ -260,3 +260,20 @@ def test_a_module_that_does_not_run_is_named_with_its_reason(tmp_path, source, r
     (tmp_path / "odd.py").write_text(source)
     with pytest.raises(ModelNotLoaded, match=reason):
         open_model("py:odd:f", name="m", version="1", inputs=("a",), folder=tmp_path)
+
+
+def test_two_columns_of_a_function_are_no_classes_that_it_names(tmp_path):
+    (tmp_path / "pairs.py").write_text(
+        "import numpy as np\n"
+        "def two(rows):\n    return np.tile([0.25, 0.75], (len(rows), 1))\n"
+        "two.inputs = ('x',)\n"
+        "class Classes:\n    inputs = ('x',)\n    def predict_proba(self, rows):\n        return two(rows)\n"
+    )
+
+    def answer(uri):
+        scored = open_model(uri, folder=tmp_path).score(rows())
+        return scored["score"][0].as_py(), scored["error"][0].as_py()
+
+    assert answer("py:pairs:two") == (None, "ValueError: 2 columns of scores: choose one with ?class=")
+    assert answer("py:pairs:two?class=0") == (0.25, None)
+    assert answer("py:pairs:Classes") == (0.75, None)
