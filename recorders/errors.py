@@ -77,7 +77,7 @@ class AddressInvalid(HarnessError):
         super().__init__(
             f"The sidecar's address is {address!r}.",
             "Expected the path of its socket, or host and port.",
-            'Write it as "/run/harness/door.sock" or "tcp://127.0.0.1:7071".',
+            'Write it as "/run/harness-sidecar/door.sock" or "tcp://127.0.0.1:7071".',
         )
         self.address = address
 

@@ -292,7 +292,10 @@ def _host_port(address: str) -> tuple[str, int] | None:
     ('::1', 7071)
     """
     if not address.startswith("tcp://"):
-        if not address.removeprefix("unix:") or "\0" in address:
+        path, (_, colon, port) = address.removeprefix("unix:"), address.rpartition(":")
+        # Host and port alone are what the sidecar's settings have: as a path they name a file that never is.
+        bare = "/" not in address and colon and port.isdecimal()
+        if not path or "\0" in path or bare:
             raise AddressInvalid(address)
         return None
     host, _, port = address.removeprefix("tcp://").rpartition(":")

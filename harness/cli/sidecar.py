@@ -160,6 +160,7 @@ def _status(found: dict[str, Any]) -> str:
     reason = f": {ship['reason']}" if ship["reason"] else ""
     clock = found.get("clock", {}).get("steps", 0)  # what runs may be older than this command
     keys = found.get("keys", {"held": 0})
+    aside = found.get("quarantine", {}).get("files", 0)
     told = f"{keys['held']} frames went back to their services, which keep them; the last"
     return "\n".join(
         (
@@ -167,6 +168,7 @@ def _status(found: dict[str, Any]) -> str:
             f"disk       {disk['refusal'] or 'takes frames'}; {disk['used_bytes']} bytes used",
             f"shipping   {ship['state']}{reason}; {ship['waiting']} batches wait",
             f"shipped    {ship['batches']} batches, {ship['events']} events into log {ship['log_id'] or '-'}",
+            *([f"aside      {aside} files in quarantine/: see harness sidecar inspect"] if aside else []),
             *([f"keys       {told} {keys['ago_s']:.0f} s ago: {keys['why']}"] if keys["held"] else []),
             *(
                 [f"clock      set {clock} times since the start, by {found['clock']['set_s']:+.0f} s"]

@@ -17,6 +17,7 @@ from recorders.sidecar.pace import Pace
 from recorders.sidecar.place import INBOX
 from recorders.sidecar.recovery import OUTBOX
 from recorders.sidecar.rights import check
+from recorders.sidecar.salvage import lying
 from recorders.sidecar.settings import Settings
 from recorders.sidecar.ship import Shipper
 from recorders.sidecar.spool import Rules, Spool
@@ -113,6 +114,7 @@ class House:
                 "refusing": int(bool(self.spool.refusal)),
                 "ballast_dropped": self.disk.ballast_dropped,
             },
+            "quarantine": lying(self.settings.path),
             "ship": vars(shipper.counts)
             | {
                 "unusable": shipper.unusable,
@@ -121,6 +123,7 @@ class House:
                 "state": shipper.state,
                 "reason": shipper.reason,
                 "stopped": int(shipper.state == "stopped"),
+                "waits": int(shipper.state == "waiting"),
                 "drained": shipper.drained,
                 "waiting": outbox.waiting,
                 "writer": str(outbox.identity.uuid),

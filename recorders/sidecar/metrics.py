@@ -16,6 +16,8 @@ SERIES: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("spool_io_errors_total", "counter", "spool.io_errors", "Errors of the disk while writing."),
     ("spool_frozen_segments_total", "counter", "spool.frozen", "Segments left alone after such an error."),
     ("spool_quarantined_total", "counter", "spool.quarantined", "Damaged files put aside."),
+    ("quarantine_files", "gauge", "quarantine.files", "Files that lie in quarantine, whenever put there."),
+    ("quarantine_bytes", "gauge", "quarantine.bytes", "Their bytes, which count towards no quota."),
     ("spool_rewound_total", "counter", "spool.rewound", "Writers that knew more kept than the spool holds."),
     (
         "spool_gone_back_total",
@@ -52,6 +54,7 @@ SERIES: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("ship_refused_total", "counter", "ship.refused", "Batches put aside: the log calls them unusable."),
     ("ship_missing_total", "counter", "ship.missing", "Batches that could not be read again."),
     ("ship_set_aside_total", "counter", "ship.set_aside", "Batches of a copied spool, left to its original."),
+    ("ship_waiting", "gauge", "ship.waits", "1 while shipping waits, for the log or for the disk."),
     ("ship_stopped", "gauge", "ship.stopped", "1 while shipping is stopped."),
     ("clock_steps_total", "counter", "clock.steps", "Times the machine's clock was set since the start."),
     ("clock_set_seconds", "gauge", "clock.set_s", "By how much it was set since the start, in all."),

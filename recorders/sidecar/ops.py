@@ -54,7 +54,8 @@ class Ops:
         try:
             async with asyncio.timeout(REQUEST_S):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(_response(*self._answer(head, operator=operator)))
+                answer = _response(*self._answer(head, operator=operator))
+                writer.write(_head(answer) if head.startswith(b"HEAD ") else answer)
                 await writer.drain()
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
             writer.transport.abort()
@@ -76,7 +77,7 @@ class Ops:
         if path == "/drain" and operator and method == "POST":
             self._drain()
             return 200, "application/json", json.dumps(self._status())
-        if method != "GET":
+        if method not in ("GET", "HEAD"):
             return 405, "text/plain", "read only\n"
         return self._read(path)
 
@@ -97,6 +98,11 @@ def _response(code: int, kind: str, body: str) -> bytes:
     data = body.encode()
     head = f"HTTP/1.1 {code} {PHRASES[code]}\r\nContent-Type: {kind}\r\n"
     return f"{head}Content-Length: {len(data)}\r\nConnection: close\r\n\r\n".encode() + data
+
+
+def _head(answer: bytes) -> bytes:
+    """Return an answer without its body, as whoever asks by HEAD expects it."""
+    return answer[: answer.index(b"\r\n\r\n") + 4]
 
 
 def _header(line: str) -> tuple[str, str]:

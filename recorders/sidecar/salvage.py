@@ -1,5 +1,6 @@
 """Salvage: a damaged segment is put aside, counted, and what can still be read of it, and proven, is kept."""
 
+import contextlib
 import hashlib
 import os
 import sqlite3
@@ -88,6 +89,20 @@ def keep_aside(folder: Path, name: str, data: bytes) -> None:
         os.fsync(file.fileno())
     segment.sync_folder(aside)
     segment.sync_folder(folder)
+
+
+def lying(folder: Path) -> dict[str, int]:
+    """Return how many `files` lie in the quarantine of a spool, with how many `bytes`.
+
+    Counters of what was put aside begin anew with each start; what lies there is for somebody to look at.
+    """
+    found = {"files": 0, "bytes": 0}
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder / QUARANTINE) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                found["bytes"] += entry.stat().st_size
+                found["files"] += 1
+    return found
 
 
 def salvage(path: Path, ordinal: int, after: int, last: int, sql: dict[str, str]) -> Salvaged:

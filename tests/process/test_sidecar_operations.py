@@ -1,5 +1,6 @@
 """What an operator sees and does: metrics, health, status, drain, ship, inspect, settings, deployment."""
 
+import collections
 import contextlib
 import http.client
 import json
@@ -23,6 +24,7 @@ from recorders.sidecar.metrics import SERIES
 from recorders.sidecar.settings import DoorsSettings, Settings, load
 from recorders.socket_link import SocketLink
 from tests.support.doors import post, sent_of
+from tests.support.houses import kept, opened
 from tests.support.sidecars import (
     FEATURES,
     Running,
@@ -69,6 +71,47 @@ def test_metrics_health_and_readiness(tmp_path: Path) -> None:
             with contextlib.suppress(ConnectionResetError):
                 assert slow.recv(100) == b""
         link.close()
+
+
+def test_health_is_true_while_the_log_is_away_files_lie_aside_and_the_quota_is_full(
+    tmp_path: Path,
+) -> None:
+    """What lay in quarantine was told until the next start alone, and that shipping waits by no gauge."""
+    with opened(tmp_path / "s", NOWHERE) as house:
+        kept(house, [decisions(new_writer(), 1)])
+    (inbox,) = (tmp_path / "s").glob("inbox-*.db")
+    inbox.write_bytes(b"torn")
+    port = free_port()
+    settings = f'[ops]\nhttp = "127.0.0.1:{port}"\n[spool]\nquota_bytes = 1_500_000\n'
+    for quarantined in (1, 0):
+        with Running(tmp_path / "s", NOWHERE, settings) as sidecar:
+            until(lambda: "harness_sidecar_ship_waiting 1\n" in get(port, "/metrics")[1])
+            text = get(port, "/metrics")[1]
+            assert f"harness_sidecar_spool_quarantined_total {quarantined}\n" in text
+            assert "harness_sidecar_quarantine_files 1\n" in text
+            assert "harness_sidecar_quarantine_bytes 4\n" in text
+            assert get(port, "/readyz") == (200, "ready\n")
+            command = [
+                Path(sys.executable).with_name("harness"),
+                "sidecar",
+                "status",
+                "--config",
+                sidecar.config,
+            ]
+            shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            assert "aside      1 files in quarantine/" in shown
+            assert sidecar.stop() == 0
+    with Running(tmp_path / "s", NOWHERE, settings) as sidecar:
+        link, writer = SocketLink(sidecar.address, [FEATURES]), new_writer()
+        frames = (decisions(writer, n, 20, padding=2_000) for n in range(1, 1_000))
+        with pytest.raises(LinkUnavailable, match="of its quota"):
+            collections.deque(map(link.send, frames), maxlen=0)
+        link.close()
+        assert "harness_sidecar_spool_refusing 1\n" in get(port, "/metrics")[1]
+        code, reason = get(port, "/readyz")
+        assert code == 503
+        assert reason.startswith("nothing can be kept: the spool takes ")
+        assert get(port, "/healthz") == (200, "alive\n")
 
 
 def check_metrics(text: str) -> None:

@@ -41,12 +41,13 @@ print(sorted(new - set(sys.stdlib_module_names) - {"recorders", "typing_extensio
         "",
         "unix:",
         "a\0b",
+        *("127.0.0.1:7071", "localhost:7071", "[::1]:7071", ":7071"),  # as the sidecar's settings have them
         *(f"tcp://{rest}" for rest in ("", "h", ":1", "h:", "h:0", "h:65536", "h:x", "h:-1")),
     ],
 )
 def test_an_address_that_cannot_be_is_refused_where_the_link_is_made(address: str) -> None:
     """The recorder's thread died of it, with the first event."""
-    with pytest.raises(AddressInvalid, match=r'Write it as "/run/harness/door\.sock" or "tcp://127'):
+    with pytest.raises(AddressInvalid, match=r'Write it as "/run/harness-sidecar/door\.sock" or "tcp://127'):
         SocketLink(address, [FEATURES])
 
 

@@ -18,7 +18,8 @@ def told(story: Callable[[Ask], Coroutine[Any, Any, None]], *, operator: bool = 
     drained: list[str] = []
 
     async def tell() -> None:
-        served = Ops(lambda: {"state": "whole"}, lambda: drained.append("drain"), "secret")
+        state = {"disk": {"refusal": ""}, "ship": {"state": "shipping"}}
+        served = Ops(lambda: state, lambda: drained.append("drain"), "secret")
         server = await asyncio.start_server(
             lambda reader, writer: served.serve(reader, writer, operator=operator),
             "127.0.0.1",
@@ -80,6 +81,19 @@ def test_beyond_the_limit_connections_are_turned_away(monkeypatch: pytest.Monkey
 
     async def story(ask: Ask) -> None:
         assert await ask(HEALTH) == b""
+
+    told(story)
+
+
+@pytest.mark.parametrize("resource", [b"/healthz", b"/readyz", b"/metrics", b"/status", b"/nowhere"])
+def test_who_asks_for_the_head_gets_that_of_the_answer_alone(resource: bytes) -> None:
+    """Some were refused, and one had a body that nobody expects after it."""
+
+    async def story(ask: Ask) -> None:
+        rest = resource + b" HTTP/1.1\r\nauthorization: Bearer secret\r\n\r\n"
+        head, _, body = (await ask(b"GET " + rest)).partition(b"\r\n\r\n")
+        assert body
+        assert await ask(b"HEAD " + rest) == head + b"\r\n\r\n"
 
     told(story)
 
