@@ -3,14 +3,16 @@
 `python -m benchmarks.training` takes some minutes. Each figure is of a process of its own: CPU seconds of all
 its threads, and its peak memory. Medians of turns; Feast, which takes longest, has one. Like for like: an
 as-of join looks up feature values by time; a served log needs no such look-up, since that work was done once,
-when the decision was made. `by keys, then gather` does the same work as the others.
+when the decision was made. `by keys, then gather` does the same work as the others. What is cut from a log runs
+with the memory of the command `harness` (docs/adr/0091), the others with that of their libraries.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -24,6 +26,7 @@ import pyarrow.parquet as pq
 from benchmarks.joins import sets
 from benchmarks.joins.engines import NAMES
 from benchmarks.results import Row, at_least, at_most, interleaved, publish
+from harness.cli.entry import ALLOCATOR
 from harness.config import StorePlace
 from harness.database import create_log
 from harness.log.log import Log
@@ -84,13 +87,20 @@ def write_inputs(folder: Path) -> None:
     pq.write_table(pa.table(history | features(rng, HISTORY, "")), folder / "history.parquet")
 
 
-def measured(*words: object, python: Path | str = sys.executable) -> dict[str, Any]:
+def measured(
+    *words: object, python: Path | str = sys.executable, env: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return the figures that a process of its own prints last."""
-    done = subprocess.run([python, *map(str, words)], capture_output=True, text=True, check=False)
+    done = subprocess.run([python, *map(str, words)], capture_output=True, text=True, check=False, env=env)
     if done.returncode:
         raise RuntimeError(done.stderr)
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures
+
+
+def as_a_command(task: str, *words: object) -> dict[str, Any]:
+    """Return the figures of a task over the log, whose process allocates as `harness` does."""
+    return measured("-m", "benchmarks.joins", task, *words, env={**ALLOCATOR, **os.environ})
 
 
 def in_turns(tasks: dict[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, float]]:
@@ -162,17 +172,12 @@ def from_the_log(folder: Path, rows: int, tasks: Sequence[str]) -> dict[str, dic
             stop = log.head().position + 1
             made = build_training_set(log, sets.spec(POINT, stop), place=Place(folder / "made"))
             found = in_turns(
-                {
-                    task: lambda task=task: measured("-m", "benchmarks.joins", task, url, store, made.id)
-                    for task in tasks
-                }
+                {task: lambda task=task: as_a_command(task, url, store, made.id) for task in tasks}
             )
             fill(log, rows + 4_001, rows // 100)
             fill(log, rows + rows // 100 + 9_000, 1)
             seal(log)
-            return found | in_turns(
-                {"extend": lambda: measured("-m", "benchmarks.joins", "extend", url, store, made.folder)}
-            )
+            return found | in_turns({"extend": lambda: as_a_command("extend", url, store, made.folder)})
 
 
 def feast(folder: Path) -> dict[str, dict[str, float]]:
