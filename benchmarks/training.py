@@ -3,8 +3,8 @@
 `python -m benchmarks.training` takes some minutes. Each figure is of a process of its own: CPU seconds of all
 its threads, and its peak memory. Medians of turns; Feast, which takes longest, has one. Like for like: an
 as-of join looks up feature values by time; a served log needs no such look-up, since that work was done once,
-when the decision was made. `by keys, then gather` does the same work as the others. What is cut from a log runs
-with the memory of the command `harness` (docs/adr/0091), the others with that of their libraries.
+when the decision was made. `by keys, then gather` does the same work as the others. What is cut from a log
+has its memory as the command `harness` has it (docs/adr/0091), all else as its libraries do.
 """
 
 import json

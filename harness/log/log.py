@@ -17,10 +17,10 @@ from harness.log.connection import Connection
 from harness.log.controls import Controls, control_batch
 from harness.log.events import ControlEvent, Head, Verification
 from harness.log.history import Ledgers, history
-from harness.log.places import When, check_range, resolve, utc
+from harness.log.places import Since, When, check_range, resolve, resolve_since, utc
 from harness.log.predicate import Wanted, Where, terms
 from harness.log.queries import query
-from harness.log.registered import REGISTERED, by_digest, registering
+from harness.log.registered import REGISTERED, Registered, registering
 from harness.log.sealed import Sealed
 from harness.log.stored import StoredBatch
 from harness.log.unsealing import Unsealer
@@ -71,6 +71,7 @@ class Log:
         self._connection = Connection(url, role)
         self._appender = Appender(url)
         self._controls = Controls(self._connection)
+        self._registered = Registered()
         self.sealed = Sealed(self._connection, store)
 
     def __enter__(self) -> Self:
@@ -108,6 +109,15 @@ class Log:
         place, log_id = resolve(self._connection, when)
         self.sealed.belongs_to(log_id)
         return place
+
+    def since(self, position: int, when: When = None) -> Since:
+        """Return the place `position`, which was resolved before, and the later one that `when` means.
+
+        Raises what `as_of` does, of `when`.
+        """
+        places, log_id = resolve_since(self._connection, position, when)
+        self.sealed.belongs_to(log_id)
+        return places
 
     def read(
         self,
@@ -262,7 +272,7 @@ class Log:
     def feature_sets(self, *, at_least: int | None = None) -> dict[str, FeatureSet]:
         """Return the registered feature sets by digest; with `at_least` as `heard` has it."""
         events = self.controls(REGISTERED) if at_least is None else self.heard(REGISTERED, at_least=at_least)
-        return by_digest(events)
+        return self._registered.by_digest(events)
 
     def register_feature_set(self, feature_set: FeatureSet) -> ControlEvent:
         """Return the event that registers `feature_set`; registering it again answers the same event.

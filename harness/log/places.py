@@ -3,7 +3,10 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
+
+from psycopg.rows import TupleRow
 
 from harness.errors import NaiveTime, RangeUnusable, TimeAhead, UnknownPosition, UsageError
 from harness.log.chain import genesis
@@ -18,6 +21,17 @@ _MICROSECOND = timedelta(microseconds=1)
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = 2**63 - 1  # what the database can compare
 _DIGITS_MAX = 19  # as many as a position can have in the database
+
+
+class Since(NamedTuple):
+    """What lies between the place `then` and a later one; `then` is None where the log has not got to it.
+
+    `whole`: a batch ends at `then`, so that none reaches beyond it.
+    """
+
+    then: AsOf | None
+    now: AsOf
+    whole: bool
 
 
 def resolve(connection: Connection, when: When) -> tuple[AsOf, UUID]:
@@ -41,6 +55,22 @@ def resolve(connection: Connection, when: When) -> tuple[AsOf, UUID]:
         epoch, head, chain, recorded_at, log_id = connection.row(query("head"))
         return AsOf(epoch, head, utc(recorded_at), chain.hex()), log_id
     return _place(connection, wanted)
+
+
+def resolve_since(connection: Connection, position: int, when: When) -> tuple[Since, UUID]:
+    """Return a place that was resolved before, and what `when` means, and which log it is of.
+
+    It is one statement where `when` is the end. Raises what `resolve` does, of `when`.
+    """
+    epoch, head, chain, recorded_at, log_id, *there, whole = _found(connection, position)
+    end = AsOf(epoch, head, utc(recorded_at), chain.hex())
+    now = end if when is None else resolve(connection, when)[0]
+    if whole is None or position > head:
+        return Since(None, now, whole=False), log_id
+    if position == head:
+        return Since(end, now, whole=True), log_id
+    epoch, recorded_at, chain = there
+    return Since(AsOf(epoch, position, utc(recorded_at), chain.hex()), now, whole=whole), log_id
 
 
 def check_range(start: int, stop: int, head: int) -> None:
@@ -77,8 +107,7 @@ def edge_at(as_of: Callable[[datetime], AsOf], place: int | datetime) -> int:
 
 
 def _place(connection: Connection, position: int) -> tuple[AsOf, UUID]:
-    asked = min(position, _LAST)
-    *end, log_id, epoch, recorded_at, chain = connection.row(query("place"), position=asked)
+    *end, log_id, epoch, recorded_at, chain, _whole = _found(connection, position)
     if not 0 <= position <= end[1]:
         raise UnknownPosition(position, end[1])
     if position == end[1]:
@@ -89,6 +118,10 @@ def _place(connection: Connection, position: int) -> tuple[AsOf, UUID]:
         return AsOf(1, 0, time, genesis(log_id, clock).hex()), log_id
     # Before the end it is the epoch that it was written in: a recovery changes nothing that was said of it.
     return AsOf(epoch, position, utc(recorded_at), chain.hex()), log_id
+
+
+def _found(connection: Connection, position: int) -> TupleRow:
+    return connection.row(query("place"), position=min(position, _LAST))
 
 
 def parse(when: When) -> int | datetime | None:

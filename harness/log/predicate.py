@@ -70,7 +70,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """What a reader asks for: a kind, perhaps of one decision point, of some columns and rows alone.
 
     `skips` saves reading of sealed events; what it does not save is still to be filtered. `recent` says that
-    they are probably in the database still, sealed or not.
+    they are probably in the database still, sealed or not. `begins` says that no batch of the log reaches
+    into the range from before it: then nobody asks for one.
     """
 
     kind: str
@@ -79,6 +80,7 @@ class Wanted(msgspec.Struct, frozen=True):
     conditions: tuple[Term, ...] = ()
     skips: Skips | None = None
     recent: bool = False
+    begins: bool = False
 
     def holds(self, kind: str, decision_point: str) -> bool:
         """Return whether events of that kind and decision point are wanted."""

@@ -24,10 +24,11 @@ select l.epoch, h.position, h.chain, h.recorded_at, l.log_id from harness.head h
 
 -- name: place
 -- The end of the log as head has it, then the epoch that a position was written in, when the batch that holds it was
--- recorded, and its chain; nulls where no batch begins there or before.
+-- recorded, its chain, and whether it ends there; nulls where no batch begins there or before.
 select l.epoch, h.position, h.chain, h.recorded_at, l.log_id, p.* from harness.head h cross join harness.log l
 left join lateral (
-    select (select coalesce(max(e.epoch), 1) from harness.epoch e where e.after < %(position)s), b.recorded_at, b.chain
+    select (select coalesce(max(e.epoch), 1) from harness.epoch e where e.after < %(position)s), b.recorded_at, b.chain,
+        b.position + b.events - 1 = %(position)s
     from harness.batch b where b.position <= %(position)s order by b.position desc limit 1
 ) p on true
 

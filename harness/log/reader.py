@@ -48,7 +48,7 @@ def read(
         raise RangeUnusable(start, stop)
     at = start
     if wanted.recent and stop - start <= SHORT:
-        released = yield from _hot(connection, sealed, start, stop, wanted)
+        released = yield from _hot(connection, sealed, start, stop, wanted, begins=wanted.begins)
         if released is None:
             return
         at = released
@@ -59,7 +59,8 @@ def read(
             at = end
             if at == stop:
                 return  # the database holds nothing more of it, and is not asked
-        released = yield from _hot(connection, sealed, at, stop, wanted)
+        begins = wanted.begins and at == start
+        released = yield from _hot(connection, sealed, at, stop, wanted, begins=begins)
         # A partition was released while we read it: its events are in segments that were registered before.
         if released is None:
             return
@@ -67,10 +68,11 @@ def read(
 
 
 def _hot(
-    connection: Connection, sealed: Sealed, start: int, stop: int, wanted: Wanted
+    connection: Connection, sealed: Sealed, start: int, stop: int, wanted: Wanted, *, begins: bool
 ) -> Generator[pa.RecordBatch, None, int | None]:
     """Yield the events that the database holds; return from where on it released some, None at the end."""
-    for chunk in _fetched(chunks(connection, start, stop, wanted.kind, wanted.decision_point)):
+    found = chunks(connection, start, stop, wanted.kind, wanted.decision_point, begins=begins)
+    for chunk in _fetched(found):
         for position, events, recorded_at, digest, payload in chunk:
             if not payload and (first := max(int(position), start)) < sealed.stop():
                 return first
@@ -93,14 +95,23 @@ def _fetched(stream: Iterator[Chunk]) -> Iterator[Chunk]:
 
 
 def chunks(
-    connection: Connection, start: int, stop: int, kind: str, decision_point: str | None
+    connection: Connection,
+    start: int,
+    stop: int,
+    kind: str,
+    decision_point: str | None,
+    *,
+    begins: bool = False,
 ) -> Iterator[Chunk]:
-    """Yield rows (position, events, recorded_at, digest, payload) of a range's batches, in chunks."""
+    """Yield rows (position, events, recorded_at, digest, payload) of a range's batches, in chunks.
+
+    Where a batch `begins` with the range, none is looked for that reaches into it.
+    """
     values: dict[str, Any] = {"kind": kind}
     if decision_point is not None:
         values["decision_point"] = decision_point
     suffix = "kind" if decision_point is None else "point"
-    before = connection.rows(query(f"start_of_{suffix}"), start=start, **values)
+    before = () if begins else connection.rows(query(f"start_of_{suffix}"), start=start, **values)
     at = before[0][0] if before else start
     while at < stop:
         found = connection.rows(

@@ -12,10 +12,20 @@ from recorders.fields import FeatureSet
 REGISTERED: Final = "feature_set.registered"
 
 
-def by_digest(events: Iterable[ControlEvent]) -> dict[str, FeatureSet]:
-    """Return the feature sets that events register, by digest."""
-    found = (msgspec.convert(event.body, FeatureSet) for event in events)
-    return {feature_set.digest: feature_set for feature_set in found}
+class Registered:
+    """The feature sets of one log. Each event is read once: what was said at a position never changes."""
+
+    def __init__(self) -> None:
+        self._read: dict[int, tuple[str, FeatureSet]] = {}
+
+    def by_digest(self, events: Iterable[ControlEvent]) -> dict[str, FeatureSet]:
+        """Return the feature sets that events of this log register, by digest."""
+        return dict(self._read.get(event.position) or self._added(event) for event in events)
+
+    def _added(self, event: ControlEvent) -> tuple[str, FeatureSet]:
+        feature_set = msgspec.convert(event.body, FeatureSet)
+        self._read[event.position] = feature_set.digest, feature_set
+        return self._read[event.position]
 
 
 def registering(events: Iterable[ControlEvent], feature_set: FeatureSet) -> ControlEvent | None:

@@ -125,11 +125,14 @@ def matched(
     return counts, None if orphans is None else pa.concat_tables([OUTCOMES.empty_table(), *orphans])
 
 
-def outcomes_of(log: Log, spec: Spec, start: int, as_of: AsOf) -> Iterator[pa.Table]:
-    """Yield the outcomes from `start` up to a place, OUTCOME_ROWS or a few more at a time."""
+def outcomes_of(log: Log, spec: Spec, start: int, as_of: AsOf, *, whole: bool = False) -> Iterator[pa.Table]:
+    """Yield the outcomes from `start` up to a place, OUTCOME_ROWS or a few more at a time.
+
+    `whole`: no batch of the log reaches beyond `start` from before it.
+    """
     if start > as_of.position:
         return
-    wanted = Wanted("outcome", spec.decision_point, recent=start > 1)
+    wanted = Wanted("outcome", spec.decision_point, recent=start > 1, begins=whole)
     read = log.scan(start, as_of.position + 1, wanted)
     for part in grouped(read, OUTCOME_ROWS):
         yield pa.Table.from_batches(part, schema=OUTCOMES)

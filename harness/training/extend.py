@@ -49,14 +49,16 @@ def extend_training_set(
     registered = get_training_set(log, on_disk.id if on_disk else str(name)).body
     if backfill is None and on_disk is not None:
         backfill = files.read_backfill(on_disk.folder)
-    spec, at = spec_of(registered["cut"]), log.as_of(as_of)
+    spec, known = spec_of(registered["cut"]), int(registered["as_of"]["position"])
+    since = log.since(known, as_of)
+    at = since.now
     stop = at.position + 1 if to is None else to
-    _check(registered["id"], int(registered["as_of"]["position"]), spec, at, stop)
+    _check(registered["id"], known, spec, at, stop)
     longer = msgspec.structs.replace(spec, stop=stop)
     # Control events were fetched to find the set: what was said up to `at` is known, or is fetched now.
     erased, sets = erasures(log, at_least=at.position), log.feature_sets(at_least=at.position)
     try:
-        base, kept = _base(log, spec, registered, on_disk, erased)
+        base, kept = _base(spec, registered, on_disk, since.then, erased)
     except Unusable as unusable:
         return _anew(log, longer, at, unusable.reason, place=place, backfill=backfill, progress=progress)
     place = msgspec.structs.replace(place, rows_per_part=kept.index.rows_per_part)
@@ -66,9 +68,16 @@ def extend_training_set(
     try:
         limits = place.limits
         source = Source(
-            log, longer, limits.keep_bytes, limits.keys_bytes, spec.stop, feature_sets=sets, progress=progress
+            log,
+            longer,
+            limits.keep_bytes,
+            limits.keys_bytes,
+            spec.stop,
+            feature_sets=sets,
+            progress=progress,
+            whole=since.whole and spec.stop == known + 1,
         ).read()
-        tail = tail_of(kept, source, at, registered)
+        tail = tail_of(kept, source, since, registered)
         with files.beside(place.folder("new")) as partial:
             link_blocks(base.folder, partial, tail.stays)
             writer, cells, reused = rewritten(kept, base, tail, partial)
@@ -100,9 +109,11 @@ def _check(name: str, known: int, spec: Spec, at: AsOf, stop: int) -> None:
 
 
 def _base(
-    log: Log, spec: Spec, registered: dict[str, object], on_disk: TrainingSet | None, erased: int
+    spec: Spec, registered: dict[str, object], on_disk: TrainingSet | None, then: AsOf | None, erased: int
 ) -> tuple[TrainingSet, Kept]:
     """Return the set on disk and what it keeps, where the longer one can be made of them.
+
+    `then` is what the log says now of the place at which it was cut.
 
     Raises:
         Unusable: it cannot.
@@ -115,12 +126,15 @@ def _base(
         raise Unusable("no folder of it is here that keeps what it was cut from")
     on_disk.check_manifest(registered)
     kept = read_kept(on_disk.folder, on_disk.id)
-    then = log.as_of(kept.index.as_of.position)
-    if (then.epoch, then.digest) != (kept.index.as_of.epoch, kept.index.as_of.digest):
+    if then is None or _history(then) != _history(kept.index.as_of):
         raise Unusable("the log has another history than when it was cut")
     if kept.index.erasures != erased:
         raise Unusable(f"{erased - kept.index.erasures} erasures came since")
     return on_disk, kept
+
+
+def _history(place: AsOf) -> tuple[int, int, str]:
+    return place.epoch, place.position, place.digest
 
 
 def _anew(log: Log, longer: Spec, at: AsOf, why: str, **more: Any) -> tuple[TrainingSet, Reused]:

@@ -211,7 +211,9 @@ def _beside(folder: Path) -> tuple[Path, int]:
 
 def _sweep(parent: Path) -> None:
     """Remove the folders of builds whose process is gone."""
-    for left in parent.glob(f"{BUILDING}*"):
+    with os.scandir(parent) as there:
+        found = [entry.path for entry in there if entry.name.startswith(BUILDING)]
+    for left in found:
         try:
             lock = os.open(left, os.O_RDONLY)
         except OSError:  # it was put in place, or swept, meanwhile; or it is another account's

@@ -36,7 +36,8 @@ class Source:
     """The decisions of a range from `begin` on, read once for their keys.
 
     `batches` holds the key columns of each stored batch; `kept` all columns, while they fit. `progress` is
-    called with how many positions from `begin` on are read, and on through the range a second time.
+    called with how many positions from `begin` on are read, and on through the range a second time. `whole`:
+    no batch of the log reaches beyond `begin` from before it.
     `feature_sets` are those of the log by digest, where they were asked for already.
     """
 
@@ -49,6 +50,7 @@ class Source:
     kept: list[pa.RecordBatch] | None = field(default_factory=list)
     progress: Callable[[int], None] | None = None
     feature_sets: dict[str, FeatureSet] | None = None
+    whole: bool = False
 
     def read(self) -> "Source":
         """Read the keys of the range.
@@ -116,6 +118,7 @@ class Source:
             self.spec.decision_point,
             None if columns is None else tuple(columns),
             recent=self.begin > self.spec.start,
+            begins=self.whole and start == self.begin,
         )
         # Where no field is kept encrypted there is nothing to open, and the log need not look for it again.
         closed = not any(one.sealed for one in self.known.values())

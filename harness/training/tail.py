@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.log.places import Since
 from harness.training.blocks import NOT_REGISTERED, Block, Unusable
 from harness.training.candidates import continued, outcomes_of
 from harness.training.kept import Kept
@@ -15,7 +16,6 @@ from harness.training.news import News
 from harness.training.rows import Judged, Outline, Rows, judged, rows_of
 from harness.training.source import Source, schemas_of
 from harness.training.spec import Spec
-from replay.ranges import AsOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class Tail:
     rows_per_part: int
 
 
-def tail_of(kept: Kept, source: Source, as_of: AsOf, registered: Mapping[str, Any]) -> Tail:
-    """Return the tail of the longer set, of which `source` has read the new decisions.
+def tail_of(kept: Kept, source: Source, since: Since, registered: Mapping[str, Any]) -> Tail:
+    """Return the tail of the set as it is `since` then, of which `source` has read the new decisions.
 
     Raises:
         Unusable: what is kept is not what was written, or not what was registered.
     """
-    log, spec, index = source.log, source.spec, kept.index
-    outcomes = outcomes_of(log, spec, index.as_of.position + 1, as_of)
+    log, spec, index, as_of = source.log, source.spec, kept.index, since.now
+    outcomes = outcomes_of(log, spec, index.as_of.position + 1, as_of, whole=since.whole)
     held = list(islice(outcomes, 2))
     decisions = index.decisions + sum(batch.num_rows for batch in source.batches)
     # Weights may depend on every row; and of very many outcomes no more than a part is held at a time.
@@ -67,12 +67,11 @@ def _weighted(spec: Spec) -> bool:
 
 def _news(source: Source, spec: Spec, outcomes: list[pa.Table]) -> News:
     """Return the new decisions' ids, and those that new outcomes of the set have."""
-    labels = pa.array([rule.name for rule in spec.labels], pa.large_string())
     ids = [batch.column("decision_id") for batch in source.batches]
     found = [pa.chunked_array(ids, pa.string())]
     for table in outcomes:
-        own = pc.is_in(table.column("label").cast(labels.type), value_set=labels)
-        found.append(table.filter(own).column("decision_id"))
+        names = table.column("label").cast(pa.large_string())
+        found += [table.column("decision_id").filter(pc.equal(names, rule.name)) for rule in spec.labels]
     return News(found)
 
 

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import psycopg
 import pyarrow as pa
 import pytest
@@ -12,8 +13,11 @@ from harness.database import create_log
 from harness.errors import DigestMismatch, NaiveTime, TimeAhead, UnknownPosition, UsageError
 from harness.log import controls, reader
 from harness.log import stored as history
+from harness.log.connection import Connection
 from harness.log.log import Log
 from harness.log.places import edge_at
+from harness.log.predicate import Wanted
+from harness.log.queries import query
 from recorders.errors import FeatureSetError, WriterForked
 from recorders.fields import FeatureSet, Field
 from tests.support import servers
@@ -187,6 +191,39 @@ def test_a_place_is_resolved_from_each_form(filled: Log) -> None:
     assert (inside.time, inside.digest) == (last.time, last.digest)
     start = filled.as_of(0)
     assert (start.position, start.time) == (0, datetime(1970, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("position", "whole"), [(1, False), (29, False), (30, True), (31, False), (40, True), (900, True)]
+)
+def test_a_place_and_a_later_one_are_found_together(filled: Log, position: int, whole: bool) -> None:
+    found = filled.since(position)
+    assert found == (filled.as_of(position), filled.as_of(None), whole)
+    assert filled.since(position, 30) == (found.then, filled.as_of(30), whole)
+
+
+def test_a_place_that_the_log_has_not_got_to_is_none(filled: Log) -> None:
+    for position in (901, 2**63, 0):
+        assert filled.since(position) == (None, filled.as_of(None), False)
+    with pytest.raises(UnknownPosition):
+        filled.since(30, 901)
+
+
+def test_a_range_that_begins_with_a_batch_asks_for_none_before_it(
+    filled: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, rows = [], Connection.rows
+    monkeypatch.setattr(
+        Connection,
+        "rows",
+        lambda self, statement, **values: asked.append(statement) or rows(self, statement, **values),
+    )
+    wanted = Wanted("decision", "flights.late", recent=True)
+    with Log(filled.url) as log:
+        for begins, looks in ((False, 1), (True, 0)):
+            asked.clear()
+            found = table(log.scan(46, 300, msgspec.structs.replace(wanted, begins=begins), closed=True))
+            assert (asked.count(query("start_of_point")), found.num_rows) == (looks, 179)
 
 
 def test_a_place_that_is_none_is_refused(filled: Log) -> None:

@@ -122,28 +122,36 @@ def small(patch):
     patch.setattr(blocks, "DECISIONS", 128)
 
 
+def cut(log, rng):
+    """Return a place where a set may end: that of the log, or one within its last batches."""
+    return log.head().position - (int(rng.integers(0, 60)) if rng.random() < 0.5 else 0)
+
+
 def check(log, folder, kind, seed):
     """Extend a set twice, and compare each with a build from nothing; return what was taken over."""
     rng = np.random.default_rng(seed)
     story = Story(log, rng, newer=kind == "newer feature set")
     story.tell(300)
     story.calm = rng.random() < 0.5
-    spec = Spec(**{"decision_point": POINT, "start": 1, "stop": log.head().position + 1, **KINDS[kind]})
+    at = cut(log, rng)
+    stop = at + 1
+    spec = Spec(**{"decision_point": POINT, "start": 1, "stop": stop, **KINDS[kind]})
     place = Place(folder / "0", rows_per_part=128)
     try:
-        made = build_training_set(log, spec, place=place)
+        made = build_training_set(log, spec, as_of=at, place=place)
         found = []
         for step in (1, 2):
             story.tell(int(rng.choice([0, 30, 200])))
-            stop, at = log.head().position + 1, log.head().position
+            at = max(at, cut(log, rng))
+            stop = at + 1
             if rng.random() < 0.3:  # as known later than the range ends: its outcomes are there already
                 story.tell(60)
                 at = log.head().position
             longer = Place(folder / str(step), rows_per_part=128)
             made, reused = extend_training_set(log, made.folder, to=stop, as_of=at, place=longer)
             anew = Place(folder / f"{step}-anew", rows_per_part=128)
-            cut = msgspec.structs.replace(spec, stop=stop)
-            whole = build_training_set(log, cut, as_of=at, place=anew)
+            same = msgspec.structs.replace(spec, stop=stop)
+            whole = build_training_set(log, same, as_of=at, place=anew)
             assert tree(made.folder) == tree(whole.folder), (kind, seed, step)
             assert reused.why is None
             found.append(reused)
