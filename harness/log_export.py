@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 import pyarrow.compute as pc
 
 from harness.log.log import Log
 from harness.log.places import check_range
+from harness.log.point_names import file_name
 from harness.log.points import check_point
 from harness.row_files import FORMATS, whole_folder
 from harness.sql.columns import DECISION_POINT
@@ -84,7 +84,7 @@ def _relations(log: Log, selection: Selection, form: str) -> list[tuple[str, str
         points = sorted(names & {selection.decision_point} if selection.decision_point else names)
         for point in points if kind in selection.kinds else []:
             relation = relations(log, log.address.open, span, point)[noun]
-            name = f"{noun}/{quote(point, safe='')}.{form}" if point else f"{noun}.{form}"
+            name = f"{noun}/{file_name(point)}.{form}" if point else f"{noun}.{form}"
             found.append((kind, point, name, relation))
     return found
 

@@ -6,10 +6,11 @@ of one decision point, kind and schema as columns, the `ledger` holds the batche
 """
 
 from typing import Any, Final
-from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
+
+from harness.log.point_names import file_name
 
 FORMAT: Final = "segment/1"
 SEALED: Final = "log.sealed"
@@ -168,7 +169,8 @@ def part_path(log_id: UUID, key: Key, first: int, last: int, digest: str) -> str
     >>> part_path(UUID(int=1), Key("decision", "fraud/eu", "ab", b""), 1, 99, "c0ffee" * 8)
     '00000000-0000-0000-0000-000000000001/segments/fraud%2Feu/decision/ab/1-99-c0ffeec0ffee.parquet'
     """
-    folder = f"{log_id}/segments/{_folder(key.decision_point)}/{key.kind}/{key.schema_digest}"
+    # Control events have no decision point, and lie in `_`.
+    folder = f"{log_id}/segments/{file_name(key.decision_point) or '_'}/{key.kind}/{key.schema_digest}"
     return f"{folder}/{first}-{last}-{digest[:12]}.parquet"
 
 
@@ -180,10 +182,3 @@ def ledger_path(log_id: UUID, first: int, last: int, digest: str) -> str:
 def manifest_path(log_id: UUID, first: int, last: int, digest: str) -> str:
     """Return where the manifest of a segment lies."""
     return f"{log_id}/manifests/{first}-{last}-{digest[:12]}.json"
-
-
-def _folder(decision_point: str) -> str:
-    """Return a decision point as one name of a folder; control events have none, and lie in `_`."""
-    if decision_point in {"_", ".", ".."}:
-        return "".join(f"%{ord(letter):02X}" for letter in decision_point)
-    return quote(decision_point, safe="") or "_"
