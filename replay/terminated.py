@@ -2,4 +2,7 @@
 
 
 class Terminated(SystemExit):
-    """What SIGTERM raises in a command: no code's own `sys.exit`, which costs a row and ends nothing."""
+    """What SIGTERM raises in a command, and SIGINT in its workers.
+
+    No code's own `sys.exit`, which costs a row and ends nothing.
+    """

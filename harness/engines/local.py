@@ -14,8 +14,10 @@ from typing import Any
 
 from harness.engines.engine import Part, Result
 from harness.engines.errors import PartPoisoned
+from replay.terminated import Terminated
 
 ATTEMPTS = 3
+_INTERRUPTED = 130
 # What workers are asked to do, imported once where they are forked from, not once in each. pyarrow imports
 # pandas when it is first given values, to see whether they are of it; where there is none it is passed over.
 WARM = ("harness.mapped_parts", "harness.scored_parts", "pandas", "pyarrow.pandas_compat")
@@ -140,7 +142,7 @@ def _uninterrupted() -> Iterator[None]:
 def _begin_worker(heeds: bool) -> None:
     """Heed SIGINT if whoever began it does, and end when that one is gone: it would wait for ever."""
     if heeds:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, _interrupted)
     parent = multiprocessing.parent_process()
     assert parent is not None, "a worker has been begun by somebody"
 
@@ -149,3 +151,8 @@ def _begin_worker(heeds: bool) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _interrupted(_number: int, _frame: Any) -> None:
+    # Not KeyboardInterrupt: of a worker that has nothing to do, its pool would show the traceback.
+    raise Terminated(_INTERRUPTED)

@@ -51,18 +51,26 @@ def test_workers_find_imported_what_columns_of_values_need() -> None:
     assert list(Local(1).map(has_imported, ["pandas", "pyarrow.pandas_compat"])) == [(0, True), (1, True)]
 
 
-def test_an_interrupt_while_the_fork_server_imports_is_its_parents_alone_and_workers_heed_it() -> None:
-    """A terminal sends it to all: the fork server told it as a traceback out of the midst of an import."""
+def test_an_interrupt_ends_workers_and_is_told_by_who_asks_alone() -> None:
+    """A terminal sends it to all: fork server and idle workers told it as tracebacks of their own."""
     program = (
-        "import os, signal\n"
+        "import contextlib, os, signal, time\n"
         "from multiprocessing import forkserver\n"
+        "from harness.engines.engine import staying\n"
         "from harness.engines.local import Local\n"
-        "from tests.support.parts import heeds_sigint\n"
+        "from tests.support.parts import worker_of\n"
         "if __name__ == '__main__':\n"
-        "    engine = Local(1)\n"
+        "    local = Local(1)\n"
         "    os.kill(forkserver._forkserver._forkserver_pid, signal.SIGINT)\n"
         "    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
-        "    assert list(engine.map(heeds_sigint, [0])) == [(0, True)]\n"
+        "    with staying(local) as engine:\n"
+        "        ((_, first),) = engine.map(worker_of, [0])\n"
+        "        while os.path.exists(f'/proc/{first}'):  # it has nothing to do, or will soon\n"
+        "            with contextlib.suppress(ProcessLookupError):\n"
+        "                os.kill(first, signal.SIGINT)\n"
+        "            time.sleep(0.1)\n"
+        "        ((_, second),) = engine.map(worker_of, [0])\n"
+        "    assert second != first\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False

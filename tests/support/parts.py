@@ -98,7 +98,3 @@ def _executor() -> int:
 def worker_of(_part: int) -> int:
     """Return the process that this runs in."""
     return os.getpid()
-
-
-def heeds_sigint(_part: int) -> bool:
-    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
