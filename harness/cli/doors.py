@@ -19,20 +19,7 @@ from harness.cli.output import emit, json_option
 @json_option
 def map_(*, sample: Path, source: str | None, decision_point: str, json: bool) -> None:
     """Propose a mapping for what a service writes. Read it, correct it, keep it."""
-    from recorders.doors.errors import MappingError
-    from recorders.doors.propose import fits, propose
-    from recorders.doors.sources import SOURCES
+    from recorders.doors.proposal import proposal, shown
 
-    if source is not None and source not in SOURCES:
-        raise MappingError.unknown("--source", source, SOURCES)
-    text = propose(sample, decision_point, source)
-    taken, refused, samples = fits(text, sample)
-    emit(
-        {"mapping": text, "taken": taken, "refused": refused, "samples": samples},
-        json=json,
-        text=text.rstrip(),
-    )
-    if not json:
-        click.echo(f"# It takes {taken} rows of the sample and refuses {refused}.")
-        for one in samples:
-            click.echo(f"#   {one}")
+    found = proposal(sample, decision_point, source)
+    emit(found, json=json, text=lambda: shown(found))

@@ -23,6 +23,7 @@ VERBS: Final = {
     "drain": "Let the running sidecar take no more, ship all, and end.",
     "ship": "Ship what a stopped sidecar left in its spool.",
     "inspect": "Show what the spool's files hold. Changes nothing; the sidecar may run or not.",
+    "map": "Propose a mapping for what a service writes. Read it, correct it, keep it.",
     "receipts": "Print what the log answered for the last batches, a JSON object a line.",
 }
 
@@ -32,7 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     write_json_lines()
     try:
-        _carry_out(given, load(given.config))
+        if given.verb == "map":
+            _propose(given)
+        else:
+            _carry_out(given, load(given.config))
     except HarnessError as error:
         sys.stderr.write(_told(error, as_json=given.json) + "\n")
         return error.exit_code
@@ -47,6 +51,13 @@ def _carry_out(given: argparse.Namespace, settings: Settings) -> None:
         commands.run(settings)
     else:
         sys.stdout.write(commands.shown(_document(given, settings)) + "\n")
+
+
+def _propose(given: argparse.Namespace) -> None:
+    from recorders.doors.proposal import shown
+
+    found = commands.propose(given.sample, given.decision_point, given.source)
+    sys.stdout.write((commands.shown(found) if given.json else shown(found)) + "\n")
 
 
 def _document(given: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -72,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
         _common(verb)
         if name in ("drain", "ship"):
             verb.add_argument("--timeout", type=_seconds, default=60.0, help="in seconds (%(default)g)")
+        if name == "map":
+            verb.add_argument(
+                "--sample", type=Path, required=True, help="a file it wrote, or a request it sent"
+            )
+            verb.add_argument("--source", help="what wrote it; told from the sample if left out")
+            verb.add_argument("--decision-point", "-d", default="my.decisions", help="where it decides")
         if name == "ship":
             verb.add_argument(
                 "--from", type=int, dest="again_from", help="again from this batch on; doubles nothing"

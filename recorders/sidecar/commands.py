@@ -157,6 +157,18 @@ def receipts(settings: Settings) -> list[dict[str, Any]]:
     return [found[ordinal] for ordinal in sorted(found)]
 
 
+def propose(sample: Path, decision_point: str, source: str | None) -> dict[str, Any]:
+    """Return a proposal of a mapping for what a service writes: see `recorders.doors.proposal`.
+
+    Raises:
+        ExtraMissing: what reads samples is not installed. MappingError: nothing can be proposed.
+    """
+    _need_extra(*SHIPPING, *DOORS)
+    from recorders.doors.proposal import proposal
+
+    return proposal(sample, decision_point, source)
+
+
 def _left(settings: Settings) -> tuple[int, int]:
     """Return how many batches, and how many frames of none yet, a sidecar that ended left to ship.
 

@@ -2,12 +2,16 @@
 
 import json
 import logging
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from harness.cli.doors import map_
 from recorders.sidecar.__main__ import VERBS, main
+from tests.support.doors import GOLDEN
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +39,7 @@ def test_each_verb_says_what_it_does(verb: str, capsys: pytest.CaptureFixture[st
     shown = " ".join(capsys.readouterr().out.split())
     assert VERBS[verb] in shown
     assert ("--new-writer" in shown) == (verb == "ship")
+    assert ("--sample" in shown) == (verb == "map")
     assert ("--timeout" in shown) == (verb in ("drain", "ship"))
 
 
@@ -76,3 +81,25 @@ def test_an_error_is_json_where_that_is_asked_for(settings: str, capsys: pytest.
     assert shown.out == ""
     assert (error["type"], error["exit_code"]) == ("SettingsError", 2)
     assert error["message"] == " ".join([error["happened"], error["expected"], error["remedy"]])
+
+
+def test_a_mapping_is_proposed_in_the_words_of_the_harness(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--sample", str(GOLDEN / "table-csv" / "capture.csv"), "-d", "shop.paid"]
+    assert main(["map", *given]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("# Proposed from ")
+    assert tomllib.loads(text)["decision_point"] == "shop.paid"
+    assert CliRunner().invoke(map_, given).output == text
+    assert main(["map", *given, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert text.startswith(found["mapping"].rstrip())
+    assert f"# It takes {found['taken']} rows of the sample and refuses {found['refused']}." in text
+
+
+def test_what_no_mapping_can_be_proposed_for_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = str(GOLDEN / "table-csv" / "capture.csv")
+    assert main(["map", "--sample", sample, "--source", "tables"]) == 2
+    assert main(["map", "--sample", str(tmp_path / "none.csv")]) != 0
+    assert str(tmp_path / "none.csv") in capsys.readouterr().err
