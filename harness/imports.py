@@ -1,6 +1,7 @@
 """Imports: files that others captured go into the log once, however often they are imported."""
 
 import hashlib
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -209,6 +210,12 @@ def _rows(path: Path, mapping: Mapping) -> Iterator[tuple[str, list[Routed] | In
 def _digest(path: Path) -> str:
     found = hashlib.sha256()
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe: opened again it is empty, or waits for ever
+            raise UsageError(
+                f"{path} is no regular file.",
+                "Expected one that can be read more than once: it is examined first, then appended.",
+                "Write a pipe's bytes to a file, and import that.",
+            )
         with path.open("rb") as stream:
             while chunk := stream.read(_CHUNK):
                 found.update(chunk)

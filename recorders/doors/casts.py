@@ -6,8 +6,10 @@ an int64, 0 and 1 are bools, an instant is text or a number with its unit. Nothi
 
 import base64
 import binascii
+import math
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -18,6 +20,7 @@ UNITS_US: Final = {"s": 1_000_000.0, "ms": 1_000.0, "us": 1.0, "ns": 0.001}
 _FIRST_US: Final = -62_135_596_800_000_000
 _LAST_US: Final = 253_402_300_799_999_999
 _MICROSECOND: Final = timedelta(microseconds=1)
+_DIGITS_MAX: Final = 18  # of an int64, after its first: what is larger is not spelled out only to be refused
 Cast = Callable[[Any], Any]
 # By kind: of what type a value is that its cast leaves alone.
 PLAIN: Final[Mapping[str, type]] = {
@@ -61,7 +64,7 @@ def _float64(where: str) -> Cast:
             return value
         if type(value) is int and -(2**53) <= value <= 2**53:
             return float(value)
-        return _parsed(where, "float64", value, float) if type(value) is Cell else value
+        return _parsed(where, "float64", value, _near) if type(value) is Cell else value
 
     return cast
 
@@ -75,7 +78,26 @@ def _int64(where: str) -> Cast:
     return cast
 
 
-def _whole(text: str) -> int | float:
+def _near(text: str) -> float:
+    """Return the float that decimal text means, but no infinity for a number that is beyond all floats."""
+    found = float(text)
+    if math.isinf(found) and "i" not in text.lower():
+        raise ValueError(text)
+    return found
+
+
+def _whole(text: str) -> int:
+    """Return the whole number that text means, also "12.0" or "1e3": a float between would round it."""
+    try:
+        return int(text)
+    except ValueError:
+        found = Decimal(text)
+        if not found.is_finite() or found.adjusted() > _DIGITS_MAX or found != int(found):
+            raise
+        return int(found)
+
+
+def _number(text: str) -> int | float:
     try:
         return int(text)
     except ValueError:
@@ -86,9 +108,9 @@ def _parsed(where: str, kind: str, text: str, parse: Callable[[str], Any]) -> An
     if "_" not in text:  # Python reads 1_000 as a number; nobody else does
         try:
             return parse(text)
-        except ValueError:
+        except (ValueError, ArithmeticError):
             pass
-    raise refusal("type", where, str(text), kind, "Correct the file, or declare a string.")
+    raise refusal("type", where, str.__str__(text), kind, "Correct the file, or declare a string.")
 
 
 def _bool(where: str) -> Cast:
@@ -101,7 +123,7 @@ def _bool(where: str) -> Cast:
             return words[value.lower()]
         if type(value) in (int, float) and value in (0, 1):
             return bool(value)
-        raise refusal("type", where, value, "bool", "Expected true, false, 1 or 0.")
+        raise refusal("type", where, _string(value), "bool", "Expected true, false, 1 or 0.")
 
     return cast
 
@@ -117,7 +139,7 @@ def _bytes(where: str) -> Cast:
         try:
             return base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError):
-            raise refusal("type", where, value, "base64", "Encode bytes as base64.") from None
+            raise refusal("type", where, _string(value), "base64", "Encode bytes as base64.") from None
 
     return cast
 
@@ -158,7 +180,7 @@ def _instant(where: str, unit: str, zone: str) -> Cast:
 
     def cast(value: Any) -> int:
         if type(value) is Cell and unit:
-            value = _parsed(where, f"a number of {unit}", value, _whole)
+            value = _parsed(where, f"a number of {unit}", value, _number)
         try:
             if isinstance(value, str):
                 value = datetime.fromisoformat(value)
@@ -172,7 +194,11 @@ def _instant(where: str, unit: str, zone: str) -> Cast:
         except (ValueError, OverflowError):
             pass
         raise refusal(
-            "type", where, value, "an instant", "Expected ISO 8601 with its offset, or name a unit or zone."
+            "type",
+            where,
+            _string(value),
+            "an instant",
+            "Expected ISO 8601 with its offset, or name a unit or zone.",
         )
 
     return cast

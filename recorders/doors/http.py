@@ -25,6 +25,8 @@ LINES_MAX: Final = 16_384
 SHOWN: Final = 20
 _JSON: Final = b"application/json"
 _PLAIN: Final = (b"", b"identity")
+_WATCHED: Final = (b"/healthz", b"/metrics", b"/status")
+_NOWHERE: Final = b"POST /, /v1/logs or /v1/events, GET /healthz, /metrics or /status\n"
 
 
 class Answer(NamedTuple):
@@ -55,9 +57,11 @@ class Doors:
 
     def refusal(self, head: Head, body_bytes: int) -> Answer | None:
         """Return what a request is refused with before its body is read, None to go on."""
+        if head.method == b"HEAD":
+            return Answer(405)  # without a body: whoever asks so takes what follows for the next answer
         if head.path not in self._paths:
-            if head.method != b"GET" or head.path not in (b"/healthz", b"/metrics", b"/status"):
-                return Answer(404)
+            if head.method != b"GET" or head.path not in _WATCHED:
+                return Answer(404, _NOWHERE)
             admitted = head.path == b"/healthz" or self._admits(head.token)
         elif head.method != b"POST":
             return Answer(405, b"POST alone\n")

@@ -65,6 +65,8 @@ def propose(path: Path, decision_point: str, source: str | None = None) -> str:
     Raises:
         SampleUnusable: nothing in the file can be told.
     """
+    if path.exists() and not path.is_file():
+        raise SampleUnusable(path, "it is no regular file, and is read more than once")
     try:
         kind = source or guess(path)
         seen = list(islice(documents_in(path, kind), SAMPLE_ROWS)) or none_in(path, kind)

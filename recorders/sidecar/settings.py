@@ -19,7 +19,7 @@ TOKEN_VARIABLE: Final = "HARNESS_SIDECAR_TOKEN"  # noqa: S105  # the variable's 
 FOLDER_VARIABLE: Final = "HARNESS_SIDECAR_FOLDER"
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 Positive = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0, le=1e9)]  # 31 years: no thread can be told to wait for ever, or longer
 
 
 class DoorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import UsageError
 from harness.imports import RowsRejected, examine, import_file
 from harness.log import gaps
 from harness.log.gaps import IMPORT
@@ -201,6 +202,21 @@ def once_each(log: Log) -> bool:
     batches = log.read(1, head + 1, kind="decision", columns=["decision_id"])
     ids = [one for batch in batches for one in batch.column("decision_id").to_pylist()]
     return sorted(ids) == sorted(f"d{n}" for n in range(12_000)) and held(log, "outcome") == 12_000
+
+
+def test_a_pipe_is_refused_before_it_is_read(fresh_log: Log, tmp_path: Path) -> None:
+    """Read once already, it was an empty file to `--dry-run`; a named one waited for ever."""
+    mapping, pipe = Mapping.from_toml(CSV), tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="no regular file"):
+        import_file(fresh_log, pipe, mapping)
+    reading, writing = os.pipe()
+    os.write(writing, written(tmp_path, 3).read_bytes())
+    os.close(writing)
+    with pytest.raises(UsageError, match="no regular file"):
+        examine(Path(f"/dev/fd/{reading}"), mapping)
+    assert os.read(reading, 8) == b"decision"
+    os.close(reading)
 
 
 def test_a_file_that_is_imported_twice_at_a_time_is_there_once(fresh_log: Log, tmp_path: Path) -> None:

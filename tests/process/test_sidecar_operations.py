@@ -295,6 +295,7 @@ def test_sigterm_ends_it_with_what_is_kept_on_disk(tmp_path: Path) -> None:
         ('[ops]\nhttp = "everywhere"', "host:port"),
         ('url = "postgresql://a:b@c/d"', "Set HARNESS_DATABASE_URL instead"),
         ("[ship]\nlinger_s = -1.0", "Expected"),
+        ("[ship]\nlinger_s = inf", "Expected `float` <= 1"),  # its shipper ended in a traceback
         ("folder = [", "Correct the file"),
     ],
 )  # fmt: skip

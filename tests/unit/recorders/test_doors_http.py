@@ -200,6 +200,19 @@ def test_limits_hold(tmp_path: Path) -> None:
     run(tmp_path, story, limits=Limits(body_bytes=4_500), unpacked_bytes=10_000)
 
 
+def test_an_address_that_is_none_is_told_those_that_are(tmp_path: Path) -> None:
+    """As an exporter of traces has it, whose whole address names this door."""
+
+    async def story(house: House) -> None:
+        status, _, body = await house.send("/v1/traces")
+        assert (status, body) == (404, b"POST /, /v1/logs or /v1/events, GET /healthz, /metrics or /status\n")
+        for path in ("/", "/healthz", "/elsewhere"):
+            status, _, body = await house.send(path, method="HEAD")
+            assert (status, body) == (405, b""), "no body follows where none may"
+
+    run(tmp_path, story)
+
+
 def test_a_token_is_asked_for_everywhere_but_at_healthz(tmp_path: Path) -> None:
     async def story(house: House) -> None:
         for path, method in [("/", "POST"), ("/v1/logs", "POST"), ("/metrics", "GET"), ("/status", "GET")]:

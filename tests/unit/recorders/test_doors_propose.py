@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,13 @@ def test_a_request_as_it_was_sent_is_a_sample_too(body: object, told: str, tmp_p
 def test_a_code_with_a_leading_zero_stays_text(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("zip,n\n01067,1\n12345,2\n")
     assert 'name = "zip", type = "category"' in propose(tmp_path / "a.csv", "p")
+
+
+def test_a_sample_that_is_a_pipe_is_refused_as_one(tmp_path: Path) -> None:
+    """It was read once, and then said to be empty; a named one waited for ever."""
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(SampleUnusable, match="no regular file"):
+        propose(tmp_path / "a.csv", "p")
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,10 @@ def test_two_mappings_with_one_meaning_have_one_digest() -> None:
         ("instant", "", "2026-05-04T10:00:00.1234569Z", 1_777_888_800_123_456),
         ("int64", "", 3.5, 3.5),  # the event encoder says why not
         ("int64", "", Cell("9007199254740993"), 9_007_199_254_740_993),
+        ("int64", "", Cell("9007199254740993.0"), 9_007_199_254_740_993),
+        ("int64", "", Cell("-1.2e3"), -1_200),
+        ("float64", "", Cell("-inf"), -float("inf")),
+        ("instant", "s", Cell("1777888800.25"), 1_777_888_800_250_000),
         ("bool", "", 1.0, True),
         ("bool", "", Cell("FALSE"), False),
         ("float64", "", 2**60, 2**60),  # an int that only the patient encoder may judge
@@ -140,7 +144,11 @@ def test_a_cast_keeps_the_value(kind: str, unit: str, value: object, kept: objec
         ("bool", "", 2),
         ("bool", "", "yes"),
         ("float64", "", Cell("1,5")),
+        ("float64", "", Cell("1e999")),
         ("int64", "", Cell("1_000")),
+        ("int64", "", Cell("1.0000000000000000001")),
+        ("int64", "", Cell("1e999999999")),
+        ("int64", "", Cell("nan")),
         ("text", "", [1]),
         ("bytes", "", "no base64!"),
     ],
@@ -148,6 +156,12 @@ def test_a_cast_keeps_the_value(kind: str, unit: str, value: object, kept: objec
 def test_a_cast_refuses(kind: str, unit: str, value: object) -> None:
     with pytest.raises(InvalidEvent):
         cast_for("x", kind, unit)(value)
+
+
+@pytest.mark.parametrize("kind", ["instant", "timestamp", "bool", "bytes", "int64", "float64"])
+def test_what_a_cell_holds_is_shown(kind: str) -> None:
+    with pytest.raises(InvalidEvent, match=r"x holds '30\.2\.2026' \(str\)"):
+        cast_for("x", kind)(Cell("30.2.2026"))
 
 
 @pytest.mark.parametrize(
