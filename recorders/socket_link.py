@@ -202,13 +202,13 @@ class SocketLink:
             self._reader = wire.Reader()
             hello = wire.Hello(self._service, os.getpid(), self._token, self.aliases.known())
             self._socket.sendall(wire.encode(hello))
-            self._compare(self._receive(self._socket, Type.WELCOME), frames)
+            self._compare(Type.WELCOME, self._receive(self._socket, Type.WELCOME), frames)
             for feature_set in self._feature_sets.values():
                 self._socket.sendall(wire.message(Type.SCHEMA, feature_set.canonical()))
             self.tally.connected += 1
         elif time.monotonic() - self._spoke_at > LONG_STOP_S:
             self._socket.sendall(wire.encode(wire.Ask(self.aliases.known())))
-            self._compare(self._receive(self._socket, Type.MARKS), frames)
+            self._compare(Type.MARKS, self._receive(self._socket, Type.MARKS), frames)
         return self._socket
 
     def _open(self) -> socket.socket:
@@ -226,13 +226,11 @@ class SocketLink:
         opened.settimeout(ANSWER_S)
         return opened
 
-    def _compare(self, body: bytes, frames: Sequence[Frame]) -> None:
+    def _compare(self, kind: Type, body: bytes, frames: Sequence[Frame]) -> None:
         """Renew each writer that the sidecar does not hold as far as it had acknowledged, or otherwise."""
-        try:
-            marks = msgspec.msgpack.decode(body)[-1]
-            held = {bytes(writer): (int(sequence), bytes(digest)) for writer, sequence, digest in marks}
-        except (msgspec.DecodeError, TypeError, ValueError, IndexError) as error:
-            raise WireError(f"marks that cannot be read ({error})") from error
+        marks = wire.decode(kind, body)
+        assert isinstance(marks, wire.Welcome | wire.Marks), marks
+        held = {one.writer: (one.sequence, one.digest) for one in marks.writers}
         self.aliases.compare(held, frames)
 
     def _answer_to(self, connection: socket.socket, sent: Frame) -> "bool | wire.Refused":
@@ -240,6 +238,8 @@ class SocketLink:
         while True:
             kind, body = self._message(connection)
             if kind is Type.ACK:
+                if len(body) != wire.ACK_BODY.size:
+                    raise WireError(f"an acknowledgement of {len(body)} bytes")
                 writer, sequence, digest, duplicate = wire.ACK_BODY.unpack(body)
                 if (writer, sequence) == (sent.writer.bytes, sent.sequence):
                     if digest.hex() != sent.digest:

@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from recorders.errors import AddressInvalid, CorruptBatch, LinkUnavailable
@@ -80,6 +81,46 @@ def test_unavailable_names_the_sidecar_and_crosses_processes(tmp_path: Path) -> 
     assert "no.sock" in str(refused.value)
     again = pickle.loads(pickle.dumps(refused.value))
     assert (type(again), str(again)) == (SidecarUnavailable, str(refused.value))
+
+
+GREETED = wire.encode(wire.Welcome(b"spool", 2**20, []))
+
+
+def marked(*writers: object) -> bytes:
+    return wire.message(wire.Type.WELCOME, msgspec.msgpack.encode([b"spool", 2**20, writers]))
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [b"HTTP/1.1 400 Bad Request\r\n\r\n"],
+        [marked([10**12, 1, b""])],
+        [marked([b"w", float("inf"), b""])],
+        [marked("abc")],
+        [wire.message(wire.Type.WELCOME, msgspec.msgpack.encode({}))],
+        [GREETED, wire.message(wire.Type.ACK, b"short")],
+        [GREETED, wire.message(wire.Type.REFUSED, b"\xc1")],
+    ],
+)
+def test_what_answers_nonsense_is_no_sidecar_and_is_tried_again(tmp_path: Path, answers: list[bytes]) -> None:
+    """The recorder's thread died of some of it, and with it recording."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listening:
+        listening.bind(str(tmp_path / "door.sock"))
+        listening.listen()
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            for one in answers:
+                connection.recv(65_536)
+                connection.sendall(one)
+            connection.recv(65_536)
+            connection.close()
+
+        peer = threading.Thread(target=answer)
+        peer.start()
+        with pytest.raises(SidecarUnavailable):
+            SocketLink(str(tmp_path / "door.sock"), [FEATURES]).send(decisions(new_writer(), 1))
+        peer.join()
 
 
 def test_a_child_begins_anew() -> None:
