@@ -13,6 +13,7 @@ from recorders.ahead import AHEAD
 from recorders.canonical import digest
 from recorders.sidecar.drafts import Draft, control
 from recorders.sidecar.records import Ready
+from recorders.sidecar.refused import truly
 from recorders.sidecar.report import sidecar_loss
 from recorders.sidecar.salvage import keep_aside
 
@@ -115,6 +116,9 @@ class Mend:
             return ()
         from recorders.columns import decode_batch, encode_batch, occurred_range
 
+        true = truly(ready)
+        if true is not None and true.occurred_max is not None and true.occurred_max <= self._latest:
+            return [true]  # none of its events is ahead: its header was damaged on the disk
         rest, out = cut(decode_batch(batch.payload), self._latest)
         keep_aside(self._folder, out.name(batch.writer, batch.sequence), out.payload)
         self.left_out += out.events

@@ -18,6 +18,7 @@ import msgspec
 from recorders.clock import Clock, LastingClock
 from recorders.frame import Receipt
 from recorders.sidecar import segment
+from recorders.sidecar.damaged import put_aside
 from recorders.sidecar.drafts import Draft, control
 from recorders.sidecar.kept_batches import KeptBatches
 from recorders.sidecar.outbox_file import SQL, Contents, OutboxFile
@@ -79,15 +80,16 @@ class Outbox:
         """Return the next batch to ship, None when the log has all.
 
         Raises:
-            sqlite3.Error, LookupError: its row cannot be read.
+            sqlite3.Error, LookupError: as for `read`.
         """
         return self.read(self.state.shipped_ordinal + 1) if self.waiting else None
 
     def read(self, ordinal: int) -> Ready:
-        """Return a batch.
+        """Return a batch whose payload is what its digest names.
 
         Raises:
             sqlite3.Error, LookupError: its row cannot be read, or was released.
+            RowDamaged: a LookupError with what can be kept of it.
         """
         return ready_of(self._kept.row(ordinal))
 
@@ -181,7 +183,7 @@ class Outbox:
 
         Under a new writer: the log cannot take them under their own sequence, because one before is lost for
         good. With `mend`, whose drafts take the place of a batch that the log refuses, under the same one:
-        a sequence that was refused is free.
+        a sequence that was refused is free. In the place of a damaged one the log is told of it.
         """
         last, now, begun = self.state.last_ordinal, self._now(), len(self.identities)
         identity = Identity(self.identity.number + 1, uuid4().bytes, 0, reason, now)
@@ -193,12 +195,7 @@ class Outbox:
         def rows() -> Iterator[tuple[Any, ...]]:
             nonlocal count
             for ordinal in range(first, last + 1):
-                row = self._kept.readable(ordinal)
-                if row is None or not ready_of(row).proven():
-                    continue
-                drafts = mend(ready_of(row)) if mend else ()
-                made = [row_of(0, b"", 0, draft, now, composed=row[11])[3:] for draft in drafts] or [row[3:]]
-                for rest in made:
+                for rest in self._again(ordinal, mend, now):
                     count += 1
                     identity.sequence += 1
                     yield (last + count, identity.writer, identity.sequence, *rest)
@@ -238,6 +235,19 @@ class Outbox:
         self._file.close()
 
     # Inside.
+
+    def _again(
+        self, ordinal: int, mend: Callable[[Ready], Sequence[Draft]] | None, now: float
+    ) -> list[tuple[Any, ...]]:
+        """Return what is written for a batch that is written again: its row from the kind on, or others."""
+        try:
+            row = self._kept.row(ordinal)
+            ready = ready_of(row)
+        except (sqlite3.Error, LookupError) as error:
+            told = put_aside(self.folder, self.identities[0].uuid, ordinal, error)
+            return [row_of(0, b"", 0, told, now)[3:]]
+        drafts = mend(ready) if mend else ()
+        return [row_of(0, b"", 0, draft, now, composed=row[11])[3:] for draft in drafts] or [row[3:]]
 
     def _now(self) -> float:
         """Return what is written down as the time: seconds since 1970, as the machine has them."""

@@ -1,6 +1,8 @@
 """Records: the rows of the outbox as values."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
@@ -14,17 +16,17 @@ if TYPE_CHECKING:
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+WRITER_BYTES: Final = 16
 
 
 class Ready(NamedTuple):
-    """A composed batch: its place in the order of shipping, and what is appended."""
+    """A composed batch: its place in the order of shipping, and what is appended.
+
+    The payload is what its digest names.
+    """
 
     ordinal: int
     batch: "Batch"
-
-    def proven(self) -> bool:
-        """Whether the payload is what its digest names."""
-        return digest(self.batch.payload) == self.batch.digest
 
 
 class Identity(msgspec.Struct):
@@ -112,14 +114,58 @@ def row_of(
     )
 
 
+class RowDamaged(LookupError):  # noqa: N818  # the name is the design's word
+    """A row that no batch has. `payload` is what it holds, None where its digest does not prove it."""
+
+    def __init__(self, row: tuple[Any, ...], what: str) -> None:
+        ordinal, named, payload = row[0], row[9], row[12]
+        super().__init__(f"{what} of batch {ordinal} is damaged")
+        proven = isinstance(payload, bytes) and digest(payload) == named
+        self.payload = payload if proven else None
+
+
+# What a row of `outbox.sql` holds, and of which type: SQLite gives whatever the bytes of a damaged one say.
+_COLUMNS: Final[Mapping[str, tuple[type, ...]]] = {
+    "the ordinal": (int,),
+    "the writer": (bytes,),
+    "the sequence": (int,),
+    "the kind": (str,),
+    "the decision point": (str,),
+    "the schema": (str,),
+    "the count of events": (int,),
+    "the first time": (int, NoneType),
+    "the last time": (int, NoneType),
+    "the digest": (str,),
+    "the time of composing": (float, int),  # neither this nor the next is needed to ship a batch
+    "the composition": (bytes, str),
+    "the payload": (bytes,),
+}
+
+
 def ready_of(row: tuple[Any, ...]) -> Ready:
     """Return the batch of a row as `outbox.sql` selects it.
 
     A batch is sent only after the one before it, so that one is always known acknowledged.
+
+    Raises:
+        RowDamaged: no batch has such a row.
     """
     from recorders.append import Batch  # with psycopg: not before there is something to ship
 
+    for value, (name, types) in zip(row, _COLUMNS.items(), strict=True):
+        if type(value) not in types:
+            raise RowDamaged(row, name)
     ordinal, writer, sequence, kind, decision_point, schema, events, first, last, named, _, _, payload = row
+    if digest(payload) != named:
+        raise RowDamaged(row, "the payload")
+    if len(writer) != WRITER_BYTES:
+        raise RowDamaged(row, "the writer")
+    if sequence < 1:
+        raise RowDamaged(row, "the sequence")
+    try:
+        occurred_min, occurred_max = _time(first), _time(last)
+    except OverflowError as error:
+        raise RowDamaged(row, "a time") from error
     batch = Batch(
         kind=kind,
         decision_point=decision_point,
@@ -127,8 +173,8 @@ def ready_of(row: tuple[Any, ...]) -> Ready:
         writer=UUID(bytes=writer),
         sequence=sequence,
         events=events,
-        occurred_min=_time(first),
-        occurred_max=_time(last),
+        occurred_min=occurred_min,
+        occurred_max=occurred_max,
         payload=payload,
         digest=named,
         acked=sequence - 1,

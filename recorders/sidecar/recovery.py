@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from recorders.sidecar import segment
-from recorders.sidecar.records import File, Identity, State, Witness, ready_of
+from recorders.sidecar.records import File, Identity, RowDamaged, State, Witness, ready_of
 from recorders.sidecar.salvage import QUARANTINE, quarantine_damaged, readable_rows
 
 OUTBOX: Final = "outbox-"
@@ -70,13 +70,13 @@ def _settle(found: Recovered, aside: list[Path], sql: dict[str, str]) -> None:
         if path.name in found.settled:
             continue
         for values in readable_rows(path, sql["state_at"], 1):
-            if values[3] >= found.state.shipped_ordinal:
-                found.state = State(*values)
+            state = _state(values)
+            if state is not None and state.shipped_ordinal >= found.state.shipped_ordinal:
+                found.state = state
         rows = [row for row in readable_rows(path, sql["batch"], 1) if _proven(row)]
-        for row in rows:
-            for number, place, _, _ in msgspec.msgpack.decode(row[11]):
-                reached = max((found.state.composed_segment, found.state.composed_id), (number, place))
-                found.state.composed_segment, found.state.composed_id = reached
+        for place in (place for row in rows for place in _composed(row[11])):
+            reached = max((found.state.composed_segment, found.state.composed_id), place)
+            found.state.composed_segment, found.state.composed_id = reached
         rows = [row for row in rows if row[0] > found.state.shipped_ordinal]
         found.damaged.append((path.name, len(rows)))
         found.settled.add(path.name)
@@ -90,6 +90,26 @@ def _settle(found: Recovered, aside: list[Path], sql: dict[str, str]) -> None:
 
 def _proven(row: tuple[Any, ...]) -> bool:
     try:
-        return ready_of(row).proven()
-    except (TypeError, ValueError):
+        ready_of(row)
+    except RowDamaged:
         return False
+    return True
+
+
+def _state(values: tuple[Any, ...]) -> State | None:
+    try:
+        return msgspec.convert(dict(zip(State.__struct_fields__, values, strict=True)), State)
+    except msgspec.ValidationError:
+        return None
+
+
+def _composed(frames: Any) -> list[tuple[int, int]]:
+    """Return the places in the inbox that a batch was composed of; none where they cannot be read.
+
+    Those frames are composed again then, if the inbox still has them.
+    """
+    try:
+        found = msgspec.msgpack.decode(frames, type=list[tuple[int, int, bytes, int]])
+    except (msgspec.DecodeError, TypeError):
+        return []
+    return [(number, place) for number, place, _, _ in found]

@@ -14,17 +14,24 @@ _logger = logging.getLogger("recorders.sidecar")
 
 
 def go_back(
-    outbox: Outbox, ready: Ready, error: Rewound | SequenceGap, *, spool: UUID, unreadable: Collection[int]
+    outbox: Outbox,
+    ready: Ready,
+    error: Rewound | SequenceGap,
+    *,
+    spool: UUID,
+    unreadable: Collection[int],
+    again: bool,
 ) -> int:
     """Let the outbox go on behind what the log has. Return how many batches go under another writer for it.
 
     When the log has nothing of this writer, what earlier writers sent may be gone as well: all that is kept
     goes again. What the log has is a duplicate, and harmless. What is no longer kept, or is one of
-    the ordinals `unreadable`, is reported by `spool`.
+    the ordinals `unreadable`, is reported by `spool`. Who comes here `again`, and did not meet on the way
+    what the log lacks, would go back for ever: that is damaged.
     """
     writer, have = ready.batch.writer, error.have
     target = outbox.ordinal_of(writer.bytes, have + 1) if have else outbox.first_kept
-    if target is not None and target < ready.ordinal and target not in unreadable:
+    if target is not None and target < ready.ordinal and target not in unreadable and not again:
         _logger.warning("The log has writer %s up to %d: shipping again from batch %d", writer, have, target)
         outbox.ship_again_after(target - 1)
         return 0

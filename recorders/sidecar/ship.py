@@ -19,14 +19,14 @@ from recorders.errors import (
 )
 from recorders.sidecar import segment
 from recorders.sidecar.clock_steps import ClockSteps
-from recorders.sidecar.drafts import control
+from recorders.sidecar.damaged import put_aside
 from recorders.sidecar.errors import SpoolDamaged, SpoolTaken
+from recorders.sidecar.forked import claims_another, same_bytes
 from recorders.sidecar.log_door import Door, log_behind
 from recorders.sidecar.never_taken import NeverTaken
 from recorders.sidecar.outbox import Outbox
 from recorders.sidecar.pace import Pace
 from recorders.sidecar.records import Ready
-from recorders.sidecar.report import sidecar_loss
 from recorders.sidecar.restored import awaits_recovery, go_back
 from recorders.sidecar.rounds import Rounds
 from recorders.sidecar.salvage import keep_aside
@@ -93,6 +93,8 @@ class Shipper:
         self._retry_at = 0.0
         self._heard_at = clock.monotonic()
         self._unreadable: set[int] = set()
+        # Where it went back, whose batches are missing, and behind which; until the log has the next one.
+        self._back_from: tuple[int, UUID, int] | None = None
 
     @property
     def spool_id(self) -> UUID:
@@ -176,13 +178,12 @@ class Shipper:
             return max(0.0, self._retry_at - now)
         except (sqlite3.Error, OSError) as error:  # what the log said could not be written down
             return self._disk_refuses(error)
-        except WriterForked as error:
-            return self._forked(error)
-        except (WrongLog, AppendError) as error:
+        except AppendError as error:
             self._asked = False
             if isinstance(error, Rewound):
                 self.close()  # who recovers the log must know that nobody writes
-            self._stop(str(error), retry_s=0.0 if isinstance(error, WrongLog) else REFUSED_RETRY_S)
+            for_good = isinstance(error, WrongLog | WriterForked)
+            self._stop(str(error), retry_s=0.0 if for_good else REFUSED_RETRY_S)
             return self._pace.linger_s
         self._attempts, self._retry_at, self._heard_at = 0, 0.0, now
         if self.state != "shipping":
@@ -204,7 +205,7 @@ class Shipper:
                 ready = self._outbox.read(word.ordinal)
             except (sqlite3.Error, LookupError):
                 ready = None
-            if ready is not None and ready.proven():
+            if ready is not None and (ready.batch.writer.bytes, ready.batch.sequence) == word[1:3]:
                 self.counts.asked += 1
                 self._answered(door, ready, (word.position, word.chain), word.epoch)
         self._asked = True
@@ -213,8 +214,13 @@ class Shipper:
         try:
             receipt = door.append(ready.batch)
         except (Rewound, SequenceGap) as error:
+            self._back_from = None
             self._go_back(ready, error)
             return
+        except WriterForked as error:
+            if same_bytes(error):
+                return  # the log has it; what it is called was damaged here since
+            raise
         if receipt.duplicate and receipt.epoch == epoch and (receipt.position, receipt.digest) != place:
             raise WrongLog(f"with chain {place[1][:12]} at {place[0]}", f"with {receipt.digest[:12]} there")
         if not receipt.duplicate and ready.ordinal == self._outbox.state.shipped_ordinal:
@@ -223,16 +229,13 @@ class Shipper:
     def _next(self) -> Ready | None:
         ordinal = self._outbox.state.shipped_ordinal + 1
         try:
-            ready = self._outbox.next_ready()
-            if ready is None or ready.proven():
-                return ready
+            return self._outbox.next_ready()
         except (sqlite3.Error, LookupError) as error:
-            _logger.exception("Batch %d of the outbox cannot be read", ordinal, exc_info=error)
-        self.counts.missing += 1
-        self._unreadable.add(ordinal)
-        identity = self._outbox.identity
-        event = sidecar_loss(self.spool_id, identity.uuid, "batch_damaged", None, batches=1, ordinal=ordinal)
-        self._outbox.compose([control(event)], self._outbox.composed)
+            told = put_aside(self._spool.folder, self.spool_id, ordinal, error)
+        if ordinal not in self._unreadable:  # who goes back comes by it again
+            self.counts.missing += 1
+            self._unreadable.add(ordinal)
+            self._outbox.compose([told], self._outbox.composed)
         self._outbox.ship_again_after(ordinal)
         return None
 
@@ -245,7 +248,13 @@ class Shipper:
         except (EventAhead, CorruptBatch) as error:
             self.counts.rewritten += self.never_taken.out(ready, error)
             return
+        except WriterForked as error:
+            self._forked(ready, error)
+            return
         self.never_taken.taken(ready)
+        missing = self._back_from
+        if missing and missing[1] == ready.batch.writer and missing[2] < ready.batch.sequence:
+            self._back_from = None
         self._outbox.shipped(ready, receipt)
         self.counts.batches += 1
         self.counts.events += ready.batch.events
@@ -260,23 +269,31 @@ class Shipper:
         if isinstance(error, Rewound) and awaits_recovery(self._outbox, error):
             raise error
         self.counts.rewound += 1
+        here = ready.ordinal, ready.batch.writer, error.have
+        again, self._back_from = here == self._back_from, here
         self.counts.rewritten += go_back(
-            self._outbox, ready, error, spool=self.spool_id, unreadable=self._unreadable
+            self._outbox, ready, error, spool=self.spool_id, unreadable=self._unreadable, again=again
         )
 
-    def _forked(self, error: WriterForked) -> float:
-        """Stop; but a copy of a spool that meets its original's batches leaves those to the original."""
-        ready, outbox = self._next(), self._outbox
-        copied = outbox.state.inherited_number and error.writer == outbox.inherited.uuid
-        if not copied or ready is None or ready.batch.sequence != error.sequence:
-            self._stop(str(error))
-            return self._pace.linger_s
-        name = f"forked-{error.writer}-{ready.batch.sequence}.bin"
-        keep_aside(self._spool.folder, name, ready.batch.payload)
-        self._outbox.ship_again_after(ready.ordinal)
-        self.counts.set_aside += 1
-        _logger.error("Batch %d is set aside: %s", ready.batch.sequence, error)
-        return 0.0
+    def _forked(self, ready: Ready, error: WriterForked) -> None:
+        """Go on past a damaged row; and a copy that meets its original's batches leaves those to it.
+
+        Raises:
+            WriterForked: it is another history.
+        """
+        outbox = self._outbox
+        if same_bytes(error):
+            outbox.ship_again_after(ready.ordinal)
+        elif claims_another(outbox, ready):
+            self.counts.rewritten += outbox.rewrite(ready.ordinal, "a batch with a damaged sequence")
+        elif outbox.state.inherited_number and error.writer == outbox.inherited.uuid:
+            name = f"forked-{error.writer}-{ready.batch.sequence}.bin"
+            keep_aside(self._spool.folder, name, ready.batch.payload)
+            outbox.ship_again_after(ready.ordinal)
+            self.counts.set_aside += 1
+            _logger.error("Batch %d is set aside: %s", ready.batch.sequence, error)
+        else:
+            raise error
 
     # State.
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from recorders.append import Batch
 from recorders.canonical import digest
 from recorders.columns import decode_batch
@@ -58,8 +60,8 @@ class FakeDoor:
         duplicate = batch.sequence <= len(mine)
         if duplicate:
             place, stored = mine[batch.sequence - 1]
-            if stored.digest != batch.digest:
-                raise WriterForked(batch.writer, batch.sequence)
+            if replace(stored, acked=0) != replace(batch, acked=0):
+                raise WriterForked(batch.writer, batch.sequence, stored=stored.digest, sent=batch.digest)
         elif log.clock and batch.occurred_max and batch.occurred_max > log.clock + timedelta(days=1):
             raise EventAhead(batch.occurred_max.isoformat(), log.clock.isoformat())
         else:
