@@ -9,10 +9,11 @@ import psycopg
 
 from harness.config import Config, plain_url, shown_url
 from harness.embedded import Embedded
-from harness.errors import LogExists, NotALog, SchemaTooNew, SchemaTooOld
+from harness.errors import EncodingUnusable, LogExists, NotALog, SchemaTooNew, SchemaTooOld
 from harness.log.connection import Connection, translated
 from harness.log.log import Log
 from harness.log.queries import query
+from recorders.append import SESSION
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -21,6 +22,8 @@ HOME = ".harness"
 # The newest revision that this code knows; tests/postgres/test_schema.py compares it with the folder.
 REVISION = "0004"
 PARTITION_POSITIONS = 2**24
+# Names in a log may be of any letters, and a header is chained as they are in this encoding.
+ENCODING = "UTF8"
 INIT_RIGHTS = (
     'Expected for "harness init" a superuser, or a login that owns the database and may make roles '
     "(CREATEROLE), or one that owns it and was granted harness_owner."
@@ -65,13 +68,12 @@ def create_log(
 
     Raises:
         LogExists: a log with another clock is there.
+        EncodingUnusable: there is none, and the database's encoding cannot hold one.
     """
     config = Config.load(folder)
     with ExitStack() as failing:
         log = failing.enter_context(_connect(config, url, None))
-        if revision(log.url) != REVISION:
-            upgrade(log.url)
-        _create(log.url, clock or config.clock, partition_positions)
+        _make(log.url, clock or config.clock, partition_positions)
         found = log.rows("identity")[0][2]
         if clock is not None and found != clock:
             raise LogExists(found, clock)
@@ -99,9 +101,26 @@ def _check(url: str, clock: str, *, create: bool, own: bool) -> None:
         raise SchemaTooOld(str(found), REVISION)
     if not create:
         raise NotALog(shown_url(url), "it has no schema harness" if found is None else "its tables are empty")
-    if found != REVISION:
+    _make(url, clock, PARTITION_POSITIONS)
+
+
+def _make(url: str, clock: str, partition_positions: int) -> None:
+    """Make the log at `url` if there is none, and bring its schema to our revision."""
+    found = encoding(url)
+    if found != ENCODING and not has_log(url):
+        raise EncodingUnusable(shown_url(url), f"its encoding is {found}")
+    if revision(url) != REVISION:
         upgrade(url)
-    _create(url, clock, PARTITION_POSITIONS)
+    _create(url, clock, partition_positions)
+
+
+def encoding(url: str) -> str:
+    """Return the encoding of the database at `url`, as PostgreSQL calls it."""
+    connection = Connection(url)
+    try:
+        return str(connection.row(query("encoding"))[0])
+    finally:
+        connection.close()
 
 
 def revision(url: str) -> str | None:
@@ -126,7 +145,7 @@ def _optional(url: str, name: str) -> list[tuple[Any, ...]]:
 
 
 def _create(url: str, clock: str, partition_positions: int) -> None:
-    with translated(shown_url(url), INIT_RIGHTS), psycopg.connect(url) as connection:
+    with translated(shown_url(url), INIT_RIGHTS), psycopg.connect(url, **SESSION) as connection:
         connection.execute("select pg_advisory_xact_lock(%s)", [0x6861726E657373])
         connection.execute("set local role harness_owner")
         connection.execute(
@@ -170,7 +189,9 @@ def engine(url: str | None = None) -> "Engine":
         raise NotALog("the embedded PostgreSQL", "Alembic's own command needs HARNESS_DATABASE_URL")
     plain = plain_url(address)
     return sqlalchemy.create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(plain), poolclass=sqlalchemy.NullPool
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(plain, **SESSION),
+        poolclass=sqlalchemy.NullPool,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from harness.config import Config, shown_url
-from harness.database import HOME, REVISION, has_log, open_log, revision
+from harness.database import ENCODING, HOME, REVISION, encoding, has_log, open_log, revision
 from harness.log.connection import Connection
 from recorders.errors import HarnessError
 from replay.isolation import IsolatedModel, open_isolated
@@ -148,8 +148,9 @@ def _server(url: str) -> Iterator[Check]:
         yield _rights(connection)
     finally:
         connection.close()
-    found = revision(url)
-    if found is None or (found == REVISION and not has_log(url)):
+    found, there = revision(url), has_log(url)
+    yield _encoding(encoding(url), there=there)
+    if found is None or (found == REVISION and not there):
         yield Check("schema", "failed", "no log here", 'Run "harness init".')
     elif found != REVISION:
         newer = found > REVISION
@@ -157,6 +158,20 @@ def _server(url: str) -> Iterator[Check]:
         yield Check("schema", "failed", f"revision {found}, this code knows {REVISION}", remedy)
     else:
         yield Check("schema", "ok", f"revision {found}")
+
+
+def _encoding(found: str, *, there: bool) -> Check:
+    """Judge a database by its encoding, where a log is `there` or is to be."""
+    if found == ENCODING:
+        return Check("encoding", "ok", found)
+    if not there:
+        remedy = 'Make another: "createdb --template template0 --encoding UTF8 NAME".'
+        return Check("encoding", "failed", f"{found}, a log needs {ENCODING}", remedy)
+    remedy = (
+        "Stop who writes, pg_dump it, and restore it into a database that was made with "
+        '"createdb --template template0 --encoding UTF8 NAME". Until then name all in ASCII letters.'
+    )
+    return Check("encoding", "warning", f"{found}, which cannot hold all names", remedy)
 
 
 def _version(number: int) -> Check:

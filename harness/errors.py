@@ -14,6 +14,7 @@ HarnessError (recorders.errors)
 │   ├── DatabaseUnavailable nothing answers at the address
 │   ├── DatabaseRefused     it answers, and does not let us in
 │   ├── DatabaseReadOnly    it answers, and takes no writes
+│   ├── EncodingUnusable    it cannot hold all letters
 │   └── EmbeddedFailed      the embedded PostgreSQL does not start
 ├── NotALog                 a database without a log of ours                                exit 1
 ├── SchemaTooNew            a log that a newer harness made                                 exit 1
@@ -213,6 +214,20 @@ class DatabaseRefused(DatabaseError):
         )
         self.address = address
         self.reason = reason
+
+
+class EncodingUnusable(DatabaseError):
+    """A database of another encoding than UTF-8: names of a log may be of any letters."""
+
+    def __init__(self, address: str, found: str) -> None:
+        super().__init__(
+            f"The database at {address} cannot hold every name: {found}.",
+            "Expected the encoding UTF8, for names may be of any letters. Nothing was changed.",
+            'Make another one, "createdb --template template0 --encoding UTF8 NAME", and name it in '
+            "HARNESS_DATABASE_URL. A log that is in this one is moved there by pg_dump and pg_restore.",
+        )
+        self.address = address
+        self.found = found
 
 
 class DatabaseReadOnly(DatabaseError):

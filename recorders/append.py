@@ -22,9 +22,11 @@ from recorders.errors import (
 from recorders.frame import Receipt
 
 STATEMENT = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+# Text travels as UTF-8, whatever the database has: what that cannot hold is then refused there, as data is.
 # A vanished server is noticed after 25 s; a statement that waits for the head row gives up after 30 s and is
 # sent again.
-PATIENCE: Final[dict[str, Any]] = {
+SESSION: Final[dict[str, Any]] = {
+    "client_encoding": "UTF8",
     "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -109,7 +111,7 @@ class Appender:
         if self._connection is None or self._connection.closed:
             try:
                 opened = psycopg.connect(
-                    self._url, autocommit=True, application_name="harness-append", **PATIENCE
+                    self._url, autocommit=True, application_name="harness-append", **SESSION
                 )
             except OSError as error:  # where no descriptor is left, the driver lets it through
                 raise LinkUnavailable(str(error)) from error

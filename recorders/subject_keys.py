@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from recorders.append import PATIENCE
+from recorders.append import SESSION
 from recorders.errors import KeysUnavailable
 from recorders.sealing import ID_BYTES, SubjectKey
 from recorders.sidecar.segment import statements
@@ -298,7 +298,7 @@ class SubjectKeys:
 
     def _connect(self) -> psycopg.Connection[Any]:
         try:
-            return psycopg.connect(make_conninfo(self._url, application_name="harness-keys", **PATIENCE))
+            return psycopg.connect(make_conninfo(self._url, application_name="harness-keys", **SESSION))
         except OSError as error:  # where no descriptor is left, the driver lets it through
             raise self._leave(f"the key store: {error}") from error
 

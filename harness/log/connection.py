@@ -10,8 +10,8 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from harness.config import shown_url
-from harness.errors import DatabaseReadOnly, DatabaseRefused, DatabaseUnavailable, NotALog
-from recorders.append import PATIENCE
+from harness.errors import DatabaseReadOnly, DatabaseRefused, DatabaseUnavailable, EncodingUnusable, NotALog
+from recorders.append import SESSION
 
 # Before a session stands, libpq hands out a text and no SQLSTATE.
 REFUSALS = (
@@ -66,7 +66,7 @@ class Connection:
             self._open = None
 
     def _connect(self) -> psycopg.Connection[TupleRow]:
-        opened = psycopg.connect(self.url, autocommit=True, application_name="harness", **PATIENCE)
+        opened = psycopg.connect(self.url, autocommit=True, application_name="harness", **SESSION)
         opened.execute("set time zone 'UTC'")
         if self._role is not None:
             opened.execute(sql.SQL("set role {}").format(sql.Identifier(self._role)))
@@ -86,6 +86,8 @@ def translated(address: str, rights: str = "") -> Iterator[None]:
         raise NotALog(address, _reason(error)) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise DatabaseRefused(address, _reason(error), rights) from error
+    except psycopg.errors.UntranslatableCharacter as error:
+        raise EncodingUnusable(address, _reason(error)) from error
     except psycopg.errors.ReadOnlySqlTransaction as error:
         raise DatabaseReadOnly(address, _reason(error)) from error
     except psycopg.errors.LockNotAvailable:

@@ -2,6 +2,10 @@
 -- What the database holds, and whether it is a log that we know.
 select version_num from harness.alembic_version
 
+-- name: encoding
+-- What letters the database can hold.
+select current_setting('server_encoding')
+
 -- name: identity
 -- What this log is.
 select log_id, epoch, clock, covered, created_at from harness.log

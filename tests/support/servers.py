@@ -91,10 +91,12 @@ def with_login(url: str, user: str, password: str) -> str:
 
 
 @contextmanager
-def fresh_database(url: str, template: str = "template0") -> Iterator[str]:
+def fresh_database(url: str, template: str = "template0", *, encoding: str = "UTF8") -> Iterator[str]:
     """Yield the address of a new database on that server, dropped afterwards."""
     name = f"t_{secrets.token_hex(6)}"
-    made = sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
+    made = sql.SQL("create database {} template {} encoding {}").format(
+        sql.Identifier(name), sql.Identifier(template), sql.Literal(encoding)
+    )
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(made)
     try:
