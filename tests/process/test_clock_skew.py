@@ -4,10 +4,12 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from harness.cli.main import run
 from harness.log.log import Log
+from harness.training.historical import get_historical_features
 from recorders.fields import FeatureSet, Field
 from recorders.inprocess import InProcessLink
 from recorders.recorder import Recorder
@@ -69,3 +71,33 @@ def test_a_decision_ahead_of_the_clock_waits_and_one_behind_is_counted_early(
         assert run([*cut, "--window", window, "--out", str(tmp_path / window)]) == 0
         made = json.loads(capsys.readouterr().out)
         assert made["rows"] == rows, "of the right clock and the one behind; of the latter alone"
+    edge = (datetime.now(UTC) - timedelta(minutes=30)).isoformat()
+    assert run([*cut, "--window", "1m", "--test-from", edge, "--out", str(tmp_path / "split")]) == 0
+    splits = json.loads(capsys.readouterr().out)["splits"]
+    assert splits == {"train": 10, "test": 10}, "splits by time go by the same clocks: docs/training-sets.md"
+
+
+def test_a_feature_is_served_at_the_time_that_its_recorder_said(log: Log) -> None:
+    for name, skew in (("ahead", 23 * HOUR), ("behind", -HOUR)):
+        record(log, name, skew)
+    now = datetime.now(UTC)
+    asked = [
+        ("ahead-1", now),
+        ("ahead-1", now + 23 * HOUR),
+        ("behind-1", now - HOUR),
+        ("behind-1", now - 2 * HOUR),
+    ]
+    with Recorder(
+        POINT, FEATURES, InProcessLink(log.url, [FEATURES]), model="m", model_version="1"
+    ) as recorder:
+        for name, skew in (("ahead-1", 23 * HOUR), ("behind-1", -HOUR)):
+            at = now + skew - timedelta(minutes=5)
+            recorder.record({"amount": 2.0}, decision_id=f"of {name}", unit=name, occurred_at=at)
+    table = pa.table(
+        {
+            "unit": [unit for unit, _ in asked],
+            "event_timestamp": pa.array([at for _, at in asked], pa.timestamp("us", "UTC")),
+        }
+    )
+    found = get_historical_features(log, table, [f"{POINT}:amount"]).to_arrow()["amount"].to_pylist()
+    assert found == [None, 2.0, 2.0, None]
