@@ -18,6 +18,7 @@ _PART = click.option("--rows-per-part", type=click.IntRange(min=1), default=2**1
 
 # What no specification says, and options that go by another name than their value does.
 _BESIDE = frozenset({"rows_per_part", "memory", "spark"})
+_UNSAID = ParameterSource.DEFAULT
 _FLAGS = {"start": "from", "stop": "to"}
 
 
@@ -112,6 +113,12 @@ def _plain(log: Any, given: dict[str, Any]) -> tuple[Any, Any]:
     first, after = range_of(log, given["decision_point"], given["start"], given["stop"])
     at = log.as_of(given["as_of"])
     test_from = _instant(given["test_from"])
+    if test_from is None and click.get_current_context().get_parameter_source("gap") is not _UNSAID:
+        raise UsageError(
+            "--gap is given without --test-from.",
+            "Expected the time before which it leaves rows out.",
+            "Name it with --test-from, or leave --gap out.",
+        )
     return Spec(
         decision_point=given["decision_point"],
         start=first,
@@ -129,7 +136,7 @@ def _plain(log: Any, given: dict[str, Any]) -> tuple[Any, Any]:
 def _alone(given: dict[str, Any]) -> None:
     """Raise UsageError where a file says what options say too: one of them would be forgotten."""
     source = click.get_current_context().get_parameter_source
-    said = [name for name in given if name not in _BESIDE and source(name) is not ParameterSource.DEFAULT]
+    said = [name for name in given if name not in _BESIDE and source(name) is not _UNSAID]
     if said:
         shown = (_FLAGS.get(name, name.replace("_", "-")) for name in said)
         raise UsageError(

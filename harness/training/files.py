@@ -141,7 +141,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             'Expected a folder that "harness training-set create" or "export" wrote.',
             'Name that folder, or an id out of "harness training-set list".',
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # brackets within brackets without end
         raise ManifestUnreadable(path, f"it is no JSON ({error})") from error
     if not isinstance(manifest, dict):
         raise ManifestUnreadable(path, "it is no JSON object")

@@ -13,11 +13,21 @@ from harness.log.places import edge_at
 from harness.strict_toml import TomlFileError, check_table, read_toml
 from harness.training.borrowed import read_backfill
 from harness.training.spec import Born, DriftGate, Gate, Spec
+from replay.errors import SplitUnusable
 from replay.evolution import Change
 from replay.labels import LabelRule
 from replay.ranges import AsOf
 from replay.splits import Split
 from replay.weights import Weights
+
+# Which keys each kind of split reads.
+_READ = {
+    "time": {"test_from", "gap"},
+    "unit": {"test", "seed"},
+    "rolling": {"test_from", "every", "folds", "gap"},
+    "unit_folds": {"folds", "seed"},
+}
+_ALL = set[str]().union(*_READ.values())
 
 
 class LabelTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,6 +122,15 @@ def read_spec(path: Path, log: Log) -> tuple[Spec, AsOf, pa.Table | None]:
 
 
 def _split(table: SplitTable) -> Split:
+    """Return the split; what its kind does not read is refused, for it would count for nothing.
+
+    Raises:
+        SplitUnusable: a key of another kind of split, or one that is lacking.
+    """
+    given = {name for name in _READ[table.by] ^ _ALL if getattr(table, name) not in {None, ""}}
+    if given:
+        found = f"the key {', '.join(sorted(given))}, which it does not read"
+        raise SplitUnusable(table.by, found, f"only {', '.join(sorted(_READ[table.by]))}")
     more = {"gap": duration(table.gap)} if table.gap else {}
     return Split(
         by=table.by,

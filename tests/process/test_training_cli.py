@@ -104,6 +104,8 @@ def test_each_label_and_the_folds_are_told_in_a_line(harness, tmp_path):
     ("change", "said", "code"),
     [
         (("[split]", "[spilt]"), "nearest known key is 'split'", 2),
+        (("test = 0.25", 'test = 0.25\ngap = "1h"'), "the key gap, which it does not read", 2),
+        (('by = "unit"', 'by = "unit_folds"\nfolds = 3'), "Expected only folds, seed", 2),
         (('window = "3h"', 'window = "3 hours"'), "such as", 2),
         (("test = 0.25", "test = 25.0"), "Expected a share above 0 and below 1", 2),
         (("to = 1002", "to = 9000"), "Choose a later --as-of or an earlier --to", 2),
@@ -135,6 +137,9 @@ def test_a_file_and_options_do_not_mix(harness):
     assert {"--from", "--gap"} <= set(told.replace(",", "").split())
     assert "--spec and --from are given" in harness("create", "--spec", "spec.toml", "--from", "1", code=2)
     assert "lacks --label, --window" in harness("create", "-d", POINT, code=2)
+    plain = ("create", "-d", POINT, "--label", "fraud", "--window", "3h")
+    for gap in ("1h", "nonsense"):
+        assert "--gap is given without --test-from" in harness(*plain, "--gap", gap, code=2)
 
 
 def test_a_manifest_that_lies_about_its_form_is_refused(harness, tmp_path):

@@ -243,7 +243,9 @@ def test_a_falsified_manifest_does_not_verify(event_log, history, tmp_path, chan
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"), [("{", "no JSON"), ("[1]", "no JSON object"), ("{}", "lacks cut")]
+    ("text", "reason"),
+    [("{", "no JSON"), ("[1]", "no JSON object"), ("{}", "lacks cut"), ("[" * 100_000, "no JSON")],
+    ids=["cut off", "a list", "empty", "deep"],
 )
 def test_a_damaged_manifest_is_named(tmp_path, text, reason):
     (tmp_path / "manifest.json").write_text(text)
