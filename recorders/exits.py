@@ -18,7 +18,9 @@ import threading
 import time
 import weakref
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+_AGAIN_S: Final = 0.01
 
 
 class Flushing(Protocol):
@@ -26,6 +28,10 @@ class Flushing(Protocol):
 
     def settle(self, timeout_s: float) -> bool:
         """Return whether everything has left in time, and go on."""
+        ...
+
+    def is_held(self) -> bool:
+        """Return whether the interrupted thread is in the midst of what closing would wait for."""
         ...
 
     def close(self, timeout_s: float) -> bool:
@@ -99,6 +105,10 @@ class _Exits:
             recorder.renew()
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        if any(recorder.is_held() for recorder in list(self._carrying)):
+            # To wait here is to wait for ever: what was interrupted goes on, and the signal comes again.
+            threading.Thread(target=_again, args=(number,), daemon=True).start()
+            return
         # What goes on afterwards may record more. What ends here says goodbye: else it looks like a kill.
         goes_on = callable(self._previous) or self._previous is signal.SIG_IGN
         deadline = time.monotonic() + self._exit_s
@@ -109,6 +119,11 @@ class _Exits:
         elif self._previous is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+
+
+def _again(number: int) -> None:
+    time.sleep(_AGAIN_S)
+    os.kill(os.getpid(), number)
 
 
 _exits = _Exits()

@@ -247,6 +247,11 @@ class Recorder:
         self._link.close()
         return complete
 
+    def is_held(self) -> bool:
+        """Return whether a signal interrupted its thread while it kept an event: what closes would wait."""
+        journal = self._own_outbox().journal
+        return journal is not None and journal.held
+
     def __enter__(self) -> Self:
         return self
 

@@ -8,12 +8,12 @@ File: 8 bytes magic, then records. Record: length of the body (u32 little-endian
 file), CRC-32 of the body (u32), body. Body: one byte of type, then msgpack, or an event as it is queued.
 """
 
-import contextlib
 import fcntl
 import logging
 import mmap
 import os
 import threading
+import time
 import zlib
 from collections import deque
 from pathlib import Path
@@ -32,6 +32,7 @@ BORN: Final = ".born"  # what a file ends in until it is locked: no file is ever
 SEGMENT_BYTES: Final = 16 * 2**20
 MAGIC: Final = b"HREC\x00\x00\x00\x01"
 HEAD: Final = 8  # length and CRC
+_ROOM: Final = f"room for a file of {SEGMENT_BYTES // 2**20} MiB"
 _RESERVE: Final = 65_536  # of each file, for cuts and acknowledgements alone
 _PATIENCE_S: Final = 0.05  # the lock is held for microseconds, but a signal may interrupt its holder
 _EVENT: Final[dict[Kind, bytes]] = {"decision": b"D", "outcome": b"O"}
@@ -39,6 +40,8 @@ _OPENING, _CUT, _ACKED, _LOST = b"S", b"C", b"A", b"L"
 _CRC: Final = {mark: zlib.crc32(mark) for mark in (*_EVENT.values(), _OPENING, _CUT, _ACKED, _LOST)}
 # A recorder without a sidecar drops for hours: a megabyte an hour is what saying so takes.
 _LOST_EVERY_S: Final = 0.25
+# To ask for room where there is none takes a millisecond: too long for each event.
+_ROOM_EVERY_S: Final = 0.25
 _logger = logging.getLogger("recorders")
 
 
@@ -164,20 +167,16 @@ class SegmentFile:
             feature_set=feature_set.canonical(),
         )
         self._lost, self._lost_at = b"", -_LOST_EVERY_S
+        self._settled: dict[Kind, int] = {"decision": 0, "outcome": 0}
+        self._acked = 0
         self._files: list[_File] = []
-        try:
-            self._files.append(self._open())
-        except OSError as error:
+        self._shortage: OSError | None = None
+        self._asked_at = 0.0
+        self._told = False
+        if not self._another():
             if not forked:
-                raise
-            _logger.error(  # noqa: TRY400  # the message is the remedy; a trace adds none
-                "Process %d keeps no event in %s, and so takes none: %s. Expected room for a file of %d MiB. "
-                "Make room: it goes on by itself.",
-                os.getpid(),
-                folder,
-                error,
-                SEGMENT_BYTES // 2**20,
-            )
+                raise self._lacking()
+            self._tell()
 
     def _open(self) -> _File:
         number = self._opening.number + 1
@@ -189,6 +188,51 @@ class SegmentFile:
         self._opening = opening
         return opened
 
+    def _another(self) -> bool:
+        """Begin another file; False where there is no room. Then that is not asked for at each event."""
+        now = time.monotonic()
+        if self._shortage is not None and now < self._asked_at + _ROOM_EVERY_S:
+            return False
+        if self._shortage is not None and self._is_settled():
+            self._let_go(remove=True)  # its own files are what is in the way, and the log has all of them
+        try:
+            self._files.append(self._open())
+        except OSError as error:
+            self._shortage, self._asked_at = error, now
+            return False
+        self._shortage, self._told = None, False
+        return True
+
+    def _is_settled(self) -> bool:
+        """Whether nothing in the files is owed: no event, and no frame that is under way."""
+        settled = all(self._settled[kind] == count for kind, count in self._counts.items())
+        return settled and self._acked == self._opening.sequence
+
+    def _lacking(self) -> OSError:
+        assert self._shortage is not None, "asked for after it was seen"
+        happened = f"crash_proof keeps no event: {self._shortage.strerror}."
+        remedy = "Make room, or pass crash_proof=Path(...) of another folder"
+        return OSError(self._shortage.errno, f"{happened} Expected {_ROOM}. {remedy}", str(self._folder))
+
+    def _tell(self) -> None:
+        self._told = True
+        _logger.error(
+            "Process %d keeps no event in %s, and so takes none: %s. Expected %s. "
+            "Make room: it goes on by itself.",
+            os.getpid(),
+            self._folder,
+            self._shortage,
+            _ROOM,
+        )
+
+    @property
+    def held(self) -> bool:
+        """Whether who writes is in the midst of it and stays so: a signal interrupted this very thread."""
+        if not self._lock.acquire(timeout=_PATIENCE_S):
+            return True
+        self._lock.release()
+        return False
+
     def keep(self, kind: Kind, items: list[bytes], queue: "deque[bytes]") -> bool:
         """Write an event and queue its items, in one order. Return False when there is no room for it."""
         data = items[0]
@@ -198,15 +242,13 @@ class SegmentFile:
         if not self._lock.acquire(blocking=False) and not self._lock.acquire(timeout=_PATIENCE_S):
             return False
         try:
-            if not self._files or not self._files[-1].room(len(data)):
-                self._files.append(self._open())
-                if not self._files[-1].room(len(data)):
-                    return False
+            if (not self._files or not self._files[-1].room(len(data))) and not (
+                self._another() and self._files[-1].room(len(data))
+            ):
+                return False
             self._files[-1].write(_EVENT[kind], data)
             self._counts[kind] += 1
             queue.extend(items)
-        except OSError:
-            return False  # no memory for another file
         finally:
             self._lock.release()
         return True
@@ -226,6 +268,8 @@ class SegmentFile:
 
     def lost(self, losses: list[Loss], now_s: float) -> None:
         """Write down what was counted and is in no frame yet: it takes the place of what was said before."""
+        if self._shortage is not None and not self._told:
+            self._tell()
         said = msgspec.msgpack.encode(losses)
         if said == self._lost or now_s < self._lost_at + _LOST_EVERY_S:
             return
@@ -237,6 +281,7 @@ class SegmentFile:
         """Write down that the log has a frame, and remove the files of which it has everything."""
         with self._lock:
             self._mark(_ACKED, msgspec.msgpack.encode(sequence))
+            self._settled, self._acked = dict(settled), sequence
             while len(self._files) > 1:
                 following = self._files[1].opening
                 if following.decisions > settled["decision"] or following.outcomes > settled["outcome"]:
@@ -248,8 +293,7 @@ class SegmentFile:
     def _mark(self, mark: bytes, body: bytes) -> None:
         """Write what is no event. A recorder that is switched off may report losses for days."""
         if not self._files or not self._files[-1].room(len(body)):
-            with contextlib.suppress(OSError):  # no memory for another file: the reserve takes it
-                self._files.append(self._open())
+            self._another()  # where there is no room for another file, the reserve takes it
         if self._files:
             self._files[-1].write(mark, body)
 
@@ -261,7 +305,11 @@ class SegmentFile:
     def close(self, *, remove: bool) -> None:
         """Let go of the files. Those that hold what the log has not stay for `drain`."""
         with self._lock:
-            for file in self._files:
-                if remove:
-                    file.path.unlink(missing_ok=True)
-                file.close()
+            self._let_go(remove=remove)
+
+    def _let_go(self, *, remove: bool) -> None:
+        for file in self._files:
+            if remove:
+                file.path.unlink(missing_ok=True)
+            file.close()
+        self._files.clear()

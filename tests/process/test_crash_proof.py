@@ -186,6 +186,7 @@ def test_a_fork_keeps_files_of_its_own(memory: Path) -> None:
 def test_a_fork_without_hooks_never_writes_into_its_parents_memory(memory: Path) -> None:
     recorder = still_recorder(MemoryLink(down), memory)
     first = recorder.record(PLAIN)
+    until(lambda: recorder._outbox.counters().sent == 1)  # a real fork has no such thread: it must not write
     before = {path: path.read_bytes() for path in memory.iterdir()}
     parents = recorder._courier
     assert parents is not None
@@ -277,6 +278,7 @@ def test_a_fork_where_there_is_no_room_counts_and_goes_on_when_there_is(
     before = {one: one._outbox.writer for one in (recorder, beside)}
     with monkeypatch.context() as patch:
         patch.setattr(os, "posix_fallocate", full)
+        monkeypatch.setattr("recorders.segment_file._ROOM_EVERY_S", 0.0)
         child = os.fork()
         if not child:
             renewed = all(one._outbox.writer != writer for one, writer in before.items())
