@@ -142,15 +142,19 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Sett
     return settings
 
 
-def address(text: str) -> tuple[str, int]:
-    """Return host and port of `host:port`.
+def address(text: str, setting: str = "The address") -> tuple[str, int]:
+    """Return host and port of `host:port`. `setting` is what an error calls it.
 
     >>> address("[::1]:7071")
     ('::1', 7071)
     """
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004  # the highest port
-        raise SettingsError(f'The address is "{text}".', "Expected host:port.", "Write it as 127.0.0.1:7071.")
+        raise SettingsError(
+            f'{setting} is "{text}".',
+            "Expected host:port, the port at most 65535.",
+            "Write it as 127.0.0.1:7071.",
+        )
     return host.strip("[]"), int(port)
 
 
@@ -203,6 +207,12 @@ def _known(path: Path | None, key: str, known: list[str]) -> None:
 
 
 def _check_values(settings: Settings) -> None:
+    if not settings.folder:
+        raise SettingsError(
+            "folder is empty: the spool would lie open in whatever folder this was started in.",
+            "Expected where the spool is.",
+            'Write folder = "/var/lib/harness-sidecar", or leave the line out.',
+        )
     if settings.spool.durability not in ("power", "process"):
         raise SettingsError(
             f'spool.durability is "{settings.spool.durability}".',
@@ -218,7 +228,7 @@ def _check_values(settings: Settings) -> None:
         )
     door, ops, doors = settings.door.tcp, settings.ops.http, settings.doors.http
     for name, text in (("door.tcp", door), ("ops.http", ops), ("doors.http", doors)):
-        if text and address(text)[0] not in LOOPBACK and not settings.token:
+        if text and address(text, name)[0] not in LOOPBACK and not settings.token:
             raise SettingsError(
                 f'{name} is "{text}", which others can reach.',
                 "Expected a loopback address, or a token.",

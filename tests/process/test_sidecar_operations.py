@@ -282,31 +282,6 @@ def test_sigterm_ends_it_with_what_is_kept_on_disk(tmp_path: Path) -> None:
         link.close()
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("spol = 1", 'Did you mean "spool"?'),
-        ("[spool]\nquota = 1", 'Did you mean "spool.quota_bytes"?'),
-        ('[spool]\ndurability = "maybe"', "survives a power cut"),
-        ('[door]\ntcp = "0.0.0.0:7071"', "HARNESS_SIDECAR_TOKEN"),
-        ('[doors]\nhttp = "0.0.0.0:7080"', "HARNESS_SIDECAR_TOKEN"),
-        ('[doors]\nhtp = ""', 'Did you mean "doors.http"?'),
-        ('[door]\nsocket_mode = "0666"', 'Write "0660"'),
-        ('[ops]\nhttp = "everywhere"', "host:port"),
-        ('url = "postgresql://a:b@c/d"', "Set HARNESS_DATABASE_URL instead"),
-        ("[ship]\nlinger_s = -1.0", "Expected"),
-        ("[ship]\nlinger_s = inf", "Expected `float` <= 1"),  # its shipper ended in a traceback
-        ("folder = [", "Correct the file"),
-    ],
-)  # fmt: skip
-def test_settings_that_cannot_be_are_named(tmp_path: Path, text: str, words: str) -> None:
-    path = tmp_path / "sidecar.toml"
-    path.write_text(text)
-    with pytest.raises(SettingsError) as refused:
-        load(path, {})
-    assert words in str(refused.value)
-
-
 def test_doors_without_what_they_run_on_are_refused_before_anything_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
