@@ -270,6 +270,7 @@ class Recorder:
             address = getattr(self._link, "address", "")  # of a sidecar, which drains what a SIGKILL leaves
             known = (self._folder, outbox.writer, self.decision_point, self.feature_set, address)
             outbox.journal = SegmentFile(*known, forked=inherited is not None)
+            exits.hold(self)  # until it is closed its file is there, whether anything is recorded or not
         self._outbox = outbox
         self._prefix = f"{self._outbox.writer.hex[:20]}-"
         self._number = itertools.count(1).__next__ if self._hot is None else self._hot.number

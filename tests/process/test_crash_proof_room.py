@@ -133,3 +133,26 @@ def test_a_signal_in_the_midst_of_keeping_an_event_ends_the_process(memory: Path
     )
     assert (done.returncode, done.stdout) == (-signal.SIGTERM, "4\n"), done.stderr
     assert list(memory.iterdir()) == []
+
+
+# As gunicorn with `--preload`: made in a master that records nothing, and in a worker that does not either.
+IDLE = """
+import os, sys
+from pathlib import Path
+from recorders import Recorder
+from tests.support.recording import TWO, MemoryLink
+
+Recorder("p", TWO, MemoryLink(), model="m", model_version="1", crash_proof=Path(sys.argv[1]))
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+    print(len(os.listdir(sys.argv[1])))
+"""
+
+
+def test_a_process_that_recorded_nothing_leaves_no_file(memory: Path) -> None:
+    """It left 16 MiB of memory at each clean end; a sidecar called it killed."""
+    command = [sys.executable, "-c", IDLE, str(memory)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+    assert list(memory.iterdir()) == []
