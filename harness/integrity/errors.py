@@ -76,7 +76,8 @@ class WitnessRefused(HarnessError):
         super().__init__(
             f"The witness {witness} refuses to cosign: {reason}.",
             "Expected a checkpoint that continues the last one that it cosigned.",
-            'Compare: "harness witness show" on its host names the checkpoint that it holds.',
+            'Compare: "harness witness show" on its host names the checkpoint that it holds. After '
+            '"harness log key rotate", tell it the new key: "harness witness trust".',
         )
         self.witness = witness
         self.reason = reason

@@ -1,9 +1,12 @@
 """The witness's door: POST /add-checkpoint, and nothing else."""
 
+import sqlite3
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
 from harness.integrity.witness_book import REQUEST_BYTES_MAX, Refusal, WitnessBook
+from recorders.errors import HarnessError
 
 PATH: Final = "/add-checkpoint"
 PATIENCE_S: Final = 10
@@ -29,6 +32,9 @@ def witness_server(book: WitnessBook, host: str, port: int) -> ThreadingHTTPServ
             else:
                 try:
                     self._answer(200, book.add(self.rfile.read(int(size))))
+                except (HarnessError, sqlite3.Error) as error:  # its disk is full, its book away
+                    self._answer(503, "this witness cannot use its book\n")
+                    sys.stderr.write(f"{error}\n")
                 except Refusal as refusal:
                     kind = "text/plain" if refusal.size is None else "text/x.tlog.size"
                     self._answer(refusal.status, f"{str(refusal).rstrip()}\n", kind)

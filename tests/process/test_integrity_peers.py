@@ -1,6 +1,7 @@
 """Witnesses, webhooks and time-stamping services that are slow, lie or answer garbage: said, and no harm."""
 
 import base64
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,10 +14,13 @@ from harness.integrity import outside
 from harness.integrity.anchors import ANCHORED, anchor
 from harness.integrity.checkpoints import CHECKPOINTED, take
 from harness.integrity.errors import OutsideUnavailable, WitnessRefused
+from harness.integrity.log_keys import rotate, the_key
+from harness.integrity.memory import open_memory
 from harness.integrity.note import Note
 from harness.integrity.rounds import round_of
 from harness.integrity.witness_book import WitnessBook
 from harness.integrity.witness_client import Witness
+from harness.integrity.witness_server import witness_server
 from harness.log.log import Log
 from tests.support.tsa import served
 
@@ -131,6 +135,42 @@ def test_what_a_witness_refuses_with_is_text(
     with pytest.raises(WitnessRefused, match=said) as caught:
         take(fresh_log, tmp_path / "host", [Witness(f"{url}/{mode}", key)])
     assert str(caught.value).isprintable()
+
+
+def test_a_witness_that_lost_its_book_while_it_answers_says_so(
+    fresh_log: Log, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It closed the connection, with a traceback on its own host."""
+    book = WitnessBook.create(tmp_path / "w", "w.example/1", time.time)
+    with witness_server(book, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        (tmp_path / "w" / "witness.db").unlink()
+        witness = Witness(f"http://127.0.0.1:{server.server_port}", book.signer.key)
+        with pytest.raises(OutsideUnavailable, match="it answered 503"):
+            take(fresh_log, tmp_path / "host", [witness])
+        server.shutdown()
+    said = capfd.readouterr().err
+    assert "unable to open database file" in said
+    assert "Traceback" not in said
+
+
+def test_a_witness_is_told_of_a_new_key(fresh_log: Log, tmp_path: Path) -> None:
+    book = WitnessBook.create(tmp_path / "w", "w.example/1", time.time)
+    home = tmp_path / "host"
+    take(fresh_log, home)
+    memory = open_memory(fresh_log, home)
+    memory.advance(fresh_log)
+    book.trust(the_key(fresh_log, memory))
+    with witness_server(book, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        witness = Witness(f"http://127.0.0.1:{server.server_port}", book.signer.key)
+        take(fresh_log, home, [witness])
+        new = rotate(fresh_log, home)
+        with pytest.raises(WitnessRefused, match=r"not signed by.*harness witness trust"):
+            take(fresh_log, home, [witness])
+        book.trust(new)
+        assert len(take(fresh_log, home, [witness]).note.signatures) == 2
+        server.shutdown()
 
 
 def test_an_anchor_that_is_down_keeps_a_checkpoint_from_no_other(
