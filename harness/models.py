@@ -17,6 +17,8 @@ from harness.log.payload import decoded
 from harness.log.places import parse
 from harness.replay_errors import ModelExists
 from replay.adapters import Artefact, check_adapter, check_digest, open_model, read_artefact
+from replay.adapters.bundle import BUNDLE
+from replay.adapters.uri import parse_uri
 from replay.isolation import IsolatedModel, open_isolated
 from replay.model import Model, ModelInfo
 from replay.model_errors import ModelChanged
@@ -87,8 +89,16 @@ def add_model(
         _keep(home, artefact)
         return event
     _keep(home, artefact)
-    body = {**msgspec.to_builtins(info), "artefact": artefact.digest}
+    body = {**msgspec.to_builtins(info), "artefact": artefact.digest, **_resolved(uri, artefact)}
     return log.control(REGISTERED, f"{name}:{version}", body, key=f"model:{name}:{version}")
+
+
+def _resolved(uri: str, artefact: Artefact) -> dict[str, str]:
+    """Return what an alias of a registry meant when it was resolved, for who reads the log to know."""
+    parsed = parse_uri(uri)
+    if parsed.scheme != "mlflow" or "@" not in parsed.target:
+        return {}
+    return {"resolved": artefact.path.removesuffix(BUNDLE)}
 
 
 def get_model(log: Log, reference: str) -> ModelInfo:

@@ -90,10 +90,10 @@ def looks_table(looks: Sequence[Shown]) -> str:
     if not looks:
         return "No look yet."
     heading = f"{'look':>4}  {'as of':<17}{'units':>6}{'difference':>12}  {'confidence sequence':<20}"
-    lines = [f"{heading}{'e-value':>8}  state"]
+    lines = [f"{heading}{'e-value':>11}  state"]
     lines += [
         f"{each.number:>4}  {when(each.time):<17}{each.units:>6}{_number(each.point):>12}  "
-        f"{_between(each.low, each.high):<20}{_e(each.e_value):>8}  {each.state}"
+        f"{_between(each.low, each.high):<20}{_e(each.e_value):>11}  {each.state}"
         for each in looks
     ]
     return "\n".join(lines)

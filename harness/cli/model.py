@@ -134,6 +134,7 @@ def _lines(event: Any) -> str:
     return "\n".join(
         [
             f"uri            {body['uri']}",
+            *([f"resolved       {body['resolved']}"] if "resolved" in body else []),
             f"inputs         {', '.join(body['inputs']) or '-'}",
             f"trained until  {_until(event)}",
             f"digest         {body['digest']}",

@@ -7,6 +7,8 @@ import msgspec
 
 from replay.model_errors import UntrustedModel
 
+# How the name of an artefact ends that is a bundle.
+BUNDLE = ".bundle"
 BUNDLE_BYTES_MAX = 2 * 2**30
 FILES_MAX = 10_000
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from replay.adapters.adapter import Artefact, Loaded
-from replay.adapters.bundle import folder_files, pack, unpack, write_files
+from replay.adapters.bundle import BUNDLE, folder_files, pack, unpack, write_files
 from replay.adapters.matrix_model import loaded_by
 from replay.adapters.pickled import require_pin
 from replay.adapters.python import call_of, column_of
@@ -33,7 +33,7 @@ def read(uri: ModelUri, folder: Path | None) -> tuple[str, bytes]:
         name, files = _fetched(uri)
     if _MODEL not in files:
         raise ModelNotLoaded(uri.text, f"no file {_MODEL} in it")
-    return f"{name}.bundle", pack(uri.text, files)
+    return f"{name}{BUNDLE}", pack(uri.text, files)
 
 
 def _fetched(uri: ModelUri) -> tuple[str, dict[str, bytes]]:

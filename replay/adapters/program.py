@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from replay.adapters.adapter import Artefact, Loaded
 from replay.adapters.answers import Answer, Output, read_answer
-from replay.adapters.bundle import pack, unpack, write_files
+from replay.adapters.bundle import BUNDLE, pack, unpack, write_files
 from replay.adapters.guard import CallFailed, guard, plain
 from replay.adapters.json_values import json_values
 from replay.adapters.python import column_of
@@ -56,7 +56,7 @@ def read(uri: ModelUri, folder: Path | None) -> tuple[str, bytes]:
             files[path.relative_to(home).as_posix()] = path.read_bytes()
     if not files and shutil.which(words[0]) is None:
         raise ModelNotFound(uri.text, f"no file {words[0]!r} in {home}, and no such program")
-    return "program.bundle", pack(uri.text, files)
+    return f"program{BUNDLE}", pack(uri.text, files)
 
 
 def _words(uri: ModelUri) -> list[str]:

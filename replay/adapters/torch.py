@@ -9,7 +9,7 @@ import msgspec
 
 from replay.adapters import python
 from replay.adapters.adapter import Artefact, Loaded, read_file
-from replay.adapters.bundle import pack, unpack
+from replay.adapters.bundle import BUNDLE, pack, unpack
 from replay.adapters.matrix_model import loaded_by, matrix_call
 from replay.adapters.uri import ModelUri
 from replay.loading_errors import LibraryMissing
@@ -24,7 +24,7 @@ def read(uri: ModelUri, folder: Path | None) -> tuple[str, bytes]:
     path, weights = read_file(uri, folder)
     _origin, source = python.source_of(_builder(uri), folder)
     name = "weights.safetensors" if path.endswith(".safetensors") else "weights.pt"
-    return f"{Path(path).name}.bundle", pack(uri.text, {name: weights, _BUILDER: source})
+    return f"{Path(path).name}{BUNDLE}", pack(uri.text, {name: weights, _BUILDER: source})
 
 
 def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Loaded:

@@ -4,6 +4,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from harness import models
+from harness.log.log import Log
+from replay.adapters import Artefact
+from replay.model import ModelInfo
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,3 +33,19 @@ def test_an_alias_is_frozen_to_its_version_and_a_pickle_needs_its_pin(tmp_path: 
     refused, half = said["pickle"]
     assert "runs code when it is loaded (mlflow.pyfunc.model)" in refused
     assert half == "1.5"
+
+
+@pytest.mark.parametrize(
+    ("target", "resolved"), [("models:/late@challenger", "models:/late/3"), ("models:/late/3", None)]
+)
+def test_what_an_alias_meant_is_in_the_log(
+    event_log: Log, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, target: str, resolved: str | None
+) -> None:
+    uri = f"mlflow:{target}"
+    opened = SimpleNamespace(info=ModelInfo("late", "7", "1" * 64, "mlflow", uri, ("x",)))
+    held = Artefact("0" * 64, b"model", "models:/late/3.bundle")
+    monkeypatch.setattr(models, "read_artefact", lambda *_: held)
+    monkeypatch.setattr(models, "open_isolated", lambda *_, **__: opened)
+    event = models.add_model(event_log, uri, name="late", version="7", folder=tmp_path)
+    assert event.body.get("resolved") == resolved
+    assert models.get_model(event_log, "late:7") == opened.info
