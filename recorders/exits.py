@@ -17,10 +17,10 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
-from typing import Any, Final, Protocol
-
-_AGAIN_S: Final = 0.01
+from typing import Any, Protocol
 
 
 class Flushing(Protocol):
@@ -30,8 +30,8 @@ class Flushing(Protocol):
         """Return whether everything has left in time, and go on."""
         ...
 
-    def is_held(self) -> bool:
-        """Return whether the interrupted thread is in the midst of what closing would wait for."""
+    def postpone(self, work: Callable[[], object]) -> bool:
+        """Have `work` done once the event is kept that the caller interrupted. Return False if it did not."""
         ...
 
     def close(self, timeout_s: float) -> bool:
@@ -105,10 +105,9 @@ class _Exits:
             recorder.renew()
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        if any(recorder.is_held() for recorder in list(self._carrying)):
-            # To wait here is to wait for ever: what was interrupted goes on, and the signal comes again.
-            threading.Thread(target=_again, args=(number,), daemon=True).start()
-            return
+        again = partial(self._on_sigterm, number, frame)
+        if any(recorder.postpone(again) for recorder in list(self._carrying)):
+            return  # to wait here is to wait for ever: what was interrupted goes on, and then this does
         # What goes on afterwards may record more. What ends here says goodbye: else it looks like a kill.
         goes_on = callable(self._previous) or self._previous is signal.SIG_IGN
         deadline = time.monotonic() + self._exit_s
@@ -119,11 +118,6 @@ class _Exits:
         elif self._previous is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-
-
-def _again(number: int) -> None:
-    time.sleep(_AGAIN_S)
-    os.kill(os.getpid(), number)
 
 
 _exits = _Exits()

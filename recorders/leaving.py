@@ -9,6 +9,8 @@ from recorders.outbox import Outbox
 
 def flush(outbox: Outbox, timeout_s: float) -> bool:
     """Return whether the log holds all that was accepted before this call. Waits up to the timeout."""
+    if outbox.journal is not None and outbox.journal.interrupted():
+        return False
     owed = {kind: tally.value for kind, tally in outbox.accepted.items()}
     outbox.hurry()
     deadline = time.monotonic() + timeout_s

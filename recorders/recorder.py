@@ -229,8 +229,11 @@ class Recorder:
     def close(self, timeout_s: float = 2.0) -> bool:
         """Accept no more. Return whether the log holds everything and knows every loss, within the timeout.
 
-        What could not leave is counted as dropped for the reason "exit". Safe to call twice.
+        What could not leave is counted as dropped for the reason "exit". Safe to call twice. From a signal
+        handler that interrupted `record` itself, with `crash_proof`, it is done right after; False then.
         """
+        if self.postpone(partial(self.close, timeout_s)):
+            return False
         complete, ended = leaving.close(self._own_outbox(), lambda: self._courier, timeout_s)
         if ended:
             self._link.close()
@@ -242,15 +245,17 @@ class Recorder:
 
         Return whether the log holds everything and knows every loss, within the timeout (`Limits.exit_s`).
         """
+        if self.postpone(partial(self.settle, timeout_s)):
+            return False
         wait_s = self._limits.exit_s if timeout_s is None else timeout_s
         complete = leaving.settle(self._own_outbox(), lambda: self._courier, wait_s)
         self._link.close()
         return complete
 
-    def is_held(self) -> bool:
-        """Return whether a signal interrupted its thread while it kept an event: what closes would wait."""
+    def postpone(self, work: Callable[[], object]) -> bool:
+        """Have `work` done once the event is kept that the caller interrupted. Return False if it did not."""
         journal = self._own_outbox().journal
-        return journal is not None and journal.held
+        return journal is not None and journal.postpone(work)
 
     def __enter__(self) -> Self:
         return self

@@ -12,11 +12,14 @@ import fcntl
 import logging
 import mmap
 import os
+import sys
 import threading
 import time
 import zlib
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Final
 from uuid import UUID
 
@@ -154,6 +157,7 @@ class SegmentFile:
             )
         self._folder = folder
         self._lock = threading.Lock()
+        self._postponed: list[Callable[[], object]] = []
         self._counts: dict[Kind, int] = {"decision": 0, "outcome": 0}
         self._opening = Opening(
             writer,
@@ -225,23 +229,17 @@ class SegmentFile:
             _ROOM,
         )
 
-    @property
-    def held(self) -> bool:
-        """Whether who writes is in the midst of it and stays so: a signal interrupted this very thread."""
-        if not self._lock.acquire(timeout=_PATIENCE_S):
-            return True
-        self._lock.release()
-        return False
-
     def keep(self, kind: Kind, items: list[bytes], queue: "deque[bytes]") -> bool:
         """Write an event and queue its items, in one order. Return False when there is no room for it."""
         data = items[0]
-        if len(data) > SEGMENT_BYTES // 2:
-            return False  # another file would not take it either
-        # Waiting has a price even where nobody is in the way.
-        if not self._lock.acquire(blocking=False) and not self._lock.acquire(timeout=_PATIENCE_S):
-            return False
+        held = False
         try:
+            if len(data) > SEGMENT_BYTES // 2:
+                return False  # another file would not take it either
+            # Waiting has a price even where nobody is in the way.
+            held = self._lock.acquire(blocking=False) or self._lock.acquire(timeout=_PATIENCE_S)
+            if not held:
+                return False
             if (not self._files or not self._files[-1].room(len(data))) and not (
                 self._another() and self._files[-1].room(len(data))
             ):
@@ -250,8 +248,39 @@ class SegmentFile:
             self._counts[kind] += 1
             queue.extend(items)
         finally:
-            self._lock.release()
+            if held:
+                self._lock.release()
+            if self._postponed:
+                self._catch_up()
         return True
+
+    def interrupted(self) -> bool:
+        """Whether the caller came in between on a thread that is in here already, as a signal's handler does.
+
+        It must not wait for what needs the lock: the sender does, and who holds it waits for the caller.
+        """
+        inside = (SegmentFile.keep.__code__, SegmentFile.close.__code__)
+        frame: FrameType | None = sys._getframe()  # noqa: SLF001  # `inspect` is a large import for a service
+        while frame is not None:
+            if frame.f_code in (*inside, SegmentFile._catch_up.__code__) and frame.f_locals["self"] is self:
+                return frame.f_code in inside
+            frame = frame.f_back
+        return False
+
+    def postpone(self, work: Callable[[], object]) -> bool:
+        """Have `work` done once the event is kept that the caller interrupted. Return False if it did not.
+
+        One that interrupted `close` is not called: the end that it asks for has begun.
+        """
+        if not self.interrupted():
+            return False
+        self._postponed.append(work)
+        return True
+
+    def _catch_up(self) -> None:
+        """Do what was postponed, now that the lock is free."""
+        while self._postponed:
+            self._postponed.pop(0)()
 
     def cut(self, frame: Frame, first: int) -> None:
         """Write down, before a frame is sent, which events it holds."""

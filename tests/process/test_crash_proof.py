@@ -291,3 +291,52 @@ def test_a_fork_where_there_is_no_room_counts_and_goes_on_when_there_is(
     assert recorder.close(10)
     assert beside.close(10)
     assert list(memory.iterdir()) == []
+
+
+SIGNALLED = """
+import os, signal, sys
+from pathlib import Path
+from recorders import Recorder, segment_file
+from tests.support.recording import PLAIN, TWO, MemoryLink
+
+ends, memory = sys.argv[1:]
+link = MemoryLink()
+recorder = Recorder("p", TWO, link, model="m", model_version="1", crash_proof=Path(memory))
+told = []
+
+def own(number, frame):
+    told.append((recorder.flush(), recorder.settle(), recorder.close()))
+
+if ends == "own":
+    signal.signal(signal.SIGTERM, own)
+if ends == "chained":
+    recorders = __import__("recorders.exits").exits
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+    recorders.flush_on_sigterm()
+write = segment_file._File.write
+
+def interrupted(self, mark, body):
+    if mark == b"D" and recorder.counters.accepted == 3:
+        segment_file._File.write = write
+        os.kill(os.getpid(), signal.SIGTERM)
+    write(self, mark, body)
+
+segment_file._File.write = interrupted
+for _ in range(3):
+    assert recorder.record(PLAIN)
+recorder.record(PLAIN)
+assert told == [(False, False, False)], told
+assert recorder.record(PLAIN) is None, "closed right after"
+assert recorder.counters.acked == 4 == sum(frame.events for frame in link.frames), recorder.counters
+"""
+
+
+@pytest.mark.parametrize(("ends", "status"), [("default", -signal.SIGTERM), ("own", 0), ("chained", 7)])
+def test_a_signal_that_meets_an_event_being_kept_ends_the_service(
+    ends: str, status: int, memory: Path
+) -> None:
+    """A handler of the service and the sender waited for each other for ever."""
+    command = [sys.executable, "-c", SIGNALLED, ends, str(memory)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == status, done.stderr
+    assert list(memory.iterdir()) == [], "all of it left"
