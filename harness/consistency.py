@@ -1,8 +1,10 @@
 """The consistency check: recompute features on a sample of decisions and compare with what was served."""
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +82,11 @@ def check_consistency(
     the rows of `raw` with that decision_id; without `raw`, the recorded fields of role context.
 
     Raises:
-        NothingToScore: no decision in the range, or none in the sample.
+        NothingToScore: no decision in the range.
         MixedFeatureSets: the range holds several, and none of them was chosen. NotFound: not the chosen one.
         FeatureUnknown: it answers a feature that was never served.
-        UsageError: there is no such function, it raised or answered something else, or the raw inputs have a
-            decision twice.
+        UsageError: there is no such function, it raised or answered something else, the raw inputs have a
+            decision twice, or the sample holds none.
     """
     if not 0.0 < sample.share <= 1.0:
         raise UsageError(
@@ -172,8 +174,14 @@ def _served(log: Log, sample: Sample) -> tuple[pa.Table, int]:
         raise NotFound("feature set", wanted, held)
     if wanted is None and len(held) > 1:
         raise MixedFeatureSets(held)
-    if not any(table.num_rows for table in tables):
+    if not tables:
         raise NothingToScore(sample.decision_point, sample.start, sample.stop)
+    if not any(table.num_rows for table in tables):
+        raise UsageError(
+            f"The sample holds none of {held.total():,} decisions of {sample.decision_point!r}.",
+            f"Expected one at least; a share of {sample.share:g} chose none of them.",
+            "Choose a larger share, or another seed.",
+        )
     together = pa.concat_tables(tables, promote_options="default")
     context = [f.name for found in sets.values() for f in found.fields if f.role == "context"]
     named = together.rename_columns([name.removeprefix(FEATURE) for name in together.schema.names])
@@ -205,18 +213,30 @@ def _inputs(served: pa.Table, raw: pa.Table | None) -> tuple[pa.Table, pa.Table]
 
 def _recomputed(name: str, function: Any, inputs: pa.Table, served: pa.Table) -> pa.Table:
     """Return what the function answers, in the types that were served."""
-    answer, failed = guard(function, to_frame(inputs.combine_chunks()))
+    given = to_frame(inputs.combine_chunks())
+    order = given.index.copy()
+    with redirect_stdout(
+        sys.stderr
+    ):  # what the function prints is no part of the answer, least of all of JSON
+        answer, failed = guard(function, given)
     if failed is not None:
         raise _wrong(name, f"raised {failed.reason}")
     if not isinstance(answer, pd.DataFrame) or len(answer) != inputs.num_rows:
         size = f" of {len(answer)} rows" if isinstance(answer, pd.DataFrame) else ""
         raise _wrong(name, f"answered a {type(answer).__name__}{size} to {inputs.num_rows:,} rows")
+    if not answer.columns.is_unique:
+        twice = answer.columns[answer.columns.duplicated()].astype(str)
+        raise _wrong(name, f"answered {', '.join(twice.unique())} more than once")
     if "decision_id" in answer.columns and list(answer["decision_id"]) != inputs["decision_id"].to_pylist():
         raise _wrong(name, "answered rows of other decisions, or in another order")
+    if not answer.index.equals(order) and set(answer.index) == set(order):  # sorted on the way, and not back
+        raise _wrong(name, "answered the rows in another order")
     wanted = [column for column in answer.columns if column != "decision_id"]
-    unknown = [str(column) for column in wanted if column not in served.schema.names]
-    if unknown or not wanted:
-        raise FeatureUnknown(unknown or ["(no column)"], served.schema.names)
+    if not wanted:
+        raise _wrong(name, "answered no feature")
+    known = [one for one in served.schema.names if one not in {"decision_id", "statuses"}]
+    if unknown := [str(column) for column in wanted if column not in known]:
+        raise FeatureUnknown(unknown, known)
     return pa.table({column: _typed(name, column, answer[column], served) for column in wanted})
 
 

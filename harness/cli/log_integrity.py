@@ -96,6 +96,7 @@ def check_receipts(files: tuple[Path, ...], folder: Path | None, json: bool) -> 
 
 @click.command()
 @click.argument("what", metavar="ID")
+@click.option("-d", "--decision-point", help="Where the decision was made: then ID is no position.")
 @click.option("--label", default=None, help="Prove the last outcome of this label for the decision ID.")
 @click.option("-o", "--output", type=PROOFS, help="Where the proof goes. Default: POSITION.proof.")
 @click.option(
@@ -107,6 +108,7 @@ def check_receipts(files: tuple[Path, ...], folder: Path | None, json: bool) -> 
 def prove(
     *,
     what: str,
+    decision_point: str | None,
     label: str | None,
     output: Path | None,
     row: Path | None,
@@ -114,13 +116,16 @@ def prove(
     folder: Path | None,
     json: bool,
 ) -> None:
-    """Write the proof that one event is in the log: a decision's ID, or any position."""
+    """Write the proof that one event is in the log: a decision's ID, or any position.
+
+    A number is a position, unless -d or --label says that it is an ID.
+    """
     from harness.integrity.log_keys import integrity_folder
     from harness.integrity.prove import find
     from harness.integrity.prove import prove as proven
 
     with opened(folder) as source:
-        position = find(source, what, label)
+        position = find(source, what, label, decision_point)
         made = proven(source, integrity_folder(folder), position, cosigned=cosigned)
     path = output or Path(f"{position}.proof")
     data = made.proof.render()
@@ -128,7 +133,8 @@ def prove(
     if row is not None:
         _write(row, made.row)
     fields = _fields(made.proof) | {"kind": made.kind, "proof": path, "bytes": len(data)}
-    emit(fields, json=json, text=f"{path}: {made.kind} {what} at position {position}, {len(data)} bytes")
+    named = f"{made.kind} {made.proof.identifier} at position {position}"
+    emit(fields, json=json, text=f"{path}: {named}, {len(data)} bytes")
 
 
 @click.command("check-proof")

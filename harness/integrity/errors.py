@@ -8,10 +8,13 @@ HarnessError (recorders.errors)
 ├── WitnessRefused      a witness knows another history                             exit 40
 ├── OutsideUnavailable  a witness, webhook or time-stamping service does not answer exit 1
 ├── KeyUnusable         a key file that is missing, readable by others, or no key   exit 2
+├── IdAmbiguous         an id that decisions of several decision points have        exit 2
 └── NotCovered          an event that no checkpoint covers yet                      exit 2
 """
 
 # ruff: noqa: N818  # the names are the design's words; what derives from HarnessError is an error
+
+from collections.abc import Mapping
 
 from harness.log.lines import escaped
 from recorders.errors import HarnessError
@@ -127,6 +130,21 @@ class KeyUnusable(HarnessError):
         expected = expected or "Expected an Ed25519 key that is ours alone."
         super().__init__(f"{what}: {reason}.", expected, remedy)
         self.reason = reason
+
+
+class IdAmbiguous(HarnessError):
+    """An id that decisions of several decision points have. `places`: a position for each of the points."""
+
+    exit_code = 2
+
+    def __init__(self, identifier: str, places: Mapping[str, int]) -> None:
+        listed = ", ".join(f"{point} (position {place})" for point, place in sorted(places.items()))
+        super().__init__(
+            f'"{identifier}" is at {len(places)} decision points: {escaped(listed)}.',
+            "Expected an id of one of them.",
+            "Name the decision point with -d.",
+        )
+        self.places = dict(places)
 
 
 class NotCovered(HarnessError):

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from harness.errors import NotFound, UnknownPosition
 from harness.integrity.checkpoint import Checkpoint
 from harness.integrity.checkpoints import latest
-from harness.integrity.errors import NotCovered, ProofInvalid
+from harness.integrity.errors import IdAmbiguous, NotCovered, ProofInvalid
 from harness.integrity.log_keys import known_keys
 from harness.integrity.memory import open_memory
 from harness.integrity.note import Signature
@@ -19,12 +19,15 @@ from harness.log.event_leaves import control_identifier, control_leaf, event_lea
 from harness.log.log import Log
 from harness.log.merkle import Tree
 from harness.log.payload import decoded
+from harness.log.points import check_point
 from harness.log.stored import StoredBatch
 from recorders.canonical import digest
 from recorders.columns import decode_batch, encode_batch
 from recorders.errors import CorruptBatch
 
 KINDS: Final = ("decision", "outcome", "score")
+
+_POSITION_DIGITS: Final = 19  # no log is longer
 
 
 class Proven(NamedTuple):
@@ -35,19 +38,38 @@ class Proven(NamedTuple):
     row: bytes
 
 
-def find(log: Log, what: str, label: str | None = None) -> int:
+def find(log: Log, what: str, label: str | None = None, decision_point: str | None = None) -> int:
     """Return the position of an event: a number, or that of the first decision with this id.
 
-    With `label` it is the last outcome of that label for the decision: what holds now.
+    With `label` it is the last outcome of that label for the decision: what holds now. With either `label`
+    or `decision_point` a number is an id too.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none, or no such decision point.
+        IdAmbiguous: several decision points have a decision of that id.
     """
-    if what.isdecimal():
+    if what.isdecimal() and len(what) <= _POSITION_DIGITS and label is None and decision_point is None:
         return int(what)
-    found = None
+    check_point(log, decision_point)
+    kind = "decision" if label is None else "outcome"
+    span = (1, log.head().position + 1)
+    points = [point for (point,) in log.rows("points", kind=kind, start=span[0], stop=span[1])]
+    found = {}
+    for point in points if decision_point is None else [decision_point]:
+        if place := _place(log, span, point, what, label):
+            found[point] = place
+    if len(found) > 1:
+        raise IdAmbiguous(what, found)
+    if not found:
+        raise NotFound(kind, what if label is None else f"{what} with label {label}", None)
+    return next(iter(found.values()))
+
+
+def _place(log: Log, span: tuple[int, int], point: str, what: str, label: str | None) -> int | None:
+    """Return the position of the first decision of that id, or of the last outcome of that label."""
     kind, columns = ("decision", ["decision_id"]) if label is None else ("outcome", ["decision_id", "label"])
-    for batch in log.read(1, log.head().position + 1, kind=kind, columns=columns):
+    found = None
+    for batch in log.read(*span, kind=kind, decision_point=point, columns=columns):
         if not set(columns) <= set(batch.schema.names):
             continue
         chosen = pc.equal(batch.column("decision_id"), what)
@@ -58,8 +80,6 @@ def find(log: Log, what: str, label: str | None = None) -> int:
             found = int(places[-1].as_py())
             if label is None:
                 return int(places[0].as_py())
-    if found is None:
-        raise NotFound(kind, what if label is None else f"{what} with label {label}", None)
     return found
 
 

@@ -5,12 +5,13 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from harness.errors import NotFound, UnknownPosition
 from harness.integrity.checkpoints import take
 from harness.integrity.compare import compare
-from harness.integrity.errors import HistoryForked, KeyUnusable, MemoryDamaged, NotCovered
+from harness.integrity.errors import HistoryForked, IdAmbiguous, KeyUnusable, MemoryDamaged, NotCovered
 from harness.integrity.log_keys import key_path, known_keys, rotate, the_key
 from harness.integrity.memory import Memory, open_memory
 from harness.integrity.note import PublicKey
@@ -67,6 +68,26 @@ def test_an_event_is_found_by_its_id(fresh_log: Log) -> None:
         find(log, "flights.late/9999")
     with pytest.raises(NotFound):
         find(log, "flights.late/7", "another label")
+
+
+def test_an_id_that_is_a_number_or_not_alone_is_never_taken_for_another_event(fresh_log: Log) -> None:
+    log, writer, named = filled(fresh_log), uuid.uuid4(), pa.array(["17", "flights.late/7"])
+    for sequence, rows in enumerate((decisions(2), outcomes(2)), 1):
+        at = rows.schema.get_field_index("decision_id")
+        renamed = rows.set_column(at, rows.schema.field(at), named)
+        log.append(stored(renamed, writer, sequence, point="fraud"))
+    assert log.head().position == 611
+    assert find(log, "17") == 17
+    assert find(log, "17", decision_point="fraud") == 608
+    assert find(log, "17", "late") == 610, "a label is of a decision, whatever its id looks like"
+    with pytest.raises(IdAmbiguous) as told:
+        find(log, "flights.late/7")
+    assert told.value.places == {"flights.late": 8, "fraud": 609}
+    assert find(log, "flights.late/7", decision_point="flights.late") == 8
+    with pytest.raises(NotFound, match="decision point"):
+        find(log, "17", decision_point="frode")
+    with pytest.raises(NotFound):
+        find(log, "9" * 5_000)
 
 
 def test_what_no_checkpoint_covers_is_not_proven(fresh_log: Log, host: Path) -> None:

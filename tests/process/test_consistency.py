@@ -37,6 +37,22 @@ def broken(raw):
 
 def short(raw):
     return raw[:1]
+
+def sorted_on_the_way(raw):
+    return good(raw.sort_values("n", ascending=False))[["amount", "items"]]
+
+def twice(raw):
+    return good(raw)[["amount", "items", "amount"]]
+
+def empty(raw):
+    return raw[["decision_id"]]
+
+def status(raw):
+    return raw.assign(statuses="")[["statuses"]]
+
+def talks(raw):
+    print("rows:", len(raw))
+    return good(raw)
 """
 
 
@@ -114,6 +130,10 @@ def test_of_several_feature_sets_one_is_chosen(harness):
         ("broken", (), "raw.parquet", 2, "raised RuntimeError: no such input"),
         ("short", (), "raw.parquet", 2, "answered a DataFrame of 1 rows"),
         ("turned", (), "raw.parquet", 2, "answered rows of other decisions, or in another order"),
+        ("sorted_on_the_way", (), "raw.parquet", 2, "answered the rows in another order"),
+        ("twice", (), "raw.parquet", 2, "answered amount more than once"),
+        ("empty", (), "raw.parquet", 2, "answered no feature"),
+        ("status", (), "raw.parquet", 2, "'statuses'"),
         ("renamed", (), "raw.parquet", 2, "'colour'"),
         ("nothing", (), "raw.parquet", 2, "has no attribute 'nothing'"),
         ("good", (), "twice.parquet", 2, "2 of 702 rows of raw inputs"),
@@ -122,6 +142,7 @@ def test_of_several_feature_sets_one_is_chosen(harness):
         ("good", ("--tolerance", "amount"), "raw.parquet", 2, "'amount' does not say which feature"),
         ("good", ("--tolerance", "amount=abs:1", "--tolerance", "amount=exact"), "raw.parquet", 2, "twice"),
         ("good", ("--sample", "0"), "raw.parquet", 2, "The share is 0"),
+        ("good", ("--sample", "1e-9"), "raw.parquet", 2, "The sample holds none of 1,000 decisions"),
         ("good", ("--from", "900", "--to", "900"), "raw.parquet", 2, "No decision of"),
         ("good", (), "shop_features.py", 2, "cannot be read"),
         ("good", (), None, 2, "raised KeyError"),
@@ -129,6 +150,10 @@ def test_of_several_feature_sets_one_is_chosen(harness):
 )
 def test_what_cannot_be_checked_is_said(harness, function, words, raw, code, said):
     assert said in harness(function, *words, raw=raw, code=code)
+
+
+def test_what_the_function_prints_is_no_part_of_the_answer(harness):
+    assert json.loads(harness("talks", "--sample", "1", "--json"))["agrees"]
 
 
 @pytest.mark.parametrize(
