@@ -15,7 +15,7 @@ def test_the_list_has_each_decision_once() -> None:
     assert sorted(name for _, name, _ in LISTED) == [path.name for path in DECISIONS]
 
 
-@pytest.mark.parametrize("number, name, title", LISTED)
+@pytest.mark.parametrize(("number", "name", "title"), LISTED)
 def test_a_decision_has_the_number_and_the_title_of_its_list(number: str, name: str, title: str) -> None:
     """The first line is `# NNNN Title`, and the file's name begins with the number."""
     head = (FOLDER / name).read_text().partition("\n")[0]
@@ -26,4 +26,4 @@ def test_a_decision_has_the_number_and_the_title_of_its_list(number: str, name: 
 @pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.name[:4])
 def test_a_decision_says_what_would_change_it(path: Path) -> None:
     """A decision without it is a habit."""
-    assert re.search(r"change (our|the|its|this|my)?\s*(mind|it|decision)|reconsider", path.read_text(), re.I)
+    assert re.search(r"change (our|the|its) (mind|decision)|change it\b", path.read_text(), re.IGNORECASE)
