@@ -232,26 +232,32 @@ class SegmentFile:
     def keep(self, kind: Kind, items: list[bytes], queue: "deque[bytes]") -> bool:
         """Write an event and queue its items, in one order. Return False when there is no room for it."""
         data = items[0]
-        held = False
         try:
             if len(data) > SEGMENT_BYTES // 2:
                 return False  # another file would not take it either
             # Waiting has a price even where nobody is in the way.
-            held = self._lock.acquire(blocking=False) or self._lock.acquire(timeout=_PATIENCE_S)
-            if not held:
+            if self._lock.locked() and not self._free_in_time():
                 return False
-            if (not self._files or not self._files[-1].room(len(data))) and not (
-                self._another() and self._files[-1].room(len(data))
-            ):
-                return False
-            self._files[-1].write(_EVENT[kind], data)
-            self._counts[kind] += 1
-            queue.extend(items)
+            with self._lock:  # `acquire` would leave it held where a signal's handler raises right behind it
+                if (not self._files or not self._files[-1].room(len(data))) and not (
+                    self._another() and self._files[-1].room(len(data))
+                ):
+                    return False
+                self._files[-1].write(_EVENT[kind], data)
+                self._counts[kind] += 1
+                queue.extend(items)
         finally:
-            if held:
-                self._lock.release()
             if self._postponed:
                 self._catch_up()
+        return True
+
+    def _free_in_time(self) -> bool:
+        """Wait for the lock, but not for a holder that a signal interrupted: this thread perhaps."""
+        end = time.monotonic() + _PATIENCE_S
+        while self._lock.locked():
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_PATIENCE_S / 1_000)
         return True
 
     def interrupted(self) -> bool:

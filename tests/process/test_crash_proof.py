@@ -340,3 +340,34 @@ def test_a_signal_that_meets_an_event_being_kept_ends_the_service(
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == status, done.stderr
     assert list(memory.iterdir()) == [], "all of it left"
+
+
+RAISING = """
+import signal, sys
+from pathlib import Path
+from recorders import Recorder
+from tests.support.recording import PLAIN, TWO, MemoryLink
+
+recorder = Recorder("p", TWO, MemoryLink(), model="m", model_version="1", crash_proof=Path(sys.argv[1]))
+
+def interrupt(number, frame):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+for turn in range(300):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 1e-4 + turn * 1e-6)
+        while True:
+            recorder.record(PLAIN)
+    except KeyboardInterrupt:
+        pass
+assert recorder.record(PLAIN)
+recorder.close()
+"""
+
+
+def test_a_handler_that_raises_leaves_no_lock_behind(memory: Path) -> None:
+    """Where it raised right after the lock was taken, as Ctrl-C may, the service never ended."""
+    command = [sys.executable, "-c", RAISING, str(memory)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
