@@ -1,5 +1,7 @@
 """What a training set is cut by; with the log up to a place it decides every value (docs/adr/0025)."""
 
+import math
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +15,7 @@ from replay.splits import Split
 from replay.weights import Weights
 
 FORMATS = ("training-set/1", "training-set/2")
+FOLDS = 10_000  # each is an entry of the manifest, and a model to train
 
 Where = dict[str, list[str | int | float | bool]]
 
@@ -99,8 +102,17 @@ def check_declarable(spec: Spec) -> None:
     Not when a specification is made: sets that were registered with it are still read.
 
     Raises:
-        SpecUnusable: dr weights together with sampling weights, or with a label of immature decisions.
+        SpecUnusable: dr weights together with sampling weights, or with a label of immature decisions; a
+            number that is not finite; more than FOLDS folds.
     """
+    for place, number in _numbers("", msgspec.to_builtins(spec)):
+        if not math.isfinite(number):
+            raise SpecUnusable(
+                f"The specification has {place} {number}.",
+                'Expected a finite number, which the log can hold; a value of where as text, "nan" or "inf".',
+            )
+    if spec.split is not None and (spec.split.folds or 0) > FOLDS:
+        raise SpecUnusable(f"The split has {spec.split.folds:,} folds.", f"Expected at most {FOLDS:,}.")
     if spec.weights is None or spec.weights.policy != "dr":
         return
     if spec.weights.inclusion:
@@ -116,6 +128,18 @@ def check_declarable(spec: Spec) -> None:
             "known, and these are known only in part.",
             'Expected immature = "exclude" with dr, or ips or snips.',
         )
+
+
+def _numbers(place: str, said: Any) -> Iterator[tuple[str, float]]:
+    """Yield every float of a specification in plain form, with the keys that lead to it."""
+    if isinstance(said, float):
+        yield place, said
+    elif isinstance(said, dict):
+        for key, value in said.items():
+            yield from _numbers(f"{place}.{key}" if place else key, value)
+    elif isinstance(said, list | tuple):
+        for value in said:
+            yield from _numbers(place, value)
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
