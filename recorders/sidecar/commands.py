@@ -50,7 +50,7 @@ def status(settings: Settings) -> dict[str, Any]:
 
 
 def drain(settings: Settings, *, timeout_s: float) -> dict[str, Any]:
-    """Let a running sidecar take no more, ship all and end. Return its last status.
+    """Let a running sidecar take no more, ship all and end. Return its last status, and that nothing waits.
 
     Raises:
         NotDrained: it ended otherwise, killed perhaps.
@@ -65,7 +65,8 @@ def drain(settings: Settings, *, timeout_s: float) -> dict[str, Any]:
             batches, frames = _left(settings)
             if batches or frames:
                 raise NotDrained(batches, frames) from None
-            return last | {"ended": True}
+            # It ended after its last answer: the folder, not that, says how far it came.
+            return last | {"ship": last["ship"] | {"drained": True, "waiting": 0}, "ended": True}
         time.sleep(POLL_S)
     waiting, state = last["ship"]["waiting"], last["ship"]["state"]
     raise HarnessError(

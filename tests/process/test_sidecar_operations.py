@@ -12,6 +12,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ import pytest
 from harness.log.log import Log
 from recorders.errors import LinkUnavailable
 from recorders.sidecar import commands
-from recorders.sidecar.errors import ExtraMissing, SettingsError, SidecarForeign
+from recorders.sidecar.errors import ExtraMissing, SettingsError, SidecarForeign, SidecarUnreachable
 from recorders.sidecar.metrics import SERIES
 from recorders.sidecar.settings import DoorsSettings, Settings, load
 from recorders.socket_link import SocketLink
@@ -158,6 +159,24 @@ def test_a_sidecar_that_was_killed_while_it_was_drained_is_not_drained(tmp_path:
         assert "ended before it was drained" in done.stderr
         assert "`python -m recorders.sidecar ship`" in done.stderr
         assert "No sidecar answers" in sidecar.run("status").stderr
+
+
+def test_a_sidecar_that_ended_drained_is_said_to_be_drained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had answered before its end was told: one batch waits, and it is not drained."""
+
+    def ask(path: Path, method: str, _resource: str) -> dict[str, Any]:
+        if method == "GET":
+            raise SidecarUnreachable(str(path), "gone")
+        return {"ship": {"drained": False, "waiting": 1, "state": "shipping"}}
+
+    monkeypatch.setattr(commands.ops, "ask", ask)
+    with Running(tmp_path / "s", NOWHERE):
+        pass
+    settings = msgspec.structs.replace(load(None, {}), folder=str(tmp_path / "s"))
+    done = commands.drain(settings, timeout_s=5.0)
+    assert (done["ended"], done["ship"]) == (True, {"drained": True, "waiting": 0, "state": "shipping"})
 
 
 def test_a_folder_that_is_not_there_is_not_shipped(tmp_path: Path) -> None:
