@@ -15,7 +15,7 @@ def flush(outbox: Outbox, timeout_s: float) -> bool:
     outbox.hurry()
     deadline = time.monotonic() + timeout_s
     while any(outbox.settled[kind] < count for kind, count in owed.items()):
-        if time.monotonic() >= deadline:
+        if not time.monotonic() < deadline:  # of NaN, which a service may have computed, too
             return False
         time.sleep(POLL_S / 4)
     return not outbox.gave_up

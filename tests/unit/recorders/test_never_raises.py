@@ -1,5 +1,6 @@
 """record() never raises: whatever a caller's objects do when they are touched ends as a count."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
@@ -215,6 +216,17 @@ def test_a_link_that_is_down_is_not_felt() -> None:
     recorder.outbox.hurry()
     assert recorder.carry()
     assert recorder.record(PLAIN)
+
+
+def test_a_timeout_that_is_no_number_is_over() -> None:
+    """flush waited for ever where the log was away."""
+    recorder = still(MemoryLink(down))
+    recorder.record(PLAIN)
+    started = threading.Thread(target=lambda: flushed.append(recorder.flush(float("nan"))), daemon=True)
+    flushed: list[bool] = []
+    started.start()
+    started.join(10)
+    assert flushed == [False]
 
 
 def test_keyboard_interrupts_pass() -> None:
