@@ -101,6 +101,12 @@ class Config(msgspec.Struct, frozen=True):
                 'Expected url = "s3://bucket/prefix", and options as a table if there are any.',
                 "Correct it, or leave it out to keep segments in .harness/store.",
             )
+        if store.get("url", "kept") == "":
+            raise ConfigError(
+                f"[store] url in {where / FILE} is empty: segments would lie beside harness.toml.",
+                'Expected url = "s3://bucket/prefix", or a folder.',
+                "Write it, or leave it out to keep segments in .harness/store.",
+            )
         patience = store.get("timeout_s", 1)
         if isinstance(patience, bool) or not isinstance(patience, int | float) or not 0 < patience < 86_400:  # noqa: PLR2004
             raise ConfigError(

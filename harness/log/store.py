@@ -30,6 +30,12 @@ _EXTRAS: Final = {
     "abfs": "azure",
     "abfss": "azure",
 }
+_CACHE: Final = "it answers for a store out of a cache, which is not what was written there"
+_UNFIT: Final = {
+    "memory": "what is put there is gone when the command ends",
+    "data": "nothing can be put there",
+    **dict.fromkeys(("simplecache", "filecache", "blockcache", "cached"), _CACHE),
+}
 # What the clients of the object stores raise beside OSError. Their packages are optional: found once loaded.
 _CLIENTS: Final = (
     ("botocore.exceptions", "BotoCoreError"),
@@ -66,6 +72,9 @@ class Store:
         self.address = address
         self._timeout_s = timeout_s
         self.shown = shown(address)
+        for scheme in (part.partition(":")[0] for part in address.split("::") if ":" in address):
+            if scheme in _UNFIT:
+                raise StoreUnknown(self.shown, _UNFIT[scheme], "Name the store itself in [store].")
         try:
             self._fs, root = fsspec.core.url_to_fs(
                 address, use_listings_cache=False, skip_instance_cache=True, **(options or {})
@@ -79,7 +88,9 @@ class Store:
                 else f"Install the fsspec package for {scheme}."
             )
             raise StoreUnknown(self.shown, "its package is not installed", remedy) from error
-        except (ValueError, TypeError) as error:
+        except (ConnectionError, TimeoutError) as error:
+            raise StoreUnreachable(self.shown, _reason(error)) from error
+        except (ValueError, TypeError, AttributeError, OSError) as error:  # a client that cannot be made
             raise StoreUnknown(self.shown, str(error), "Correct [store] in harness.toml.") from error
         self._root = root.rstrip("/")
         self.local = isinstance(self._fs, LocalFileSystem)

@@ -243,5 +243,23 @@ def test_an_address_that_names_no_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "harness.toml").write_text("[store]\nurl = 7\n")
     with pytest.raises(ConfigError, match="is not an address"):
         Config.load(tmp_path)
+    (tmp_path / "harness.toml").write_text('[store]\nurl = ""\n')
+    with pytest.raises(ConfigError, match=r"url in .* is empty"):
+        Config.load(tmp_path)
     (tmp_path / "harness.toml").write_text('[store]\nurl = "kept"\n')
     assert Config.load(tmp_path).store.url == str(tmp_path / "kept")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("memory://kept", "gone when the command ends"),
+        ("dir::memory://kept", "gone when the command ends"),
+        ("simplecache::s3://models/log", "out of a cache"),
+        ("data:,kept", "nothing can be put there"),
+        ("zip://kept", "directory"),
+    ],
+)
+def test_a_store_that_forgets_or_answers_for_another_is_refused(address: str, said: str) -> None:
+    with pytest.raises(StoreUnknown, match=said):
+        Store(address)
