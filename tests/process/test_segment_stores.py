@@ -125,7 +125,7 @@ def test_what_is_sealed_to_its_end_is_read_without_a_batch_of_the_database(
         found = log.read(start, stop, kind="decision", decision_point="flights.late")
         return [batch.num_rows for batch in found]
 
-    def chunks(_: Any, start: int, *__: Any) -> Iterator[Any]:
+    def chunks(_: Any, start: int, *__: Any, **___: Any) -> Iterator[Any]:
         asked.append(start)
         return iter(())
 
