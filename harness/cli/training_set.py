@@ -110,6 +110,12 @@ def _plain(log: Any, given: dict[str, Any]) -> tuple[Any, Any]:
             "Expected them, or a file with --spec.",
             'See "harness training-set create --help".',
         )
+    if names(given["features"]) == ():
+        raise UsageError(
+            f"--features {given['features']!r} names none.",
+            "Expected one or more, with commas between them.",
+            "Leave it out for all of role feature.",
+        )
     first, after = range_of(log, given["decision_point"], given["start"], given["stop"])
     at = log.as_of(given["as_of"])
     test_from = _instant(given["test_from"])

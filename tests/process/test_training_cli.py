@@ -142,6 +142,12 @@ def test_a_file_and_options_do_not_mix(harness):
         assert "--gap is given without --test-from" in harness(*plain, "--gap", gap, code=2)
 
 
+@pytest.mark.parametrize("given", ["", " , "])
+def test_features_that_name_none_are_not_a_set_without_features(harness, given):
+    told = harness("create", "-d", POINT, "--label", "fraud", "--window", "3h", "--features", given, code=2)
+    assert "names none. Expected one or more" in told
+
+
 def test_a_manifest_that_lies_about_its_form_is_refused(harness, tmp_path):
     harness("create", "--spec", "spec.toml", "--out", "set")
     path = tmp_path / "set" / "manifest.json"
