@@ -33,8 +33,10 @@ class ColumnsError(ReplayError):
 
     exit_code = 2
 
-    def __init__(self, happened: str, expected: str) -> None:
-        super().__init__(happened, expected, "Read the range with all columns of its kind.")
+    def __init__(
+        self, happened: str, expected: str, remedy: str = "Read the range with all columns of its kind."
+    ) -> None:
+        super().__init__(happened, expected, remedy)
 
 
 class NotOneValue(ReplayError):

@@ -86,6 +86,8 @@ def check_names(features: Sequence[str], own: Sequence[str]) -> None:
         raise ColumnsError(
             f"The features {', '.join(taken or twice)} have names of other columns of the training set.",
             f"Expected each once, and other names than {', '.join(own)}.",
+            "Name the features to take (`--features`, or `features` of the specification), or record it "
+            "under another name in the next version of the feature set.",
         )
 
 
@@ -101,13 +103,19 @@ def selected(decisions: pa.Table, where: Mapping[str, Sequence[object]]) -> pa.A
     for name, values in where.items():
         column = FEATURE + name if FEATURE + name in decisions.schema.names else name
         if column not in decisions.schema.names:
-            raise ColumnsError(f"There is no column {name!r}.", f"Found {', '.join(decisions.schema.names)}.")
+            raise ColumnsError(
+                f"There is no column {name!r}.",
+                f"Found {', '.join(decisions.schema.names)}.",
+                "Name one of them in `where`.",
+            )
         kind = decisions.schema.field(column).type
         try:
             wanted = pc.cast(pa.array([str(value) for value in values], pa.string()), kind)
         except pa.ArrowException as error:
             raise ColumnsError(
-                f"Column {name!r} is {kind}: {error}.", "Expected values of that type."
+                f"Column {name!r} is {kind}: {error}.",
+                "Expected values of that type.",
+                "Correct it in `where`.",
             ) from error
         found = pc.is_in(decisions.column(column), value_set=wanted).combine_chunks()
         kept = pc.and_(kept, pc.and_(found, decisions.column(column).is_valid().combine_chunks()))
