@@ -85,10 +85,14 @@ def limits_of(
         limits = msgspec.convert(said | {"in_process": in_process}, Limits)
     except msgspec.ValidationError as error:
         raise ConfigError(f"[challengers] in {FILE}: {error}.", "Expected numbers.", "Correct it.") from error
-    if not all(getattr(limits, name) > 0 for name in LIMITS):
-        raise ConfigError(
-            "A limit of challengers is 0 or less.", "Expected numbers above 0.", f"Correct it in {FILE}."
-        )
+    for name in LIMITS:
+        if not getattr(limits, name) > 0:
+            where = "where it was given" if given.get(name) is not None else f"in [challengers] of {FILE}"
+            raise ConfigError(
+                f"{name} = {getattr(limits, name)} is no limit of challengers.",
+                "Expected a number above 0.",
+                f"Correct it {where}.",
+            )
     return limits
 
 

@@ -121,9 +121,9 @@ def run_replays(  # noqa: PLR0913  as `run_replay`
                 model = stack.enter_context(
                     challenger(log, reference, decision_point=decision_point, folder=folder, limits=limits)
                 )
+                check_inputs(log, model.info, decision_point, start, stop)
                 run = begin(log, model.info, reference, decision_point, start, stop)
                 if run.completed_at is None:
-                    check_inputs(log, model.info, run.decision_point, run.start, run.stop)
                     waiting[reference] = (model, run)
                 found[reference] = run
             except HarnessError as error:
@@ -201,11 +201,14 @@ def replay_in_parts(
     told = progress or _silent
     try:
         info = _check_place(log, model_ref, start, stop)
+        stored = completed(log, info, decision_point, start, stop)
+        if stored is not None:
+            return stored
+        bounds = limits or limits_of(folder)
+        check_inputs(log, info, decision_point, start, stop)
         run = begin(log, info, model_ref, decision_point, start, stop)
         if run.completed_at is not None:
             return run
-        check_inputs(log, info, decision_point, start, stop)
-        bounds = limits or limits_of(folder)
     except HarnessError as error:
         return error
     append = Appending(log, run, told)

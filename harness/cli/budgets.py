@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.finite import Finite
 from harness.cli.places import duration
 from harness.errors import UsageError
 
@@ -19,7 +20,7 @@ def budget_options(command: Command) -> Command:
     for option in (
         click.option(
             "--max-memory",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Finite(min=0, min_open=True),
             metavar="MB",
             help="End, to go on later, when this command and its processes hold so much.",
         ),

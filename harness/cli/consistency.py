@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from harness.cli.finite import Finite
 from harness.cli.log import opened
 from harness.cli.output import emit, folder_option, json_option
 from harness.cli.places import range_of, range_options
@@ -26,7 +27,13 @@ def consistency() -> None:
     help="Parquet of raw inputs with decision_id. Default: the recorded fields of role context.",
 )
 @click.option("--feature-set", help="name:version, when the range holds several.")
-@click.option("--sample", default=0.05, show_default=True, help="The share of decisions to recompute.")
+@click.option(
+    "--sample",
+    type=Finite(),
+    default=0.05,
+    show_default=True,
+    help="The share of decisions to recompute.",
+)
 @click.option("--seed", default="", help="Another seed is another sample.")
 @click.option(
     "--tolerance",

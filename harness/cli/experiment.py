@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from harness.cli.finite import Finite
 from harness.cli.output import emit, folder_option, json_option
 
 
@@ -175,7 +176,7 @@ def show(name: str, folder: Path | None, json: bool) -> None:
 
 @experiment.command()
 @click.argument("name", metavar="ID")
-@click.option("--interval", type=click.FloatRange(0.1), default=2.0, show_default=True, help="Seconds.")
+@click.option("--interval", type=Finite(0.1), default=2.0, show_default=True, help="Seconds.")
 @folder_option
 @json_option
 def watch(name: str, interval: float, folder: Path | None, json: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from harness.cli.finite import Finite
 from harness.cli.log import opened
 from harness.cli.output import emit, folder_option, json_option
 from harness.cli.places import names, range_of, range_options
@@ -24,7 +25,12 @@ CLAIMS = {
 @range_options
 @click.option("--rows", type=click.IntRange(8), default=2_048, show_default=True, help="Rows to try it on.")
 @click.option("--inputs", help="Features it wants, comma-separated. Default: what the model says itself.")
-@click.option("--timeout", type=float, metavar="SECONDS", help="Longest time for a block of 1,024 rows.")
+@click.option(
+    "--timeout",
+    type=Finite(0, min_open=True),
+    metavar="SECONDS",
+    help="Longest time for a block of 1,024 rows.",
+)
 @click.option("--memory", type=int, metavar="MB", help="Most memory that the model may use.")
 @folder_option
 @json_option

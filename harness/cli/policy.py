@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from harness.cli.finite import Finite
 from harness.cli.output import emit, folder_option, json_option
 
 
@@ -27,11 +28,11 @@ def list_(json: bool) -> None:
 @policy.command()
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--shipped", is_flag=True, help="Certify the shipped policies instead of FILE.")
-@click.option("--discordance", type=float, help="Share of decisions on which the models differ. [0.15]")
-@click.option("--size", type=float, help="By how much they then differ, as a share of the largest. [0.2]")
-@click.option("--effect", type=float, help="What should be found, in the first primary metric's unit.")
+@click.option("--discordance", type=Finite(), help="Share of decisions on which the models differ. [0.15]")
+@click.option("--size", type=Finite(), help="By how much they then differ, as a share of the largest. [0.2]")
+@click.option("--effect", type=Finite(), help="What should be found, in the first primary metric's unit.")
 @click.option("--cluster", type=int, help="Decisions of one unit. [1]")
-@click.option("--correlation", type=float, help="Correlation among the decisions of a unit. [0.1]")
+@click.option("--correlation", type=Finite(), help="Correlation among the decisions of a unit. [0.1]")
 @click.option("--per-look", type=int, help="Decisions between two looks. [400]")
 @click.option("--looks", type=int, help="Looks, at most those of the policy. [100]")
 @click.option("--delay", type=int, help="Looks until a decision has matured. [0]")

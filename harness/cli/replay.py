@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from harness.cli.budgets import budget_options, meter_of
+from harness.cli.finite import Finite
 from harness.cli.log import opened
 from harness.cli.output import emit, folder_option, json_option
 from harness.cli.places import range_of, range_options
@@ -45,7 +46,12 @@ def replay() -> None:
 )
 @range_options
 @click.option("--in-process", is_flag=True, help="No process of its own: only for code you trust as yours.")
-@click.option("--timeout", type=float, metavar="SECONDS", help="Longest time for a block of 1,024 rows.")
+@click.option(
+    "--timeout",
+    type=Finite(0, min_open=True),
+    metavar="SECONDS",
+    help="Longest time for a block of 1,024 rows.",
+)
 @click.option("--memory", type=int, metavar="MB", help="Most memory that the model may use.")
 @budget_options
 @folder_option

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.experiment import opened
+from harness.cli.finite import Finite
 from harness.cli.output import emit, folder_option, json_option
 from harness.cli.places import range_of, range_options
 
@@ -28,12 +29,10 @@ _P_LEAST = 1e-300
     show_default=True,
     help="exact, decision, absolute:X, relative:X, ulp:N or rank:X.",
 )
-@click.option("--threshold", type=float, default=None, help="Decide by score: at least this, or less.")
+@click.option("--threshold", type=Finite(), default=None, help="Decide by score: at least this, or less.")
 @click.option("--cost", default=None, metavar="FEATURE", help="A numeric feature that weighs differences.")
 @click.option("--keep", type=click.IntRange(1, 100_000), default=20, show_default=True, help="Rows to keep.")
-@click.option(
-    "--alpha", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05, show_default=True
-)
+@click.option("--alpha", type=Finite(0, 1, min_open=True, max_open=True), default=0.05, show_default=True)
 @click.option(
     "-o",
     "--output",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.experiment import opened
+from harness.cli.finite import Finite
 from harness.cli.output import emit, folder_option, json_option, to_json
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _when(instant: datetime | None) -> str:
 @schedule.command()
 @click.option(
     "--sweep",
-    type=click.FloatRange(0.1),
+    type=Finite(0.1),
     default=30.0,
     show_default=True,
     help="Seconds between searches for missed runs.",
@@ -72,7 +73,7 @@ def serve(sweep: float, folder: Path | None, json: bool) -> None:
 @click.option("--once", is_flag=True, help="Run the slot that is due now, then end.")
 @click.option(
     "--sweep",
-    type=click.FloatRange(0.1),
+    type=Finite(0.1),
     default=30.0,
     show_default=True,
     help="Seconds between searches for missed runs.",

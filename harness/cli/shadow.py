@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.experiment import opened
+from harness.cli.finite import Finite
 from harness.cli.output import emit, folder_option, json_option, to_json
 
 if TYPE_CHECKING:
@@ -50,14 +51,12 @@ def _targets(command: Any) -> Any:
 )
 @click.option(
     "--linger",
-    type=click.FloatRange(0, 10),
+    type=Finite(0, 10),
     default=0.01,
     show_default=True,
     help="Seconds between small steps.",
 )
-@click.option(
-    "--poll", type=click.FloatRange(0.01, 60), default=0.5, show_default=True, help="Seconds without a hint."
-)
+@click.option("--poll", type=Finite(0.01, 60), default=0.5, show_default=True, help="Seconds without a hint.")
 @folder_option
 @json_option
 def start(

@@ -1,7 +1,6 @@
 """`harness sidecar`: the same commands as `python -m recorders.sidecar`, with this folder's log."""
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ import click
 import msgspec
 
 from harness.cli.doors import map_
+from harness.cli.finite import Finite
 from harness.cli.output import emit, folder_option, json_option, one_line
 
 if TYPE_CHECKING:
@@ -24,18 +24,11 @@ def timeout_option(seconds: float) -> Callable[[Any], Any]:
     """Return the option that bounds how long a command may take."""
     return click.option(
         "--timeout",
-        type=click.FloatRange(min=0),
+        type=Finite(min=0),
         default=seconds,
         show_default=True,
-        callback=_finite,
         help="In seconds.",
     )
-
-
-def _finite(_: click.Context, parameter: click.Parameter, value: float) -> float:
-    if not math.isfinite(value):
-        raise click.BadParameter(f"{value} is no number of seconds.", param=parameter)
-    return value
 
 
 @click.group()

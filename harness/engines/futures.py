@@ -1,7 +1,7 @@
 """Any `concurrent.futures.Executor` as an engine: Dask's `client.get_executor()`, a pool of your own."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from queue import SimpleQueue
 
 from harness.engines.engine import Part, Result
@@ -22,7 +22,7 @@ class Futures:
         """Yield (index, result) of every part, as they are done.
 
         Raises:
-            ClusterFailed: the executor gave a part up, or is broken.
+            ClusterFailed: the executor gave a part up, is broken or was shut down.
         """
         indices: dict[Future[Result], int] = {}
         done: SimpleQueue[Future[Result]] = SimpleQueue()
@@ -41,7 +41,7 @@ class Futures:
     def _submitted(self, fn: Callable[[Part], Result], part: Part) -> Future[Result]:
         try:
             return self.executor.submit(fn, part)
-        except BrokenExecutor as broken:
+        except RuntimeError as broken:  # a `BrokenExecutor`, or a plain one of an executor that was shut down
             raise self._gave_up(broken) from broken
 
     def _result(self, future: Future[Result]) -> Result:

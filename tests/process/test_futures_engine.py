@@ -30,6 +30,13 @@ def test_parts_that_the_executor_cancels_are_not_waited_for() -> None:
         events[1].set()
 
 
+def test_an_executor_that_was_shut_down_is_named() -> None:
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    with pytest.raises(ClusterFailed, match=r"ThreadPoolExecutor gave up: .* after shutdown"):
+        list(Futures(pool).map(divided_by_zero, [1]))
+
+
 def test_an_error_of_the_function_is_its_own() -> None:
     with ThreadPoolExecutor(1) as pool, pytest.raises(ZeroDivisionError):
         list(Futures(pool).map(divided_by_zero, [1]))

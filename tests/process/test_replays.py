@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import numpy as np
@@ -5,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from harness.challengers import MEASURED, account_of, limits_of
+from harness.engines.futures import Futures
 from harness.errors import ConfigError, NotFound, UnknownPosition
 from harness.models import add_model, champion_at, get_model, list_models, open_registered
 from harness.noise import noise_floor
@@ -209,6 +211,16 @@ def test_a_model_that_can_score_nothing_stops_the_run_with_nothing_stored(
     assert list(event_log.read(1, event_log.head().position + 1, kind="score")) == []
 
 
+@pytest.mark.parametrize("engine", [None, Futures(ThreadPoolExecutor(1))])
+def test_what_cannot_be_scored_leaves_no_run_that_seems_to_go_on(event_log, folder, history, engine):
+    part = history.decisions(0, 100)
+    added(event_log, folder, "unknown")
+    for error, of in ((NothingToScore, (part[1], part[1])), (ModelInputsError, part)):
+        with pytest.raises(error):
+            replayed(event_log, folder, "unknown:1", of, engine=engine)
+    assert list_replays(event_log) == []
+
+
 def test_an_empty_range_and_one_beyond_the_end_are_told_apart(event_log, folder, history):
     part = history.decisions(0, 100)
     added(event_log, folder, "linear")
@@ -387,8 +399,13 @@ def test_limits_come_from_the_file_and_a_given_one_wins(tmp_path):
     (tmp_path / "harness.toml").write_text("[challengers]\ntimeout_s = 2.5\nmemory_mb = 700\n")
     limits = limits_of(tmp_path, memory=900)
     assert (limits.timeout_s, limits.memory_mb, limits.threads) == (2.5, 900, 1)
-    with pytest.raises(ConfigError, match="A limit of challengers is 0 or less"):
+    with pytest.raises(ConfigError, match=r"timeout_s = 0\.0 is no limit .* Correct it where it was given"):
         limits_of(tmp_path, timeout=0.0)
+    (tmp_path / "harness.toml").write_text("[challengers]\nopen_timeout_s = nan\n")
+    with pytest.raises(
+        ConfigError, match=r"open_timeout_s = nan is no limit .* Correct it in \[challengers\] of"
+    ):
+        limits_of(tmp_path)
     (tmp_path / "harness.toml").write_text("[challengers]\ntimeout_s = 'long'\n")
     with pytest.raises(ConfigError, match="timeout_s"):
         limits_of(tmp_path)
