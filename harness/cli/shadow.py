@@ -146,6 +146,7 @@ def _row(found: "TailStatus") -> str:
 
 
 def _serve(folder: Path | None, named: dict[str, Any], pace: "Pace", *, json: bool) -> int:
+    from harness.log.places import check_range
     from harness.tail.worker import serve
 
     stopping = threading.Event()
@@ -157,7 +158,9 @@ def _serve(folder: Path | None, named: dict[str, Any], pace: "Pace", *, json: bo
         click.echo(to_json(said) if json else f"{target.name} {text}")
 
     with opened(folder) as kept:  # an embedded server is kept between the threads
-        _chosen(kept, named)  # what is not there is said at once
+        head = kept.head().position
+        for target in _chosen(kept, named):  # what is not there is said at once
+            check_range(target.start, target.start, head)
         failed = serve(
             lambda: opened(folder),
             lambda log: _chosen(log, named),

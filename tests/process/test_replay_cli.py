@@ -179,3 +179,12 @@ def test_nothing_is_drained_where_nothing_was_recorded(harness):
     harness("model", "add", "py:cli_models:half", "--name", "half", "--version", "1")
     said = harness("shadow", "drain", "--model", "half:1", "-d", POINT + "s", "--from", "1", code=2)
     assert f'no decision point "{POINT}s". Known: {POINT}.' in said
+
+
+def test_nothing_is_followed_from_a_place_that_the_log_has_not_reached(harness):
+    """A mistyped place would leave a tail in the log that says for ever that it is not behind."""
+    harness("model", "add", "py:cli_models:half", "--name", "half", "--version", "1")
+    named = ("--model", "half:1", "-d", POINT, "--from", "99999999")
+    for verb in ("start", "drain"):
+        assert "99999999" in harness("shadow", verb, *named, code=2)
+    assert harness("shadow", "status", "--json") == []
