@@ -11,6 +11,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ import msgspec
 from harness.database import create_log
 from harness.log.log import Log
 from recorders.append import Batch
-from recorders.frame import Receipt
+from recorders.frame import Frame, Receipt
 from recorders.sidecar.house import House, ship_all
 from recorders.sidecar.ship import LONG_STOP_S
+from recorders.sidecar.wire import Type
 from recorders.socket_link import LONG_STOP_S as SERVICE_STOP_S
 from recorders.socket_link import SocketLink
 from tests.process.test_sidecar_kills import Service
@@ -83,7 +85,12 @@ def test_after_a_minute_a_service_asks_its_sidecar_before_it_sends(tmp_path: Pat
         link.send(decisions(writer, 1))
         asked: list[bytes] = []
         compare = link._compare
-        link._compare = lambda body, frames: (asked.append(body), compare(body, frames))  # type: ignore[method-assign]
+
+        def comparing(kind: Type, body: bytes, frames: Sequence[Frame]) -> None:
+            asked.append(body)
+            compare(kind, body, frames)
+
+        link._compare = comparing  # type: ignore[method-assign]
         link.send(decisions(writer, 2))
         assert asked == []
         link._spoke_at -= SERVICE_STOP_S + 1
