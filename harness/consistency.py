@@ -215,9 +215,8 @@ def _recomputed(name: str, function: Any, inputs: pa.Table, served: pa.Table) ->
     """Return what the function answers, in the types that were served."""
     given = to_frame(inputs.combine_chunks())
     order = given.index.copy()
-    with redirect_stdout(
-        sys.stderr
-    ):  # what the function prints is no part of the answer, least of all of JSON
+    # What the function prints is no part of the answer, least of all of JSON.
+    with redirect_stdout(sys.stderr):
         answer, failed = guard(function, given)
     if failed is not None:
         raise _wrong(name, f"raised {failed.reason}")

@@ -12,6 +12,7 @@ from harness.errors import UsageError
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.models import REGISTERED as MODEL
+from harness.training.erased import touches
 from harness.training.registry import CREATED as TRAINING_SET
 from recorders.canonical import digest
 from recorders.columns import SEALED
@@ -78,14 +79,9 @@ def _names_all(log: Log, receipt: ControlEvent) -> bool:
     sets, models = (log.controls(kind, up_to=receipt.position) for kind in (TRAINING_SET, MODEL))
     first = min(each["first"] for each in points.values())
     named = {*body["training_sets"], *body["models"]}
-    touched = {one.subject for one in sets if _touches(_cut(one), points)}
+    touched = {one.subject for one in sets if touches(points, _cut(one))}
     touched |= {one.subject for one in models if (one.body.get("trained_until") or 0) >= first}
     return touched <= named
-
-
-def _touches(cut: dict[str, Any], points: dict[str, dict[str, int]]) -> bool:
-    theirs = points.get(cut["decision_point"])
-    return theirs is not None and cut["start"] <= theirs["last"] and theirs["first"] < cut["stop"]
 
 
 def _whole(log: Log, receipt: ControlEvent, progress: Callable[[int], None]) -> ControlEvent:

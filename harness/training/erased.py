@@ -1,5 +1,6 @@
 """Erased: what erasures mean for a set that is being cut, and for one that was registered before them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,17 +28,24 @@ def refuse_erased(log: Log, core: dict[str, Any], since: int) -> None:
     columns = _personal(log, core)
     if not columns:
         return
-    touching = [one.position for one in log.controls(ERASURES)[since:] if _touches(one.body, core["cut"])]
+    touching = [one.position for one in log.controls(ERASURES)[since:] if _told_of(one.body, core["cut"])]
     if touching:
         raise ErasedMeanwhile(core["id"], touching[0], len(touching), columns)
 
 
-def _touches(receipt: dict[str, Any], cut: dict[str, Any]) -> bool:
-    spans = receipt.get("decision_points")
-    if spans is None:  # what was erased again does not say where it lies
-        return True
-    span = spans.get(cut["decision_point"])
-    return bool(span and span["first"] < cut["stop"] and span["last"] >= cut["start"])
+def touches(points: Mapping[str, Mapping[str, int]], cut: Mapping[str, Any]) -> bool:
+    """Return whether a set's cut meets what a receipt names: `first` and `last` position of each point.
+
+    >>> touches({"shop": {"first": 7, "last": 9}}, {"decision_point": "shop", "start": 1, "stop": 7})
+    False
+    """
+    theirs = points.get(cut["decision_point"])
+    return theirs is not None and cut["start"] <= theirs["last"] and theirs["first"] < cut["stop"]
+
+
+def _told_of(receipt: Mapping[str, Any], cut: Mapping[str, Any]) -> bool:
+    points = receipt.get("decision_points")
+    return points is None or touches(points, cut)  # what was erased again does not say where it lies
 
 
 def _personal(log: Log, core: dict[str, Any]) -> list[str]:

@@ -5,9 +5,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from harness.challengers import MEASURED, account_of, limits_of
+from harness.challengers import MEASURED, account_of
 from harness.engines.futures import Futures
-from harness.errors import ConfigError, NotFound, UnknownPosition
+from harness.errors import NotFound, UnknownPosition
 from harness.models import add_model, champion_at, get_model, list_models, open_registered
 from harness.noise import noise_floor
 from harness.replay_errors import ModelExists, NothingToScore, TrainedInRange
@@ -393,19 +393,3 @@ def test_a_model_that_fails_whatever_it_is_given_ends_its_run_by_name(event_log,
     assert (run.ended, run.completed_at) == ("ended: model failed", None)
     (end,) = event_log.controls(STOPPED, run.id)
     assert "no such column" in end.body["error"]
-
-
-def test_limits_come_from_the_file_and_a_given_one_wins(tmp_path):
-    (tmp_path / "harness.toml").write_text("[challengers]\ntimeout_s = 2.5\nmemory_mb = 700\n")
-    limits = limits_of(tmp_path, memory=900)
-    assert (limits.timeout_s, limits.memory_mb, limits.threads) == (2.5, 900, 1)
-    with pytest.raises(ConfigError, match=r"timeout_s = 0\.0 is no limit .* Correct it where it was given"):
-        limits_of(tmp_path, timeout=0.0)
-    (tmp_path / "harness.toml").write_text("[challengers]\nopen_timeout_s = nan\n")
-    with pytest.raises(
-        ConfigError, match=r"open_timeout_s = nan is no limit .* Correct it in \[challengers\] of"
-    ):
-        limits_of(tmp_path)
-    (tmp_path / "harness.toml").write_text("[challengers]\ntimeout_s = 'long'\n")
-    with pytest.raises(ConfigError, match="timeout_s"):
-        limits_of(tmp_path)
