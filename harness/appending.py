@@ -1,16 +1,24 @@
 """The scores of a run appended group by group: group k of its canonical blocks is batch k of its writer."""
 
 import uuid
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Protocol
 
 import pyarrow as pa
 
 from harness.log.log import Log
-from harness.replay_batches import Group, batch_of, group_of
+from harness.replay_batches import GROUP_BLOCKS, Group, batch_of, group_of
 from harness.replays import NAMESPACE, ReplayRun
 from harness.shared_pass import Progress
 from harness.stored_scores import Counted, Summary
 from recorders.columns import decode_batch
+from replay.score import JOINED
+
+# So many groups may wait to be appended: what one call of a model answers at most.
+_WAITING = JOINED // GROUP_BLOCKS
 
 
 class Appending:
@@ -45,3 +53,54 @@ class Appending:
         point, sequence = self._run.decision_point, self.sequence
         self._log.append(batch_of(group, decision_point=point, writer=self._writer, sequence=sequence))
         self._progress(group.last + 1 - self._run.start)
+
+
+class Takes(Protocol):
+    """What takes groups of scores, one after the other."""
+
+    def scores(self, scores: pa.RecordBatch) -> None:
+        """Append one group."""
+
+
+class Behind:
+    """Appends groups on a thread of its own, some behind whoever scores; none after one that failed.
+
+    The door of the log is for one thread: until the end only this appends to it.
+    """
+
+    def __init__(self, append: Takes, pool: ThreadPoolExecutor) -> None:
+        self._append, self._pool = append, pool
+        self._waiting: deque[Future[None]] = deque()
+        self._failed = False
+
+    def scores(self, scores: pa.RecordBatch) -> None:
+        """Have one group appended; where too many wait, wait for the first of them.
+
+        Raises what `append` raised of an earlier one.
+        """
+        self._waiting.append(self._pool.submit(self._one, scores))
+        while len(self._waiting) > _WAITING:
+            self._waiting.popleft().result()
+
+    def finish(self) -> None:
+        """Return when all is appended. Raises what `append` raised."""
+        while self._waiting:
+            self._waiting.popleft().result()
+
+    def _one(self, scores: pa.RecordBatch) -> None:
+        if self._failed:
+            return
+        try:
+            self._append.scores(scores)
+        except BaseException:
+            self._failed = True
+            raise
+
+
+@contextmanager
+def behind(append: Takes) -> Iterator[Behind]:
+    """Append in the background while the block scores; however it ends, what it scored is appended."""
+    with ThreadPoolExecutor(1, "harness-append") as pool:
+        found = Behind(append, pool)
+        yield found
+        found.finish()

@@ -1,14 +1,14 @@
 """Replays run: challengers scored over a range, each decision once, in this process or on an engine."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from harness.appending import Appending
+from harness.appending import Appending, behind
 from harness.budget import Meter
 from harness.challengers import account_of_model, challenger, keep_account, keep_costs, limits_of
 from harness.engines.engine import Engine
@@ -249,13 +249,17 @@ def _score(log: Log, model: Model, run: ReplayRun, watch: Watch, read: Read) -> 
     Return what was appended, None when not all of the run was appended here.
     """
     append = Appending(log, run, watch.progress)
-    for first, after in left_of(log, run):
-        decisions = read(first, after, columns_for(model.info))
-        for scores in scored(log, model, decisions, first=append.sequence == 0):
-            append.scores(scores)
-            cost = account_of_model(model)
-            watch.meter.model(run.id, cost.cpu_us / 1e6, cost.resident_mb_max)
-            watch.meter.check()
+    begun = append.sequence > 0
+    # What remembers appends its states itself, and the door of the log is for one at a time.
+    with nullcontext(append) if isinstance(model, RememberedModel) else behind(append) as to:
+        for first, after in left_of(log, run):
+            decisions = read(first, after, columns_for(model.info))
+            for scores in scored(log, model, decisions, first=not begun):
+                begun = True
+                to.scores(scores)
+                cost = account_of_model(model)
+                watch.meter.model(run.id, cost.cpu_us / 1e6, cost.resident_mb_max)
+                watch.meter.check()
     watch.progress(run.stop - run.start)
     return append.seen
 
