@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from replay.isolation import crowd
+from replay.isolation import crowd, mounts, sockets
 from replay.isolation.crowd import HELD
 
 _NEW_USER, _NEW_NET, _NEW_IPC = 0x10000000, 0x40000000, 0x08000000
@@ -57,20 +57,28 @@ def enter(home: str, readable: Iterable[str], *, network: bool, processes: int) 
         return {"network": reason, "files": reason, "processes": reason, "forks": reason}
     libc = ctypes.CDLL(None, use_errno=True)
     outer, forks = crowd.namespace(), crowd.grouped(processes)
-    report = {"network": "open, as asked for" if network else _no_network(libc)}
+    apart = _apart(libc, network=network)
+    altered = mounts.only_writable(libc, home) if apart == HELD else apart
     libc.prctl(_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)  # after the credentials changed: that clears it
-    report["files"], version = _only_files(
-        libc, home, [*_SYSTEM, *(_NETWORKED if network else ()), *readable]
-    )
+    opened, version = _only_files(libc, home, [*_SYSTEM, *(_NETWORKED if network else ()), *readable])
+    report = {
+        "network": "open, as asked for" if network else _both(apart, sockets.of_the_internet(libc)),
+        "files": _both(opened, altered),
+    }
     scoped = version >= _SCOPES_FROM
     report["processes"] = HELD if scoped else "not permitted: signals to others of the same user pass"
     report["forks"] = forks or crowd.limited(processes, outer)
     return report
 
 
-def _no_network(libc: ctypes.CDLL) -> str:
-    """Leave for namespaces without a network, where root is nobody outside."""
-    flags = _NEW_NET | _NEW_IPC
+def _both(*states: str) -> str:
+    """Return that all of them hold, or why the first does not that does not."""
+    return next((state for state in states if state != HELD), HELD)
+
+
+def _apart(libc: ctypes.CDLL, *, network: bool) -> str:
+    """Leave for namespaces where root is nobody outside, and where there is no network unless asked for."""
+    flags = mounts.NEW_MOUNTS | _NEW_IPC | (0 if network else _NEW_NET)
     if libc.unshare(_NEW_USER | flags) == 0 or libc.unshare(flags) == 0:
         return HELD
     return f"not permitted: {os.strerror(ctypes.get_errno())}"
