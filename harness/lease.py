@@ -50,15 +50,14 @@ class Lease:
             self._connection.execute(_STATEMENTS["give"])
         self._connection.close()
 
-    def wait(self, seconds: float) -> None:
-        """Return when a notification came or `seconds` are over, whichever is first.
+    def wait(self, seconds: float) -> bool:
+        """Return whether a notification came before `seconds` were over.
 
         Raises:
             DatabaseUnavailable: the connection is lost, and the lease with it.
         """
         with translated(f"the {self._purpose}'s database"):
-            for _hint in self._connection.notifies(timeout=seconds, stop_after=1):
-                return
+            return any(True for _hint in self._connection.notifies(timeout=seconds, stop_after=1))
 
     def _one(self, statement: str, **values: Any) -> tuple[Any, ...]:
         with translated(f"the {self._purpose}'s database"):

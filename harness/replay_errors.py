@@ -9,6 +9,7 @@ HarnessError (recorders.errors)
 ├── FeatureUnknown          a feature that the chosen schema does not have                 exit 2
 ├── SliceOfNumbers          a slice column that holds numbers without levels            exit 2
 ├── BudgetSpent             a run that ended where its budget did; it goes on from there    exit 75
+├── TooManyTails            more models to follow than the server has connections for       exit 2
 ├── EmptyTrainingSet        no decision counts; why is in the counts                       exit 1
 ├── ExportFailed            files could not be written; nothing half-written is left       exit 1
 ├── FolderTaken             something else is where the training set should be             exit 2
@@ -164,6 +165,22 @@ class SliceOfNumbers(HarnessError):
 
 _IMMATURE = "Widen the range, choose a later --as-of, or check the label's name and window."
 _EXCLUDED = "Check what where asks for, and which feature set was chosen: they leave out what is excluded."
+
+
+class TooManyTails(HarnessError):
+    """More models are to be followed at once than the server has connections for, beside those who record."""
+
+    exit_code = 2
+
+    def __init__(self, models: int, most: int, connections: int) -> None:
+        super().__init__(
+            f"{models} models are to be followed at once; this server has room for {most}.",
+            f"Expected no more: each holds 3 of its {connections} connections, and a third of all is left to "
+            "those who record.",
+            'Follow fewer and score the others with "harness replay run", or raise max_connections of a '
+            "PostgreSQL of your own.",
+        )
+        self.models, self.most, self.connections = models, most, connections
 
 
 class EmptyTrainingSet(HarnessError):

@@ -201,3 +201,7 @@ where b.kind = 'decision' and b.position + b.events > %(start)s and b.position <
 -- The decision points of one kind in a range.
 select distinct b.decision_point from harness.batch b
 where b.kind = %(kind)s and b.position + b.events > %(start)s and b.position < %(stop)s order by 1
+
+-- name: connections
+-- How many connections the server admits at once.
+select current_setting('max_connections')::integer

@@ -19,7 +19,9 @@ from harness.log.log import Log
 from harness.model_ends import can_be_said, end_by
 from harness.models import get_model
 from harness.replay_batches import GROUP_ROWS
+from harness.replay_errors import TooManyTails
 from harness.tail.follower import Follower, begin, place_of, say
+from harness.tail.room import connections, room
 from harness.tail.tails import ASKED, BROKEN, NO_END, RESUMED, STOPPED, Tail, ask_again, find_tail, tail_id
 from harness.tail.targets import End, Target, end_of
 from recorders.append import CHANNEL
@@ -30,7 +32,6 @@ from replay.model_errors import ModelUnavailable
 from replay.score import BLOCK_ROWS
 
 LEASE = "tail"
-TARGETS_MAX = 64
 
 Told = Callable[[Target, str], None]
 OpenLog = Callable[[], Log]
@@ -67,18 +68,26 @@ def serve(
 
     `choose` is asked again and again: an experiment whose window begins later gets its thread then. It is
     over when it names nothing new and nothing runs any more. An error that is none of ours is raised again.
+    What comes later than others and has no room beside them waits for one of them to end, and says so.
+
+    Raises:
+        TooManyTails: what is there from the beginning has no room (`harness.tail.room`). A drain takes turns.
     """
     pace = pace or Pace()
     running: dict[Target, Future[bool]] = {}
     work = partial(follow, open_log, stop=stop, told=told, pace=pace, folder=folder)
-    with ThreadPoolExecutor(TARGETS_MAX) as pool, open_log() as log:
+    with open_log() as log, ThreadPoolExecutor(most := room(log)) as pool:
         try:
             while not stop.is_set():
                 # While the database does not answer, what runs goes on asking by itself.
                 with suppress(DatabaseUnavailable):
                     chosen = choose(log)
+                    if not running and pace.until is None and len(chosen) > most:
+                        raise TooManyTails(len(chosen), most, connections(log))
                     for target in chosen:
                         if target not in running:
+                            if sum(not each.done() for each in running.values()) >= most:
+                                told(target, f"waits: no room beside {most} others until one of them ends")
                             running[target] = pool.submit(work, target)
                     # Nothing to follow yet may come; nothing to drain will not.
                     if (chosen or pace.until is not None) and all(each.done() for each in running.values()):
@@ -186,7 +195,7 @@ class _Turn:
         self._log, self._target, self._lease, self._pace = log, target, lease, pace
         self._follower, self._since = Follower(log, model, tail), since
         self._resumed()
-        self._looked = 0.0
+        self._looked, self._asked = 0.0, False
         self._end: End | None = None
         self._pause_s = self._again = 0.0
 
@@ -194,7 +203,8 @@ class _Turn:
         follower, pace = self._follower, self._pace
         told(self._target, f"follows from position {follower.place.through + 1}")
         while not stop.is_set():
-            if self._asked_to_stop():
+            self._look()
+            if self._asked:
                 return self._leave("asked to stop", told)
             head = self._log.head().position
             limit = min(head, NO_END if self._end is None else self._end.stop - 1)
@@ -212,10 +222,18 @@ class _Turn:
             if self._end is not None and not scored and follower.place.through >= self._end.stop - 1:
                 return self._leave(self._end.reason, told)
             if not scored:
-                self._lease.wait(pace.poll_s)
+                self._wait(stop)
             elif scored < GROUP_ROWS:
                 stop.wait(pace.linger_s)
         return self._leave("its worker was told to end", told)
+
+    def _wait(self, stop: threading.Event) -> None:
+        """Wait for a hint as long as `poll_s` says, and no longer than until it is told to end, or where."""
+        end, until = self._end, time.monotonic() + self._pace.poll_s
+        while (left := until - time.monotonic()) > 0 and not (stop.is_set() or self._asked):
+            if self._end != end or self._lease.wait(min(left, self._pace.look_s)):
+                return
+            self._look()
 
     def _step(self, limit: int, told: Told) -> int:
         """Return how many decisions were scored: none while the server that scores is away.
@@ -248,25 +266,23 @@ class _Turn:
         """Say in the log that it cannot go on, and why: a list of tails shows no end otherwise."""
         self._follower.say(BROKEN, **end_by(error))
 
-    def _asked_to_stop(self) -> bool:
-        """Look, once in a while, whether this tail has an end by now."""
+    def _look(self) -> None:
+        """Look, once in a while, whether it is asked to stop and whether this tail has an end by now."""
         now = time.monotonic()
         if now - self._looked < self._pace.look_s:
-            return False
+            return
         self._looked = now
         asked = [
             event
             for event in self._log.controls(ASKED, self._follower.tail.id)
             if event.position > self._since
         ]
-        if any(event.body["what"] == "stop" for event in asked):
-            return True
+        self._asked = any(event.body["what"] == "stop" for event in asked)
         ends = [End(event.body["through"] + 1, "asked to drain") for event in asked]
         if self._pace.until is not None:
             ends.append(End(self._pace.until + 1, "drained"))
         own = end_of(self._log, self._target)
         self._end = min([*ends, *([] if own is None else [own])], key=lambda end: end.stop, default=None)
-        return False
 
     def _leave(self, reason: str, told: Told) -> bool:
         self._follower.say(STOPPED, reason=reason)

@@ -163,3 +163,24 @@ def test_a_worker_that_is_asked_to_stop_while_it_opens_its_model_stops(event_log
         thread.join(60)
         assert result == [0]
     assert event_log.controls(STOPPED)[-1].body["reason"] == "asked to stop"
+
+
+@pytest.mark.parametrize("what", ["stop", "drain", None])
+def test_a_worker_that_waits_long_for_a_hint_hears_at_once_that_it_is_told_to_end(event_log, folder, what):
+    History(event_log).decisions(0, 100)
+    reference, stop = added(event_log, folder, "linear"), threading.Event()
+    pace = Pace(poll_s=3600, look_s=0.05)
+    how = {"stop": stop, "told": lambda *_of: None, "pace": pace, "folder": folder}
+    opened = lambda: open_log(url=event_log.url)  # noqa: E731
+    thread = threading.Thread(
+        target=follow, args=(opened, Target(reference, POINT, 1)), kwargs=how, daemon=True
+    )
+    thread.start()
+    wait_until(lambda: stored_scores(event_log) == 100)
+    time.sleep(0.2)  # it waits by now
+    if what is None:
+        stop.set()
+    else:
+        ask(event_log, list_tails(event_log)[0].id, what)
+    thread.join(60)
+    assert not thread.is_alive()
