@@ -29,20 +29,21 @@ def end_by(error: HarnessError) -> dict[str, Any]:
 
 
 def told_end(body: Mapping[str, Any]) -> str:
-    """Return an end in one line, as lists show it.
+    """Return an end in one line, as lists show it: with its error, whose words may be a challenger's own.
 
     >>> told_end({"reason": CIRCUIT, "kills": {"timeout": 11, "crash": 1}, "blocks": 3})
     'ended: circuit open (1 crash, 11 timeout in 3 blocks)'
     >>> told_end({"failed_in_a_row": 1024})
     'ended: its last 1,024 decisions all failed'
+    >>> told_end({"reason": FAILED, "error": "Model 'py:m:f' raised:   no such column."})
+    "ended: model failed: Model 'py:m:f' raised: no such column."
     >>> told_end({"reason": OTHER, "error": "The state at position 7 has other bytes."})
     'ended: The state at position 7 has other bytes.'
     """
     if "reason" not in body:
         return f"ended: its last {body['failed_in_a_row']:,} decisions all failed"
-    if body["reason"] == OTHER:
-        return f"ended: {body['error']}"
     if "kills" not in body:
-        return f"ended: {body['reason']}"
+        error = " ".join(body["error"].split())
+        return f"ended: {error}" if body["reason"] == OTHER else f"ended: {body['reason']}: {error}"
     kills = ", ".join(f"{count:,} {name}" for name, count in sorted(body["kills"].items()))
     return f"ended: {body['reason']} ({kills} in {body['blocks']:,} blocks)"

@@ -84,6 +84,22 @@ def read_scores(
     )
 
 
+def replayed_parts(
+    log: Log, model_digest: str, decision_point: str, *, unfinished: bool = True
+) -> list[tuple[int, int]]:
+    """Return the ranges of positions whose decisions a replay of this model has scored, no tail.
+
+    `unfinished`: also what one that is not completed has scored so far, for which its scores are read.
+    """
+    return [
+        part
+        for run in list_replays(log)
+        if (run.model_digest, run.decision_point) == (model_digest, decision_point)
+        and (unfinished or run.completed_at is not None)
+        for part in _scored(log, run)
+    ]
+
+
 def _of_model(log: Log, model_digest: str, decision_point: str) -> list[ReplayRun]:
     """Return what scored a model's decisions: replays, and tails, which are runs without an end."""
     runs = list_replays(log) + [

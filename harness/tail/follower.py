@@ -11,8 +11,19 @@ from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.replay_batches import GROUP_ROWS, RUN, batch_of, group_of, groups
 from harness.replay_errors import TrainedInRange
-from harness.replays import check_inputs, scored_parts
-from harness.tail.tails import NO_END, REACHED, RESUMED, SHED, STARTED, Tail, find_tail, tail_id
+from harness.replays import check_inputs, replayed_parts, scored_parts
+from harness.tail.tails import (
+    NO_END,
+    REACHED,
+    RESUMED,
+    SHED,
+    STARTED,
+    Parts,
+    Tail,
+    find_tail,
+    tail_id,
+    without,
+)
 from recorders.errors import Rewound, SequenceGap, WriterForked
 from replay.model import Model
 from replay.ranges import gaps
@@ -78,12 +89,17 @@ def place_of(log: Log, tail: Tail) -> Place:
     raise AssertionError("the last turn returns")
 
 
-def first_waiting(log: Log, tail: Tail, place: Place, head: int) -> int | None:
+def parts_left(log: Log, tail: Tail) -> Parts:
+    """Return the parts of a tail without what replays have scored, also since it began."""
+    return without(tail.parts, replayed_parts(log, tail.model_digest, tail.decision_point))
+
+
+def first_waiting(log: Log, tail: Tail, parts: Parts, place: Place, head: int) -> int | None:
     """Return where the first decision up to `head` is that a tail has yet to score; None: none waits.
 
-    What was left out, and what replays had scored before it began, does not wait for it.
+    What was left out, and what replays have scored, is in none of its `parts` and does not wait for it.
     """
-    for first, after in tail.parts:
+    for first, after in parts:
         start, stop = max(first, place.through + 1), min(after, head + 1)
         of = {"kind": "decision", "decision_point": tail.decision_point, "start": start, "stop": stop}
         if start < stop and (found := log.rows("first_of_point", **of)):
@@ -127,14 +143,21 @@ class Follower:
         self._columns = columns_for(model.info)
         self._checked = False
         self._milestone = 0
+        self._parts = tail.parts
         self.failed_in_a_row = 0
         self.place = self.resume()
 
     def resume(self) -> Place:
         """Return how far the tail is, read anew from the log."""
         self.place = place_of(self._log, self.tail)
+        self._parts = parts_left(self._log, self.tail)
         self._milestone = self.place.rows + MILESTONE_ROWS
         return self.place
+
+    def pass_over(self) -> None:
+        """Take note of the replays that were completed meanwhile: what they scored is not scored again."""
+        of = (self._log, self.tail.model_digest, self.tail.decision_point)
+        self._parts = without(self._parts, replayed_parts(*of, unfinished=False))
 
     def step(self, head: int) -> int:
         """Return how many decisions up to position `head` were scored now: at most GROUP_ROWS, 0 if none.
@@ -143,7 +166,7 @@ class Follower:
             LinkUnavailable, DatabaseUnavailable: it may be stored; `resume`, then go on.
             ModelError: the model cannot score what is there.
         """
-        for first, after in self.tail.parts:
+        for first, after in self._parts:
             start, stop = max(first, self.place.through + 1), min(after, head + 1)
             if start >= stop:
                 continue
@@ -151,6 +174,8 @@ class Follower:
             if scores is not None:
                 return self._append(scores, stop)
             self.place = msgspec.structs.replace(self.place, through=stop - 1)
+        # Also where the last of them are a replay's: who waits for this position would wait for ever.
+        self.place = msgspec.structs.replace(self.place, through=max(self.place.through, head))
         return 0
 
     def lag(self, head: int) -> int:
@@ -160,14 +185,14 @@ class Follower:
         """
         if head <= self.place.through:
             return 0
-        first = first_waiting(self._log, self.tail, self.place, head)
+        first = first_waiting(self._log, self.tail, self._parts, self.place, head)
         return 0 if first is None else head + 1 - first
 
     def shed(self, head: int) -> int:
         """Leave out what waits up to position `head`, say so in the log, and return how many decisions."""
         start, stop = self.place.through + 1, head + 1
         left_out = 0
-        for first, after in self.tail.parts:
+        for first, after in self._parts:
             at, end = max(first, start), min(after, stop)
             if at < end:
                 left_out += sum(batch.num_rows for batch in self._read(at, end, ("decision_id",)))
@@ -177,6 +202,7 @@ class Follower:
         tail = find_tail(self._log, self.tail.id)
         assert tail is not None, "it sheds what it follows"
         self.tail, self.place = tail, place
+        self._parts = without(self._parts, [(start, stop)])
         return left_out
 
     def say(self, type_: str, **more: object) -> None:

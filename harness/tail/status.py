@@ -9,7 +9,7 @@ from harness.lease import is_held
 from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.model_ends import told_end
-from harness.tail.follower import first_waiting, place_of
+from harness.tail.follower import first_waiting, parts_left, place_of
 from harness.tail.tails import ASKED, BROKEN, STOPPED, Tail, list_tails
 from harness.tail.worker import LEASE
 
@@ -19,7 +19,8 @@ class TailStatus(msgspec.Struct, frozen=True):
 
     `behind` counts positions from the first decision that waits for it up to `head`, `behind_s` is how long
     that one has waited by the log's clock, which goes on where nothing is appended (a log of the event clock
-    has no other time than its events'); both are 0 where none waits, whatever else was appended.
+    has no other time than its events'); both are 0 where none waits, whatever else was appended. What a
+    replay has scored does not wait, nor what came after the end of its experiment.
     `followed`: some worker has its lease now. `last` is the type of the newest control event of its own,
     `reason` what that says of an end; None where its worker has yet to say one.
     """
@@ -54,7 +55,11 @@ def tails_of(log: Log, wanted: Iterable[tuple[str, str, int]]) -> list[Tail]:
 def _status(log: Log, tail: Tail) -> TailStatus:
     place, head = place_of(log, tail), log.head()
     newest = [event for event in log.controls("tail.*", tail.id) if event.type != ASKED][-1]
-    first = first_waiting(log, tail, place, head.position)
+    over = newest.body.get("stop") if newest.type == STOPPED else None
+    last = head.position if over is None else min(head.position, over - 1)
+    first = first_waiting(log, tail, tail.parts, place, last)
+    if first is not None:  # only then is it worth to ask what replays have scored
+        first = first_waiting(log, tail, parts_left(log, tail), place, last)
     behind = 0 if first is None else head.position + 1 - first
     return TailStatus(
         id=tail.id,

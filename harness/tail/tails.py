@@ -41,6 +41,16 @@ class Tail(msgspec.Struct, frozen=True):
         return uuid.uuid5(_NAMESPACE, self.id)
 
 
+def without(parts: Iterable[tuple[int, int]], done: Iterable[tuple[int, int]]) -> Parts:
+    """Return what of these ranges none of `done` covers, in their order.
+
+    >>> without([(1, 10), (20, 30)], [(5, 25)])
+    ((1, 5), (25, 30))
+    """
+    covered = list(done)
+    return tuple(left for first, after in parts for left in gaps(first, after, covered))
+
+
 def tail_id(model_digest: str, adapter: str, decision_point: str, start: int) -> str:
     """Return what names a tail: all that decides its scores."""
     identity = {
@@ -88,18 +98,13 @@ def ask_again(log: Log, subject: str) -> None:
 
 def _tail(event: ControlEvent, shed: Iterable[tuple[int, int]]) -> Tail:
     body = event.body
-    left_out = list(shed)
-    parts = [
-        part
-        for first, after in body["parts"]
-        for part in gaps(first, NO_END if after is None else after, left_out)
-    ]
+    parts = [(first, NO_END if after is None else after) for first, after in body["parts"]]
     return Tail(
         id=event.subject,
         model=body["model"],
         model_digest=body["model_digest"],
         decision_point=body["decision_point"],
         start=body["start"],
-        parts=tuple(parts),
+        parts=without(parts, shed),
         started_at=event.position,
     )

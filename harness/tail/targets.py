@@ -22,10 +22,14 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """Where a target ends, and why: positions after `stop - 1` are not its own."""
+    """Where a target ends, and why: positions after `stop - 1` are not its own.
+
+    `final`: they never will be, whoever follows it again.
+    """
 
     stop: int
     reason: str
+    final: bool = False
 
 
 def of_experiment(log: Log, name: str) -> list[Target]:
@@ -50,9 +54,9 @@ def end_of(log: Log, target: Target) -> End | None:
     experiment = get_experiment(log, target.experiment)
     concluded = conclusion(log, experiment.id)
     if concluded is not None:
-        return End(concluded.position, f"{experiment.id} is concluded: {concluded.body['state']}")
+        return End(concluded.position, f"{experiment.id} is concluded: {concluded.body['state']}", final=True)
     _start, stop = _window(log, experiment)
-    return None if stop is None else End(stop, f"the window of {experiment.id} is over")
+    return None if stop is None else End(stop, f"the window of {experiment.id} is over", final=True)
 
 
 def _window(log: Log, experiment: Experiment) -> tuple[int | None, int | None]:

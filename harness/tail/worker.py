@@ -220,7 +220,8 @@ class _Turn:
             if follower.failed_in_a_row >= BLOCK_ROWS:
                 return self._broken(told)
             if self._end is not None and not scored and follower.place.through >= self._end.stop - 1:
-                return self._leave(self._end.reason, told)
+                stop_at = {"stop": self._end.stop} if self._end.final else {}
+                return self._leave(self._end.reason, told, **stop_at)
             if not scored:
                 self._wait(stop)
             elif scored < GROUP_ROWS:
@@ -267,11 +268,12 @@ class _Turn:
         self._follower.say(BROKEN, **end_by(error))
 
     def _look(self) -> None:
-        """Look, once in a while, whether it is asked to stop and whether this tail has an end by now."""
+        """Look, once in a while, whether it is asked to stop and whether this tail has an end, and what replays did."""
         now = time.monotonic()
         if now - self._looked < self._pace.look_s:
             return
         self._looked = now
+        self._follower.pass_over()
         asked = [
             event
             for event in self._log.controls(ASKED, self._follower.tail.id)
@@ -284,8 +286,8 @@ class _Turn:
         own = end_of(self._log, self._target)
         self._end = min([*ends, *([] if own is None else [own])], key=lambda end: end.stop, default=None)
 
-    def _leave(self, reason: str, told: Told) -> bool:
-        self._follower.say(STOPPED, reason=reason)
+    def _leave(self, reason: str, told: Told, **more: int) -> bool:
+        self._follower.say(STOPPED, reason=reason, **more)
         place = self._follower.place
         told(self._target, f"ended at position {place.through}: {reason}; {place.rows:,} scored")
         return True

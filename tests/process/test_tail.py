@@ -5,7 +5,9 @@ import random
 import msgspec
 import pytest
 
-from harness.replay_errors import TrainedInRange
+from harness.budget import Budget, Meter
+from harness.replay_batches import GROUP_ROWS
+from harness.replay_errors import BudgetSpent, TrainedInRange
 from harness.replay_runner import run_replay
 from harness.replays import list_replays
 from harness.tail.follower import place_of
@@ -22,6 +24,7 @@ from tests.support.tails import (
     followed,
     scores_of,
     serving,
+    stored_scores,
     wait_until,
 )
 
@@ -71,6 +74,53 @@ def test_a_tail_takes_over_from_a_replay_and_a_replay_from_a_tail(event_log, fol
     assert again.rows == 100
     assert scores_of(event_log, reference, start, end).num_rows == 1_300
     assert len(list_replays(event_log)) == 2
+
+
+def test_what_a_replay_scored_since_a_tail_began_waits_for_nobody_and_is_scored_once(event_log, folder):
+    history, reference = History(event_log), added(event_log, folder, "linear")
+    history.decisions(0, 100)
+    follower = followed(event_log, folder, reference)
+    follower.step(event_log.head().position)
+    start, stop = history.decisions(100, 400)
+    (found,) = status(event_log)
+    assert found.behind == found.head + 1 - start
+    run_replay(event_log, reference, decision_point=POINT, start=1, stop=stop, folder=folder)
+    (found,) = status(event_log)
+    assert (found.behind, found.behind_s, found.rows) == (0, 0.0, 100)
+    # One that goes on by itself looks once in a while; another worker looks as it takes over.
+    follower.pass_over()
+    for one in (follower, followed(event_log, folder, reference)):
+        assert one.step(event_log.head().position) == 0
+        assert one.place.through == event_log.head().position
+    history.decisions(400, 450)
+    (found,) = status(event_log)
+    assert found.behind == 50
+    assert follower.step(event_log.head().position) == 50
+    assert stored_scores(event_log) == 450
+    assert scores_of(event_log, reference, 1, 10**9).num_rows == 450
+
+
+def test_what_an_unfinished_replay_scored_is_not_scored_again(event_log, folder):
+    history, reference = History(event_log), added(event_log, folder, "linear")
+    history.decisions(0, 100)
+    tail = followed(event_log, folder, reference).tail
+    start, stop = history.decisions(100, 100 + 2 * GROUP_ROWS)
+    with pytest.raises(BudgetSpent):
+        run_replay(
+            event_log,
+            reference,
+            decision_point=POINT,
+            start=start,
+            stop=stop,
+            folder=folder,
+            meter=Meter(Budget(cpu_s=1e-9)),
+        )
+    follower = followed(event_log, folder, reference)
+    follower.pass_over()
+    while follower.step(event_log.head().position):
+        pass
+    assert stored_scores(event_log) == 100 + 2 * GROUP_ROWS
+    assert place_of(event_log, tail).rows == 100 + GROUP_ROWS
 
 
 def test_two_workers_at_once_store_each_score_once(event_log, folder):

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from harness.cli.output import to_json
 from harness.cli.replay import _state
 from harness.cli.shadow import _row
 from harness.database import open_log
@@ -79,7 +80,10 @@ def test_a_tail_whose_model_does_not_open_any_more_says_so_once(event_log, folde
             thread.join(60)
             assert result == [1]
     assert len(event_log.controls(BROKEN)) == 1
-    assert status(event_log)[0].reason == "ended: model failed"
+    (found,) = status(event_log)
+    assert found.reason.startswith("ended: model failed: Model 'py:tail_models:linear' has digest ")
+    assert found.reason in _row(found)
+    assert found.reason in to_json(found)
 
 
 def test_a_completed_run_is_answered_from_the_log_without_its_model(event_log, folder, monkeypatch):
