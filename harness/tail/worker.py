@@ -268,7 +268,7 @@ class _Turn:
         self._follower.say(BROKEN, **end_by(error))
 
     def _look(self) -> None:
-        """Look, once in a while, whether it is asked to stop and whether this tail has an end, and what replays did."""
+        """Look, once in a while, whether it is asked to stop, has an end, and what replays have done."""
         now = time.monotonic()
         if now - self._looked < self._pace.look_s:
             return
