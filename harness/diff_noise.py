@@ -48,6 +48,5 @@ def below_noise(sides: Sides, found: npt.NDArray[np.object_], noise: dict[str, A
     """Return the differences whose scores are no farther apart than a champion is from itself; no flip is."""
     if noise is None:
         return np.zeros(found.size, dtype=np.bool_)
-    apart = np.abs(sides.a_score - sides.b_score)
-    small: Flags = (found == DIFFERS) & ~sides.flipped & (apart <= float(noise["max_abs_difference"]))
+    small: Flags = (found == DIFFERS) & ~sides.flipped & (sides.apart <= float(noise["max_abs_difference"]))
     return small

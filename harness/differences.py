@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,12 +20,14 @@ from harness.models import get_model
 from harness.replay_errors import FeatureUnknown, NothingToScore
 from harness.replays import read_scores
 from policies.concentration import Concentrated, concentrated
+from recorders.errors import HarnessError
 from replay.adapters.uri import parse_uri
 from replay.columns import FEATURE
 from replay.differences import DIFFERS, LACKING, Differences, Floats, Sides, states
 from replay.tolerance import Tolerance
 
 NOT_SCORED = "not scored"
+UNDECIDED = "no decision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class Comparison:
 
     Rows that `ended` known differences were about count as differing.
     `searched` slices were tested. `changes` has for some of the rows that flip the smallest change of one
-    feature after which `b` decides as `a` did, None where no single one does. `noise` is how far the
+    feature after which `b` decides as `a` did, None where no single one does; `unsearched` is why there are
+    none although rows flip: `b` could not be asked. `noise` is how far the
     champions of these decisions are from themselves, None when it is not known; `below_noise` differences
     are no larger.
     """
@@ -66,6 +70,7 @@ class Comparison:
     slices: Sequence[Concentrated]
     worst: pa.Table
     changes: dict[int, dict[str, Any] | None]
+    unsearched: str | None
     noise: dict[str, Any] | None
     below_noise: int
 
@@ -92,6 +97,7 @@ class Comparison:
             "slices": [each._asdict() for each in self.slices],
             "worst": self.worst.to_pylist(),
             "smallest_changes": {str(at): change for at, change in self.changes.items()},
+            "changes_unsearched": self.unsearched,
         }
 
 
@@ -107,12 +113,11 @@ def compare_models(log: Log, question: Question, *, folder: Path | None = None) 
         FeatureUnknown, UsageError: the cost is no numeric feature of these snapshots.
     """
     known, ended = known_differences(log, question.decision_point, (question.a, question.b))
-    named = {FEATURE + name for each in known for name in each.where}
-    decisions = _decisions(log, question, (*COLUMNS, *sorted(named)))
+    decisions, about = _decisions(log, question, known)
     if not decisions.num_rows:
         raise NothingToScore(question.decision_point, question.start, question.stop)
     sides = _sides(log, question, decisions)
-    found = states(sides, question.tolerance, covered(decisions, known))
+    found = states(sides, question.tolerance, about)
     noise = champions_noise(log, question.decision_point, question.start, question.stop, decisions)
     account, at = Differences(question.keep), 0
     for batch in log.read(
@@ -121,6 +126,7 @@ def compare_models(log: Log, question: Question, *, folder: Path | None = None) 
         stop = at + batch.num_rows
         account.update(batch, sides.slice(at, batch.num_rows), found[at:stop], _cost(batch, question))
         at = stop
+    account.slices.finish()
     slices = {
         f"{name} {value}": pair for name, own in account.slices.counts.items() for value, pair in own.items()
     }
@@ -134,24 +140,35 @@ def compare_models(log: Log, question: Question, *, folder: Path | None = None) 
         len(slices),
         concentrated(slices, rows=compared, differing=account.by_state[DIFFERS], alpha=question.alpha),
         worst,
-        _changes(log, question, worst, folder),
+        *_changes(log, question, worst, folder),
         noise,
         int(np.count_nonzero(below_noise(sides, found, noise))),
     )
 
 
-def _decisions(log: Log, question: Question, columns: Sequence[str]) -> pa.Table:
+def _decisions(
+    log: Log, question: Question, known: Sequence[KnownDifference]
+) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
+    """Return what was decided live, and which of it some known difference is about.
+
+    Features do not leave their batch: another feature set may have one of that name and of another type.
+    """
+    named = sorted({FEATURE + name for each in known for name in each.where})
     batches = log.read(
         question.start,
         question.stop,
         kind="decision",
         decision_point=question.decision_point,
-        columns=columns,
+        columns=(*COLUMNS, *named),
     )
-    tables = [pa.Table.from_batches([batch.replace_schema_metadata(None)]) for batch in batches]
+    tables, about = [], [np.zeros(0, dtype=np.bool_)]
+    for batch in batches:
+        about.append(covered(batch, known))
+        own = [name for name in batch.schema.names if name not in named]
+        tables.append(pa.Table.from_batches([batch.select(own).replace_schema_metadata(None)]))
     if not tables:
-        return pa.table({"position": pa.array([], pa.int64())})
-    return pa.concat_tables(tables, promote_options="permissive")
+        return pa.table({"position": pa.array([], pa.int64())}), about[0]
+    return pa.concat_tables(tables, promote_options="permissive"), np.concatenate(about)
 
 
 def _sides(log: Log, question: Question, decisions: pa.Table) -> Sides:
@@ -159,7 +176,14 @@ def _sides(log: Log, question: Question, decisions: pa.Table) -> Sides:
     b_score, b_decision, b_lacks = _answers(log, question, question.b, decisions)
     if question.threshold is not None:
         a_decision, b_decision = (_decided(score, question.threshold) for score in (a_score, b_score))
+    if question.tolerance.kind == "decision":
+        a_lacks, b_lacks = _undecided(a_decision, a_lacks), _undecided(b_decision, b_lacks)
     return Sides(a_score, b_score, a_decision, b_decision, a_lacks, b_lacks)
+
+
+def _undecided(decision: pa.Array, lacks: pa.Array) -> pa.Array:
+    """Return why a side has no decision: where decisions alone are compared, a score is no answer."""
+    return pc.coalesce(lacks, pc.if_else(pc.is_null(decision), UNDECIDED, pa.scalar(None, pa.string())))
 
 
 def _answers(
@@ -203,17 +227,22 @@ def _cost(batch: pa.RecordBatch, question: Question) -> Floats:
             "Expected a number to weigh differences by.",
             "Name a numeric feature with --cost.",
         )
-    values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)  # beyond 2**53: as near
     return np.asarray(np.abs(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)), dtype=np.float64)
 
 
 def _changes(
     log: Log, question: Question, worst: pa.Table, folder: Path | None
-) -> dict[int, dict[str, Any] | None]:
+) -> tuple[dict[int, dict[str, Any] | None], str | None]:
+    """Return what flips rows back, and why nothing was searched if the model could not be asked."""
     flips = worst.filter(worst.column("flipped")) if worst.num_rows else worst
     if question.b == RECORDED or not flips.num_rows:
-        return {}
+        return {}, None
     if parse_uri(get_model(log, question.b).uri).key is not None:
-        return {}  # what it answers to a changed row depends on rows that would have to be changed too
-    with challenger(log, question.b, decision_point=question.decision_point, folder=folder) as model:
-        return smallest_changes(log, model, question.decision_point, flips, threshold=question.threshold)
+        return {}, None  # what it answers to a changed row depends on rows that would have to be changed too
+    try:
+        with challenger(log, question.b, decision_point=question.decision_point, folder=folder) as model:
+            found = smallest_changes(log, model, question.decision_point, flips, threshold=question.threshold)
+    except HarnessError as error:  # the comparison itself reads the log alone
+        return {}, str(error)
+    return found, None

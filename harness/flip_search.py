@@ -1,5 +1,6 @@
 """The smallest change of one feature after which a model decides as the other one did."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from replay.score import BLOCK_ROWS, columns_for
 
 ROWS_MAX = 5
 VALUES_MIN = 10
-_SAMPLE_BATCHES = 4
+AROUND = 5_000
 
 
 def smallest_changes(
@@ -23,7 +24,8 @@ def smallest_changes(
 
     Tried is one feature at a time, with values that were recorded around it: quantiles of numbers, frequent
     values of the rest, as many as one block has room for and ten at least. The smallest is that with the
-    least distance: for numbers in standard deviations, else 1. None: no single change does it.
+    least distance: for numbers in standard deviations (from their mean where the row has none), else 1.
+    None: no single change does it.
     """
     found: dict[int, dict[str, Any] | None] = {}
     for flip in flips.slice(0, ROWS_MAX).to_pylist():
@@ -38,27 +40,34 @@ def smallest_changes(
     return found
 
 
-def _around(log: Log, decision_point: str, at: int, columns: tuple[str, ...]) -> pa.Table:
-    """Return some of the decisions before a position and after it, whatever their feature sets."""
-    start = max(1, at - 5_000)
-    tables = []
-    for batch in log.read(start, at + 5_000, kind="decision", decision_point=decision_point, columns=columns):
-        tables.append(pa.Table.from_batches([batch.replace_schema_metadata(None)]))
-        if len(tables) == _SAMPLE_BATCHES:
-            break
-    return pa.concat_tables(tables, promote_options="permissive")
+def _around(log: Log, decision_point: str, at: int, columns: tuple[str, ...]) -> list[pa.RecordBatch]:
+    """Return the decisions before a position and after it, whatever their feature sets."""
+    start = max(1, at - AROUND)
+    return list(log.read(start, at + AROUND, kind="decision", decision_point=decision_point, columns=columns))
+
+
+def _seen(around: list[pa.RecordBatch], name: str, own: pa.Array) -> pa.ChunkedArray:
+    """Return the values of a feature in these decisions, where they are of the type of `own`."""
+    kind = _plain(own).type
+    columns = [_plain(batch.column(name)) for batch in around if name in batch.schema.names]
+    return pa.chunked_array([column for column in columns if column.type == kind], kind)
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def _smallest(
-    model: Model, row: pa.RecordBatch, around: pa.Table, wanted: str, threshold: float | None
+    model: Model, row: pa.RecordBatch, around: list[pa.RecordBatch], wanted: str, threshold: float | None
 ) -> dict[str, Any] | None:
     # A block is asked whole, however few changes are in it.
     most = max(VALUES_MIN, BLOCK_ROWS // len(model.info.inputs) - 1)
     tried = [
         (name, value, distance)
         for name in model.info.inputs
-        if FEATURE + name in around.schema.names and FEATURE + name in row.schema.names
-        for value, distance in _candidates(around.column(FEATURE + name), row.column(FEATURE + name)[0], most)
+        if FEATURE + name in row.schema.names
+        for own in [row.column(FEATURE + name)]
+        for value, distance in _candidates(_seen(around, FEATURE + name, own), own[0], most)
     ]
     if not tried:
         return None
@@ -81,16 +90,17 @@ def _candidates(seen: pa.ChunkedArray, own: pa.Scalar, most: int) -> list[tuple[
     kind = seen.type
     values = seen.drop_null()
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        numbers = np.asarray(values.cast(pa.float64()).to_numpy(), dtype=np.float64)
-        numbers = numbers[np.isfinite(numbers)]
+        exact = values.to_numpy()
+        numbers = exact.astype(np.float64)
+        exact, numbers = exact[np.isfinite(numbers)], numbers[np.isfinite(numbers)]
         scale = float(numbers.std()) if numbers.size else 0.0
         if not scale:
             return []
-        parts = np.quantile(numbers, np.linspace(0, 1, most + 1), method="nearest")
+        places = np.rint(np.linspace(0, exact.size - 1, most + 1)).astype(np.int64)
+        parts = np.unique(np.sort(exact)[places])
         old = own.as_py()
-        as_number = int if pa.types.is_integer(kind) else float
-        start = float(old) if old is not None else float(numbers.mean())
-        return [(as_number(part), abs(float(part) - start) / scale) for part in np.unique(parts)]
+        start = float(old) if old is not None and math.isfinite(old) else float(numbers.mean())
+        return [(part.item(), abs(float(part) - start) / scale) for part in parts]
     if pa.types.is_list(kind) or pa.types.is_timestamp(kind) or pa.types.is_binary(kind):
         return []
     counted = sorted(

@@ -1,6 +1,7 @@
 """Known differences: what two models are allowed to differ in, said in the log beforehand, with an end."""
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,13 +19,22 @@ from harness.log.points import check_point
 from harness.models import get_model
 from harness.replay_errors import FeatureUnknown
 from harness.spoken import NAME_MAX, sentence
-from replay.columns import FEATURE
+from replay.columns import FEATURE, INSTANT
 
 KNOWN = "difference.known"
 # The side of a comparison that is no model: what was decided live.
 RECORDED = "recorded"
 # What is declared as one of these is no text; of all else the text is compared.
-_ARROW = {"float64": pa.float64(), "int64": pa.int64(), "bool": pa.bool_()}
+_ARROW = {
+    "float64": pa.float64(),
+    "int64": pa.int64(),
+    "bool": pa.bool_(),
+    "timestamp": INSTANT,
+    "bytes": pa.binary(),
+    "list[float64]": pa.list_(pa.float64()),
+}
+_INT64 = range(-(2**63), 2**63)
+Value = bool | int | float | str | bytes | dt.datetime
 
 
 class KnownDifference(msgspec.Struct, frozen=True):
@@ -106,7 +116,8 @@ def _check_where(log: Log, where: Mapping[str, str]) -> None:
             raise UsageError(
                 f"The feature {name!r} is of type {' or '.join(types)} and never {value!r}.",
                 "Expected a value that it can have: a known difference that never applies hides nothing.",
-                "Write a number as a number, and a bool as true or false.",
+                "Write a number as a number, a bool as true or false, a time as 2026-05-01T00:00:00Z. "
+                "No list can be named.",
             )
 
 
@@ -120,44 +131,58 @@ def known_differences(
     return [each for each in own if each.until > now], [each for each in own if each.until <= now]
 
 
-def covered(rows: pa.Table, known: Sequence[KnownDifference]) -> npt.NDArray[np.bool_]:
+def covered(rows: pa.RecordBatch, known: Sequence[KnownDifference]) -> npt.NDArray[np.bool_]:
     """Return which rows some known difference is about; `rows` has the features that they name.
 
-    Numbers and bools are compared as what they are, however they are spelled; all else as text.
+    Numbers, bools and times are compared as what they are, however they are spelled; all else as text.
     """
     about = np.zeros(rows.num_rows, dtype=np.bool_)
     for each in known:
         own = np.ones(rows.num_rows, dtype=np.bool_)
         for name, value in each.where.items():
-            if FEATURE + name not in rows.schema.names:
-                own[:] = False
-                break
-            column = rows.column(FEATURE + name)
-            wanted = _value(column.type, value)
-            if wanted is None:  # recorded under another type than it was said for
-                own[:] = False
-                break
-            typed = column if isinstance(wanted, bool | int | float) else column.cast(pa.string())
-            same = pc.equal(typed, wanted)
-            own &= np.asarray(pc.fill_null(same, False).to_numpy(), dtype=np.bool_)  # noqa: FBT003
+            own &= _is(rows, FEATURE + name, value)
         about |= own
     return about
 
 
-def _value(kind: pa.DataType, text: str) -> bool | int | float | str | None:
+def _is(rows: pa.RecordBatch, name: str, text: str) -> npt.NDArray[np.bool_]:
+    """Return where a column has a value; nowhere if it is not there, or never of such a value."""
+    column = rows.column(name) if name in rows.schema.names else None
+    wanted = None if column is None else _value(column.type, text)
+    if column is None or wanted is None:
+        return np.zeros(rows.num_rows, dtype=np.bool_)
+    if isinstance(wanted, float) and math.isnan(wanted):
+        same = pc.is_nan(column)
+    else:
+        typed = column.cast(pa.string()) if isinstance(wanted, str) else column
+        same = pc.equal(typed, pa.scalar(wanted, typed.type))
+    return np.asarray(pc.fill_null(same, False).to_numpy(zero_copy_only=False), dtype=np.bool_)  # noqa: FBT003
+
+
+def _value(kind: pa.DataType, text: str) -> Value | None:
     """Return a value as a column of this type has it, None where none there can be it.
 
     >>> _value(pa.bool_(), "True"), _value(pa.float64(), "1"), _value(pa.int64(), "many")
     (True, 1.0, None)
     """
-    if pa.types.is_boolean(kind):
-        return {"true": True, "false": False}.get(text.lower())
     try:
-        if pa.types.is_integer(kind):
-            return int(text)
-        return float(text) if pa.types.is_floating(kind) else text
+        return _parsed(kind, text)
     except ValueError:
         return None
+
+
+def _parsed(kind: pa.DataType, text: str) -> Value | None:
+    if pa.types.is_boolean(kind):
+        return {"true": True, "false": False}.get(text.lower())
+    if pa.types.is_integer(kind):
+        return number if (number := int(text)) in _INT64 else None
+    if pa.types.is_floating(kind):
+        return float(text)
+    if pa.types.is_timestamp(kind):
+        return at if (at := dt.datetime.fromisoformat(text)).tzinfo is not None else None
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return text.encode()
+    return None if pa.types.is_list(kind) else text
 
 
 def _of(event: ControlEvent) -> KnownDifference:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from replay.columns import FEATURE
+from replay.slice_counts import Slices
 from replay.tolerance import Tolerance
 
 Floats = npt.NDArray[np.float64]
@@ -16,8 +17,6 @@ Flags = npt.NDArray[np.bool_]
 
 EQUAL, WITHIN, DIFFERS, KNOWN, LACKING = "equal", "within", "differs", "known", "lacking"
 STATES = (EQUAL, WITHIN, DIFFERS, KNOWN, LACKING)
-VALUES_MAX = 50
-PARTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,12 @@ class Sides:
         )
 
     @property
+    def apart(self) -> Floats:
+        """How far the scores are apart: infinite where no double holds it, NaN where one is not there."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.asarray(np.abs(self.a_score - self.b_score), dtype=np.float64)
+
+    @property
     def flipped(self) -> Flags:
         """Where both decided, and not alike."""
         return _true(pc.not_equal(self.a_decision, self.b_decision))
@@ -66,63 +71,6 @@ def states(sides: Sides, tolerance: Tolerance, known: Flags) -> npt.NDArray[np.o
     found[same & ~flipped] = EQUAL
     found[lacking] = LACKING
     return found
-
-
-@dataclass(slots=True)
-class Slices:
-    """How many rows of each value of each feature differ, counted as the rows stream by.
-
-    Numbers are cut into PARTS at the quantiles of the first rows that are seen; of a category the first
-    VALUES_MAX values have their own count, the rest are "(other)".
-    """
-
-    edges: dict[str, Floats] = field(default_factory=dict)
-    counts: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
-
-    def update(self, features: pa.RecordBatch, differs: Flags) -> None:
-        """Count these rows; columns that are neither numbers, booleans nor text are left out."""
-        for name in features.schema.names:
-            column = features.column(name)
-            labels = self._labels(name, column)
-            if labels is None:
-                continue
-            own = self.counts.setdefault(name.removeprefix(FEATURE), {})
-            for value in pc.unique(labels).to_pylist():
-                here = _true(pc.equal(labels, value))
-                shown = value if value in own or len(own) < VALUES_MAX else "(other)"
-                rows, differing = own.get(shown, (0, 0))
-                own[shown] = (rows + int(here.sum()), differing + int((here & differs).sum()))
-
-    def _labels(self, name: str, column: pa.Array) -> pa.Array | None:
-        kind = column.type
-        if pa.types.is_dictionary(kind):
-            column, kind = column.cast(kind.value_type), kind.value_type
-        if pa.types.is_boolean(kind):
-            return pc.fill_null(column.cast(pa.string()), "(missing)")
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            return pc.fill_null(column.cast(pa.string()), "(missing)")
-        if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-            values = np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
-            return pa.array(self._parts(name, values))
-        return None
-
-    def _parts(self, name: str, values: Floats) -> list[str]:
-        missing = np.isnan(values)
-        if name not in self.edges:
-            seen = values[~missing & np.isfinite(values)]
-            if not seen.size:
-                return ["(missing)" if gone else "(no part)" for gone in missing]
-            self.edges[name] = np.unique(np.quantile(seen, np.linspace(0, 1, PARTS + 1)[1:-1]))
-        edges = self.edges[name]
-        names = [_span(edges, part) for part in range(edges.size + 1)] + ["(missing)"]
-        part = np.where(missing, edges.size + 1, np.searchsorted(edges, values, side="right"))
-        return [names[at] for at in part]
-
-
-def _span(edges: Floats, part: int) -> str:
-    if part == 0:
-        return f"< {edges[0]:g}"
-    return f">= {edges[-1]:g}" if part == edges.size else f"[{edges[part - 1]:g}, {edges[part]:g})"
 
 
 @dataclass(slots=True)
@@ -160,9 +108,9 @@ class Differences:
         features = rows.select([name for name in rows.schema.names if name.startswith(FEATURE)])
         compared = found != LACKING
         self.slices.update(features.filter(pa.array(compared)), differs[compared])
-        apart = np.nan_to_num(np.abs(sides.a_score - sides.b_score), nan=0.0, posinf=0.0)
+        apart = np.nan_to_num(sides.apart, nan=0.0, posinf=np.inf)
         self.largest = max(self.largest, float(apart[compared & unknown].max(initial=0.0)))
-        self._keep(rows, sides, np.flatnonzero(differs), apart * cost)
+        self._keep(rows, sides, np.flatnonzero(differs), _weighed(apart, cost))
 
     def _keep(self, rows: pa.RecordBatch, sides: Sides, at: npt.NDArray[np.int64], weight: Floats) -> None:
         """Keep the rows that weigh most; of equals the flips first, then the lower position."""
@@ -183,6 +131,12 @@ class Differences:
         all_of_them = new if self.worst is None else pa.concat_tables([self.worst, new])
         order = [("weight", "descending"), ("flipped", "descending"), ("position", "ascending")]
         self.worst = all_of_them.sort_by(order).slice(0, self.keep)
+
+
+def _weighed(apart: Floats, cost: Floats) -> Floats:
+    """Return differences times what they cost; one that costs nothing weighs nothing, however large."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.nan_to_num(apart * cost, nan=0.0, posinf=np.inf)
 
 
 def _pairs(sides: Sides, rows: Flags) -> list[tuple[str, str, int]]:

@@ -61,8 +61,9 @@ class ToleranceUnknown(ReplayError):
     def __init__(self, found: str) -> None:
         super().__init__(
             f"{found!r} is no tolerance.",
-            "Expected exact, decision, or absolute:X, relative:X, ulp:N or rank:X: from 0 on, N a whole one.",
-            "Write relative:1e-9, for example.",
+            "Expected exact, decision, or absolute:X, relative:X, ulp:N or rank:X: from 0 on, N a whole one. "
+            "X of rank is a share of the rows, at most 1.",
+            "Write relative:1e-9, for example; rank:0.01 for places that differ by one in a hundred.",
         )
         self.found = found
 

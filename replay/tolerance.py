@@ -23,7 +23,8 @@ class Tolerance:
 
     `exact`: equal bits. `absolute`: |a - b| <= limit. `relative`: |a - b| <= limit * max(|a|, |b|).
     `ulp`: at most `limit` doubles lie between. `rank`: their places among all compared differ by at most
-    `limit` of their number, ties at their mean. `decision`: scores do not matter.
+    `limit` (a share, at most 1) of their number, ties at their mean; a row without a score on one side has no
+    place on either. `decision`: scores do not matter.
     """
 
     kind: Kind
@@ -48,7 +49,8 @@ class Tolerance:
             limit = float(found[3])
         except ValueError as error:
             raise ToleranceUnknown(text) from error
-        if not math.isfinite(limit) or limit < 0 or (found[2] == "ulp" and limit % 1):
+        most = 1.0 if found[2] == "rank" else math.inf
+        if not (math.isfinite(limit) and 0 <= limit <= most) or (found[2] == "ulp" and limit % 1):
             raise ToleranceUnknown(text)
         return cls(found[2], limit)  # type: ignore[arg-type]  # as above
 
@@ -86,7 +88,9 @@ class Tolerance:
                 # As floats: the distance of two integers of either sign may not fit one.
                 return np.asarray(np.abs(_ordinal(a) - _ordinal(b)) <= self.limit)
             case "rank":
-                return np.asarray(np.abs(_rank(a) - _rank(b)) <= self.limit * max(a.size, 1))
+                compared = ~(np.isnan(a) | np.isnan(b))
+                apart[compared] = np.abs(_rank(a[compared]) - _rank(b[compared]))
+                return np.asarray(apart <= self.limit * np.count_nonzero(compared))
 
 
 def _ordinal(values: Floats) -> npt.NDArray[np.longdouble]:

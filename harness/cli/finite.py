@@ -9,6 +9,10 @@ import click
 class Finite(click.FloatRange):
     """`click.FloatRange` without nan and infinities; all bounds are optional."""
 
+    def _describe_range(self) -> str:
+        """Return the bounds for --help, nothing where there is none: click writes `x<=None`."""
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number, or end the command as a wrong option does (exit code 2)."""
         number = float(super().convert(value, param, ctx))

@@ -20,7 +20,12 @@ KINDS = ("decision", "outcome", "score", "control")
     "--decision-point", "-d", default=None, help="Only events of this decision point, and no control events."
 )
 @click.option(
-    "--format", "form", type=click.Choice(["parquet", "csv", "jsonl"]), default="parquet", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["parquet", "csv", "jsonl"]),
+    default="parquet",
+    show_default=True,
+    help="Form of the files.",
 )
 @folder_option
 @json_option

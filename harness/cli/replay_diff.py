@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 DIFFERENT = 10
+FORMS = (".parquet", ".csv")
 _P_LEAST = 1e-300
 
 
@@ -27,12 +28,19 @@ _P_LEAST = 1e-300
     "--tolerance",
     default="exact",
     show_default=True,
-    help="exact, decision, absolute:X, relative:X, ulp:N or rank:X.",
+    help="How far scores may be apart: exact (no bit), decision (only decisions count), absolute:X, "
+    "relative:X (of the larger), ulp:N (doubles), rank:X (places in the order, as a share of the rows).",
 )
 @click.option("--threshold", type=Finite(), default=None, help="Decide by score: at least this, or less.")
 @click.option("--cost", default=None, metavar="FEATURE", help="A numeric feature that weighs differences.")
 @click.option("--keep", type=click.IntRange(1, 100_000), default=20, show_default=True, help="Rows to keep.")
-@click.option("--alpha", type=Finite(0, 1, min_open=True, max_open=True), default=0.05, show_default=True)
+@click.option(
+    "--alpha",
+    type=Finite(0, 1, min_open=True, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="Chance to name any slice wrongly, over all that are searched.",
+)
 @click.option(
     "-o",
     "--output",
@@ -58,19 +66,22 @@ def diff(
 
     Shows how many differ beyond the tolerance, the flips of decisions, the slices that hold too many
     differences (Holm over all that were searched), the rows that weigh most, and what would flip them back.
-    Exit code 0 when nothing differs, 10 when something does.
+    Exit code 0 when nothing differs, 10 when something does or no decision has an answer of both.
     """
     from harness.differences import Question, compare_models
     from replay.tolerance import Tolerance
 
     how["tolerance"] = Tolerance.parse(how["tolerance"])
+    if output is not None:
+        _check_form(output)
     with opened(folder) as log:
         first, after = range_of(log, decision_point, start, stop)
         found = compare_models(log, Question(a, b, decision_point, first, after, **how), folder=folder)
     if output is not None:
         _write(found, output)
     emit(found.as_dict(), json=json, text=_text(found, output))
-    return DIFFERENT if found.account.by_state["differs"] else 0
+    states = found.account.by_state
+    return DIFFERENT if states["differs"] or states["lacking"] == found.account.rows else 0
 
 
 @click.group("known-difference")
@@ -101,15 +112,20 @@ def add(
     emit(event, json=json, text=f"Known from position {event.position} until {event.body['until']}.")
 
 
+def _check_form(path: Path) -> None:
+    """Refuse a file of another form before anything is compared."""
+    from harness.errors import UsageError
+
+    if path.suffix not in FORMS:
+        raise UsageError(f"{path} is neither Parquet nor CSV.", "Expected .parquet or .csv.", "Rename it.")
+
+
 def _write(found: "Comparison", path: Path) -> None:
     from pyarrow import csv, parquet
 
-    from harness.errors import UsageError
     from harness.written import written
 
-    writers = {".parquet": parquet.write_table, ".csv": csv.write_csv}
-    if path.suffix not in writers:
-        raise UsageError(f"{path} is neither Parquet nor CSV.", "Expected .parquet or .csv.", "Rename it.")
+    writers = dict(zip(FORMS, (parquet.write_table, csv.write_csv), strict=True))
     with written(path), path.open("wb") as file:  # by its name, Arrow would remove what it cannot write
         writers[path.suffix](found.worst, file)
 
@@ -131,6 +147,8 @@ def _text(found: "Comparison", output: Path | None) -> str:
     lines += [f"           {count:,} x {reason}" for reason, count in sorted(account.lacking.items())]
     if any("not scored" in reason for reason in account.lacking):
         lines.append('           "harness replay run" scores them.')
+    if any("no decision" in reason for reason in account.lacking):
+        lines.append('           "--threshold" makes decisions of scores.')
     flips = [(a, b, n) for (a, b), n in sorted(account.flips.items()) if a != b]
     lines += [f"flips      {n:,} from {a} to {b}" for a, b, n in flips]
     lines.append(
@@ -141,6 +159,8 @@ def _text(found: "Comparison", output: Path | None) -> str:
         for each in found.slices[:SHOWN]
     ]
     lines += [_row(row, found) for row in found.worst.slice(0, SHOWN).to_pylist()]
+    if found.unsearched is not None:
+        lines.append(f"what flips them back was not searched: {found.unsearched}")
     if output is not None:
         lines.append(f"Wrote {found.worst.num_rows:,} rows to {output}.")
     return "\n".join(lines)

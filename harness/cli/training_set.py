@@ -14,7 +14,13 @@ from harness.cli.training_set_text import counted, summary, told_by
 from harness.errors import UsageError
 
 _OUT = click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The set's own folder.")
-_PART = click.option("--rows-per-part", type=click.IntRange(min=1), default=2**18, show_default=True)
+_PART = click.option(
+    "--rows-per-part",
+    type=click.IntRange(min=1),
+    default=2**18,
+    show_default=True,
+    help="Rows of each file but the last.",
+)
 
 # What no specification says, and options that go by another name than their value does.
 _BESIDE = frozenset({"rows_per_part", "memory", "spark"})

@@ -1,4 +1,4 @@
-"""No option of a number takes what no comparison refuses: nan, and infinities."""
+"""Options: none of a number takes what nothing bounds (nan, infinities), and each says what it is for."""
 
 import click
 import pytest
@@ -6,15 +6,21 @@ import pytest
 from harness.cli.main import cli
 
 
-def number_options(group, context, path=()):
-    """Yield (words, option) for every option of the command line that takes a float."""
+def all_commands(group, context, path=()):
+    """Yield (words, command) for every command of the command line."""
     for name in group.list_commands(context):
         command = group.get_command(context, name)
+        yield (*path, name), command
         if isinstance(command, click.Group):
-            yield from number_options(command, context, (*path, name))
+            yield from all_commands(command, context, (*path, name))
+
+
+def number_options(group, context):
+    """Yield (words, option) for every option of the command line that takes a float."""
+    for words, command in all_commands(group, context):
         for option in command.params:
             if isinstance(option.type, click.types.FloatParamType):
-                yield (*path, name), option
+                yield words, option
 
 
 def test_options_of_numbers_refuse_what_is_none():
@@ -30,3 +36,14 @@ def test_options_of_numbers_refuse_what_is_none():
             except click.BadParameter:
                 continue
             pytest.fail(f"harness {' '.join(words)} {option.opts[0]} {text} is taken for a number")
+
+
+def test_every_command_and_option_says_what_it_is_for_and_no_bound_is_none():
+    context = click.Context(cli)
+    commands = list(all_commands(cli, context))
+    assert len(commands) > 60
+    for words, command in commands:
+        assert command.help, words
+        for option in command.params:
+            assert not isinstance(option, click.Option) or option.help, (*words, option.opts)
+        assert "None" not in command.get_help(click.Context(command)), words

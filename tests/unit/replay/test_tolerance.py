@@ -12,7 +12,19 @@ floats = st.floats(allow_nan=True, allow_infinity=True)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "near", "exact:1", "absolute", "ulp:-1", "rank:nan", "relative:1e999", "ulp:e", "ulp:1.5"]
+    "text",
+    [
+        "",
+        "near",
+        "exact:1",
+        "absolute",
+        "ulp:-1",
+        "rank:nan",
+        "relative:1e999",
+        "ulp:e",
+        "ulp:1.5",
+        "rank:10",
+    ],
 )
 def test_what_is_no_tolerance_is_refused_with_what_would_be(text: str) -> None:
     with pytest.raises(ToleranceUnknown, match="Expected exact, decision, or absolute:X"):
@@ -71,3 +83,9 @@ def test_rank_looks_at_the_order_alone() -> None:
         True,
         True,
     ]
+
+
+def test_rank_gives_no_place_to_a_row_without_a_score_on_one_side() -> None:
+    a = np.array([np.nan, 0.1, 0.2, 0.3, np.nan])
+    b = np.array([9.0, 1.0, 2.0, 3.0, 0.0])
+    assert Tolerance("rank", 0.0).within(a, b).tolist() == [False, True, True, True, False]
