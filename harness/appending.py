@@ -11,10 +11,12 @@ import pyarrow as pa
 
 from harness.log.log import Log
 from harness.replay_batches import GROUP_BLOCKS, Group, batch_of, group_of
+from harness.replay_errors import ScoredOtherwise
 from harness.replays import NAMESPACE, ReplayRun
 from harness.shared_pass import Progress
 from harness.stored_scores import Counted, Summary
 from recorders.columns import decode_batch
+from recorders.errors import WriterForked
 from replay.score import JOINED
 
 # So many groups may wait to be appended: what one call of a model answers at most.
@@ -34,7 +36,11 @@ class Appending:
         self.seen = None if self.sequence else Summary()
 
     def scores(self, scores: pa.RecordBatch) -> None:
-        """Append one group."""
+        """Append one group.
+
+        Raises:
+            ScoredOtherwise: another process stored other scores there.
+        """
         self._append(group_of(scores, self._run.id))
         if self.seen is not None:
             self.seen.add(scores)
@@ -51,7 +57,11 @@ class Appending:
     def _append(self, group: Group) -> None:
         self.sequence += 1
         point, sequence = self._run.decision_point, self.sequence
-        self._log.append(batch_of(group, decision_point=point, writer=self._writer, sequence=sequence))
+        batch = batch_of(group, decision_point=point, writer=self._writer, sequence=sequence)
+        try:
+            self._log.append(batch)
+        except WriterForked as forked:
+            raise ScoredOtherwise(self._run.model, sequence) from forked
         self._progress(group.last + 1 - self._run.start)
 
 

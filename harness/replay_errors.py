@@ -9,6 +9,7 @@ HarnessError (recorders.errors)
 ├── FeatureUnknown          a feature that the chosen schema does not have                 exit 2
 ├── SliceOfNumbers          a slice column that holds numbers without levels            exit 2
 ├── BudgetSpent             a run that ended where its budget did; it goes on from there    exit 75
+├── ScoredOtherwise         another process scored the same decisions at once, otherwise    exit 1
 ├── TooManyTails            more models to follow than the server has connections for       exit 2
 ├── EmptyTrainingSet        no decision counts; why is in the counts                       exit 1
 ├── ExportFailed            files could not be written; nothing half-written is left       exit 1
@@ -165,6 +166,19 @@ class SliceOfNumbers(HarnessError):
 
 _IMMATURE = "Widen the range, choose a later --as-of, or check the label's name and window."
 _EXCLUDED = "Check what where asks for, and which feature set was chosen: they leave out what is excluded."
+
+
+class ScoredOtherwise(HarnessError):
+    """Two processes scored one run at once, and their scores differ: its model does not repeat itself."""
+
+    def __init__(self, model: str, group: int) -> None:
+        super().__init__(
+            f"Another process scores this run of {model} too, and stored other scores as group {group}.",
+            "Expected the same scores of the same decisions: its model depends on chance or surroundings.",
+            'Run the same command again: it goes on behind what is stored. "harness model check" says what '
+            "the model repeats.",
+        )
+        self.model, self.group = model, group
 
 
 class TooManyTails(HarnessError):

@@ -20,7 +20,7 @@ from harness.remembered import RememberedModel
 from harness.replay_errors import BudgetSpent, TrainedInRange
 from harness.replays import ReplayRun, begin, check_inputs, complete, completed, left_of, stop_at
 from harness.scored_parts import Ask, Parts, scored
-from harness.shared_pass import Progress, Read, Slowest, share
+from harness.shared_pass import Progress, Read, Slowest, share, tell_begin
 from harness.stored_scores import Summary
 from recorders.errors import HarnessError
 from replay.adapters.uri import parse_uri
@@ -157,7 +157,7 @@ def _score_together(
     names = dict.fromkeys(name for model, _run in waiting.values() for name in columns_for(model.info))
     first = min((part[0] for run in runs for part in left_of(log, run)), default=runs[0].stop)
     batches = _decisions(log, runs[0].decision_point, first, max(run.stop for run in runs), tuple(names))
-    slowest = Slowest(watch.progress, len(runs))
+    slowest = Slowest(watch.progress, len(runs), runs[0].stop - runs[0].start)
 
     def reader(place: int, model: Model, run: ReplayRun, read: Read) -> ReplayRun | HarnessError:
         with log.address.open() as own:
@@ -216,7 +216,9 @@ def replay_in_parts(
     ask = Ask(model_ref, decision_point, run.id, append.sequence == 0, home, bounds)
     parts = Parts(log, ask, engine, append, meter or Meter())
     try:
-        parts.score(left_of(log, run), remembers=parse_uri(info.uri).key is not None)
+        left = left_of(log, run)
+        _begin(run, left, told)
+        parts.score(left, remembers=parse_uri(info.uri).key is not None)
     except HarnessError as error:
         if can_be_said(error):
             stop_at(log, run, error)
@@ -248,11 +250,12 @@ def _score(log: Log, model: Model, run: ReplayRun, watch: Watch, read: Read) -> 
 
     Return what was appended, None when not all of the run was appended here.
     """
-    append = Appending(log, run, watch.progress)
+    append, left = Appending(log, run, watch.progress), left_of(log, run)
+    _begin(run, left, watch.progress)
     begun = append.sequence > 0
     # What remembers appends its states itself, and the door of the log is for one at a time.
     with nullcontext(append) if isinstance(model, RememberedModel) else behind(append) as to:
-        for first, after in left_of(log, run):
+        for first, after in left:
             decisions = read(first, after, columns_for(model.info))
             for scores in scored(log, model, decisions, first=not begun):
                 begun = True
@@ -262,6 +265,12 @@ def _score(log: Log, model: Model, run: ReplayRun, watch: Watch, read: Read) -> 
                 watch.meter.check()
     watch.progress(run.stop - run.start)
     return append.seen
+
+
+def _begin(run: ReplayRun, left: Sequence[tuple[int, int]], progress: Progress) -> None:
+    """Tell where a run begins, or goes on."""
+    total = run.stop - run.start
+    tell_begin(progress, left[0][0] - run.start if left else total, total)
 
 
 def _silent(_done: int) -> None:

@@ -87,15 +87,35 @@ def _put(feed: _Feed, future: Future[Result], batch: pa.RecordBatch | PassEnded 
         return
 
 
-class Slowest:
-    """Tells the progress of the slowest of several, from their threads."""
+def tell_begin(progress: Progress, done: int, total: int) -> None:
+    """Tell whoever watches where a run of `total` positions begins: `done` of them were done before.
 
-    def __init__(self, progress: Progress, count: int) -> None:
-        self._progress, self._lock = progress, Lock()
-        self._done = [0] * count
+    A `progress` with a method `begin(done, total)` is told by that, and can tell a rate; another as ever.
+    """
+    begin: Callable[[int, int], None] | None = getattr(progress, "begin", None)
+    if begin is None:
+        progress(done)
+    else:
+        begin(done, total)
+
+
+class Slowest:
+    """Tells the progress of the slowest of several, once each has said from its thread where it begins."""
+
+    def __init__(self, progress: Progress, count: int, total: int) -> None:
+        self._progress, self._lock, self._total = progress, Lock(), total
+        self._done: dict[int, int] = {}
+        self._count, self._begun = count, False
 
     def told(self, place: int, done: int) -> None:
         """Take the progress of one of them."""
         with self._lock:
-            self._done[place] = max(done, self._done[place])
-            self._progress(min(self._done))
+            self._done[place] = max(done, self._done.get(place, 0))
+            if len(self._done) < self._count:
+                return
+            slowest = min(self._done.values())
+            if self._begun:
+                self._progress(slowest)
+            else:
+                self._begun = True
+                tell_begin(self._progress, slowest, self._total)

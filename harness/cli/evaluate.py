@@ -54,7 +54,7 @@ def evaluate(
     from harness.measure import Spread
 
     spread = Spread(engine, workers) if engine else None
-    with opened(folder) as log, progress(None, "scoring") as done:
+    with opened(folder) as log, progress(None, "scoring", unit="positions") as done:
         declared = get_experiment(log, experiment)
         taken = take_look(
             log,

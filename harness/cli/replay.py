@@ -163,7 +163,7 @@ def noise_floor(decision_point: str, start: str, stop: str | None, folder: Path 
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
     from harness.cli.progress import progress
 
-    with progress(total, "scoring") as done:
+    with progress(total, "scoring", unit="positions") as done:
         yield done
 
 

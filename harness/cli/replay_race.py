@@ -29,7 +29,7 @@ def race(experiments: tuple[str, ...], folder: Path | None, json: bool, **budget
     from harness.cli.progress import progress
     from harness.race import race as run
 
-    with opened(folder) as log, progress(None, "scoring") as done:
+    with opened(folder) as log, progress(None, "scoring", unit="positions") as done:
         found = run(log, experiments, folder=folder, progress=done, meter=meter_of(**budget))
     emit(found, json=json, text="\n".join(_lines(found)))
     return int(any(each.state == "failed" for each in found))

@@ -10,7 +10,7 @@ from harness.engines.futures import Futures
 from harness.errors import NotFound, UnknownPosition
 from harness.models import add_model, champion_at, get_model, list_models, open_registered
 from harness.noise import noise_floor
-from harness.replay_errors import ModelExists, NothingToScore, TrainedInRange
+from harness.replay_errors import ModelExists, NothingToScore, ScoredOtherwise, TrainedInRange
 from harness.replay_runner import run_replay
 from harness.replays import STOPPED, check_inputs, left_of, list_replays, read_scores
 from harness.stored_scores import summary
@@ -395,3 +395,32 @@ def test_a_model_that_fails_whatever_it_is_given_ends_its_run_by_name(event_log,
     assert run.completed_at is None
     (end,) = event_log.controls(STOPPED, run.id)
     assert "no such column" in end.body["error"]
+
+
+def test_a_model_of_chance_that_two_score_at_once_is_named_and_the_run_goes_on(event_log, folder, history):
+    (folder / "dice.py").write_text(
+        "import random\ndef roll(frame):\n    return [random.random() for _ in range(len(frame))]\n"
+        "roll.inputs = ('items',)\n"
+    )
+    add_model(event_log, "py:dice:roll", name="dice", version="1", folder=folder)
+    part = history.decisions(0, 9_000)
+
+    class Beside:
+        """The log of one who is overtaken by another, before his second group is stored."""
+
+        groups = 0
+
+        def __getattr__(self, name):
+            return getattr(event_log, name)
+
+        def append(self, batch):
+            self.groups += 1
+            if self.groups == 2:
+                replayed(event_log, folder, "dice:1", part)
+            return event_log.append(batch)
+
+    with pytest.raises(ScoredOtherwise, match="Another process scores this run of dice:1 too") as caught:
+        replayed(Beside(), folder, "dice:1", part)
+    assert (caught.value.group, caught.value.exit_code) == (2, 1)
+    run = replayed(event_log, folder, "dice:1", part)
+    assert (run.rows, run.completed_at is not None) == (9_000, True)
