@@ -55,6 +55,7 @@ def matrix(block: pa.RecordBatch, kind: type[np.generic] = np.float64) -> npt.ND
 
     Raises:
         TypeError: a column is no number.
+        ValueError: a value is none of a kind that holds whole numbers alone: see `numbers_of`.
 
     >>> matrix(pa.record_batch({"a": [1, None], "b": [True, False]})).tolist()
     [[1.0, 1.0], [nan, 0.0]]
@@ -66,12 +67,39 @@ def matrix(block: pa.RecordBatch, kind: type[np.generic] = np.float64) -> npt.ND
     # So many rows at a time: what is turned from columns into rows stays in the cache.
     for at in range(0, block.num_rows, _ROWS):
         rows = block.slice(at, _ROWS)
-        if plain:
+        if plain and issubclass(kind, np.floating):
             values[at : at + _ROWS] = rows.to_tensor(null_to_nan=True, row_major=True).to_numpy()
             continue
         for place, (name, column) in enumerate(zip(rows.schema.names, rows.columns, strict=True)):
-            values[at : at + _ROWS, place] = numbers(name, column)
+            values[at : at + _ROWS, place] = numbers_of(name, column, kind)
     return values
+
+
+def numbers_of(name: str, column: pa.Array, kind: type[np.generic]) -> npt.NDArray[Any]:
+    """Return one column as numbers of a kind: whole ones to the last digit, floats as near as the kind holds.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: a whole number or a truth is asked for, and a value is null, NaN, a fraction, or beyond
+            what the kind holds.
+
+    >>> numbers_of("a", pa.array([2**53 + 1]), np.int64).tolist()
+    [9007199254740993]
+    """
+    if issubclass(kind, np.floating):
+        return numbers(name, column)
+    if column.null_count:
+        raise ValueError(f"input {name} is null, and {kind.__name__} holds no null")
+    if not (pa.types.is_boolean(column.type) or pa.types.is_integer(column.type)):
+        column = pa.array(numbers(name, column))
+    wanted = pa.from_numpy_dtype(np.int8 if kind is np.bool_ else kind)
+    try:
+        values = np.asarray(column.cast(wanted).to_numpy(zero_copy_only=False))
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"input {name} is no number that {kind.__name__} holds") from error
+    if kind is np.bool_ and not np.isin(values, (0, 1)).all():
+        raise ValueError(f"input {name} is neither 0 nor 1, the model takes truths")
+    return values.astype(kind, copy=False)
 
 
 def numbers(name: str, column: pa.Array) -> npt.NDArray[np.float64]:

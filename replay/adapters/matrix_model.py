@@ -12,6 +12,12 @@ from replay.adapters.python import column_of
 from replay.adapters.uri import ModelUri
 from replay.loading_errors import ModelNotLoaded
 
+# A value that is a category is read as its code, without a word: 200 as the 200th, where it is the second.
+OF_CATEGORIES = (
+    "it was trained on columns that pandas calls categories and reads their codes, which recorded rows do "
+    "not have; train it on columns of numbers, codes of your own for instance"
+)
+
 
 def matrix_call(uri: ModelUri, predict: Callable[[Any], Any]) -> Callable[[pa.RecordBatch], Answer]:
     """Return the call that hands `predict` the rows as float64, a null as NaN."""

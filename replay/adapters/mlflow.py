@@ -17,6 +17,8 @@ VERSION = 1
 _MODEL = "MLmodel"
 # Flavors whose own formats are data. All others load code or a pickle, whatever their files are called.
 _DATA_ONLY = ("mlflow.lightgbm", "mlflow.onnx", "mlflow.xgboost")
+# And of those that say which class they are, these are made by their library's own format alone.
+_CLASSES = {"lightgbm": "lightgbm.basic.Booster", "xgboost": "xgboost."}
 
 
 def read(uri: ModelUri, folder: Path | None) -> tuple[str, bytes]:
@@ -58,12 +60,12 @@ def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Load
     """Return the model; its signature names its inputs.
 
     Raises:
-        PickleRefused: its flavor runs code or a pickle, and the URI does not pin its digest.
+        PickleRefused: it runs code or a pickle, and the URI does not pin its digest.
     """
     files = unpack(uri.text, held.content)
-    loader = _loader(files[_MODEL].decode(errors="replace"))
-    if loader not in _DATA_ONLY or any(name.startswith("code/") for name in files):
-        require_pin(uri, held, [loader])
+    runs = _runs(files[_MODEL].decode(errors="replace"))
+    if runs or any(name.startswith("code/") for name in files):
+        require_pin(uri, held, runs or ["what is in code"])
         os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "true"
     try:
         import mlflow.pyfunc
@@ -85,11 +87,19 @@ class _Predicts:
         self.predict = model.predict
 
 
-def _loader(text: str) -> str:
-    """Return the loader module of the flavor that pyfunc loads, read as MLflow reads it."""
+def _runs(text: str) -> list[str]:
+    """Return what loading would run beside data, read as MLflow reads it; empty when there is nothing.
+
+    A flavor may name a folder of code, whatever it is called: it is searched before all libraries.
+    """
     import yaml  # type: ignore[import-untyped]  # its stubs are a package of their own
 
     try:
-        return str(yaml.safe_load(text)["flavors"]["python_function"]["loader_module"])
-    except (yaml.YAMLError, KeyError, TypeError):
-        return "(none named)"
+        flavors = yaml.safe_load(text)["flavors"]
+        loader = str(flavors["python_function"]["loader_module"])
+        folders = [f"what is in {flavor['code']}" for flavor in flavors.values() if flavor.get("code")]
+        classes = [str(flavors.get(name, {}).get("model_class", own)) for name, own in _CLASSES.items()]
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return ["(none named)"]
+    foreign = [name for name, own in zip(classes, _CLASSES.values(), strict=True) if not name.startswith(own)]
+    return [*([] if loader in _DATA_ONLY else [loader]), *folders, *foreign]

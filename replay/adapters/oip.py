@@ -92,11 +92,11 @@ def _request_of(one: Any, datatypes: dict[str, str]) -> Callable[[pa.RecordBatch
         }
 
     def whole(block: pa.RecordBatch) -> dict[str, Any]:
-        values = matrix(block)
+        kind = one["datatype"]
+        values = matrix(block, np.float64 if kind in _FLOATS else np.int64)
         if not np.isfinite(values).all():
             raise ValueError("an input is not finite, which JSON does not hold")
-        kind = one["datatype"]
-        data = values.ravel() if kind in _FLOATS else values.ravel().astype(np.int64)
+        data = values.ravel()
         tensor = {"name": one["name"], "shape": list(values.shape), "datatype": kind, "data": data.tolist()}
         return {"inputs": [tensor]}
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from replay.adapters.adapter import Artefact, Loaded, read_file
 from replay.adapters.answers import Answer, Output, read_answer
-from replay.adapters.forms import matrix, numbers
+from replay.adapters.forms import matrix, numbers_of
 from replay.adapters.matrix_model import loaded_by
 from replay.adapters.python import column_of
 from replay.adapters.uri import ModelUri
@@ -51,7 +51,7 @@ def load(uri: ModelUri, held: Artefact, inputs: tuple[str, ...] | None) -> Loade
             uri.text, f"graph with inputs {', '.join(unknown)}", ("tensors of numbers or strings",)
         )
     named = session.get_modelmeta().custom_metadata_map.get("inputs")
-    own = tuple(named.split(",")) if named else None
+    own = tuple(map(str.strip, named.split(","))) if named else None
     if len(declared) > 1:
         own = tuple(entry.name for entry in declared)
     feed = _feed(declared, inputs or own or ())
@@ -81,7 +81,7 @@ def _tensor(name: str, column: pa.Array, kind: str, rank: int) -> Any:
     if kind == "tensor(string)":
         values = np.array(column.cast(pa.string()).to_pylist(), dtype=object)
     else:
-        values = numbers(name, column).astype(_TYPES[kind])
+        values = numbers_of(name, column, _TYPES[kind]).astype(_TYPES[kind], copy=False)
     return values.reshape(-1, 1) if rank > 1 else values
 
 

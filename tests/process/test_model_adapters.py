@@ -63,7 +63,7 @@ def test_a_pickle_is_refused_named_and_not_run(tmp_path):
     with pytest.raises(UntrustedModel, match="outside a process of its own"):
         open_model("pickle:evil.pkl", inputs=["x"], folder=tmp_path)
     pinned = hashlib.sha256((tmp_path / "evil.pkl").read_bytes()).hexdigest()
-    with pytest.raises(ModelNotLoaded, match="pickle does not load it: PermissionError"):
+    with pytest.raises(ModelNotLoaded, match=r"pickle does not load it: OSError: .*Read-only"):
         opened(f"pickle:evil.pkl?pickle={pinned}", tmp_path)
     assert not mark.exists()
 

@@ -7,11 +7,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from harness import models
 from harness.log.log import Log
 from replay.adapters import Artefact
+from replay.isolation import open_isolated
 from replay.model import ModelInfo
+from replay.model_errors import PickleRefused
+from tests.support import model_zoo
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,3 +53,29 @@ def test_what_an_alias_meant_is_in_the_log(
     event = models.add_model(event_log, uri, name="late", version="7", folder=tmp_path)
     assert event.body.get("resolved") == resolved
     assert models.get_model(event_log, "late:7") == opened.info
+
+
+@pytest.mark.parametrize(
+    ("altered", "named"),
+    [
+        ({"python_function": {"code": "helpers"}}, "what is in helpers"),
+        ({"lightgbm": {"code": "helpers"}}, "what is in helpers"),
+        ({"lightgbm": {"model_class": "lightgbm.sklearn.LGBMClassifier"}}, "lightgbm.sklearn.LGBMClassifier"),
+        ({"xgboost": {"model_class": "helpers.Booster"}}, "helpers.Booster"),
+    ],
+)
+def test_what_a_flavor_of_data_runs_beside_needs_the_pin(
+    tmp_path: Path, altered: dict[str, dict[str, str]], named: str
+) -> None:
+    _uri, _scorer = model_zoo.lightgbm(tmp_path)
+    flavors = {
+        "python_function": {"loader_module": "mlflow.lightgbm", "data": "model.txt"},
+        "lightgbm": {"data": "model.txt"},
+    }
+    for flavor, more in altered.items():
+        flavors[flavor] = flavors.get(flavor, {}) | more
+    (tmp_path / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors, "mlflow_version": "3.5.0"}))
+    (tmp_path / "helpers" / "lightgbm").mkdir(parents=True)
+    (tmp_path / "helpers" / "lightgbm" / "__init__.py").write_text("raise RuntimeError('it ran')")
+    with pytest.raises(PickleRefused, match=rf"runs code when it is loaded \({named}\)"):
+        open_isolated("mlflow:.", inputs=["x", "y"], folder=tmp_path)
