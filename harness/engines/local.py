@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from multiprocessing import forkserver
 from typing import Any
 
+from harness.engines.belongings import belong
 from harness.engines.engine import Part, Result
 from harness.engines.errors import PartPoisoned
 from replay.terminated import Terminated
@@ -37,6 +38,7 @@ class Local:
     def __init__(self, workers: int, *, attempts: int = ATTEMPTS) -> None:
         assert workers >= 1 <= attempts
         self.workers, self.attempts = workers, attempts
+        belong()
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(list(WARM))
         with _uninterrupted():

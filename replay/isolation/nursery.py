@@ -9,15 +9,18 @@ import atexit
 import json
 import os
 import select
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import replay
+from replay import owners
 from replay.isolation import strays
 from replay.isolation.limits import Limits, environment
 
@@ -28,6 +31,7 @@ _BOOT = (
     "from replay.isolation.births import main; main(int(sys.argv[2]))"
 )
 _START_S = 60.0
+_HOMES = "harness-challenger-"
 
 
 class NurseryLost(Exception):  # noqa: N818  the caller makes another
@@ -45,6 +49,7 @@ class Nursery:
         self._heard = b""
         self._mark = strays.mark()
         strays.sweep()
+        _sweep_homes()
         self._process = subprocess.Popen(  # noqa: S603  our own interpreter, our own module
             [sys.executable, "-I", "-S", "-c", _BOOT, json.dumps(search_path()), str(theirs.fileno())],
             env=environment(Limits(threads=threads), "/", os.environ) | {strays.MARK: self._mark},
@@ -133,6 +138,17 @@ class Nursery:
         strays.gone(self._mark)
         if killed:  # the keeper, which ends what is left, and no nursery may follow
             strays.sweep()
+
+
+def new_home() -> "tempfile.TemporaryDirectory[str]":
+    """Return a fresh folder for a child. Its nursery removes it when we are killed, once it knows of it."""
+    return tempfile.TemporaryDirectory(prefix=f"{_HOMES}{owners.own()}-", ignore_cleanup_errors=True)
+
+
+def _sweep_homes() -> None:
+    """Remove the folders of those that were killed before their nursery knew of them, or together with it."""
+    for home in owners.left_behind(Path(tempfile.gettempdir()), _HOMES):
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def search_path() -> list[str]:

@@ -4,7 +4,6 @@ import os
 import resource
 import signal
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -29,7 +28,7 @@ from replay.isolation.messages import (
     answer_of,
     measured_of,
 )
-from replay.isolation.nursery import NurseryLost, nursery_for, search_path
+from replay.isolation.nursery import NurseryLost, new_home, nursery_for, search_path
 from replay.loading_errors import ModelNotLoaded
 from replay.model_errors import ModelError
 
@@ -55,7 +54,7 @@ class ChildProcess:
         self._limits = limits
         self._libraries = list(libraries)
         self._nursery = nursery_for(limits.threads)
-        self._folder = tempfile.TemporaryDirectory(prefix="harness-challenger-", ignore_cleanup_errors=True)
+        self._folder = new_home()
         self._swollen = self._ended = False
         self._blocks = Packer()
         inner_read, to_child = os.pipe()

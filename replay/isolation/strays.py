@@ -12,10 +12,10 @@ from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 
+from replay import owners
+
 MARK = "HARNESS_NURSERY"
 _PROCESSES = Path("/proc")
-# Process ids mean something within one namespace only.
-_NUMBERED = Path("/proc/self/ns/pid")
 # What forks while it is looked for is stopped in so many turns, a child at a time at most.
 _TURNS = 64
 _END_MS = 1_000
@@ -26,11 +26,10 @@ _living: set[str] = set()
 
 def mark() -> str:
     """Return the mark of a new nursery of this process, living until it is `gone`; "" without /proc."""
-    try:
-        own = os.getpid()
-        found = f"{_NUMBERED.stat().st_ino}:{own}:{_began(own)}:{next(_numbers)}"
-    except OSError:
+    owner = owners.own()
+    if not owner:
         return ""
+    found = f"{owner}:{next(_numbers)}"
     _living.add(found)
     return found
 
@@ -96,20 +95,7 @@ def _is_left(pid: int) -> bool:
         if len(marks) != 1:
             return False
         name = marks[0].decode("ascii").partition("=")[2]
-        space, owner, began, _number = map(int, name.split(":"))
-        if space != _NUMBERED.stat().st_ino:
-            return False
-        return name not in _living if owner == os.getpid() else not _runs(owner, began)
+        owner = name.partition(":")[0]
+        return name not in _living if owner == owners.own() else owners.has_ended(owner)
     except (OSError, ValueError):
         return False
-
-
-def _runs(pid: int, began: int) -> bool:
-    with suppress(FileNotFoundError, ProcessLookupError):
-        return _began(pid) == began
-    return False
-
-
-def _began(pid: int) -> int:
-    """Return when a process began, in the kernel's ticks: with its number that is one process for ever."""
-    return int(Path(_PROCESSES, str(pid), "stat").read_text().rpartition(")")[2].split()[19])
