@@ -8,7 +8,9 @@ import msgspec
 import pyarrow as pa
 
 from replay.adapters.answers import Answer
+from replay.adapters.guard import guard, plain
 from replay.adapters.uri import ModelUri
+from replay.loading_errors import ModelNotLoaded
 from replay.model_errors import ModelNotFound, UntrustedModel
 
 FILE_BYTES_MAX = 512 * 2**20
@@ -75,3 +77,21 @@ def read_file(uri: ModelUri, folder: Path | None) -> tuple[str, bytes]:
         return uri.target, path.read_bytes()
     except OSError as error:
         raise ModelNotFound(uri.text, str(error)) from error
+
+
+def named_inputs(uri: ModelUri, own: Any) -> tuple[str, ...] | None:
+    """Return the inputs that a model names itself, None when it names none.
+
+    Raises:
+        ModelNotLoaded: what it names is no list of names; one text is none, and would be one input a letter.
+    """
+    if own is None:
+        return None
+    if isinstance(own, str | bytes) or not all(isinstance(name, str) and name for name in _each(own)):
+        raise ModelNotLoaded(uri.text, f"its inputs are {plain(repr(own))}, no list of names")
+    return tuple(map(str, own))
+
+
+def _each(own: Any) -> list[Any]:
+    found, failed = guard(list, own)
+    return [None] if failed is not None else found

@@ -107,7 +107,8 @@ class BlockModel:
     cannot score are alone, so their neighbours keep the scores that they would have had.
 
     `nulls`: "error" makes a row that lacks an input an error, which the model never sees; "pass" hands
-    nulls over; "value:-1" hands over that value in their place.
+    nulls over; "value:-1" hands over that value in their place, and where a type does not hold it the row is an
+    error as well.
     """
 
     def __init__(
@@ -168,7 +169,7 @@ class BlockModel:
         if self.joined.ended:
             return None
         features = self.features(columns)
-        if self._nulls == "error" and any(column.null_count for column in features.columns):
+        if self._nulls != "pass" and any(column.null_count for column in features.columns):
             return None
         result, failed = guard(self._answered, features, features.num_rows)
         if failed is not None:
@@ -228,7 +229,7 @@ class BlockModel:
     def _missing(self, features: pa.RecordBatch) -> Texts:
         """Return the error of each row that lacks an input, None for the others."""
         errors = np.full(features.num_rows, None, dtype=object)
-        if self._nulls != "error":
+        if self._nulls == "pass":
             return errors
         for name, column in zip(reversed(features.schema.names), reversed(features.columns), strict=True):
             if column.null_count:

@@ -33,6 +33,8 @@ def form_of(name: str, *, nulls: str) -> Form:
 def fill_nulls(block: pa.RecordBatch, nulls: str) -> pa.RecordBatch:
     """Return the block with the value that `nulls` names in place of each null, in the column's own type.
 
+    A column whose type does not hold it (0.5 among whole numbers, any among instants) keeps its nulls.
+
     >>> fill_nulls(pa.record_batch({"a": [1, None]}), "value:-1").to_pydict()
     {'a': [1, -1]}
     """
@@ -41,7 +43,10 @@ def fill_nulls(block: pa.RecordBatch, nulls: str) -> pa.RecordBatch:
         if column.null_count:
             is_text = pa.types.is_string(field.type) or pa.types.is_dictionary(field.type)
             plain = column.cast(pa.string()) if is_text else column
-            value = pa.scalar(text if is_text else float(text)).cast(plain.type)
+            try:
+                value = pa.scalar(text if is_text else float(text)).cast(plain.type)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                continue
             block = block.set_column(at, field.name, plain.fill_null(value))
     return block
 

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pyarrow as pa
 
-from replay.adapters.adapter import Artefact, Loaded
+from replay.adapters.adapter import Artefact, Loaded, named_inputs
 from replay.adapters.answers import Answer, Output, read_answer
 from replay.adapters.bundle import BUNDLE, pack, unpack, write_files
 from replay.adapters.guard import CallFailed, guard, plain
@@ -98,7 +98,7 @@ def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Load
             raise ValueError("answer in another order than its rows")
         return read_answer(found, output, block.num_rows)
 
-    return Loaded(None if own is None else tuple(map(str, own)), call)
+    return Loaded(named_inputs(uri, own), call)
 
 
 class _Program:

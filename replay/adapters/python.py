@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from replay.adapters.adapter import Artefact, Loaded, Memory
+from replay.adapters.adapter import Artefact, Loaded, Memory, named_inputs
 from replay.adapters.answers import Answer, Output, read_answer
 from replay.adapters.forms import form_of
 from replay.adapters.guard import guard
@@ -44,7 +44,7 @@ def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Load
     found = load_attribute(uri, held.path, held.content, held.digest)
     own = getattr(found, "inputs", None)
     memory = None if uri.key is None else _memory_of(uri, found)
-    return Loaded(None if own is None else tuple(own), call_of(uri, found, column_of(uri)), memory)
+    return Loaded(named_inputs(uri, own), call_of(uri, found, column_of(uri)), memory)
 
 
 def _memory_of(uri: ModelUri, found: Any) -> Memory:

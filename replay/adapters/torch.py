@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from replay.adapters import python
-from replay.adapters.adapter import Artefact, Loaded, read_file
+from replay.adapters.adapter import Artefact, Loaded, named_inputs, read_file
 from replay.adapters.bundle import BUNDLE, pack, unpack
 from replay.adapters.matrix_model import loaded_by, matrix_call
 from replay.adapters.uri import ModelUri
@@ -63,7 +63,7 @@ def load(uri: ModelUri, held: Artefact, _inputs: tuple[str, ...] | None) -> Load
             return network(torch.from_numpy(rows).to(kind)).to(torch.float64).numpy()
 
     own = getattr(found, "inputs", None)
-    return Loaded(None if own is None else tuple(own), matrix_call(uri, predict))
+    return Loaded(named_inputs(uri, own), matrix_call(uri, predict))
 
 
 def _builder(uri: ModelUri) -> ModelUri:

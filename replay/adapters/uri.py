@@ -1,6 +1,7 @@
 """Model URIs: one string that names a model everywhere, on the command line, in TOML and in the log."""
 
 import difflib
+import math
 from collections.abc import Callable
 from urllib.parse import parse_qsl
 
@@ -117,6 +118,10 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def _is_finite(text: str) -> bool:
+    return _is_number(text) and math.isfinite(float(text))
+
+
 def _is_nulls(text: str) -> bool:
     return text in {"error", "pass"} or (text.startswith(VALUE) and _is_number(text.removeprefix(VALUE)))
 
@@ -132,7 +137,7 @@ _RULES: dict[str, tuple[Callable[[str], bool], str]] = {
     "method": (METHODS.__contains__, "one of " + ", ".join(METHODS)),
     "input": (FORMS.__contains__, "one of " + ", ".join(FORMS)),
     "format": (("arrow", "jsonl").__contains__, "format=arrow or format=jsonl"),
-    "threshold": (_is_number, "a number"),
+    "threshold": (_is_finite, "a number that is neither NaN nor infinite"),
     "builder": (_names_attribute, "module:attr of the function that builds the network"),
     "pickle": (_is_digest, "the SHA-256 of the artefact, in 64 hex digits: what may be unpickled"),
     "decisions": (

@@ -69,6 +69,8 @@ def folder(tmp_path):
         ("py:module", "is not module:attr"),
         ("py:m:f?treshold=1", "nearest: threshold"),
         ("py:m:f?threshold=high", "Expected a number"),
+        ("py:m:f?threshold=nan", "neither NaN nor infinite"),
+        ("py:m:f?threshold=-inf", "neither NaN nor infinite"),
         ("py:m:f?nulls=maybe", "nulls=error, nulls=pass or nulls=value:NUMBER"),
         ("py:m:f?decisions=a,b", "beside a threshold"),
         ("py:m:f?threshold=1&decisions=a,,b", "two names"),
@@ -260,6 +262,13 @@ def test_a_module_that_does_not_run_is_named_with_its_reason(tmp_path, source, r
     (tmp_path / "odd.py").write_text(source)
     with pytest.raises(ModelNotLoaded, match=reason):
         open_model("py:odd:f", name="m", version="1", inputs=("a",), folder=tmp_path)
+
+
+@pytest.mark.parametrize("named", ["'x'", "5", "['x', 5]", "['']", "[['x']]"])
+def test_inputs_that_are_no_list_of_names_are_refused(tmp_path, named):
+    (tmp_path / "odd.py").write_text(f"def f(rows):\n    return rows.x\nf.inputs = {named}\n")
+    with pytest.raises(ModelNotLoaded, match="no list of names"):
+        open_model("py:odd:f", folder=tmp_path)
 
 
 def test_two_columns_of_a_function_are_no_classes_that_it_names(tmp_path):

@@ -88,6 +88,22 @@ def test_a_missing_input_is_the_rows_error_unless_nulls_may_pass():
     assert out["score"] == [1.0, 9.0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "plain", "nulls"),
+    [
+        (pa.int64(), 7, "value:0.5"),
+        (pa.int64(), 7, "value:nan"),
+        (pa.timestamp("us", tz="UTC"), 7, "value:-1"),
+        (pa.binary(), b"7", "value:-1"),
+        (pa.list_(pa.float64()), [7.0], "value:-1"),
+    ],
+    ids=str,
+)
+def test_a_missing_input_whose_type_does_not_hold_the_value_is_the_rows_error(kind, plain, nulls):
+    out = scored(lambda f: [1.0] * len(f), [plain, None], kind=kind, nulls=nulls)
+    assert (out["score"], out["error"]) == ([1.0, None], [None, "missing input: x"])
+
+
 def test_a_column_has_one_type_whether_or_not_its_block_has_nulls():
     kinds = set()
 
