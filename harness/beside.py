@@ -1,6 +1,6 @@
-"""What stands beside the gates of a verdict, as lines that terminal and page share. No gate reads it."""
+"""What stands beside the gates of a verdict, as lines that terminal and page share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec import UnsetType
@@ -30,6 +30,17 @@ def asides(verdict: Verdict) -> tuple[Aside, ...]:
     found += [_posterior(each) for each in verdict.posteriors or ()]
     found += [_beside(each) for each in verdict.beside or ()]
     return tuple(found)
+
+
+def unread(found: Sequence[Aside]) -> str:
+    """Return what of these no gate reads, in words: all but a latency whose role is to gate.
+
+    >>> unread([Aside("latency_over: guardrail", "", "exact", "")])
+    'no gate reads these figures, but that of latency_over'
+    """
+    gates = {f"{LATENCY}: {role}" for role in ("guardrail", "primary")}
+    but = f", but that of {LATENCY}" if any(each.name in gates for each in found) else ""
+    return f"no gate reads these figures{but}"
 
 
 def _of_estimate(each: Estimate) -> Iterator[Aside]:

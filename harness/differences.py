@@ -23,7 +23,7 @@ from policies.concentration import Concentrated, concentrated
 from recorders.errors import HarnessError
 from replay.adapters.uri import parse_uri
 from replay.columns import FEATURE
-from replay.differences import DIFFERS, LACKING, Differences, Floats, Sides, states
+from replay.differences import DIFFERS, KNOWN, LACKING, Differences, Floats, Sides, states
 from replay.tolerance import Tolerance
 
 NOT_SCORED = "not scored"
@@ -130,7 +130,7 @@ def compare_models(log: Log, question: Question, *, folder: Path | None = None) 
     slices = {
         f"{name} {value}": pair for name, own in account.slices.counts.items() for value, pair in own.items()
     }
-    compared = account.rows - account.by_state[LACKING]
+    compared = account.rows - account.by_state[LACKING] - account.by_state[KNOWN]
     worst = account.worst if account.worst is not None else pa.table({"position": pa.array([], pa.int64())})
     return Comparison(
         question,

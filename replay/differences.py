@@ -77,7 +77,7 @@ def states(sides: Sides, tolerance: Tolerance, known: Flags) -> npt.NDArray[np.o
 class Differences:
     """The account of a comparison: rows by state, flips by decision, reasons, and the worst rows.
 
-    Neither `flips` nor `largest` has rows whose difference was known.
+    Neither `flips`, `largest` nor `slices` has rows whose difference was known.
     Law: `rows == sum(by_state.values())`.
     """
 
@@ -107,9 +107,10 @@ class Differences:
         differs = found == DIFFERS
         features = rows.select([name for name in rows.schema.names if name.startswith(FEATURE)])
         compared = found != LACKING
-        self.slices.update(features.filter(pa.array(compared)), differs[compared])
+        asked = compared & unknown  # what was known beforehand leaves no other slice to blame
+        self.slices.update(features.filter(pa.array(asked)), differs[asked])
         apart = np.nan_to_num(sides.apart, nan=0.0, posinf=np.inf)
-        self.largest = max(self.largest, float(apart[compared & unknown].max(initial=0.0)))
+        self.largest = max(self.largest, float(apart[asked].max(initial=0.0)))
         self._keep(rows, sides, np.flatnonzero(differs), _weighed(apart, cost))
 
     def _keep(self, rows: pa.RecordBatch, sides: Sides, at: npt.NDArray[np.int64], weight: Floats) -> None:

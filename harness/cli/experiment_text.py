@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from harness.beside import asides
+from harness.beside import asides, unread
 from harness.experiment_status import Shown, Status, Unlisted
 from harness.experiments import Experiment
 from harness.log.lines import escaped
@@ -212,7 +212,7 @@ def beside_lines(verdict: Verdict) -> list[str]:
         left = len(verdict.slices) - _SLICES_SHOWN
         lines += [f"  and {left} more"] if left > 0 else []
     read = asides(verdict)
-    lines += ["", "  beside the gates (no gate reads these)"] if read else []
+    lines += ["", f"  beside the gates ({unread(read)})"] if read else []
     for aside in read:
         lines += [f"    {aside.name}", f"      {aside.figure}"]
         lines.append(f"      {aside.validity}, provided that {aside.assumption}")

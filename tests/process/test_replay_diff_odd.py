@@ -173,6 +173,28 @@ def test_a_feature_may_change_its_type_between_feature_sets(world):
     assert found.changes
 
 
+def test_what_is_known_makes_no_other_slice_look_guilty(world):
+    log, folder = world
+    features = FeatureSet("odd", 3, (Field("amount", "float64"), Field("kind", "string")))
+    start = log.head().position + 1
+    record(log, features, [{"amount": 40.0 + n % 5, "kind": "abc"[n % 3]} for n in range(300)])
+    question = Question("low:1", "high:1", POINT, start, log.head().position + 1)
+    for name in ("low", "high"):
+        place = {"decision_point": POINT, "start": start, "stop": question.stop}
+        run_replay(log, f"{name}:1", **place, folder=folder)
+    register_known(
+        log,
+        decision_point=POINT,
+        models=("low:1", "high:1"),
+        where={"kind": "a"},
+        reason="r",
+        until="2100-01-01T00:00:00Z",
+    )
+    found = compare_models(log, question, folder=folder)
+    assert (found.account.by_state["known"], found.account.by_state["differs"]) == (100, 200)
+    assert found.slices == ()
+
+
 def test_scores_are_no_answer_where_decisions_alone_are_compared(world, monkeypatch, capsys):
     log, folder = world
     found = asked(world, "low:1", "scores:1", tolerance=Tolerance("decision"))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.beside import Aside, unread
 from policies import Verdict, decide, fold
 from policies.errors import PlanError
 from tests.support.pairs import integrity, plan, simulated
@@ -55,3 +56,9 @@ def test_of_single_requests_the_signs_are_not_kept():
 def test_a_plan_without_its_size_is_refused(changes):
     with pytest.raises(PlanError, match="planned"):
         plan(ACCURACY | PLANNED | changes)
+
+
+@pytest.mark.parametrize(("role", "but"), [("guardrail", True), ("primary", True), ("context", False)])
+def test_a_latency_that_gates_is_not_said_to_be_read_by_no_gate(role, but):
+    aside = Aside(f"latency_over: {role}", "champion 0, challenger 1", "exact", "it is so")
+    assert unread([aside]).endswith(", but that of latency_over") is but

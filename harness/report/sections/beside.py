@@ -1,5 +1,6 @@
 """Beside the gates: figures that were registered to be read, with what each may say."""
 
+from harness.beside import unread
 from harness.report.data import ReportData
 from harness.report.figure import absent, caption
 from harness.report.markup import Markup, tag
@@ -32,7 +33,7 @@ def beside(data: ReportData) -> Markup:
         for each in data.asides
     ]
     table = tag("table", tag("tbody", *rows), class_="kv beside")
-    shown = tag("figure", table, caption(_finding(data), "nothing: no gate reads these figures."))
+    shown = tag("figure", table, caption(_finding(data), f"nothing: {unread(data.asides)}."))
     rail = ("Each figure with its validity and what that rests on.",)
     return section("beside", _TITLE, shown, rail=rail)
 
