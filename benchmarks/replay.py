@@ -1,11 +1,11 @@
 """Rows a second of replay with paired statistics, against the bare model and what is written by hand.
 
-`python -m benchmarks.replay` takes about seven minutes; a number of rows as its argument makes it shorter.
+`python -m benchmarks.replay` takes about eight minutes; a number of rows as its argument makes it shorter.
 Thirty float features, one thread, sealed decisions with their outcomes. The bound is a bare Parquet read and
 one call of the bare model on all rows: nothing joined, nothing compared, nothing kept. Beside it the bare
-model in calls of 1,024 rows, and a loop over pandas chunks and mlflow's pyfunc, which compare but keep
-nothing either. CPU seconds of all processes, and what two cores make of it by the clock; starting a
-challenger is a row of its own and in no rate but the one that names it.
+model in calls of 1,024 rows, and of each model a loop over pandas chunks and mlflow's pyfunc, which compare
+but keep nothing either; their mean differences must be ours. CPU seconds of all processes, and what two cores
+make of it by the clock; starting a challenger is a row of its own and in no rate but the one that names it.
 """
 
 import os
@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -35,6 +36,7 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.brier_experiment import experiment_text
 from benchmarks.replays import by_hand
 from benchmarks.replays.models import Bare, network, saved
+from benchmarks.replays.pyfuncs import pyfuncs
 from benchmarks.results import Row, at_least, interleaved, publish
 from harness.cli.entry import ALLOCATOR
 from harness.config import StorePlace
@@ -65,11 +67,12 @@ def training_rows() -> tuple[pd.DataFrame, Any]:
 
 
 def trained() -> dict[str, Any]:
-    """Return a linear and a gradient boosting model."""
+    """Return a linear model, gradient boosting and a network."""
     rows, label = training_rows()
     return {
         "linear": make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, label),
         "boosting": HistGradientBoostingClassifier(max_iter=50).fit(rows, label),
+        "network": network(rows, label),
     }
 
 
@@ -149,7 +152,9 @@ def seconds(task: Callable[[], Any], walls: list[float]) -> Callable[[], float]:
     return run
 
 
-def beside(folder: Path, models: dict[str, Bare]) -> tuple[dict[str, float], dict[str, float]]:
+def beside(
+    folder: Path, models: dict[str, Bare], loaded: dict[str, by_hand.Score]
+) -> tuple[dict[str, float], dict[str, float]]:
     """Return the medians of everything that we are measured against, in turns: CPU seconds, and seconds."""
     tasks: dict[str, Callable[[], float]] = {}
     walls: dict[str, list[float]] = defaultdict(list)
@@ -163,9 +168,8 @@ def beside(folder: Path, models: dict[str, Bare]) -> tuple[dict[str, float], dic
                 f"{name}: {words}",
                 lambda bare=bare, rows=rows: by_hand.bare(folder, NAMES, bare.score, rows),
             )
-    for name in ("linear", "boosting"):
-        add(f"{name}: pandas", lambda name=name: by_hand.in_chunks(folder, NAMES, models[name].score))
-    add("linear: pyfunc", lambda: by_hand.by_pyfunc(folder, NAMES))
+        add(f"{name}: pandas", lambda bare=bare: by_hand.in_chunks(folder, NAMES, bare.score))
+        add(f"{name}: pyfunc", lambda score=loaded[name]: by_hand.at_once(folder, NAMES, score))
     cpu = interleaved(tasks, REPEATS)
     return (
         {name: median(turns) for name, turns in cpu.items()},
@@ -215,10 +219,9 @@ def rows_of(
         Row(f"{name}: memory of the challenger", own["challenger_mb"], "MB"),
     ]
     for words, label in (("pandas", "a pandas loop"), ("pyfunc", "mlflow pyfunc and pandas")):
-        took = others.get(f"{name}: {words}")
-        if took is not None:
-            found.append(Row(f"{name}: {label}", rows / took, "rows/CPU s", "nothing is kept"))
-            found.append(Row(f"{name}: beside {label}", took / whole, "x", "our rate over theirs"))
+        took = others[f"{name}: {words}"]
+        found.append(Row(f"{name}: {label}", rows / took, "rows/CPU s", "nothing is kept"))
+        found.append(Row(f"{name}: beside {label}", took / whole, "x", "our rate over theirs"))
     return found
 
 
@@ -228,19 +231,27 @@ def main(rows: int = ROWS) -> None:
     with tempfile.TemporaryDirectory() as name, servers.embedded(synced=True) as url:
         folder = Path(name)
         made = trained()
-        models = saved(made | {"network": network(*training_rows())}, folder)
-        by_hand.save_pyfunc(folder, made["linear"])
+        models = saved(made, folder)
+        loaded = pyfuncs(made, folder)
         create_log(url=url, clock="event").close()
         with Log(url, store=StorePlace(str(folder / "segments"))) as log:
             fill(log, folder, models, rows)
         own = {kind: through(url, folder, kind) for kind in models}
-        others, walls = beside(folder, models)
-        assert np.isclose(
-            by_hand.in_chunks(folder, NAMES, models["linear"].score), by_hand.by_pyfunc(folder, NAMES)
-        )
+        for kind, bare in models.items():
+            theirs = (
+                by_hand.in_chunks(folder, NAMES, bare.score),
+                by_hand.at_once(folder, NAMES, loaded[kind]),
+            )
+            assert np.allclose(own[kind]["difference"], theirs, rtol=0, atol=1e-6), (kind, own[kind], theirs)
+        others, walls = beside(folder, models, loaded)
         for kind in models:
             found += rows_of(kind, own[kind], others, walls, rows)
-    publish("replay", found, notes=f"{rows:,} decisions of {len(NAMES)} features, sealed, with outcomes.")
+    publish(
+        "replay",
+        found,
+        notes=f"{rows:,} decisions of {len(NAMES)} features, sealed, with outcomes.",
+        versions={library: metadata.version(library) for library in ("mlflow-skinny", "onnxruntime")},
+    )
 
 
 if __name__ == "__main__":

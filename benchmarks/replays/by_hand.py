@@ -1,15 +1,13 @@
-"""The same paired comparison as others do it: one bare call, a loop over pandas chunks, mlflow's pyfunc.
+"""The same paired comparison as others do it: one bare call, a loop over pandas chunks, all rows at once.
 
 Each reads decisions and outcomes from Parquet, scores, and answers the mean paired difference of Brier
 scores.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
@@ -46,24 +44,11 @@ def in_chunks(folder: Path, names: list[str], score: Score) -> float:
     return float(total / count)
 
 
-def by_pyfunc(folder: Path, names: list[str]) -> float:
-    """Return the same from `mlflow.pyfunc` on all rows at once, and pandas."""
-    import mlflow.pyfunc
-
+def at_once(folder: Path, names: list[str], score: Score) -> float:
+    """Return the same from all rows at once and pandas, as with what `mlflow.pyfunc` loads."""
     frame = pq.read_table(folder / DECISIONS).to_pandas()
     labels = pd.read_parquet(folder / OUTCOMES, columns=["decision_id", "value"])
     frame = frame.merge(labels, on="decision_id")
-    model = mlflow.pyfunc.load_model(str(folder / "mlflow"))
-    found = model.predict(frame[[f"f.{name}" for name in names]].set_axis(names, axis=1))
-    difference = (frame.score - frame.value) ** 2 - (np.asarray(found)[:, 1] - frame.value) ** 2
+    found = score(frame[[f"f.{name}" for name in names]].set_axis(names, axis=1))
+    difference = (frame.score - frame.value) ** 2 - (found - frame.value) ** 2
     return float(difference.mean())
-
-
-def save_pyfunc(folder: Path, model: Any) -> None:
-    """Save a model as mlflow does, to be loaded as a pyfunc that answers probabilities."""
-    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "true"
-    import mlflow.sklearn
-
-    mlflow.sklearn.save_model(
-        model, str(folder / "mlflow"), pyfunc_predict_fn="predict_proba", pip_requirements=[]
-    )

@@ -12,6 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 HIDDEN = (64, 32)
+ONNX_FILE = "network.onnx"
+SESSION = {"intra_op_num_threads": 1, "inter_op_num_threads": 1}
 
 
 class Bare(NamedTuple):
@@ -29,16 +31,14 @@ def network(rows: pd.DataFrame, label: Any) -> Any:
 
 
 def saved(models: dict[str, Any], folder: Path) -> dict[str, Bare]:
-    """Write every model into the folder; return how to register and how to call each, and `onnx`."""
+    """Write every model into the folder, the network as `onnx` too; return how to register and call each."""
     found = {}
     for name, model in models.items():
         skops.io.dump(model, folder / f"{name}.skops")
         found[name] = Bare(
             f"sklearn:{name}.skops", lambda frame, model=model: model.predict_proba(frame)[:, 1]
         )
-    if "network" in models:
-        found["onnx"] = Bare("onnx:network.onnx", _onnx(models["network"], folder / "network.onnx"))
-    return found
+    return found | {"onnx": Bare(f"onnx:{ONNX_FILE}", _onnx(models["network"], folder / ONNX_FILE))}
 
 
 def _onnx(pipeline: Any, path: Path) -> Callable[[pd.DataFrame], Any]:
@@ -72,6 +72,7 @@ def _onnx(pipeline: Any, path: Path) -> Callable[[pd.DataFrame], Any]:
     checker.check_model(model)
     save(model, path)
     options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    for name, threads in SESSION.items():
+        setattr(options, name, threads)
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda frame: session.run(["p"], {"rows": frame.to_numpy(np.float32)})[0][:, 0]

@@ -60,7 +60,7 @@ def main(url: str, folder: Path, name: str) -> None:
         "looking": looking,
         "challenger_mb": cost["resident_mb_max"],
         "peak": peak_mb("self"),
-        "metric": metric.used,
+        "difference": (metric.champion - metric.challenger) / (metric.used * found.evidence.scale),
     }
     print(json.dumps(answer))
 
