@@ -178,7 +178,8 @@ def read(log: Log, kept: KeptPart) -> pa.Table | None:
 def _checked(log: Log, kept: KeptPart, without: Collection[str] = ()) -> PairFile | None:
     try:
         store = log.sealed.store
-        data: Any = store.mapped(kept.path) or store.read(kept.path)
+        file = store.mapped(kept.path)
+        data: Any = store.read(kept.path) if file is None else file.read_buffer()
     except (FileNotFoundError, StoreError):
         return None
     if len(data) != kept.bytes or hashlib.sha256(data).hexdigest() != kept.digest:

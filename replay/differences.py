@@ -144,7 +144,7 @@ def _pairs(sides: Sides, rows: Flags) -> list[tuple[str, str, int]]:
     both = pc.and_(pc.is_valid(sides.a_decision), pc.is_valid(sides.b_decision))
     taken = pa.array(rows & _true(both))
     table = pa.table({"a": sides.a_decision.filter(taken), "b": sides.b_decision.filter(taken)})
-    counted = table.group_by(["a", "b"]).aggregate([([], "count_all")])
+    counted = table.group_by(["a", "b"], use_threads=False).aggregate([([], "count_all")])
     return sorted((row["a"], row["b"], row["count_all"]) for row in counted.to_pylist())
 
 

@@ -1,7 +1,6 @@
 """Read one file of a segment: the row groups and columns that are asked for, each byte checked first."""
 
 import hashlib
-import mmap
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any, Final
@@ -9,6 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.log.part_bytes import Fetched, Mapped
 from harness.log.part_writer import chunk_ranges
 from harness.log.predicate import Bounds, Wanted, matching
 from harness.log.segments import DIGEST_BYTES, Part, RowGroup
@@ -31,19 +31,16 @@ class PartReader:
         self._store = store
         self._part = part
         try:
-            mapped = store.mapped(part.path)
-            if (store.local and mapped is None) or (mapped is not None and len(mapped) != part.bytes):
-                size = 0 if mapped is None else len(mapped)
+            file = store.mapped(part.path)
+            size = 0 if file is None else file.size()
+            if store.local and size != part.bytes:
                 raise SegmentAltered(part.path, part.first, f"it has {size} bytes, not {part.bytes}")
-            self._remote = mapped is None
-            # Untouched pages of an anonymous map take no memory: it is as large as what is fetched.
-            self._memory = mmap.mmap(-1, part.bytes) if mapped is None else mapped
+            self._bytes = Fetched(part.bytes) if file is None else Mapped(file)
             self._fetch([(part.bytes - part.footer_bytes, part.bytes)])
         except FileNotFoundError as error:
             raise SegmentMissing(store.shown, part.path, part.first) from error
-        with memoryview(self._memory) as view:
-            footer = hashlib.sha256(view[part.bytes - part.footer_bytes :]).hexdigest()
-        if footer != part.footer_digest:
+        footer = self._bytes.of(part.bytes - part.footer_bytes, part.bytes)
+        if hashlib.sha256(footer).hexdigest() != part.footer_digest:
             raise SegmentAltered(part.path, part.first, "its footer is not what its digest names")
         self._file = self._opened()
         self._metadata = self._file.metadata
@@ -95,7 +92,7 @@ class PartReader:
         )
 
     def _opened(self, **how: Any) -> pq.ParquetFile:
-        return pq.ParquetFile(pa.BufferReader(pa.py_buffer(self._memory)), pre_buffer=False, **how)
+        return pq.ParquetFile(self._bytes.source(), pre_buffer=False, **how)
 
     def _has_few_values(self, leaf: int) -> bool:
         path = self._leaves[leaf]
@@ -110,13 +107,11 @@ class PartReader:
         ranges = chunk_ranges(self._metadata, number)
         self._fetch([ranges[n] for n in leaves])
         width = 2 * DIGEST_BYTES
-        with memoryview(self._memory) as view:
-            for n in leaves:
-                start, stop = ranges[n]
-                found = hashlib.sha256(view[start:stop]).digest()[:DIGEST_BYTES].hex()
-                if found != group.chunks[n * width : (n + 1) * width]:
-                    what = f"column {self._leaves[n]} is not what its digest names"
-                    raise SegmentAltered(self._part.path, group.first, what)
+        for n in leaves:
+            found = hashlib.sha256(self._bytes.of(*ranges[n])).digest()[:DIGEST_BYTES].hex()
+            if found != group.chunks[n * width : (n + 1) * width]:
+                what = f"column {self._leaves[n]} is not what its digest names"
+                raise SegmentAltered(self._part.path, group.first, what)
 
     def _bounds(self, number: int, name: str) -> Bounds | None:
         """Return what the statistics of a row group say of a column."""
@@ -130,7 +125,7 @@ class PartReader:
 
     def _fetch(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Have the bytes of these ranges in memory."""
-        if not self._remote:
+        if isinstance(self._bytes, Mapped):
             return
         runs: list[tuple[int, int]] = []
         for start, stop in sorted(ranges):
@@ -146,7 +141,7 @@ class PartReader:
             if len(data) != stop - start:
                 what = f"it ends before byte {stop}"
                 raise SegmentAltered(self._part.path, self._part.first, what)
-            self._memory[start:stop] = data
+            self._bytes.put(start, data)
 
 
 def _within(batch: pa.RecordBatch, start: int, stop: int) -> pa.RecordBatch:

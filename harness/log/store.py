@@ -1,7 +1,6 @@
 """The store of segments: one folder, on a disk or in any object store that fsspec knows."""
 
 import errno
-import mmap
 import os
 import sys
 import uuid
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 import fsspec
 import msgspec
+import pyarrow as pa
 from fsspec.asyn import sync
 from fsspec.exceptions import FSTimeoutError
 from fsspec.implementations.local import LocalFileSystem
@@ -156,8 +156,8 @@ class Store:
                 raise
             return found
 
-    def mapped(self, path: str) -> mmap.mmap | None:
-        """Return the file as memory when it is on a disk of this machine, else None; for an empty one too.
+    def mapped(self, path: str) -> pa.MemoryMappedFile | None:
+        """Return the file as memory of Arrow's when it is on a disk of this machine and not empty, else None.
 
         Raises:
             FileNotFoundError: there is none.
@@ -167,7 +167,7 @@ class Store:
         with translated(self.shown, path), Path(self._at(path)).open("rb") as opened:
             if not os.fstat(opened.fileno()).st_size:
                 return None
-            return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+            return pa.memory_map(self._at(path))
 
     def files(self, prefix: str = "") -> list[Found]:
         """Return all files below `prefix`, in order of path, unfinished ones too."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+from pyarrow import acero
 
 from harness.log.draft import CONTROL_SCHEMA, body_text
 from harness.log.predicate import Wanted
@@ -68,12 +69,22 @@ class Relation(ds.Dataset):  # type: ignore[misc]  # pyarrow ships no types
                 self.told(batch.num_rows)
                 table = pa.Table.from_batches([batch])
                 if condition is not None:
-                    table = table.filter(condition)
+                    table = _meeting(condition, table)
                 self.scanned.rows += table.num_rows
                 yield from table.select(names).to_batches()
         except (HarnessError, MemoryError, RuntimeError) as error:  # the last: a thread that cannot start
             self.failed = error
             raise
+
+
+def _meeting(condition: pc.Expression, table: pa.Table) -> pa.Table:
+    """Return the rows that meet a condition.
+
+    `Table.filter` asks threads of Arrow, which give the rows back when they come to it (docs/adr/0110).
+    """
+    rows = acero.Declaration("table_source", acero.TableSourceNodeOptions(table))
+    met = acero.Declaration("filter", acero.FilterNodeOptions(condition), inputs=[rows])
+    return met.to_table(use_threads=False)
 
 
 class Stream:

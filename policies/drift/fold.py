@@ -97,7 +97,7 @@ def _statuses(columns: pa.Table | pa.RecordBatch) -> dict[str, dict[str, int]]:
         raise ColumnsError("statuses", str(column.type), "a list of field and status", _STATUS_REMEDY)
     pairs = pc.list_flatten(column)
     table = pa.table({"field": pc.struct_field(pairs, "field"), "status": pc.struct_field(pairs, "status")})
-    grouped = table.group_by(["field", "status"]).aggregate([([], "count_all")])
+    grouped = table.group_by(["field", "status"], use_threads=False).aggregate([([], "count_all")])
     found: dict[str, dict[str, int]] = {}
     for row in grouped.to_pylist():
         status = row["status"] if row["status"] in STATUSES else "other"
