@@ -31,8 +31,9 @@ class Local:
     ready. It has the environment of now, no threads of ours and no connections, and ends with this process.
 
     A worker that is killed costs the part it had in hand, which is run again in a fresh one. A part that has
-    ended `attempts` workers is named. Each worker is a pool of its own: one pool of several would say of
-    every part in hand that it was lost, and the innocent would be blamed with the guilty.
+    ended `attempts` workers is named, once the parts before it are done. Each worker is a pool of its own:
+    one pool of several would say of every part in hand that it was lost, and the innocent would be blamed
+    with the guilty.
     """
 
     def __init__(self, workers: int, *, attempts: int = ATTEMPTS) -> None:
@@ -48,7 +49,8 @@ class Local:
         """Yield (index, result) of every part, as they are done.
 
         Raises:
-            PartPoisoned: a part ended its worker again and again.
+            PartPoisoned: a part ended its worker again and again. All before it were yielded, as far as none
+                of them did the same.
         """
         with self.staying() as engine:
             yield from engine.map(fn, parts)
@@ -82,6 +84,7 @@ class _Staying:
         workers, attempts = self._local.workers, self._local.attempts
         todo, deaths = deque(range(len(parts))), Counter[int]()
         running: dict[Future[Result], tuple[int, ProcessPoolExecutor]] = {}
+        poisoned: PartPoisoned | None = None
         try:
             done: list[tuple[int, Result]] = []
             while todo or running:
@@ -98,14 +101,18 @@ class _Staying:
                     except BrokenProcessPool as died:
                         worker.shutdown()
                         deaths[index] += 1
-                        if deaths[index] == attempts:
-                            yield from done
-                            raise PartPoisoned(index, len(parts), parts[index], attempts) from died
                         todo.appendleft(index)
+                        if deaths[index] == attempts:
+                            poisoned = PartPoisoned(index, len(parts), parts[index], attempts)
+                            poisoned.__cause__ = died
+                        # What lies before it was begun before it, and is worth its end: a replay keeps it.
+                        todo = deque(each for each in todo if poisoned is None or each < poisoned.index)
                         continue
                     self._idle.append(worker)
                     done.append((index, result))
             yield from done
+            if poisoned is not None:
+                raise poisoned
         finally:
             for _index, worker in running.values():
                 worker.shutdown()

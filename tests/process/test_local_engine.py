@@ -11,7 +11,14 @@ import pytest
 from harness.engines.engine import staying
 from harness.engines.errors import PartPoisoned
 from harness.engines.local import Local
-from tests.support.parts import has_imported, killed_once, poison, told, worker_of
+from tests.support.parts import (
+    has_imported,
+    killed_once,
+    poison,
+    poison_beside_a_slow_one,
+    told,
+    worker_of,
+)
 from tests.support.sidecars import until
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +35,14 @@ def test_every_worker_is_killed_once_and_nothing_is_lost(tmp_path: Path) -> None
     parts = [(number, str(tmp_path)) for number in range(4)]
     assert sorted(Local(2).map(killed_once, parts)) == [(number, number) for number in range(4)]
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_what_lies_before_a_poison_part_is_yielded_though_it_takes_longer(tmp_path: Path) -> None:
+    done: list[tuple[int, int]] = []
+    with pytest.raises(PartPoisoned, match="Part 2 of 3"):
+        done.extend(Local(2).map(poison_beside_a_slow_one, [(n, str(tmp_path)) for n in range(3)]))
+    assert done == [(0, 0)]
+    assert len(list(tmp_path.iterdir())) == 3  # nothing of the third was begun
 
 
 def test_a_poison_part_is_named_and_no_other() -> None:

@@ -49,6 +49,18 @@ def poison(part: int) -> int:
     return part
 
 
+def poison_beside_a_slow_one(part: tuple[int, str]) -> int:
+    """End the worker of every part but the first, which takes until another has ended three of them."""
+    number, folder = part
+    if number:
+        (Path(folder) / str(os.getpid())).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    while len(list(Path(folder).iterdir())) < 3:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    return number
+
+
 def told_and_slow(folder: str) -> None:
     """Tell the own process id, then never come back."""
     (Path(folder) / f"{os.getpid()}.pid").touch()
