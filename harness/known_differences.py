@@ -66,8 +66,8 @@ def register_known(
     """Return the event that makes a difference known from here on, until a time.
 
     Raises:
-        UsageError: no feature, no reason or one that is no sentence, an end that is no time or has passed,
-            one model twice.
+        UsageError: no feature or a person's, no reason or one that is no sentence, an end that is no time
+            or has passed, one model twice.
         FeatureUnknown: a feature of no feature set: the difference would never apply.
         NotFound: a model that is not registered, or a decision point that nothing was recorded at.
     """
@@ -105,11 +105,18 @@ def register_known(
 
 
 def _check_where(log: Log, where: Mapping[str, str]) -> None:
-    """Refuse a feature that nobody declared, and a value that none of its type can have."""
+    """Refuse a feature that nobody declared or that is a person's, and a value that it never has."""
     fields = [field for one in log.feature_sets().values() for field in one.fields]
     features = sorted({field.name for field in fields})
     if unknown := sorted(set(where) - set(features)):
         raise FeatureUnknown(unknown, features)
+    if closed := sorted({field.name for field in fields if field.sealed and field.name in where}):
+        raise UsageError(
+            f"{', '.join(closed)} of --where is kept encrypted.",
+            "Expected features that are neither subject nor sensitive: what is said here stays in the log "
+            "when their person is erased.",
+            "Name another feature by which these rows can be told.",
+        )
     for name, value in where.items():
         types = sorted({field.type for field in fields if field.name == name})
         if all(_value(_ARROW.get(one, pa.string()), value) is None for one in types):

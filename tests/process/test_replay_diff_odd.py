@@ -137,6 +137,23 @@ def test_a_value_that_no_row_can_have_is_refused_when_it_is_said(world, where):
         )
 
 
+@pytest.mark.parametrize("where", [{"customer": "ada@example.com"}, {"amount": "1", "income": "9"}])
+def test_what_an_erasure_would_not_reach_is_not_said_in_the_log(fresh_log, where):
+    person = (Field("customer", "string", subject=True), Field("income", "float64", sensitive=True))
+    fresh_log.register_feature_set(FeatureSet("persons", 1, (Field("amount", "float64"), *person)))
+    head = fresh_log.head().position
+    with pytest.raises(UsageError, match="of --where is kept encrypted"):
+        register_known(
+            fresh_log,
+            decision_point=POINT,
+            models=("a:1", "b:1"),
+            where=where,
+            reason="r",
+            until="2100-01-01T00:00:00Z",
+        )
+    assert fresh_log.head().position == head
+
+
 @pytest.mark.parametrize(
     ("column", "value", "about"),
     [
