@@ -5,6 +5,7 @@ HarnessError (recorders.errors)
 ├── ExperimentChanged            an id that names another experiment                exit 2
 ├── ExperimentUnreadable         a registration in a form that is not known here    exit 2
 ├── TrainedInWindow              a challenger that has seen the window              exit 30
+├── LevelsOfPersons              levels that an erasure would not reach             exit 2
 ├── TrainingUnknown              a rival of which nobody said what it learned from  exit 2
 ├── LookRefused                  no look can be taken there                         exit 1
 │   ├── WindowNotOpen            its window begins later
@@ -24,6 +25,7 @@ HarnessError (recorders.errors)
 
 # ruff: noqa: N818  # the names are the design's words; what derives from HarnessError is an error
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from harness.errors import UsageError
@@ -44,6 +46,19 @@ class ExperimentChanged(UsageError):
         self.position = position
         self.registered = registered
         self.found = found
+
+
+class LevelsOfPersons(UsageError):
+    """Looks keep the levels of their slices and arms for ever. Name features that are nobody's."""
+
+    def __init__(self, features: Sequence[str]) -> None:
+        super().__init__(
+            f"{', '.join(features)} of [slices], [arms] or [completeness] is kept encrypted.",
+            "Expected features that are neither subject nor sensitive: the levels that a look names stay in "
+            "the log when their person is erased.",
+            "Name others.",
+        )
+        self.features = tuple(features)
 
 
 class ExperimentUnreadable(UsageError):

@@ -8,6 +8,7 @@ from harness.errors import NotFound
 from harness.experiment_errors import (
     ExperimentChanged,
     ExperimentUnreadable,
+    LevelsOfPersons,
     TrainedInWindow,
     TrainingUnknown,
 )
@@ -18,7 +19,9 @@ from harness.models import get_model
 from harness.recovery.invalid import refuse_lost
 from harness.wealth import Draw, draw_level, preview
 from harness.window import Bounds
+from policies.intake_plan import ArmsPlan, CompletenessPlan
 from policies.plan import Plan
+from policies.slice_plan import SlicePlan
 from recorders.errors import WriterForked
 from replay.model import ModelInfo
 
@@ -92,6 +95,7 @@ def register(log: Log, declared: ExperimentFile) -> Experiment:
         ExperimentChanged: the id names another experiment.
         NotFound: the challenger, or the champion to score again, is not registered.
         TrainedInWindow: the challenger was trained on positions of the window.
+        LevelsOfPersons: levels of a field that is kept encrypted would be named.
     """
     declared = declared.in_utc()
     stored = _find(log, declared.experiment.id)
@@ -114,12 +118,13 @@ def check(log: Log, declared: ExperimentFile) -> dict[str, object]:
     """Return what `register` would store; nothing is stored.
 
     Raises:
-        ExperimentChanged, NotFound, TrainedInWindow: as `register`.
+        ExperimentChanged, NotFound, TrainedInWindow, LevelsOfPersons: as `register`.
     """
     declared = declared.in_utc()
     stored = _find(log, declared.experiment.id)
     if stored is not None:
         return _same(stored, declared).event.body
+    _refuse_persons(log, declared.plan)
     challenger = get_model(log, declared.challenger.model)
     rescore = None if declared.champion.rescore is None else get_model(log, declared.champion.rescore)
     now = log.as_of(None)
@@ -149,6 +154,20 @@ def check(log: Log, declared: ExperimentFile) -> dict[str, object]:
             "window": bounds.seen_from(now),
         },
     }
+
+
+def _refuse_persons(log: Log, plan: Plan) -> None:
+    """Refuse levels of what some feature set keeps encrypted: every look would name them in clear."""
+    named: set[str] = set()
+    if isinstance(plan.slices, SlicePlan):
+        named |= set(plan.slices.columns)
+    if isinstance(plan.arms, ArmsPlan):
+        named.add(plan.arms.feature)
+    if isinstance(plan.completeness, CompletenessPlan):
+        named.add(plan.completeness.feature)
+    sealed = {field.name for one in log.feature_sets().values() for field in one.sealed}
+    if found := sorted(named & sealed):
+        raise LevelsOfPersons(found)
 
 
 def _rival(log: Log, declared: ExperimentFile) -> ModelInfo | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from harness.experiment_errors import LevelsOfPersons
 from harness.experiment_lint import read_experiment
 from harness.experiments import register
 from harness.log.log import Log
@@ -15,6 +16,7 @@ from harness.report.page import render
 from harness.strict_toml import TomlFileError
 from harness.verdicts import explain
 from policies.intake import Intake
+from recorders.fields import FeatureSet, Field
 from tests.support.pairs import integrity
 from tests.support.shop import Shop, experiment_text
 
@@ -90,3 +92,25 @@ def test_what_cannot_be_watched_is_refused_by_its_key(tmp_path: Path, given: str
     (tmp_path / "intake.toml").write_text(experiment_text("intake", "oracle:1", more=given))
     with pytest.raises(TomlFileError, match=key):
         read_experiment(tmp_path / "intake.toml")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        '\n[slices]\ncolumns = ["customer"]\n',
+        '\n[arms]\nfeature = "customer"\nlevels = ["ada", "bob"]\nshares = [0.5, 0.5]\n',
+        '\n[completeness]\nfeature = "income"\nlevels = ["1"]\n',
+    ],
+)
+def test_levels_that_an_erasure_would_not_reach_are_refused_before_any_look_names_them(
+    fresh_log: Log, tmp_path: Path, more: str
+) -> None:
+    person = (Field("customer", "string", subject=True), Field("income", "string", sensitive=True))
+    fresh_log.register_feature_set(FeatureSet("persons", 1, (Field("x", "float64"), *person)))
+    uri = "py:tests.support.shop:oracle"
+    add_model(fresh_log, uri, name="oracle", version="1", trained_until=0, inputs=["x"], folder=tmp_path)
+    (tmp_path / "persons.toml").write_text(experiment_text("persons", "oracle:1", more=more))
+    head = fresh_log.head().position
+    with pytest.raises(LevelsOfPersons, match="stay in the log when their person is erased"):
+        register(fresh_log, read_experiment(tmp_path / "persons.toml"))
+    assert fresh_log.head().position == head
