@@ -107,8 +107,8 @@ class BlockModel:
     cannot score are alone, so their neighbours keep the scores that they would have had.
 
     `nulls`: "error" makes a row that lacks an input an error, which the model never sees; "pass" hands
-    nulls over; "value:-1" hands over that value in their place, and where a type does not hold it the row is an
-    error as well.
+    nulls over; "value:-1" hands over that value in their place, or makes the row an error where its type
+    holds no such value.
     """
 
     def __init__(

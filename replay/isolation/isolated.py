@@ -130,6 +130,11 @@ class IsolatedModel:
         return taken
 
     @property
+    def resident_mb(self) -> int:
+        """How many megabytes its process holds now, with all that it started; 0 when it has none."""
+        return 0 if self._process is None else self._process.resident_mb
+
+    @property
     def joined(self) -> JoinedCalls:
         """What was seen of calls that held several blocks."""
         return self._model.joined

@@ -25,7 +25,8 @@ class Limits(msgspec.Struct, frozen=True):
     """The bounds of one challenger; docs/adr/0027 says why these.
 
     `timeout_s` is the wall time of one block, `open_timeout_s` that of loading. `memory_mb` bounds what
-    the process can write to (RLIMIT_DATA), and what it holds resident, shared memory too, is watched.
+    the process can write to (RLIMIT_DATA), and what it holds resident with all that it started, shared memory
+    too, is watched.
     `cpu_s` bounds one process, which is replaced before it gets there. `files` bounds what is open,
     `file_mb` each file written in its own folder, `processes` how many processes and threads there are at
     once. `network` lets it connect. `kills_max` ends within a run, beyond one in eight blocks, open the

@@ -1,7 +1,6 @@
 """One child process from the outside: started, asked with a deadline, ended, and its end told in words."""
 
 import os
-import resource
 import signal
 import sys
 import time
@@ -29,12 +28,12 @@ from replay.isolation.messages import (
     measured_of,
 )
 from replay.isolation.nursery import NurseryLost, new_home, nursery_for, search_path
+from replay.isolation.resident import held_bytes, resident_bytes
 from replay.loading_errors import ModelNotLoaded
 from replay.model_errors import ModelError
 
 _PIPE_BYTES = 2**20
 _SET_PIPE_SIZE = 1031
-_PAGE = resource.getpagesize()
 # What is resident beyond the limit on writable memory: the libraries' own pages.
 _LIBRARIES_MB = 256
 _WORDS = 600
@@ -174,13 +173,15 @@ class ChildProcess:
 
     def _watch(self) -> None:
         """End the wait when more memory is resident than was granted: shared memory counts only here."""
-        try:
-            pages = int(Path(f"/proc/{self._child}/statm").read_text().split()[1])
-        except (OSError, IndexError):
-            return  # it has ended, which its pipe says; or there is no such file on this system
-        if pages * _PAGE > (self._limits.memory_mb + _LIBRARIES_MB) * 2**20:
+        most = (self._limits.memory_mb + _LIBRARIES_MB) * 2**20
+        if resident_bytes(self._child) > most and held_bytes(self._child) > most:
             self._swollen = True
             raise wire.Broken("it swelled")
+
+    @property
+    def resident_mb(self) -> int:
+        """How many megabytes it holds now, with all that it started; 0 where the system does not tell."""
+        return resident_bytes(self._child) // 2**20
 
     def _why(self, broken: wire.Broken, timeout_s: float) -> str:
         """Return the reason, in words that are the same on each run: the log counts them."""

@@ -1,4 +1,4 @@
-"""What a challenger reaches by a path alone: sockets that are files, and modes, owners and times of files."""
+"""What a challenger reaches and holds: sockets that are files, modes of files, memory by what it starts."""
 
 import ctypes
 import os
@@ -60,6 +60,40 @@ def own(frame):
     return frame["x"]
 """
 
+SHARES = """
+import os, time
+import numpy as np
+def shares(frame):
+    if (frame["x"] == 3.0).any():
+        for _ in range(8):
+            if os.fork() == 0:
+                held = np.ones(2**24)
+                time.sleep(3600)
+        time.sleep(3600)
+    return frame["x"]
+"""
+TRIES = """
+import os, socket
+def tries(frame):
+    for deed in (
+        lambda: open("mine", "w").close(),
+        lambda: os.utime(b"mine"),
+        lambda: os.rename("mine", "still mine"),
+        lambda: os.symlink("/etc/passwd", "link"),
+        lambda: os.close(os.open("third", os.O_CREAT | os.O_WRONLY)),
+        lambda: open("../other's", "w"),
+        lambda: open(os.environ["HOME"] + "/../other's", "w"),
+        lambda: os.rename("still mine", {path!r}),
+        lambda: os.chmod({path!r}, 0),
+        lambda: socket.socket(type=socket.SOCK_DGRAM).sendmsg([b"x"], [], 0, ("127.0.0.1", 9)),
+    ):
+        try:
+            deed()
+        except OSError:
+            pass
+    return frame["x"]
+"""
+
 
 def errors_of(folder: Path, source: str, name: str, limits: Limits = LIMITS, **named: str) -> list[str]:
     """Return the error of each row of a challenger with this source, on a system that holds all parts."""
@@ -99,6 +133,28 @@ def test_no_mode_owner_or_time_of_a_foreign_file_is_altered(tmp_path: Path, netw
     assert set(errors) == {"None"}
     assert (after.st_mode, after.st_uid, after.st_mtime) == (before.st_mode, before.st_uid, before.st_mtime)
     assert os.listxattr(victim) == []
+
+
+def test_what_it_tries_in_its_own_folder_is_its_own_and_all_else_is_told(tmp_path: Path) -> None:
+    path = str(tmp_path / "victim")
+    (tmp_path / "tries_model.py").write_text(TRIES.format(path=path))
+    with open_isolated("py:tries_model:tries", inputs=["x"], folder=tmp_path, limits=LIMITS) as model:
+        assert model.score(rows())["error"].null_count == rows().num_rows
+        told, counts = model.account.attempted[:5], model.account.attempts
+    home = told[1].removeprefix("open ").partition("/..")[0]
+    assert told == [
+        "open ../other's",
+        f"open {home}/../other's",
+        f"os.rename still mine {path}",
+        f"os.chmod {path}",
+        "socket.sendmsg ('127.0.0.1', 9)",
+    ]
+    assert counts["write"] == 4 * counts["network"]
+
+
+def test_what_it_started_counts_for_its_memory(tmp_path: Path) -> None:
+    errors = errors_of(tmp_path, SHARES, "shares")
+    assert errors == ["None"] * 3 + ["memory: more than 512 MB"] + ["None"] * 4
 
 
 def test_its_own_folder_its_pairs_and_its_programs_are_its_own(tmp_path: Path) -> None:
