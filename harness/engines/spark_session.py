@@ -1,18 +1,24 @@
 """A session of Spark for a command: of a master, or of a Spark Connect server."""
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from harness.engines.errors import SparkMissing
+from harness.engines.errors import ClusterFailed, SparkMissing
 from harness.engines.spark import gave_up
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 CONNECT = "sc://"
+_PORT = 15002
+_REACHED_S = 10.0
+# Where gRPC finds a proxy: what listens behind it cannot be told from here.
+_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 
 
 @contextmanager
@@ -31,6 +37,7 @@ def spark_session(master: str) -> Iterator["SparkSession"]:
         raise SparkMissing(str(error)) from error
     builder = SparkSession.builder.appName("harness")
     if master.startswith(CONNECT):
+        check_reached(master)
         builder = builder.remote(master)
     else:
         if master.startswith("local"):
@@ -42,3 +49,27 @@ def spark_session(master: str) -> Iterator["SparkSession"]:
         yield session
     finally:
         session.stop()
+
+
+def check_reached(server: str) -> None:
+    """Refuse a Spark Connect server where nobody listens.
+
+    Spark's client asks one for ten minutes, also when its process has been told to end.
+
+    Raises:
+        ClusterFailed: nobody listens there.
+    """
+    if any(os.environ.get(name) for name in _PROXIES):
+        return
+    try:
+        place = urlsplit(server)
+        host, port = place.hostname, place.port or _PORT
+    except ValueError:  # Spark says what is wrong with it
+        return
+    if host is None:
+        return
+    try:
+        socket.create_connection((host, port), _REACHED_S).close()
+    except OSError as error:
+        unreached = ConnectionError(f"nothing answers at {host}:{port} ({error})")
+        raise ClusterFailed("Spark", unreached) from error
