@@ -12,6 +12,7 @@ from replay.model import ModelInfo
 
 # Upper edges of the histogram of absolute score differences; 0 means equal bits.
 EDGES = (0.0, 1e-15, 1e-12, 1e-9, 1e-6, 1e-3)
+_FARTHEST = float(np.finfo(np.float64).max)
 _ADDED = ("rows", "failed", "unscored", "differing_scores", "decisions_compared", "differing_decisions")
 
 
@@ -41,7 +42,7 @@ def champion_noise(
         return None
     recorded, scored = _floats(live.column("score")), _floats(again.column("score"))
     both = ~np.isnan(recorded) & ~np.isnan(scored)
-    gaps = np.abs(recorded[both] - scored[both])
+    gaps = _apart(recorded[both], scored[both])
     differs = pc.not_equal(live.column("decision"), again.column("decision"))
     return {
         "model": f"{champion.name}:{champion.version}",
@@ -67,6 +68,13 @@ def merged_noise(a: dict[str, Any] | None, b: dict[str, Any] | None) -> dict[str
     merged["max_abs_difference"] = max(a["max_abs_difference"], b["max_abs_difference"])
     merged["histogram"] = {edge: count + b["histogram"][edge] for edge, count in a["histogram"].items()}
     return merged
+
+
+def _apart(recorded: npt.NDArray[np.float64], scored: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return how far scores are apart; what no double holds is as far as one can: JSON has no infinity."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        far = np.abs(recorded - scored)
+    return np.where(recorded == scored, 0.0, np.minimum(far, _FARTHEST))
 
 
 def _histogram(gaps: npt.NDArray[np.float64]) -> dict[str, int]:

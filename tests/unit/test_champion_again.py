@@ -1,4 +1,8 @@
+import json
+import sys
+
 import pyarrow as pa
+import pytest
 
 from harness.champion_again import champion_noise
 from replay.model import ModelInfo
@@ -51,3 +55,23 @@ def test_what_the_champion_raised_on_counts_as_failed_until_it_has_a_score() -> 
     assert later is not None
     assert later["failed"] == 0
     assert "error" not in later
+
+
+def test_scores_that_are_infinite_have_a_place_in_json() -> None:
+    infinite = float("inf")
+    live = DECISIONS.set_column(3, "score", pa.array([infinite, infinite, -infinite, 1e308, 0.5]))
+    scores = again(
+        decision_position=[1, 2, 3, 4],
+        score=[infinite, 0.5, infinite, -1e308],
+        decision=["yes", "yes", "no", None],
+        error=[None] * 4,
+    )
+    found = champion_noise(live, scores, PLAIN)
+    assert found is not None
+    assert (found["differing_scores"], found["histogram"]["equal"], found["histogram"]["> 0.001"]) == (
+        3,
+        1,
+        3,
+    )
+    assert found["max_abs_difference"] == pytest.approx(sys.float_info.max)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
