@@ -11,6 +11,7 @@ from harness.challengers import limits_of
 from harness.errors import UsageError
 from harness.log.events import ControlEvent
 from harness.log.log import Log
+from harness.log.places import parse
 from harness.models import REGISTERED, registered
 from harness.replay_errors import NothingToScore
 from replay.adapters import Artefact, read_artefact
@@ -50,7 +51,10 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What to check and on which rows: `name` is a URI or a registered `name:version`."""
+    """What to check and on which rows: `name` is a URI or a registered `name:version`.
+
+    `trained_until` is the place that the training of a URI's model saw last; of a registered one it is known.
+    """
 
     name: str
     decision_point: str
@@ -58,6 +62,7 @@ class Question(msgspec.Struct, frozen=True):
     stop: int
     rows: int = ROWS
     inputs: tuple[str, ...] | None = None
+    trained_until: int | str | None = None
 
 
 def check(
@@ -140,9 +145,16 @@ def _named(log: Log, question: Question, folder: Path | None) -> tuple[ModelInfo
     if question.name.partition(":")[0] in OPTIONS and not log.controls(REGISTERED, question.name):
         artefact = read_artefact(question.name, home)
         parsed = parse_uri(question.name)
-        return ModelInfo(
-            parsed.target, "0", "", parsed.scheme, question.name, question.inputs or ()
-        ), artefact
+        last = question.trained_until
+        until = None if parse(last) is None else log.as_of(last).position
+        named = (parsed.target, "0", "", parsed.scheme, question.name, question.inputs or (), until)
+        return ModelInfo(*named), artefact
+    if question.trained_until is not None or question.inputs is not None:
+        raise UsageError(
+            f"{question.name} is registered, with its inputs and up to where it was trained.",
+            "Expected --inputs and --trained-until beside a URI alone.",
+            'Leave them out: "harness model show" tells what is registered.',
+        )
     return registered(log, question.name, folder)
 
 
@@ -167,7 +179,7 @@ def _sample(log: Log, question: Question, info: ModelInfo) -> tuple[pa.Table, La
     if lacking:
         known = [name.removeprefix(FEATURE) for name in table.schema.names if name.startswith(FEATURE)]
         raise ModelInputsError(lacking, known)
-    return table.select(["position", "decision_id", *wanted]), latencies
+    return table.select(["position", "decision_id", *dict.fromkeys(wanted)]), latencies
 
 
 def _keep(log: Log, checked: Checked) -> ControlEvent | None:

@@ -26,6 +26,11 @@ CLAIMS = {
 @click.option("--rows", type=click.IntRange(8), default=2_048, show_default=True, help="Rows to try it on.")
 @click.option("--inputs", help="Features it wants, comma-separated. Default: what the model says itself.")
 @click.option(
+    "--trained-until",
+    metavar="PLACE",
+    help="Last position or time that its training saw. Of a registered model it is known.",
+)
+@click.option(
     "--timeout",
     type=Finite(0, min_open=True),
     metavar="SECONDS",
@@ -49,7 +54,8 @@ def check(name: str, rows: int, inputs: str | None, folder: Path | None, json: b
     limits = limits_of(folder, timeout=given["timeout"], memory=given["memory"])
     with opened(folder) as log:
         first, after = range_of(log, point, given["start"], given["stop"])
-        question = Question(name, point, first, after, rows, None if wanted is None else tuple(wanted))
+        inputs_named = None if wanted is None else tuple(wanted)
+        question = Question(name, point, first, after, rows, inputs_named, given["trained_until"])
         found = checked(log, question, folder=folder, limits=limits)
     lines = [f"{MARKS[each.state]} {each.check:<18} {each.found}" for each in found.findings]
     lines.append(f"On {found.rows:,} decisions of {point}: {CLAIMS[found.claim]}.")

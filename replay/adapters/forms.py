@@ -45,7 +45,7 @@ def fill_nulls(block: pa.RecordBatch, nulls: str) -> pa.RecordBatch:
             plain = column.cast(pa.string()) if is_text else column
             try:
                 value = pa.scalar(text if is_text else float(text)).cast(plain.type)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            except pa.ArrowException:
                 continue
             block = block.set_column(at, field.name, plain.fill_null(value))
     return block

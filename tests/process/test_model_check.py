@@ -5,6 +5,7 @@ import json
 import pytest
 
 from harness.cli.main import run
+from harness.errors import UsageError
 from harness.model_check import CHECKED, Question, check
 from harness.models import add_model
 from replay.isolation import Limits
@@ -222,6 +223,29 @@ def test_a_model_that_has_seen_the_rows_fails_and_the_finding_is_kept(event_log,
     assert states(checked)["look-ahead"] == "fail"
     (event,) = event_log.controls(CHECKED, "good:1")
     assert (event.body["state"], event.body["digest"]) == ("fail", checked.digest)
+
+
+@pytest.mark.parametrize(("until", "state"), [(0, "pass"), (5, "fail")])
+def test_up_to_where_a_model_was_trained_can_be_said_before_it_is_registered(
+    event_log, folder, monkeypatch, capsys, until, state
+):
+    start, stop = History(event_log).decisions(0, 300)
+    monkeypatch.setenv("HARNESS_DATABASE_URL", event_log.url)
+    command = f"model check py:candidates:good -d {POINT} --rows 40 --json --inputs amount,items,amount"
+    place = f"--from {start} --to {stop} --trained-until {start + until - 1}"
+    with pytest.raises(SystemExit) as ended:  # which of two columns is meant, it does not know
+        run([*command.split(), *place.split(), "-C", str(folder)])
+    assert ended.value.code == 20
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert {each["check"]: each["state"] for each in found}["look-ahead"] == state
+
+
+def test_what_a_registration_says_is_not_said_again(event_log, folder):
+    part = History(event_log).decisions(0, 300)
+    add_model(event_log, "py:candidates:good", name="good", version="1", folder=folder)
+    for more in ({"trained_until": 5}, {"inputs": ("amount",)}):
+        with pytest.raises(UsageError, match="good:1 is registered"):
+            check(event_log, Question("good:1", POINT, *part, **more), folder=folder, limits=LIMITS)
 
 
 def test_a_served_model_is_not_said_to_have_tried_no_network(event_log, tmp_path):
