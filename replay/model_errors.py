@@ -13,6 +13,7 @@ ReplayError (replay/errors.py)
     ├── ModelChanged        the bytes are not those that were registered  (exit 40)
     ├── AdapterChanged      the same bytes, which would be given their rows in another way  (exit 2)
     ├── ModelInputsError    features that no recorded snapshot has
+    ├── KeyNotOneValue      a model that is to remember by lists (exit 2)
     ├── StateLost           a model that remembers could not take in, give or take back what it knows
     └── ModelBroken         it raised for every row of the first block
         └── ChallengerEnded its process had to be ended too often: the circuit is open
@@ -165,6 +166,20 @@ class ModelInputsError(ModelError):
             "Register the model with --inputs naming recorded features, or choose another range.",
         )
         self.inputs, self.known = tuple(inputs), tuple(known)
+
+
+class KeyNotOneValue(ModelError):
+    """A key is a list of numbers: no two rows are told to be of one key by it."""
+
+    exit_code = 2
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"The model remembers by {key!r}, whose values are lists.",
+            "Expected a key of one value: a text, a number, a time.",
+            "Register it with another key, or have the service record one.",
+        )
+        self.key = key
 
 
 class StateLost(ModelError):

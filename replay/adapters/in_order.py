@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from recorders.columns import SCORE_SCHEMA
 from replay.adapters.reasons import MISSING
 from replay.columns import FEATURE
+from replay.model_errors import KeyNotOneValue
 
 # The rows of each call of a model that remembers: as much a part of its scores as BLOCK_ROWS is of others'.
 # Few keys make small waves, and each costs a call.
@@ -47,8 +48,11 @@ def score_in_order(columns: pa.RecordBatch, key: str, score: Step, observe: Tell
     """Return one score row for each row, each key's rows scored and observed one after the other.
 
     A row without a key is an error row, is shown to nobody and changes nothing.
+
+    Raises:
+        KeyNotOneValue: the keys are lists.
     """
-    keys = columns.column(FEATURE + key)
+    keys = _keys(columns, key)
     parts, met = [_without_key(columns.filter(pc.is_null(keys)), key)], [np.flatnonzero(pc.is_null(keys))]
     for wave in waves(keys):
         rows = columns if wave.size == columns.num_rows else columns.take(pa.array(wave))
@@ -62,9 +66,16 @@ def score_in_order(columns: pa.RecordBatch, key: str, score: Step, observe: Tell
 
 
 def observe_in_order(columns: pa.RecordBatch, key: str, observe: Tell) -> None:
-    """Show the rows to a model as `score_in_order` does, unscored."""
-    for wave in waves(columns.column(FEATURE + key)):
+    """Show the rows to a model as `score_in_order` does, unscored. Raises as that does."""
+    for wave in waves(_keys(columns, key)):
         observe(columns if wave.size == columns.num_rows else columns.take(pa.array(wave)))
+
+
+def _keys(columns: pa.RecordBatch, key: str) -> pa.Array:
+    keys = columns.column(FEATURE + key)
+    if pa.types.is_nested(keys.type):
+        raise KeyNotOneValue(key)
+    return keys
 
 
 def _without_key(columns: pa.RecordBatch, key: str) -> pa.RecordBatch:

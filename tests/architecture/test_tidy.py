@@ -1,6 +1,7 @@
 """Style that a machine can hold: size of files and functions, no unfinished marks, few broad excepts."""
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_nothing_is_marked_unfinished() -> None:
         f"{path.relative_to(ROOT)}: {mark}"
         for path in tracked("*.py", "*.sql", "*.toml")
         for mark in marks
-        if mark in path.read_text()
+        if re.search(rf"\b{mark}\b", path.read_text())  # pyarrow has an error whose name ends so
     ]
     assert found == []
 
