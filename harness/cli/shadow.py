@@ -134,11 +134,10 @@ _HEADER = (
 
 
 def _row(found: "TailStatus") -> str:
-    state = (
-        "followed" if found.followed else (found.reason or "not followed: its worker ended without a word")
-    )
-    if found.followed and found.reason is not None:
-        state = f"followed, waits ({found.reason.removeprefix('ended: ')})"
+    state = found.reason or "not followed: its worker ended without a word"
+    if found.followed:
+        waits = "" if found.reason is None else f", waits ({found.reason.removeprefix('ended: ')})"
+        state = f"followed by {found.worker or 'a worker that has yet to say who it is'}{waits}"
     return (
         f"{found.model:<22}{found.decision_point:<20}{found.through:>12,}{found.behind:>10,}{found.rows:>12,}"
         f"{found.failed:>8,}{found.shed:>8,}  {state}, {found.behind_s:.1f} s behind"

@@ -10,7 +10,7 @@ from harness.log.events import ControlEvent
 from harness.log.log import Log
 from harness.model_ends import told_end
 from harness.tail.follower import first_waiting, parts_left, place_of
-from harness.tail.tails import ASKED, BROKEN, STOPPED, Tail, list_tails
+from harness.tail.tails import ASKED, BROKEN, RESUMED, STOPPED, Tail, list_tails
 from harness.tail.worker import LEASE
 
 
@@ -21,8 +21,9 @@ class TailStatus(msgspec.Struct, frozen=True):
     that one has waited by the log's clock, which goes on where nothing is appended (a log of the event clock
     has no other time than its events'); both are 0 where none waits, whatever else was appended. What a
     replay has scored does not wait, nor what came after the end of its experiment.
-    `followed`: some worker has its lease now. `last` is the type of the newest control event of its own,
-    `reason` what that says of an end; None where its worker has yet to say one.
+    `followed`: some worker has its lease now. `worker`: who took it last, as host:process; None where that
+    was not said. `last` is the type of the newest control event of its own, `reason` what that says of an
+    end; None where its worker has yet to say one.
     """
 
     id: str
@@ -37,6 +38,7 @@ class TailStatus(msgspec.Struct, frozen=True):
     failed: int
     shed: int
     followed: bool
+    worker: str | None
     last: str
     reason: str | None
 
@@ -54,7 +56,8 @@ def tails_of(log: Log, wanted: Iterable[tuple[str, str, int]]) -> list[Tail]:
 
 def _status(log: Log, tail: Tail) -> TailStatus:
     place, head = place_of(log, tail), log.head()
-    newest = [event for event in log.controls("tail.*", tail.id) if event.type != ASKED][-1]
+    events = [event for event in log.controls("tail.*", tail.id) if event.type != ASKED]
+    newest, taken = events[-1], [event.body.get("worker") for event in events if event.type == RESUMED]
     over = newest.body.get("stop") if newest.type == STOPPED else None
     last = head.position if over is None else min(head.position, over - 1)
     first = first_waiting(log, tail, tail.parts, place, last)
@@ -74,6 +77,7 @@ def _status(log: Log, tail: Tail) -> TailStatus:
         failed=place.failed,
         shed=place.shed,
         followed=is_held(log.url, LEASE, tail.id),
+        worker=taken[-1] if taken else None,
         last=newest.type,
         reason=_reason(newest),
     )

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -90,7 +91,8 @@ def test_a_tail_waits_for_a_server_that_is_away_and_says_so_once(event_log, fold
             assert found.followed
             assert found.reason.startswith("ended: model unavailable: Model ")
             assert "404" in found.reason
-            assert "followed, waits (model unavailable: Model " in _row(found)
+            assert found.worker == f"{socket.gethostname()}:{os.getpid()}"
+            assert f"followed by {found.worker}, waits (model unavailable: " in _row(found)
             time.sleep(5 * QUICK.retry_s)
             server.says = halves
             wait_until(lambda: scores_of(event_log, "served:1", 1, 10**9).num_rows == 150)
