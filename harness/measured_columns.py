@@ -143,8 +143,9 @@ def _feature(batches: list[pa.RecordBatch], name: str, absent: pa.DataType) -> p
     found = [batch.column(name) if name in batch.schema.names else None for batch in batches]
     kinds = {_kind(column.type) for column in found if column is not None}
     kind = kinds.pop() if len(kinds) == 1 else pa.string() if kinds else absent
+    exact = kind != pa.float64()  # an integer beyond 2**53 is as near as a double can say
     chunks = [
-        pa.nulls(batch.num_rows, kind) if column is None else column.cast(kind)
+        pa.nulls(batch.num_rows, kind) if column is None else column.cast(kind, safe=exact)
         for batch, column in zip(batches, found, strict=True)
     ]
     return pa.chunked_array(chunks, type=kind)

@@ -148,7 +148,7 @@ def null_mask(array: Any) -> Mask:
 
 
 def _floats(array: Any) -> Floats:
-    floats = array.cast(pa.float64())
+    floats = array.cast(pa.float64(), safe=False)  # an integer beyond 2**53 is as near as a double can say
     values: Floats = _plain(pc.fill_null(floats, float("nan")) if floats.null_count else floats)
     return values
 

@@ -37,3 +37,5 @@ def test_a_covariate_that_no_decision_of_a_part_has_is_a_number_that_is_not_know
     assert read(old, new)["f.x"].to_pylist() == [None, 7.0]
     assert read(old).schema == read(new).schema == read(old, new).schema
     assert read(old)["f.x"].to_pylist() == [None]
+    large = old.append_column("f.x", pa.array([2**62 + 1], pa.int64()))
+    assert read(old, large)["f.x"].to_pylist() == [None, 2.0**62]
