@@ -22,6 +22,7 @@ def snapshots(
     state = model.snapshot()
     with again() as other:
         assert isinstance(other, RememberingModel), "it is the same model"
+        other.patience_ends = model.patience_ends
         other.restore(state)
         rest = pa.Table.from_batches(score_blocks(other, rows.slice(half).combine_chunks().to_batches()))
         other.restore(state)

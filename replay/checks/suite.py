@@ -16,7 +16,8 @@ from replay.isolation import IsolatedModel, RememberingModel
 from replay.model_errors import ModelError
 from replay.score import BLOCK_ROWS, JOINED
 
-# No part is begun that would go beyond it by scoring the rows once: the check takes a minute at most.
+# No part is begun that would go beyond it by scoring the rows once, and no process is ended twice after it:
+# with the default time limit of a block the check takes a minute at most.
 PATIENCE_S = 45.0
 # What the slow parts may take together of a minute, in microseconds; which takes more is not tried.
 FUZZ_US, GROWTH_US, JOINED_US, CUTS_US = 15_000_000, 10_000_000, 10_000_000, 10_000_000
@@ -43,6 +44,7 @@ def check_model(
     ends the check with that finding.
     """
     findings, begun, once_s = [_look_ahead(model, first_position)], time.monotonic(), 0.0
+    model.patience_ends = begun + PATIENCE_S  # one that hangs would take its time limit for each of its ends
     try:
         for finding in _tried(model, again, rows, threshold):
             findings.append(finding)
@@ -71,6 +73,7 @@ def _tried(model: IsolatedModel, again: Open, rows: pa.Table, threshold: float |
     other = invariance.scores_of(model, rows)
     yield invariance.repeated("determinism", "asked again, it answers the same bits", first, other)
     with again() as second:
+        second.patience_ends = model.patience_ends
         fresh = invariance.scores_of(second, rows)
     yield invariance.repeated("fresh process", "another process answers the same bits", first, fresh)
     block_us = model.account.blocks.percentile(0.5) or 1

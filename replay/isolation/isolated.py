@@ -1,5 +1,6 @@
 """A challenger as a `Model`: its own process, a circuit breaker and an account."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -71,6 +72,8 @@ class IsolatedModel:
         self._answered: pa.RecordBatch | None = None
         self._last = ""
         self._told = JoinedCalls()
+        # From then on (by the monotonic clock) the first end of its process is the last one.
+        self.patience_ends = math.inf
         self._warm: ChildProcess | None = None
         try:
             own = self._start()
@@ -199,6 +202,8 @@ class IsolatedModel:
     def _hopeless(self) -> bool:
         kills = sum(self.account.kills.values())
         allowed = max(self._limits.kills_max, self.account.blocks.count // KILLS_PER_BLOCK_SHARE)
+        if kills and time.monotonic() > self.patience_ends:
+            return True
         return kills > allowed or (self.account.blocks.count == 0 and self._unanswered >= HOPELESS)
 
     def _call(self, block: pa.RecordBatch) -> Answer:

@@ -8,12 +8,13 @@ from harness.cli.main import run
 from harness.errors import UsageError
 from harness.model_check import CHECKED, Question, check
 from harness.models import add_model
+from replay.checks import suite
 from replay.isolation import Limits
 from tests.support.answering import answering
 from tests.support.history import POINT, History
 
 SOURCE = """
-import os, socket
+import os, socket, time
 import numpy as np
 inputs = ("amount", "items")
 kept = []
@@ -37,6 +38,9 @@ def by_process(frame):
 
 def places(frame):
     return frame["amount"] * (1 + np.arange(len(frame)) % 2 * 2e-16)
+
+def hangs(frame):
+    time.sleep(3600)
 
 def leaks(frame):
     kept.append(np.ones(2**17))
@@ -211,6 +215,15 @@ def test_last_bits_that_depend_on_the_place_are_told_and_decisions_near_the_thre
     assert checked.claim == "digits"
     (near,) = [finding for finding in checked.findings if finding.check == "fragile decisions"]
     assert near.figures["threshold"] == 6.0
+
+
+def test_a_model_that_hangs_ends_the_check_when_its_patience_does(event_log, folder, monkeypatch):
+    monkeypatch.setattr(suite, "PATIENCE_S", 0.5)
+    part = History(event_log).decisions(0, 300)
+    quick = Limits(timeout_s=0.4, memory_mb=2048)
+    checked = check(event_log, Question("py:candidates:hangs", POINT, *part), folder=folder, limits=quick)
+    (survival,) = [each for each in checked.findings if each.check == "survival" and "kills" in each.figures]
+    assert (survival.state, survival.figures["kills"]) == ("fail", {"timeout": 2})
 
 
 def test_a_model_that_has_seen_the_rows_fails_and_the_finding_is_kept(event_log, folder, capsys):
