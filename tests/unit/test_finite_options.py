@@ -1,5 +1,7 @@
 """Options: none of a number takes what nothing bounds (nan, infinities), and each says what it is for."""
 
+from pathlib import Path
+
 import click
 import pytest
 
@@ -47,3 +49,15 @@ def test_every_command_and_option_says_what_it_is_for_and_no_bound_is_none():
         for option in command.params:
             assert not isinstance(option, click.Option) or option.help, (*words, option.opts)
         assert "None" not in command.get_help(click.Context(command)), words
+
+
+def test_every_command_speaks_json_but_those_that_the_readme_names():
+    silent = sorted(
+        " ".join(words)
+        for words, command in all_commands(cli, click.Context(cli))
+        if not isinstance(command, click.Group)
+        and not any("--json" in option.opts for option in command.params)
+    )
+    named = " and ".join(f"`{words}`" for words in silent)
+    readme = Path(__file__).parents[2] / "README.md"
+    assert f"Every command but {named} speaks `--json`" in readme.read_text()
