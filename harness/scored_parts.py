@@ -66,7 +66,8 @@ class Part(NamedTuple):
     places: Range
 
     def __repr__(self) -> str:
-        return f"positions {self.places}"
+        first, after = self.places
+        return f"positions [{first}, {after})"
 
 
 class Scored(NamedTuple):

@@ -225,7 +225,7 @@ def test_a_part_that_ends_its_workers_is_named_and_what_was_before_it_stays(
     found = replay_in_parts(event_log, "linear:1", Poisoned(), (POINT, start, stop), folder=tmp_path)
     assert isinstance(found, PartPoisoned)
     first = start + 2 * GROUP_ROWS
-    assert f"positions ({first}, {first + GROUP_ROWS})" in str(found)
+    assert f"positions [{first}, {first + GROUP_ROWS})" in str(found)
     (run,) = list_replays(event_log)
     assert sum(rows for rows, _digest in stored(event_log, run)) == 2 * GROUP_ROWS
 
@@ -297,7 +297,7 @@ def test_parts_begin_where_groups_do_and_cover_every_position(event_log: Log, tm
     assert places[-1][1] == stop
     assert [part.number for part in parts] == list(range(len(parts)))
     assert harness.scored_parts.parts_of(event_log, "shop.elsewhere", [(1, 9)]) != []
-    assert next(iter(InProcess().map(repr, parts)))[1] == f"positions ({start}, {start + GROUP_ROWS})"
+    assert next(iter(InProcess().map(repr, parts)))[1] == f"positions [{start}, {start + GROUP_ROWS})"
 
 
 def test_blocks_are_joined_for_a_model_that_was_measured_and_the_scores_are_the_same(
