@@ -37,7 +37,7 @@ from benchmarks.brier_experiment import experiment_text
 from benchmarks.replays import by_hand
 from benchmarks.replays.models import Bare, network, saved
 from benchmarks.replays.pyfuncs import pyfuncs
-from benchmarks.results import Row, at_least, interleaved, publish
+from benchmarks.results import Row, at_least, at_most, interleaved, publish
 from harness.cli.entry import ALLOCATOR
 from harness.config import StorePlace
 from harness.database import create_log
@@ -213,6 +213,7 @@ def rows_of(
             "",
             "Parquet and one bare call in one process",
         ),
+        at_most(f"{name}: model check", own["checking"]["wall"], "s", 60, against="wall, with its start"),
         Row(f"{name}: start and first block", own["starting"]["cpu"], "CPU s", "imports, load, complete"),
         Row(f"{name}: blocks in a call", own["joined"], "", "what its check allowed"),
         Row(f"{name}: memory", own["peak"], "MB", "the process that asks"),
@@ -222,6 +223,8 @@ def rows_of(
         took = others[f"{name}: {words}"]
         found.append(Row(f"{name}: {label}", rows / took, "rows/CPU s", "nothing is kept"))
         found.append(Row(f"{name}: beside {label}", took / whole, "x", "our rate over theirs"))
+        wall = walls[f"{name}: {words}"] / waited
+        found.append(Row(f"{name}: beside {label} by the clock", wall, "x", "two processes to one"))
     return found
 
 

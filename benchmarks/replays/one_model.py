@@ -37,7 +37,7 @@ def main(url: str, folder: Path, name: str) -> None:
     with Log(url, store=StorePlace(str(folder / "segments"))) as log:
         experiment, place = get_experiment(log, name), log.as_of(None)
         start, stop = range_at(log, experiment, place)
-        checked = check(log, Question(f"{name}:1", POINT, start, stop), folder=folder)
+        checked, checking = took(lambda: check(log, Question(f"{name}:1", POINT, start, stop), folder=folder))
         middle = start + BLOCK_ROWS
         how: dict[str, Any] = {"decision_point": POINT, "folder": folder}
         first, starting = took(lambda: run_replay(log, f"{name}:1", start=start, stop=middle, **how))
@@ -55,6 +55,7 @@ def main(url: str, folder: Path, name: str) -> None:
         "used": found.integrity.used,
         "joined": checked.joined,
         "first_rows": first.scored,
+        "checking": checking,
         "starting": starting,
         "scoring": scoring,
         "looking": looking,
