@@ -225,11 +225,11 @@ def _checked_name(name: str, version: str) -> tuple[str, str]:
 
 
 def _keep(home: Path, artefact: Artefact) -> None:
-    """Put the artefact into the store under its digest, whole or not at all."""
+    """Put the artefact into the store under its digest, whole or not at all; over what was altered there."""
     if not artefact.content:
         return
     path = home / STORE / f"{artefact.digest}{artefact.suffix}"
-    if path.exists():
+    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == artefact.digest:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as part:

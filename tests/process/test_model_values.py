@@ -7,9 +7,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from harness.log.log import Log
+from harness.models import STORE, add_model, registered
 from replay.adapters.forms import matrix, numbers_of
 from replay.isolation import Limits, open_isolated
 from replay.loading_errors import ModelNotLoaded
+from replay.model_errors import ModelChanged
 
 LIMITS = Limits(timeout_s=30.0, memory_mb=2048)
 ROUNDS = 60
@@ -111,3 +114,20 @@ def test_a_booster_that_was_stopped_early_is_cut_where_its_estimator_stops(tmp_p
     model.get_booster()[: model.best_iteration + 1].save_model(tmp_path / "cut.ubj")
     found = scored("xgboost:cut.ubj", tmp_path, values)["score"].to_numpy()
     assert np.array_equal(found, model.predict_proba(rows)[:, 1].astype(np.float64))
+
+
+def test_a_stored_model_that_was_altered_is_refused_until_the_same_is_registered_again(
+    event_log: Log, tmp_path: Path
+) -> None:
+    def added() -> None:
+        add_model(
+            event_log, graph(tmp_path, "INT64"), name="m", version="1", inputs=("kind",), folder=tmp_path
+        )
+
+    added()
+    (kept,) = (tmp_path / STORE).iterdir()
+    kept.write_bytes(kept.read_bytes() + b"!")
+    with pytest.raises(ModelChanged):
+        registered(event_log, "m:1", tmp_path)
+    added()
+    assert registered(event_log, "m:1", tmp_path)[0].name == "m"
