@@ -1,6 +1,7 @@
 """A session of Spark for a command: of a master, or of a Spark Connect server."""
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -10,11 +11,15 @@ from urllib.parse import urlsplit
 
 from harness.engines.errors import ClusterFailed, SparkMissing
 from harness.engines.spark import gave_up
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 CONNECT = "sc://"
+# A manager may be a plug-in with a scheme of its own; any other word ends Spark's Java by its trace.
+_COUNT = r"(\*|[1-9]\d*)"
+_MASTER = re.compile(rf"local|local\[{_COUNT}(,[1-9]\d*)?\]|local-cluster\[.+\]|yarn|[a-z][a-z0-9]*://.+")
 _PORT = 15002
 _REACHED_S = 10.0
 # Where gRPC finds a proxy: what listens behind it cannot be told from here.
@@ -28,9 +33,11 @@ def spark_session(master: str) -> Iterator["SparkSession"]:
     Workers of this machine run this Python, unless PYSPARK_PYTHON names another.
 
     Raises:
+        UsageError: `master` names no cluster.
         SparkMissing: PySpark cannot be imported.
         ClusterFailed: the cluster cannot be reached.
     """
+    check_master(master)
     try:
         from pyspark.sql import SparkSession
     except ImportError as error:
@@ -49,6 +56,20 @@ def spark_session(master: str) -> Iterator["SparkSession"]:
         yield session
     finally:
         session.stop()
+
+
+def check_master(master: str) -> None:
+    """Refuse what is no master's name, before Java is started for it.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if _MASTER.fullmatch(master) is None:
+        raise UsageError(
+            f'"{master}" is no master of Spark.',
+            "Expected local[N], local[N,FAILURES], local[*], yarn or an address with its scheme.",
+            "Name the master, spark://host:7077 say, or a Spark Connect server, sc://host:15002.",
+        )
 
 
 def check_reached(server: str) -> None:

@@ -5,7 +5,8 @@ import socket
 import pytest
 
 from harness.engines.errors import ClusterFailed
-from harness.engines.spark_session import check_reached
+from harness.engines.spark_session import check_master, check_reached, spark_session
+from harness.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -40,3 +41,19 @@ def test_what_is_no_address_is_left_to_spark(odd):
 def test_behind_a_proxy_nothing_can_be_told(port, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     check_reached(f"sc://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize(
+    "master",
+    ["local", "local[2]", "local[2,4]", "local[*]", "yarn", "spark://a:7077,b:7077", "k8s://https://a"],
+)
+def test_what_spark_takes_for_a_master_is_taken(master):
+    check_master(master)
+
+
+@pytest.mark.parametrize(
+    "master", ["", "nonsense", "local[0]", "local[2", "local[2,]", "spark://", "cluster:7077"]
+)
+def test_a_word_that_is_no_master_is_refused_before_java_starts(master):
+    with pytest.raises(UsageError, match="is no master of Spark"), spark_session(master):
+        pass
