@@ -23,7 +23,8 @@ from replay.adapters.uri import ModelUri
 from replay.loading_errors import ModelNotServed
 from replay.model_errors import ModelChanged, UnknownModelUri
 
-VERSION = 1
+# 1 gave tensors of whole numbers what float64 makes of a value.
+VERSION = 2
 _DATATYPES = {"float": "FP64", "double": "FP64", "int64": "INT64", "bool": "BOOL", "string": "BYTES"}
 _FLOATS = ("FP64", "FP32", "FP16")
 _LISTED_MAX = 1000

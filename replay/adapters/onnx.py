@@ -15,7 +15,8 @@ from replay.adapters.uri import ModelUri
 from replay.loading_errors import LibraryMissing
 from replay.model_errors import NotAModel, UnknownModelUri
 
-VERSION = 1
+# 1 gave graphs of whole numbers and of flags what float64 makes of a value.
+VERSION = 2
 read = read_file
 _TYPES = {
     "tensor(float)": np.float32,
