@@ -64,12 +64,13 @@ class Courier:
         self._watch_s = max(watch_s, POLL_S)
         self._stopping = threading.Event()
         self._held_up = False
-        threading.Thread(target=self._look, name="recorder-switch", daemon=True).start()
+        looks = threading.Thread(target=self._look, name="recorder-switch", daemon=True)
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         try:
+            looks.start()
             self._thread.start()
-        except RuntimeError:
-            self._stopping.set()
+        except BaseException:  # no thread can be had, or a signal's handler raised
+            self._stopping.set()  # who asked has no courier: a thread that began meanwhile ends
             raise
 
     def stop(self, timeout_s: float) -> bool:

@@ -353,6 +353,7 @@ recorder = Recorder("p", TWO, MemoryLink(), model="m", model_version="1", crash_
 def interrupt(number, frame):
     raise KeyboardInterrupt
 
+recorder.record(PLAIN)  # starts its threads, which the standard library does not do in one step
 signal.signal(signal.SIGALRM, interrupt)
 for turn in range(300):
     try:

@@ -155,3 +155,31 @@ def test_a_thread_that_is_not_let_run_says_so_once(
         time.sleep(0.1)
     (said,) = [one.message for one in caplog.records if "could not run" in one.message]
     assert "enable-threads" in said
+
+
+@pytest.mark.parametrize("interrupted", ["recorder-switch", "recorder"])
+def test_threads_whose_start_a_handler_interrupts_end(
+    interrupted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They stayed, and the next event began others, which took from the same queue."""
+    begun: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def starts(thread: threading.Thread) -> None:
+        start(thread)
+        begun.append(thread)
+        if [one.name for one in begun].count(interrupted) == 1 and thread.name == interrupted:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", starts)
+    link = MemoryLink()
+    recorder = Recorder("p", TWO, link, model="m", model_version="1")
+    with pytest.raises(KeyboardInterrupt):
+        recorder.record(PLAIN)
+    left = list(begun)
+    assert recorder.record(PLAIN) is not None
+    for thread in left:
+        thread.join(20)
+        assert not thread.is_alive()
+    assert recorder.close()
+    assert link.events() == recorder.counters.accepted
