@@ -8,8 +8,9 @@ import ctypes
 import sys
 
 LIBRARY = ctypes.PyDLL(None)
-# First in, last out: no byte code runs after it, so that the interpreter's lock is not let go before the end.
-atexit.register(LIBRARY.end_is_near)
+if __name__ == "__main__":
+    # First in, last out: no byte code runs after it, so that the interpreter's lock is not let go before.
+    atexit.register(LIBRARY.end_is_near)
 
 from collections.abc import Iterator  # noqa: E402 - after what must be first
 from pathlib import Path  # noqa: E402
@@ -31,8 +32,6 @@ from policies.drift.fold import fold_window  # noqa: E402
 from policies.drift.plan import FeaturePlan, MonitorPlan  # noqa: E402
 
 ROWS = 300_000  # more than a thread is done with before the main thread waits for it
-# A thread that is held is none that others can wait for.
-pa.set_cpu_count(16)
 
 
 def numbers() -> pa.RecordBatch:
@@ -96,6 +95,7 @@ def statuses(_folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    pa.set_cpu_count(16)  # a thread that is held is none that others can wait for
     globals()[sys.argv[1]](Path(sys.argv[2]))
     sys.stdout.write(f"{LIBRARY.threads_held()}\n")
     sys.stdout.flush()  # what the end flushes lets the lock go
