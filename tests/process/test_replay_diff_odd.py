@@ -56,6 +56,11 @@ def record(log, features, values, batch=100):
         assert recorder.counters.acked == len(values[at : at + batch])
 
 
+def known(log, where, models=("low:1", "high:1")):
+    until = "2100-01-01T00:00:00Z"
+    return register_known(log, decision_point=POINT, models=models, where=where, reason="r", until=until)
+
+
 def row(number):
     return {
         "amount": float(number),
@@ -113,10 +118,7 @@ def test_a_single_early_decision_does_not_decide_how_numbers_are_cut(world):
 )
 def test_a_known_difference_is_found_by_values_of_every_type(world, where, rows):
     log, _folder = world
-    until = "2100-01-01T00:00:00Z"
-    register_known(
-        log, decision_point=POINT, models=("low:1", "high:1"), where=where, reason="r", until=until
-    )
+    known(log, where)
     assert asked(world).account.by_state["known"] == rows
 
 
@@ -127,14 +129,7 @@ def test_a_known_difference_is_found_by_values_of_every_type(world, where, rows)
 def test_a_value_that_no_row_can_have_is_refused_when_it_is_said(world, where):
     log, _folder = world
     with pytest.raises(UsageError, match="Expected a value that it can have"):
-        register_known(
-            log,
-            decision_point=POINT,
-            models=("low:1", "high:1"),
-            where=where,
-            reason="r",
-            until="2100-01-01T00:00:00Z",
-        )
+        known(log, where)
 
 
 @pytest.mark.parametrize("where", [{"customer": "ada@example.com"}, {"amount": "1", "income": "9"}])
@@ -143,14 +138,7 @@ def test_what_an_erasure_would_not_reach_is_not_said_in_the_log(fresh_log, where
     fresh_log.register_feature_set(FeatureSet("persons", 1, (Field("amount", "float64"), *person)))
     head = fresh_log.head().position
     with pytest.raises(UsageError, match="of --where is kept encrypted"):
-        register_known(
-            fresh_log,
-            decision_point=POINT,
-            models=("a:1", "b:1"),
-            where=where,
-            reason="r",
-            until="2100-01-01T00:00:00Z",
-        )
+        known(fresh_log, where, models=("a:1", "b:1"))
     assert fresh_log.head().position == head
 
 
@@ -165,8 +153,8 @@ def test_what_an_erasure_would_not_reach_is_not_said_in_the_log(fresh_log, where
 )
 def test_what_an_older_log_says_of_such_values_stops_no_comparison(column, value, about):
     until = datetime(2100, 1, 1, tzinfo=UTC)
-    known = KnownDifference("a:1", "b:1", POINT, {"x": value}, "said", until, 1)
-    assert covered(pa.RecordBatch.from_pydict({"f.x": column}), [known]).tolist() == about
+    said = KnownDifference("a:1", "b:1", POINT, {"x": value}, "said", until, 1)
+    assert covered(pa.RecordBatch.from_pydict({"f.x": column}), [said]).tolist() == about
 
 
 def test_a_feature_may_change_its_type_between_feature_sets(world):
@@ -176,14 +164,7 @@ def test_a_feature_may_change_its_type_between_feature_sets(world):
     place = {"decision_point": POINT, "start": 1, "stop": log.head().position + 1}
     for name in ("low", "high"):
         run_replay(log, f"{name}:1", **place, folder=folder)
-    register_known(
-        log,
-        decision_point=POINT,
-        models=("low:1", "high:1"),
-        where={"hash": str(2**62 + 1)},
-        reason="r",
-        until="2100-01-01T00:00:00Z",
-    )
+    known(log, {"hash": str(2**62 + 1)})
     found = asked(world)
     assert found.account.by_state["known"] == 4
     assert found.account.by_state["differs"] == 79
@@ -199,14 +180,7 @@ def test_what_is_known_makes_no_other_slice_look_guilty(world):
     for name in ("low", "high"):
         place = {"decision_point": POINT, "start": start, "stop": question.stop}
         run_replay(log, f"{name}:1", **place, folder=folder)
-    register_known(
-        log,
-        decision_point=POINT,
-        models=("low:1", "high:1"),
-        where={"kind": "a"},
-        reason="r",
-        until="2100-01-01T00:00:00Z",
-    )
+    known(log, {"kind": "a"})
     found = compare_models(log, question, folder=folder)
     assert (found.account.by_state["known"], found.account.by_state["differs"]) == (100, 200)
     assert found.slices == ()

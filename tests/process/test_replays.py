@@ -5,45 +5,24 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from harness.challengers import MEASURED, account_of
 from harness.engines.futures import Futures
 from harness.errors import NotFound, UnknownPosition
 from harness.models import add_model, champion_at, get_model, list_models, open_registered
 from harness.noise import noise_floor
-from harness.replay_errors import ModelExists, NothingToScore, ScoredOtherwise, TrainedInRange
+from harness.replay_errors import ModelExists, NothingToScore, TrainedInRange
 from harness.replay_runner import run_replay
-from harness.replays import STOPPED, check_inputs, left_of, list_replays, read_scores
+from harness.replays import check_inputs, list_replays, read_scores
 from harness.stored_scores import summary
 from recorders.errors import LinkUnavailable
 from recorders.fields import FeatureSet, Field
 from replay.digest import canonical_digest
-from replay.isolation import Limits
 from replay.join import join
-from replay.model_errors import ChallengerEnded, ModelBroken, ModelChanged, ModelInputsError
+from replay.model_errors import ModelBroken, ModelChanged, ModelInputsError
 from replay.pairs import pair
 from tests.support.history import MINUTE, POINT, START, History, amounts
+from tests.support.shop_models import SOURCE, added, replayed
 
 ACCOUNT = ("rows", "scored", "failed", "errors", "digest")
-SOURCE = """
-import numpy as np
-inputs = ("amount", "items")
-
-def logistic(frame):
-    return 1 / (1 + np.exp(-frame["amount"] / 10))
-logistic.inputs = ("amount",)
-
-def linear(frame):
-    return frame["amount"] * 0.01 + frame["items"]
-linear.inputs = ("amount", "items")
-
-def broken(frame):
-    raise RuntimeError("no such column")
-broken.inputs = ("items",)
-
-def unknown(frame):
-    return frame["colour"]
-unknown.inputs = ("colour",)
-"""
 
 
 @pytest.fixture
@@ -55,18 +34,6 @@ def folder(tmp_path):
 @pytest.fixture
 def history(event_log):
     return History(event_log)
-
-
-def added(log, folder, attribute, **more):
-    name = more.pop("name", attribute)
-    version = more.pop("version", "1")
-    return add_model(log, f"py:shop_models:{attribute}", name=name, version=version, folder=folder, **more)
-
-
-def replayed(log, folder, reference, part, **more):
-    return run_replay(
-        log, reference, decision_point=POINT, start=part[0], stop=part[1], folder=folder, **more
-    )
 
 
 def test_a_model_is_registered_once_and_kept_by_content(event_log, folder):
@@ -333,94 +300,3 @@ def test_another_range_scores_nothing_again_that_a_stopped_run_had_scored(event_
     assert len(stored) == len(set(stored)) == 10_000
     assert run.rows < 10_000
     assert read_scores(event_log, run.model_digest, POINT, start, grown).num_rows == 10_000
-
-
-def test_what_a_challenger_cost_is_in_the_log_beside_its_scores(event_log, folder, history):
-    part = history.decisions(0, 3_000)
-    added(event_log, folder, "linear")
-    run = replayed(event_log, folder, "linear:1", part)
-    (event,) = event_log.controls(MEASURED, run.id)
-    found = account_of([event])
-    assert found["block_latency"]["count"] == 3
-    assert found["starts"] == 1
-    assert found["kills"] == {}
-    positions = [position for position, _us in event.body["row_samples"]]
-    assert len(positions) == found["row_latency"]["count"] == 4
-    assert set(positions) <= set(range(*part))
-    assert account_of([event, event])["block_latency"]["count"] == 6
-
-
-def test_an_isolated_run_scores_the_bits_of_one_in_our_own_process(event_log, fresh_log, folder):
-    digests = set()
-    for log, limits in ((event_log, Limits()), (fresh_log, Limits(in_process=True))):
-        part = History(log).decisions(0, 3_000)
-        added(log, folder, "logistic")
-        run = replayed(log, folder, "logistic:1", part, limits=limits)
-        scores = read_scores(log, run.model_digest, POINT, *part)
-        digests.add(canonical_digest(scores.select(["decision_id", "score", "error"])))
-        assert len(log.controls(MEASURED, run.id)) == (0 if limits.in_process else 1)
-    assert len(digests) == 1
-
-
-def test_a_hopeless_challenger_is_stopped_and_its_account_says_why(event_log, folder, history):
-    (folder / "hostile.py").write_text(
-        "import os\n"
-        "def late(frame):\n"
-        "    return os._exit(9) if (frame['items'] == 0).any() else frame.amount\n"
-        "late.inputs = ('amount', 'items')\n"
-    )
-    part = history.decisions(0, 5_000)
-    add_model(event_log, "py:hostile:late", name="late", version="1", folder=folder)
-    with pytest.raises(ChallengerEnded, match=r"31 ends of its process .* exit code 9"):
-        replayed(event_log, folder, "late:1", part, limits=Limits(kills_max=30))
-    (run,) = list_replays(event_log)
-    assert run.completed_at is None
-    (event,) = event_log.controls(MEASURED, run.id)
-    assert event.body["kills"] == {"crash": 31}
-    (end,) = event_log.controls(STOPPED, run.id)
-    assert (end.body["reason"], end.body["kills"]) == ("circuit open", {"crash": 31})
-    assert end.body["left"] == [list(part) for part in left_of(event_log, run)]
-    assert run.ended == f"ended: circuit open (31 crash in {end.body['blocks']} blocks)"
-    assert run.stopped is None
-
-
-def test_a_model_that_fails_whatever_it_is_given_ends_its_run_by_name(event_log, folder, history):
-    part = history.decisions(0, 2_000)
-    added(event_log, folder, "broken")
-    with pytest.raises(ModelBroken):
-        replayed(event_log, folder, "broken:1", part)
-    (run,) = list_replays(event_log)
-    assert run.ended.startswith("ended: model failed: Model ")
-    assert "no such column" in run.ended
-    assert run.completed_at is None
-    (end,) = event_log.controls(STOPPED, run.id)
-    assert "no such column" in end.body["error"]
-
-
-def test_a_model_of_chance_that_two_score_at_once_is_named_and_the_run_goes_on(event_log, folder, history):
-    (folder / "dice.py").write_text(
-        "import random\ndef roll(frame):\n    return [random.random() for _ in range(len(frame))]\n"
-        "roll.inputs = ('items',)\n"
-    )
-    add_model(event_log, "py:dice:roll", name="dice", version="1", folder=folder)
-    part = history.decisions(0, 9_000)
-
-    class Beside:
-        """The log of one who is overtaken by another, before his second group is stored."""
-
-        groups = 0
-
-        def __getattr__(self, name):
-            return getattr(event_log, name)
-
-        def append(self, batch):
-            self.groups += 1
-            if self.groups == 2:
-                replayed(event_log, folder, "dice:1", part)
-            return event_log.append(batch)
-
-    with pytest.raises(ScoredOtherwise, match="Another process scores this run of dice:1 too") as caught:
-        replayed(Beside(), folder, "dice:1", part)
-    assert (caught.value.group, caught.value.exit_code) == (2, 1)
-    run = replayed(event_log, folder, "dice:1", part)
-    assert (run.rows, run.completed_at is not None) == (9_000, True)
