@@ -1,8 +1,8 @@
 """How replay, look and re-look grow: 1 million decisions, 5 million, and 10 or 50 where they are asked for.
 
-`python -m benchmarks.growth` takes about six minutes; the arguments are millions. `1 10` takes a quarter
-of an hour and 5 GB of temporary disk, `1 10 50` an hour, 22 GB and 1 GB of memory, as reckoned from 1 and
-5: a log of a million takes 0.25 GB, and a look writes 0.19 GB a million beside it. Each size is a log of
+`python -m benchmarks.growth` takes about six minutes; the arguments are millions. `1 10 50` took 22 minutes
+on a quiet machine. Temporary disk is 5 GB for 10 million and 22 GB for 50, as reckoned from 1 and 5: a log
+of a million takes 0.25 GB, and a look writes 0.19 GB a million beside it. Each size is a log of
 its own, one float feature, sealed; each figure is of a process of its own. Rates are by the clock; memory
 is that of the largest process. With 5 million and more, the replay is also done by one worker and by two,
 and twice at once by two processes that share the database and nothing else: what the machine allows. The

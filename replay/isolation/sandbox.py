@@ -72,7 +72,7 @@ def enter(home: str, readable: Iterable[str], *, network: bool, processes: int) 
 
 
 def _both(*states: str) -> str:
-    """Return that all of them hold, or why the first does not that does not."""
+    """Return that all of them hold, or what the first one says that does not."""
     return next((state for state in states if state != HELD), HELD)
 
 
